@@ -1,0 +1,1 @@
+//! nio beside its peers.

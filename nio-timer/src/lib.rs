@@ -1,0 +1,3 @@
+//! nio-timer.
+#![no_std]
+#![forbid(unsafe_code)]
