@@ -1,0 +1,235 @@
+//! The engine of the kqueue systems: the kernel's own.
+//!
+//! What is left to do is to fit arguments to what each kernel takes: counts, timeouts, close-on-exec.
+//!
+//! Laws:
+//!
+//! - a descriptor exists only as an `OwnedFd`, from the moment it is known;
+//! - no argument is cut silently: what a kernel cannot take is refused or means the same in another form;
+//! - a child of fork(2) never closes the number of a queue it does not have.
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::process;
+use std::ptr;
+use std::time::Duration;
+
+use crate::event_list::EventList;
+use crate::flags::EventFlags;
+use crate::kevent::Kevent;
+use crate::raw;
+
+/// The type of `nchanges` and `nevents`.
+#[cfg(not(target_os = "netbsd"))]
+type Count = libc::c_int;
+#[cfg(target_os = "netbsd")]
+type Count = libc::size_t;
+
+/// The most entries that one call can be given: where the counts are `int`, a larger one would be negative (K29).
+const MAX_COUNT: usize = i32::MAX as usize;
+
+/// Timeouts of more seconds than this become "no timeout", so that a wait never ends early nor fails for its length.
+///
+/// XNU answers `EINVAL` above this number of seconds, which is more than three years.
+#[cfg(target_vendor = "apple")]
+const MAX_TIMEOUT_SECS: u64 = 100_000_000;
+/// Timeouts of more seconds than this become "no timeout", so that a wait never ends early nor fails for its length.
+///
+/// FreeBSD takes anything above for "for ever" itself; on the others it keeps ticks and 32-bit `time_t` from
+/// overflowing (K22).
+#[cfg(not(target_vendor = "apple"))]
+const MAX_TIMEOUT_SECS: u64 = i32::MAX as u64;
+
+/// An owned kernel queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    fd: ManuallyDrop<OwnedFd>,
+    /// The process that made it. Its children do not inherit it (K4).
+    creator: u32,
+}
+
+impl Queue {
+    pub(crate) fn new() -> io::Result<Queue> {
+        Ok(Queue {
+            fd: ManuallyDrop::new(open()?),
+            creator: process::id(),
+        })
+    }
+
+    pub(crate) fn kevent(
+        &self,
+        changes: &[Kevent],
+        events: &mut EventList,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        if changes.len() > MAX_COUNT {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        events.clear();
+        let nevents = events.capacity().min(MAX_COUNT);
+        let room = &mut events.events.spare_capacity_mut()[..nevents];
+        let timeout = timeout.and_then(timespec);
+
+        // SAFETY: `changes` and `room` are valid for the counts given, which fit Count as both are at most MAX_COUNT;
+        // Kevent is `repr(transparent)` over the kernel's struct; the kernel only writes to `room`, which may be
+        // uninitialised; the timespec lives until the end of the call.
+        let returned = unsafe {
+            libc::kevent(
+                self.fd.as_raw_fd(),
+                changes.as_ptr().cast::<raw::kevent>(),
+                changes.len() as Count,
+                room.as_mut_ptr().cast::<raw::kevent>(),
+                nevents as Count,
+                timeout.as_ref().map_or(ptr::null(), ptr::from_ref),
+            )
+        };
+        let count = check(returned)? as usize;
+        assert!(
+            count <= nevents,
+            "kevent returned more events than it had room for"
+        );
+
+        // SAFETY: the kernel has filled the first `count` entries, and `count <= nevents <= capacity`.
+        unsafe { events.events.set_len(count) };
+        Ok(())
+    }
+
+    pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        changes
+            .chunks_mut(MAX_COUNT)
+            .try_for_each(|chunk| self.apply_chunk(chunk))
+    }
+
+    /// Applies at most `MAX_COUNT` changes, each of which asks for a receipt.
+    fn apply_chunk(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        // Receipts end the call before it could wait (K42). Zero makes sure of it.
+        let at_once = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let list = changes.as_mut_ptr().cast::<raw::kevent>();
+        let count = changes.len() as Count;
+
+        // SAFETY: `list` is valid for reading and writing `count` structs, Kevent being `repr(transparent)` over them,
+        // and `count` fits Count as a chunk has at most MAX_COUNT entries. One array may serve as both lists: the
+        // kernel copies each change in before it writes the entry that answers it (K27).
+        let returned =
+            unsafe { libc::kevent(self.fd.as_raw_fd(), list, count, list, count, &at_once) };
+
+        match check(returned) {
+            Ok(answered) if answered as usize == changes.len() => Ok(()),
+            // FreeBSD skips a change of filter 0 without an answer, which leaves the later answers in wrong places.
+            Ok(_) => Err(io::Error::other(
+                "the kernel answered fewer changes than it was given",
+            )),
+            // Nothing waits, so nothing should be interrupted. Were it to happen, all changes have been applied (K24);
+            // to submit them again would report the second attempt. Those without an answer are taken to have
+            // succeeded.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                for change in changes.iter_mut().filter(|change| !change.is_error()) {
+                    *change = change.with_flags(EventFlags::ERROR).with_data(0);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // In a child of fork(2) the number is free, or by now somebody else's (K4).
+        if process::id() == self.creator {
+            // SAFETY: `fd` is not used again: this is the drop of its only owner.
+            unsafe { ManuallyDrop::drop(&mut self.fd) };
+        }
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A new close-on-exec queue, in one step.
+#[cfg(target_os = "netbsd")]
+fn open() -> io::Result<OwnedFd> {
+    // SAFETY: kqueue1 takes no pointers.
+    let fd = check(unsafe { libc::kqueue1(libc::O_CLOEXEC) })?;
+    // SAFETY: `fd` was just opened and has no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A new close-on-exec queue.
+///
+/// In two steps: the calls that do it in one are missing on Apple and DragonFly and too new on FreeBSD and OpenBSD to
+/// link to. Another thread that forks and executes between the two passes the queue on to its child (K3).
+#[cfg(not(target_os = "netbsd"))]
+fn open() -> io::Result<OwnedFd> {
+    // SAFETY: kqueue takes no arguments.
+    let fd = check(unsafe { libc::kqueue() })?;
+    // SAFETY: `fd` was just opened and has no other owner.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: F_SETFD takes an int and touches nothing but the descriptor's flags.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(fd)
+}
+
+/// The result of a system call, -1 turned into its error.
+fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
+    if returned == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(returned)
+    }
+}
+
+/// The timeout as the kernel takes it, or `None` for one so long that it means for ever.
+fn timespec(timeout: Duration) -> Option<libc::timespec> {
+    if timeout.as_secs() > MAX_TIMEOUT_SECS {
+        return None;
+    }
+    Some(libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k20_a_timeout_is_passed_to_the_nanosecond() {
+        let spec = timespec(Duration::new(1, 999_999_999)).unwrap();
+        assert_eq!((spec.tv_sec, spec.tv_nsec), (1, 999_999_999));
+    }
+
+    #[test]
+    fn k22_a_huge_timeout_means_for_ever() {
+        assert!(timespec(Duration::MAX).is_none());
+        assert!(timespec(Duration::from_secs(MAX_TIMEOUT_SECS + 1)).is_none());
+        assert!(timespec(Duration::from_secs(MAX_TIMEOUT_SECS)).is_some());
+    }
+
+    #[test]
+    fn k22_the_longest_timeout_is_accepted_by_the_kernel() {
+        let queue = Queue::new().unwrap();
+        let mut events = EventList::with_capacity(1);
+        let ready = [Kevent::write(
+            &std::os::unix::net::UnixStream::pair().unwrap().0,
+            EventFlags::ADD,
+        )];
+        // The socket is closed again by now: an error entry, which ends the call as well as an event would.
+        queue
+            .kevent(
+                &ready,
+                &mut events,
+                Some(Duration::new(MAX_TIMEOUT_SECS, 999_999_999)),
+            )
+            .unwrap();
+        assert_eq!(events.len(), 1);
+    }
+}

@@ -1,0 +1,401 @@
+//! `Kevent`: the one structure of kqueue, a change on the way in and an event on the way out.
+//!
+//! It is the kernel's own struct under another name, so that arrays of it go to the kernel and come back without
+//! copying. Its fields differ in width between systems; here they are read and written at one width.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::fflags::{TimerUnit, describe};
+use crate::filter::Filter;
+use crate::flags::EventFlags;
+use crate::raw;
+
+/// A change to make to a queue, or an event that it reports.
+///
+/// `ident` and `filter` are the key: a queue holds at most one registration of each pair (K36). `flags` say what to do
+/// or what became of it, `fflags` and `data` belong to the filter, and `udata` is a number of the program's own that
+/// comes back with every event, bit for bit (K35).
+///
+/// Most systems overwrite `udata`, `fflags` and `data` of a registration with those of each later change to it, a bare
+/// [`ENABLE`](EventFlags::ENABLE) included: pass them in full each time (K58, K59).
+///
+/// Prints much as ktrace(1) would print it; `fflags` and `data` only when they are not 0.
+///
+/// ```
+/// use nio_sys::{EventFlags, Kevent};
+///
+/// let (reader, _writer) = std::os::unix::net::UnixStream::pair()?;
+/// let change = Kevent::read(&reader, EventFlags::ADD | EventFlags::CLEAR).with_udata(3);
+/// let change = change.with_flags(EventFlags::ADD);
+/// assert_eq!(change.udata(), 3);
+///
+/// let change = Kevent::user(7, EventFlags::ADD | EventFlags::CLEAR).with_udata(3);
+/// assert_eq!(format!("{change:?}"), "USER 7 ADD|CLEAR udata=0x3");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+// Layout: that of `raw::kevent`, whose size per system `raw.rs` lists and tests.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Kevent(pub(crate) raw::kevent);
+
+// SAFETY: the only thing in a Kevent that is not an integer is `udata`, a pointer to the kernel and a number to us:
+// nothing in this crate follows it, so whichever thread holds the struct can do no more with it than read a number.
+#[cfg(not(target_os = "linux"))]
+unsafe impl Send for Kevent {}
+
+// SAFETY: as for Send; a shared Kevent cannot be changed, having no interior mutability.
+#[cfg(not(target_os = "linux"))]
+unsafe impl Sync for Kevent {}
+
+impl Kevent {
+    /// A change to the registration of `ident` and `filter`; `fflags`, `data` and `udata` are 0.
+    pub fn new(ident: usize, filter: Filter, flags: EventFlags) -> Kevent {
+        Kevent(raw::new(ident, filter.0, flags.bits()))
+    }
+
+    /// A change about something to read on `fd`.
+    ///
+    /// Only the number is kept. Closing the descriptor ends the registration, except where duplicates of it live on:
+    /// delete before closing if there may be any.
+    pub fn read(fd: &impl AsFd, flags: EventFlags) -> Kevent {
+        Kevent::on_descriptor(fd, Filter::READ, flags)
+    }
+
+    /// A change about room to write on `fd`. See [`read`](Kevent::read) about closing it.
+    pub fn write(fd: &impl AsFd, flags: EventFlags) -> Kevent {
+        Kevent::on_descriptor(fd, Filter::WRITE, flags)
+    }
+
+    /// A change about the file or directory open as `fd`; what to report goes into
+    /// [`with_fflags`](Kevent::with_fflags), as [`VnodeFlags`](crate::VnodeFlags).
+    pub fn vnode(fd: &impl AsFd, flags: EventFlags) -> Kevent {
+        Kevent::on_descriptor(fd, Filter::VNODE, flags)
+    }
+
+    /// A change about the process `pid`; what to report goes into [`with_fflags`](Kevent::with_fflags), as
+    /// [`ProcFlags`](crate::ProcFlags).
+    pub fn process(pid: u32, flags: EventFlags) -> Kevent {
+        Kevent::new(pid as usize, Filter::PROC, flags)
+    }
+
+    /// A change about the signal `signum` being sent to this process.
+    pub fn signal(signum: i32, flags: EventFlags) -> Kevent {
+        // A negative number becomes a huge one, which no kernel takes for a signal.
+        Kevent::new(signum as usize, Filter::SIGNAL, flags)
+    }
+
+    /// A change about a timer named `ident`, any number; its period goes into [`with_time`](Kevent::with_time).
+    pub fn timer(ident: usize, flags: EventFlags) -> Kevent {
+        Kevent::new(ident, Filter::TIMER, flags)
+    }
+
+    /// A change about a user event named `ident`, any number; [`UserFlags::TRIGGER`](crate::UserFlags::TRIGGER) in
+    /// [`with_fflags`](Kevent::with_fflags) fires it.
+    pub fn user(ident: usize, flags: EventFlags) -> Kevent {
+        Kevent::new(ident, Filter::USER, flags)
+    }
+
+    fn on_descriptor(fd: &impl AsFd, filter: Filter, flags: EventFlags) -> Kevent {
+        // A BorrowedFd is never negative.
+        Kevent::new(fd.as_fd().as_raw_fd() as usize, filter, flags)
+    }
+
+    /// The same with these flags, in place of those it had.
+    #[must_use]
+    pub fn with_flags(mut self, flags: EventFlags) -> Kevent {
+        self.0.flags = flags.bits();
+        self
+    }
+
+    /// The same with these filter flags, in place of those it had: one of the filters' flag types, or a number.
+    #[must_use]
+    pub fn with_fflags(mut self, fflags: impl Into<u32>) -> Kevent {
+        self.0.fflags = fflags.into();
+        self
+    }
+
+    /// The same with this `data`.
+    ///
+    /// The field is 64 bits wide except on 32-bit Apple systems, where a number that does not fit becomes the nearest
+    /// one that does.
+    #[must_use]
+    pub fn with_data(mut self, data: i64) -> Kevent {
+        self.0.data = saturate(data);
+        self
+    }
+
+    /// The same with `amount` of `unit` as the period of a timer: sets `data`, and the unit in `fflags`, leaving other
+    /// flags there as they are.
+    ///
+    /// Where the kernel does not have the unit (DragonFly counts in milliseconds only) the amount is converted, rounded
+    /// up.
+    #[must_use]
+    pub fn with_time(self, amount: i64, unit: TimerUnit) -> Kevent {
+        let (data, fflags) = unit.apply(amount, self.fflags());
+        self.with_data(data).with_fflags(fflags)
+    }
+
+    /// The same with this `udata`, which comes back with every event.
+    #[must_use]
+    pub fn with_udata(mut self, udata: usize) -> Kevent {
+        raw::set_udata(&mut self.0, udata);
+        self
+    }
+
+    /// What it is about: a descriptor, process id, signal number, or any number, as the filter has it.
+    pub fn ident(&self) -> usize {
+        self.0.ident
+    }
+
+    /// The kind of thing it is about.
+    pub fn filter(&self) -> Filter {
+        Filter(self.0.filter)
+    }
+
+    /// What to do, or what became of it.
+    pub fn flags(&self) -> EventFlags {
+        EventFlags::from_bits_retain(self.0.flags)
+    }
+
+    /// The filter's flags.
+    pub fn fflags(&self) -> u32 {
+        self.0.fflags
+    }
+
+    /// The filter's number: bytes to read, expirations of a timer, an exit status; of an error entry the errno.
+    pub fn data(&self) -> i64 {
+        #[allow(clippy::unnecessary_cast, reason = "isize on Apple and DragonFly")]
+        let data = self.0.data as i64;
+        data
+    }
+
+    /// The program's own number.
+    pub fn udata(&self) -> usize {
+        raw::udata(&self.0)
+    }
+
+    /// Whether this entry is the answer to a change, with the errno in [`data`](Kevent::data); 0 there is a success.
+    ///
+    /// [`receipt`](Kevent::receipt) tells the two apart.
+    pub fn is_error(&self) -> bool {
+        self.flags().contains(EventFlags::ERROR)
+    }
+
+    /// Whether the event says that the other end is gone. There may still be data to read before it.
+    pub fn is_eof(&self) -> bool {
+        self.flags().contains(EventFlags::EOF)
+    }
+
+    /// What the entry says of the change it answers.
+    ///
+    /// `Ok` for a success, the error otherwise. `Ok` also for an entry that is an event and answers nothing, so that a
+    /// loop over returned entries may begin with it.
+    ///
+    /// # Errors
+    ///
+    /// The errno with which the kernel refused the change.
+    ///
+    /// ```
+    /// use nio_sys::{EventFlags, Filter, Kevent};
+    ///
+    /// let ebadf = 9;
+    /// let refused = Kevent::new(1000, Filter::READ, EventFlags::ERROR).with_data(ebadf);
+    /// assert_eq!(refused.receipt().unwrap_err().raw_os_error(), Some(9));
+    ///
+    /// assert!(refused.with_data(0).receipt().is_ok());
+    /// ```
+    pub fn receipt(&self) -> io::Result<()> {
+        match self.data() {
+            errno if self.is_error() && errno != 0 => {
+                Err(io::Error::from_raw_os_error(errno as i32))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `data` at the width of the field, the nearest number where it does not fit.
+fn saturate(data: i64) -> raw::Data {
+    #[allow(clippy::unnecessary_cast, reason = "isize on Apple and DragonFly")]
+    let (least, most) = (raw::Data::MIN as i64, raw::Data::MAX as i64);
+    data.clamp(least, most) as raw::Data
+}
+
+impl PartialEq for Kevent {
+    fn eq(&self, other: &Kevent) -> bool {
+        self.ident() == other.ident()
+            && self.filter() == other.filter()
+            && self.flags() == other.flags()
+            && self.fflags() == other.fflags()
+            && self.data() == other.data()
+            && self.udata() == other.udata()
+    }
+}
+
+impl Eq for Kevent {}
+
+impl fmt::Debug for Kevent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:?}", self.filter(), self.ident(), self.flags())?;
+        if self.fflags() != 0 {
+            f.write_str(" fflags=")?;
+            describe(self.filter(), self.flags(), self.fflags(), f)?;
+        }
+        if self.data() != 0 {
+            write!(f, " data={}", self.data())?;
+        }
+        write!(f, " udata={:#x}", self.udata())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ProcFlags, ReadWriteFlags, UserFlags, VnodeFlags};
+
+    #[test]
+    fn a_kevent_is_the_kernels_struct_and_nothing_more() {
+        assert_eq!(size_of::<Kevent>(), size_of::<raw::kevent>());
+        assert_eq!(align_of::<Kevent>(), align_of::<raw::kevent>());
+        // The third and fourth fields follow the first without a gap: no system pads between them.
+        let small = size_of::<raw::FilterNumber>() + size_of::<raw::FlagBits>();
+        assert_eq!(
+            std::mem::offset_of!(raw::kevent, filter),
+            size_of::<usize>()
+        );
+        assert_eq!(
+            std::mem::offset_of!(raw::kevent, fflags),
+            size_of::<usize>() + small
+        );
+    }
+
+    #[test]
+    fn what_is_put_in_comes_out() {
+        let event = Kevent::new(usize::MAX, Filter::VNODE, EventFlags::ADD)
+            .with_fflags(VnodeFlags::WRITE)
+            .with_data(-5)
+            .with_udata(usize::MAX);
+        assert_eq!(event.ident(), usize::MAX);
+        assert_eq!(event.filter(), Filter::VNODE);
+        assert_eq!(event.flags(), EventFlags::ADD);
+        assert_eq!(event.fflags(), VnodeFlags::WRITE.bits());
+        assert_eq!(event.data(), -5);
+        assert_eq!(event.udata(), usize::MAX);
+        assert_eq!(
+            event.with_flags(EventFlags::DELETE).flags(),
+            EventFlags::DELETE
+        );
+    }
+
+    #[test]
+    fn data_keeps_the_width_of_a_pointer_at_least() {
+        for data in [isize::MIN, -1, 0, isize::MAX] {
+            let data = data as i64;
+            assert_eq!(
+                Kevent::timer(1, EventFlags::ADD).with_data(data).data(),
+                data
+            );
+        }
+    }
+
+    #[test]
+    fn kevents_are_equal_when_all_fields_are() {
+        let event = Kevent::user(1, EventFlags::ADD);
+        assert_eq!(event, event.with_udata(0));
+        assert_ne!(event, event.with_udata(1));
+        assert_ne!(event, event.with_data(1));
+        assert_ne!(event, event.with_fflags(1u32));
+        assert_ne!(event, event.with_flags(EventFlags::DELETE));
+        assert_ne!(event, Kevent::user(2, EventFlags::ADD));
+        assert_ne!(event, Kevent::timer(1, EventFlags::ADD));
+    }
+
+    #[test]
+    fn a_negative_signal_number_is_no_small_ident() {
+        assert_eq!(Kevent::signal(-1, EventFlags::ADD).ident(), usize::MAX);
+    }
+
+    #[test]
+    fn a_kevent_prints_as_ktrace_would() {
+        let flags = EventFlags::ADD | EventFlags::CLEAR;
+        let event = Kevent::new(7, Filter::READ, flags).with_udata(3);
+        assert_eq!(format!("{event:?}"), "READ 7 ADD|CLEAR udata=0x3");
+
+        let event = Kevent::new(5, Filter::VNODE, flags)
+            .with_fflags(VnodeFlags::WRITE | VnodeFlags::EXTEND);
+        assert_eq!(
+            format!("{event:?}"),
+            "VNODE 5 ADD|CLEAR fflags=WRITE|EXTEND udata=0x0"
+        );
+
+        let event = Kevent::user(1, EventFlags::empty()).with_fflags(UserFlags::TRIGGER);
+        assert_eq!(format!("{event:?}"), "USER 1 0 fflags=TRIGGER udata=0x0");
+
+        let event = Kevent::process(99, EventFlags::EOF)
+            .with_fflags(ProcFlags::EXIT)
+            .with_data(256);
+        assert_eq!(
+            format!("{event:?}"),
+            "PROC 99 EOF fflags=EXIT data=256 udata=0x0"
+        );
+    }
+
+    #[test]
+    fn the_errno_of_a_broken_socket_does_not_print_as_flags() {
+        let event =
+            Kevent::new(7, Filter::READ, EventFlags::empty()).with_fflags(ReadWriteFlags::LOWAT);
+        assert_eq!(format!("{event:?}"), "READ 7 0 fflags=LOWAT udata=0x0");
+        let event = event.with_flags(EventFlags::EOF).with_fflags(104u32);
+        assert_eq!(format!("{event:?}"), "READ 7 EOF fflags=104 udata=0x0");
+    }
+
+    #[cfg(not(target_os = "dragonfly"))]
+    #[test]
+    fn a_timer_prints_its_unit() {
+        let event = Kevent::timer(1, EventFlags::ADD).with_time(5, TimerUnit::Seconds);
+        assert_eq!(
+            format!("{event:?}"),
+            "TIMER 1 ADD fflags=Seconds data=5 udata=0x0"
+        );
+        let event = event
+            .with_fflags(crate::TimerFlags::ABSOLUTE)
+            .with_time(5, TimerUnit::Nanoseconds);
+        assert_eq!(
+            format!("{event:?}"),
+            "TIMER 1 ADD fflags=Nanoseconds|ABSOLUTE data=5 udata=0x0"
+        );
+    }
+
+    #[test]
+    fn k43_a_receipt_with_data_0_is_a_success() {
+        let receipt = Kevent::user(1, EventFlags::ERROR);
+        assert!(receipt.is_error());
+        assert!(receipt.receipt().is_ok());
+    }
+
+    #[test]
+    fn k45_other_flags_in_a_receipt_do_not_matter() {
+        let receipt = Kevent::user(1, EventFlags::ADD | EventFlags::RECEIPT | EventFlags::ERROR);
+        assert!(receipt.receipt().is_ok());
+        let refused = receipt.with_data(i64::from(libc::ENOENT));
+        assert_eq!(
+            refused.receipt().unwrap_err().raw_os_error(),
+            Some(libc::ENOENT)
+        );
+    }
+
+    #[test]
+    fn an_event_is_no_failure_whatever_its_data() {
+        let event = Kevent::new(7, Filter::READ, EventFlags::EOF).with_data(12);
+        assert!(event.receipt().is_ok());
+        assert!(event.is_eof() && !event.is_error());
+    }
+
+    #[test]
+    fn kevents_can_go_to_another_thread() {
+        fn check<T: Send + Sync>() {}
+        check::<Kevent>();
+    }
+}

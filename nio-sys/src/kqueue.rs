@@ -1,0 +1,244 @@
+//! `Kqueue`: the queue itself, and the one call that does everything with it.
+//!
+//! This file is the interface; what stands behind it is chosen in `lib.rs`.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
+
+use crate::event_list::EventList;
+use crate::flags::EventFlags;
+use crate::kevent::Kevent;
+use crate::sys;
+
+/// An owned, close-on-exec queue of events.
+///
+/// All methods take `&self`, and the queue is `Send + Sync`: one thread may wait while others make changes, and it is
+/// woken by what they do (K89). Two threads may wait on one queue, except on NetBSD before 10, which can lose an event
+/// between them.
+///
+/// The queue is itself a descriptor that polls readable while it has an event to give (K8): it can be watched by
+/// another queue with [`Kevent::read`], or by another event loop. poll(2) of macOS does not take it; select(2) does.
+///
+/// A child of fork(2) does not have the queue (K4): there all that can be done with this value is to drop it.
+///
+/// ```
+/// use nio_sys::{EventFlags, EventList, Kevent, Kqueue, UserFlags};
+///
+/// let queue = Kqueue::new()?;
+/// let mut changes = [Kevent::user(1, EventFlags::ADD | EventFlags::CLEAR).with_udata(42)];
+/// queue.apply(&mut changes)?;
+/// changes[0].receipt()?;
+///
+/// std::thread::scope(|scope| -> std::io::Result<()> {
+///     let trigger = scope.spawn(|| {
+///         let mut trigger = [
+///             Kevent::user(1, EventFlags::empty()).with_fflags(UserFlags::TRIGGER).with_udata(42),
+///         ];
+///         queue.apply(&mut trigger)?;
+///         trigger[0].receipt()
+///     });
+///
+///     let mut events = EventList::with_capacity(8);
+///     assert_eq!(queue.kevent(&[], &mut events, None)?, 1);
+///     assert_eq!(events[0].udata(), 42);
+///     trigger.join().unwrap()
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Kqueue(sys::Queue);
+
+impl Kqueue {
+    /// Makes a new, empty queue.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` or `ENFILE` if there are too many descriptors, `ENOMEM` if memory or the user's limit of queues is
+    /// exhausted.
+    pub fn new() -> io::Result<Kqueue> {
+        sys::Queue::new().map(Kqueue)
+    }
+
+    /// Makes `changes`, then waits for events: kevent(2).
+    ///
+    /// In this order:
+    ///
+    /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). One that is refused yields
+    ///    an entry with [`EventFlags::ERROR`] and its errno, and so does a successful one with
+    ///    [`EventFlags::RECEIPT`]; later changes are applied all the same (K38, K43).
+    /// 2. If there are such entries, the call returns with them alone (K42). Look at [`Kevent::receipt`] of each.
+    /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns what there is, as many as fit;
+    ///    the rest comes with the next call (K85). An event that is ready is returned even if the timeout is zero (K18).
+    ///
+    /// Returns the number of entries in `events`, 0 if the time was up.
+    ///
+    /// A `timeout` of `None` waits for ever. Zero does not wait. Any other is a minimum: a wait does not end early with
+    /// nothing to show (K20), though some kernels round up to their tick. One of decades, on Apple systems of more than
+    /// three years, is for ever too (K22). With no room for events the call returns at once, whatever the timeout (K17).
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR` if a signal was handled during the wait. **The changes have been applied** (K24): wait again without
+    ///   them.
+    /// - The errno of a refused change for which `events` had no room. The changes before it stay, those after it are
+    ///   not applied (K40). Give as much room as there are changes, or use [`apply`](Kqueue::apply).
+    /// - `ENOMEM` if the kernel has no memory for another registration.
+    /// - `EBADF` in a child of fork(2).
+    ///
+    /// When it fails, `events` is empty.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::Duration;
+    /// use nio_sys::{EventFlags, EventList, Filter, Kevent, Kqueue};
+    ///
+    /// let queue = Kqueue::new()?;
+    /// let (reader, mut writer) = UnixStream::pair()?;
+    /// writer.write_all(b"hello")?;
+    ///
+    /// let mut events = EventList::with_capacity(16);
+    /// let changes = [Kevent::read(&reader, EventFlags::ADD)];
+    /// let count = queue.kevent(&changes, &mut events, Some(Duration::from_secs(5)))?;
+    /// assert_eq!(count, 1);
+    /// for event in &events {
+    ///     event.receipt()?;
+    ///     assert_eq!(event.filter(), Filter::READ);
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn kevent(
+        &self,
+        changes: &[Kevent],
+        events: &mut EventList,
+        timeout: Option<Duration>,
+    ) -> io::Result<usize> {
+        self.0.kevent(changes, events, timeout)?;
+        Ok(events.len())
+    }
+
+    /// Makes `changes` and reports the fate of each, in its own place of the array.
+    ///
+    /// Sets [`EventFlags::RECEIPT`] on every change and gives the kernel one array for both its lists, so that there is
+    /// room for every answer (K46) and none is lost. Afterwards the array holds the answers: `changes[i].receipt()` is
+    /// the result of the i-th change. All that is left of the change itself is its ident, filter and `udata`; build it
+    /// anew to make it again.
+    ///
+    /// Never waits and returns no events. An empty slice is a success.
+    ///
+    /// # Errors
+    ///
+    /// Only what concerns the call as a whole, as `ENOMEM`, or `EBADF` in a child of fork(2). A refused change is not an
+    /// error of the call.
+    ///
+    /// ```
+    /// use nio_sys::{EventFlags, Kevent, Kqueue};
+    ///
+    /// let queue = Kqueue::new()?;
+    /// let mut changes = [
+    ///     Kevent::user(1, EventFlags::ADD | EventFlags::CLEAR),
+    ///     Kevent::user(2, EventFlags::DELETE),
+    /// ];
+    /// queue.apply(&mut changes)?;
+    /// assert!(changes[0].receipt().is_ok());
+    /// assert_eq!(changes[1].receipt().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        for change in changes.iter_mut() {
+            // A kernel ignores ERROR in a change (K30); taken out, it can only be there as the answer.
+            let flags = change.flags().difference(EventFlags::ERROR);
+            *change = change.with_flags(flags | EventFlags::RECEIPT);
+        }
+        self.0.apply(changes)
+    }
+}
+
+impl AsFd for Kqueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Kqueue {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Filter;
+
+    #[test]
+    fn a_queue_can_be_shared_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Kqueue>();
+    }
+
+    #[test]
+    fn applying_no_changes_is_a_success() {
+        let queue = Kqueue::new().unwrap();
+        queue.apply(&mut []).unwrap();
+    }
+
+    #[test]
+    fn k3_the_queue_is_close_on_exec() {
+        let queue = Kqueue::new().unwrap();
+        // SAFETY: F_GETFD reads the flags of a descriptor that is open, as `queue` lives.
+        let flags = unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_GETFD) };
+        assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+    }
+
+    #[test]
+    fn k17_no_room_for_events_returns_at_once() {
+        let queue = Kqueue::new().unwrap();
+        let mut events = EventList::with_capacity(0);
+        assert_eq!(queue.kevent(&[], &mut events, None).unwrap(), 0);
+    }
+
+    #[test]
+    fn k27_each_change_is_answered_in_its_own_place() {
+        let queue = Kqueue::new().unwrap();
+        let mut changes: Vec<Kevent> = (0..40)
+            .map(|ident| Kevent::user(ident, EventFlags::DELETE).with_udata(ident + 100))
+            .collect();
+        queue.apply(&mut changes).unwrap();
+        for (ident, change) in changes.iter().enumerate() {
+            assert_eq!(change.ident(), ident);
+            assert_eq!(change.filter(), Filter::USER);
+            assert_eq!(change.udata(), ident + 100);
+            assert_eq!(
+                change.receipt().unwrap_err().raw_os_error(),
+                Some(libc::ENOENT)
+            );
+        }
+    }
+
+    #[test]
+    fn k46_every_one_of_many_changes_has_its_receipt() {
+        let queue = Kqueue::new().unwrap();
+        let mut changes: Vec<Kevent> = (0..100)
+            .map(|ident| Kevent::user(ident, EventFlags::ADD))
+            .collect();
+        queue.apply(&mut changes).unwrap();
+        assert!(
+            changes
+                .iter()
+                .all(|change| change.is_error() && change.receipt().is_ok())
+        );
+    }
+
+    #[test]
+    fn k30_the_answer_to_a_change_is_not_mistaken_for_one_submitted_with_it() {
+        let queue = Kqueue::new().unwrap();
+        let mut changes = [Kevent::user(1, EventFlags::ADD | EventFlags::ERROR).with_data(5)];
+        queue.apply(&mut changes).unwrap();
+        changes[0].receipt().unwrap();
+    }
+}
