@@ -79,6 +79,7 @@ mod flags;
 mod kevent;
 mod kqueue;
 mod raw;
+mod signal;
 
 // Which engine: the one place where it is decided.
 #[cfg(not(target_os = "linux"))]
@@ -110,3 +111,4 @@ pub use filter::Filter;
 pub use flags::EventFlags;
 pub use kevent::Kevent;
 pub use kqueue::Kqueue;
+pub use signal::CaughtSignal;

@@ -1,36 +1,25 @@
-//! Placeholder for the Linux engine.
+//! kqueue(2) on Linux: the same interface over epoll(7), eventfd(2) and signal handlers.
+//!
+//! Laid out like a BSD kernel: one engine ([`queue`]) that keeps the list of active knotes, and one
+//! file per filter ([`fd`] for READ and WRITE, [`user`], [`signal`]) that knows when its knotes are
+//! active. [`knote`] is what all filters share; [`epoll`] holds the system calls.
+//!
+//! The laws:
+//!
+//! 1. The queue's descriptor is an epoll descriptor, so it can itself be polled or nested.
+//! 2. Conditions that the kernel watches are told by epoll; conditions of user space stand in the
+//!    list of active knotes. Whenever that list is not empty while nobody holds the lock, the
+//!    queue's eventfd has an edge that no wait has returned yet. So one wait on epoll sees both.
+//! 3. The lock is never held across a wait, and no foreign code runs under it.
+//! 4. A call that waits makes one system call, and none per event, unless an event is of the rare
+//!    kinds: hang-ups and errors, oneshots, descriptors whose two filters have different modes,
+//!    and events that did not fit.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+mod epoll;
+mod fd;
+mod knote;
+mod queue;
+mod signal;
+mod user;
 
-use crate::{EventList, Kevent};
-
-#[derive(Debug)]
-pub(crate) struct Queue(OwnedFd);
-
-impl Queue {
-    pub(crate) fn new() -> io::Result<Queue> {
-        Err(io::Error::from_raw_os_error(libc::ENOSYS))
-    }
-
-    pub(crate) fn kevent(
-        &self,
-        _: &[Kevent],
-        events: &mut EventList,
-        _: Option<Duration>,
-    ) -> io::Result<()> {
-        events.epoll.clear();
-        Err(io::Error::from_raw_os_error(libc::ENOSYS))
-    }
-
-    pub(crate) fn apply(&self, _: &mut [Kevent]) -> io::Result<()> {
-        Err(io::Error::from_raw_os_error(libc::ENOSYS))
-    }
-}
-
-impl AsFd for Queue {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
+pub(crate) use queue::Queue;

@@ -1,0 +1,191 @@
+//! The system calls of the engine, each wrapped in a safe function.
+
+use std::{
+    io,
+    mem::size_of,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use libc::{c_int, epoll_event};
+
+/// Set once epoll_pwait2 has been refused: an old kernel (it came with Linux 5.11) says ENOSYS, and
+/// the filter of an old container EPERM.
+static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
+
+/// A timeout of 2³¹ seconds or more is the same as none.
+const FOREVER: u64 = 1 << 31;
+
+/// The kernel's own timespec, which is 64 bits wide also where libc's is not.
+#[repr(C)]
+struct KernelTimespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// A new epoll set, close-on-exec.
+pub(super) fn create() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
+}
+
+/// A new eventfd: close-on-exec, non-blocking, count zero.
+pub(super) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
+}
+
+/// Gives an eventfd an edge. Never blocks and never fails: the one error that a valid eventfd can
+/// answer, EAGAIN, means that its count is full and so an edge is there already.
+///
+/// Async-signal-safe; the caller keeps `errno`.
+pub(super) fn signal(eventfd: RawFd) {
+    let one = 1_u64;
+    // SAFETY: the buffer is eight bytes that live until the call returns, and no call keeps it.
+    unsafe { libc::write(eventfd, ptr::from_ref(&one).cast(), size_of::<u64>()) };
+}
+
+/// Adds, modifies or removes (`op`) the entry of `fd` in an epoll set.
+pub(super) fn control(
+    set: &OwnedFd,
+    op: c_int,
+    fd: RawFd,
+    events: u32,
+    payload: u64,
+) -> io::Result<()> {
+    let mut event = epoll_event {
+        events,
+        u64: payload,
+    };
+    // SAFETY: `event` lives until the call returns; the kernel copies it.
+    match unsafe { libc::epoll_ctl(set.as_raw_fd(), op, fd, &mut event) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Waits for events and puts them into `buffer`, at most `room` of them and at most what the buffer
+/// can hold without growing. An empty buffer afterwards means that the time is up.
+pub(super) fn wait(
+    set: &OwnedFd,
+    buffer: &mut Vec<epoll_event>,
+    room: usize,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    buffer.clear();
+    let room = c_int::try_from(room.min(buffer.capacity())).unwrap_or(c_int::MAX);
+    let n = match timeout.filter(|t| t.as_secs() < FOREVER) {
+        None => wait_ms(set, buffer, room, -1)?,
+        Some(Duration::ZERO) => wait_ms(set, buffer, room, 0)?,
+        Some(timeout) => wait_exactly(set, buffer, room, timeout)?,
+    };
+    // SAFETY: the kernel has filled in the first `n` entries, and `n` is at most the room that the
+    // capacity gave.
+    unsafe { buffer.set_len(n) };
+    Ok(())
+}
+
+/// Waits with the resolution of nanoseconds, or of milliseconds where the kernel has no better.
+fn wait_exactly(
+    set: &OwnedFd,
+    buffer: &mut Vec<epoll_event>,
+    room: c_int,
+    timeout: Duration,
+) -> io::Result<usize> {
+    if NO_PWAIT2.load(Ordering::Relaxed) {
+        return wait_ms(set, buffer, room, milliseconds(timeout));
+    }
+    let timespec = KernelTimespec {
+        seconds: timeout.as_secs() as i64,
+        nanoseconds: i64::from(timeout.subsec_nanos()),
+    };
+    // SAFETY: the buffer has space for `room` entries, the timespec lives until the call returns,
+    // and a null signal mask is ignored together with its size.
+    let n = unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            set.as_raw_fd(),
+            buffer.as_mut_ptr(),
+            room,
+            ptr::from_ref(&timespec),
+            ptr::null::<libc::sigset_t>(),
+            0_usize,
+        )
+    };
+    if n >= 0 {
+        return Ok(n as usize);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOSYS | libc::EPERM) => {
+            NO_PWAIT2.store(true, Ordering::Relaxed);
+            wait_ms(set, buffer, room, milliseconds(timeout))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Waits with the resolution of milliseconds; −1 is for ever.
+fn wait_ms(
+    set: &OwnedFd,
+    buffer: &mut Vec<epoll_event>,
+    room: c_int,
+    timeout: c_int,
+) -> io::Result<usize> {
+    // SAFETY: the buffer has space for `room` entries.
+    let n = unsafe { libc::epoll_wait(set.as_raw_fd(), buffer.as_mut_ptr(), room, timeout) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// Rounded up, because a timeout is a minimum and because rounding down to zero would spin (K20).
+/// What does not fit into an int is cut to 24 days, and the caller waits again.
+fn milliseconds(timeout: Duration) -> c_int {
+    let up = timeout.as_nanos().div_ceil(1_000_000);
+    c_int::try_from(up).unwrap_or(c_int::MAX)
+}
+
+/// Owns what a system call returned, or takes its errno.
+fn owned(fd: c_int) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What kind of file a descriptor names: one of the `S_IF…` constants, or 0 where fstat(2) fails.
+pub(super) fn file_type(fd: RawFd) -> libc::mode_t {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat fills in the whole struct when it returns 0, and only then is it read.
+    unsafe {
+        match libc::fstat(fd, stat.as_mut_ptr()) {
+            0 => stat.assume_init().st_mode & libc::S_IFMT,
+            _ => 0,
+        }
+    }
+}
+
+/// What poll(2) says of a descriptor now, asked for `events`, in the bits of epoll. Never blocks.
+pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
+    let mut entry = libc::pollfd {
+        fd,
+        events: events as libc::c_short,
+        revents: 0,
+    };
+    // SAFETY: one entry, which lives until the call returns.
+    match unsafe { libc::poll(&mut entry, 1, 0) } {
+        1 => u32::from(entry.revents as u16),
+        _ => 0,
+    }
+}
+
+/// EBADF unless the descriptor is open.
+pub(super) fn check(fd: RawFd) -> io::Result<()> {
+    // SAFETY: F_GETFD takes no further argument.
+    match unsafe { libc::fcntl(fd, libc::F_GETFD) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,464 @@
+//! EVFILT_READ and EVFILT_WRITE: the two knotes of a descriptor, told by one epoll entry.
+//!
+//! The laws:
+//!
+//! 1. The slot of a descriptor says what epoll has been told: the masks of its entries. Whoever
+//!    changes a knote calls [`Descriptors::sync`], which makes one epoll_ctl(2), or none.
+//! 2. While the enabled knotes of a descriptor are all EV_CLEAR its entry is EPOLLET, while none is
+//!    the entry is level-triggered. Where they differ, the level-triggered one stands in a second
+//!    epoll set, the *side set*, which is nested in the main one.
+//! 3. The table is never trusted alone: a descriptor may have been closed and its number given to
+//!    another file. Every change asks epoll, whose answer corrects the table; every event carries
+//!    the generation of the registration that it belongs to.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+};
+
+use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
+
+use super::{
+    epoll,
+    knote::{Knote, no_such_knote},
+    queue::{Active, Batch, SIDE, internal},
+};
+use crate::{EventFlags, Filter, Kevent};
+
+const IN: u32 = libc::EPOLLIN as u32;
+const OUT: u32 = libc::EPOLLOUT as u32;
+const ERR: u32 = libc::EPOLLERR as u32;
+const HUP: u32 = libc::EPOLLHUP as u32;
+const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+const ET: u32 = libc::EPOLLET as u32;
+
+/// Which epoll set an event came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Set {
+    Main,
+    Side,
+}
+
+/// The READ and WRITE knotes of one queue, by descriptor.
+#[derive(Debug, Default)]
+pub(super) struct Descriptors {
+    slots: Vec<Slot>,
+    side: Option<Side>,
+    /// Events that a call had no room for, by the serial of their entry in the list of active
+    /// knotes. Seldom anything else than empty.
+    carried: HashMap<(RawFd, Filter), u64>,
+    next_generation: u32,
+}
+
+/// The second epoll set, made when a descriptor first needs it.
+#[derive(Debug)]
+struct Side {
+    epoll: OwnedFd,
+    batch: Vec<libc::epoll_event>,
+}
+
+/// What is known of one descriptor. 48 bytes: one event touches one cache line, seldom two.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    read: Option<Knote>,
+    write: Option<Knote>,
+    /// Which registration with epoll this is: the upper half of its payload.
+    generation: u32,
+    /// The masks that stand in the main set and in the side set; 0: no entry.
+    main: u32,
+    side: u32,
+    /// A socket that is not connected hangs up for ever: until it is connected, its entry is
+    /// edge-triggered whatever its knotes are (K115).
+    quiet: bool,
+}
+
+/// What a mask says of the two filters: `None` is "not ready", else EV_EOF or no flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Readiness {
+    read: Option<EventFlags>,
+    write: Option<EventFlags>,
+}
+
+impl Slot {
+    fn knote(&mut self, filter: Filter) -> &mut Option<Knote> {
+        match filter {
+            Filter::READ => &mut self.read,
+            _ => &mut self.write,
+        }
+    }
+
+    /// The masks that the enabled knotes ask for, in the main and in the side set.
+    fn wanted(&self) -> (u32, u32) {
+        let (mut clear, mut level) = (0, 0);
+        for (knote, mask) in [(self.read, IN | RDHUP), (self.write, OUT)] {
+            match knote {
+                Some(knote) if !knote.is_enabled() => {}
+                Some(knote) if knote.is_clear() => clear |= mask,
+                Some(_) => level |= mask,
+                None => {}
+            }
+        }
+        match (clear, level) {
+            (0, level) if !self.quiet => (level, 0),
+            (clear, level) if clear == 0 || level == 0 || self.quiet => (edge(clear | level), 0),
+            (clear, level) => (edge(clear), level),
+        }
+    }
+
+    /// Whether an event from `set` is for this knote.
+    fn hears(&self, set: Set, knote: &Knote) -> bool {
+        let of_side = self.side != 0 && !knote.is_clear();
+        knote.is_enabled() && of_side == (set == Set::Side)
+    }
+}
+
+/// The mask made edge-triggered; nothing stays nothing.
+fn edge(mask: u32) -> u32 {
+    if mask == 0 { 0 } else { mask | ET }
+}
+
+/// The error by which epoll says that a descriptor is not the one that was registered.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBADF))
+}
+
+impl Descriptors {
+    /// Whether two successive changes can be made by one epoll_ctl: the READ and the WRITE of one
+    /// descriptor, both added or both deleted. Either both succeed or both fail, in the same way.
+    pub(super) fn go_together(&self, first: &Kevent, second: &Kevent) -> bool {
+        let pair = matches!(
+            (first.filter(), second.filter()),
+            (Filter::READ, Filter::WRITE) | (Filter::WRITE, Filter::READ)
+        );
+        if !pair || first.ident() != second.ident() {
+            return false;
+        }
+        let both = |flag| first.flags().contains(flag) && second.flags().contains(flag);
+        let slot = self.slots.get(first.ident());
+        both(EventFlags::ADD)
+            || both(EventFlags::DELETE)
+                && slot.is_some_and(|slot| slot.read.is_some() && slot.write.is_some())
+    }
+
+    /// Applies one change, or two that go together.
+    pub(super) fn change(&mut self, main: &OwnedFd, changes: &[Kevent]) -> io::Result<()> {
+        let fd = RawFd::try_from(changes[0].ident())
+            .map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+        let before = self.slots.get(fd as usize).copied().unwrap_or_default();
+        let mut after = before;
+        for change in changes {
+            edit(after.knote(change.filter()), change)?;
+        }
+        // A change other than "delete" and "disable" evaluates the condition anew (K61): its entry
+        // is written again even where the mask stays the same.
+        let touched = changes
+            .iter()
+            .find(|change| {
+                !change
+                    .flags()
+                    .intersects(EventFlags::DELETE.union(EventFlags::DISABLE))
+            })
+            .and_then(|change| *after.knote(change.filter()));
+        match self.sync(main, fd, after, touched) {
+            Err(error) if is_lost(&error) && (before.main | before.side) != 0 => {
+                // The knotes went with the file that had this number (K98).
+                self.slots[fd as usize] = Slot::default();
+                if changes
+                    .iter()
+                    .all(|change| change.flags().contains(EventFlags::ADD))
+                {
+                    return self.change(main, changes);
+                }
+                Err(no_such_knote())
+            }
+            result => result,
+        }
+    }
+
+    /// Makes `after` the state of a descriptor: first in epoll, then in the table. On failure
+    /// neither has changed. `touched` is a knote whose condition is to be evaluated anew.
+    fn sync(
+        &mut self,
+        main: &OwnedFd,
+        fd: RawFd,
+        mut after: Slot,
+        touched: Option<Knote>,
+    ) -> io::Result<()> {
+        let before = self.slots.get(fd as usize).copied().unwrap_or_default();
+        (after.main, after.side) = after.wanted();
+        if before.main | before.side == 0 {
+            self.next_generation = self.next_generation.wrapping_add(1);
+            after.generation = self.next_generation;
+        }
+        let payload = u64::from(after.generation) << 32 | u64::from(fd as u32);
+        let touched = touched.filter(|knote| knote.is_enabled());
+        let in_side = |knote: Knote| after.side != 0 && !knote.is_clear();
+        let touch_main = touched.is_some_and(|knote| !in_side(knote));
+        let touch_side = touched.is_some_and(in_side);
+
+        if before.side != after.side || touch_side {
+            let side = self.side(main)?;
+            write_entry(&side.epoll, fd, before.side, after.side, payload)?;
+        }
+        if before.main != after.main || touch_main {
+            let result = write_entry(main, fd, before.main, after.main, payload);
+            if let (Err(_), Some(side)) = (&result, &self.side) {
+                if before.side != after.side {
+                    // Back to what it was; nothing can be done if that fails too.
+                    let _ = write_entry(&side.epoll, fd, after.side, before.side, payload);
+                }
+            }
+            result?;
+        } else if before.main | before.side | after.main | after.side == 0 {
+            // epoll has not been asked, so nobody has looked at the descriptor yet.
+            epoll::check(fd)?;
+        }
+        if self.slots.len() <= fd as usize {
+            self.slots.resize(fd as usize + 1, Slot::default());
+        }
+        self.slots[fd as usize] = after;
+        Ok(())
+    }
+
+    /// The side set, nested in the main one.
+    fn side(&mut self, main: &OwnedFd) -> io::Result<&Side> {
+        if self.side.is_none() {
+            let epoll = epoll::create()?;
+            let fd = epoll.as_raw_fd();
+            epoll::control(main, EPOLL_CTL_ADD, fd, IN, internal(SIDE))?;
+            let batch = Vec::with_capacity(64);
+            self.side = Some(Side { epoll, batch });
+        }
+        Ok(self.side.as_ref().expect("made just above"))
+    }
+
+    /// Turns one event of epoll into the kevents of its descriptor.
+    pub(super) fn deliver(
+        &mut self,
+        main: &OwnedFd,
+        set: Set,
+        event: libc::epoll_event,
+        batch: &mut Batch<'_>,
+    ) {
+        let (fd, mask) = (event.u64 as u32 as usize, event.events);
+        let slot = match self.slots.get(fd) {
+            Some(slot) if slot.generation == (event.u64 >> 32) as u32 => *slot,
+            _ => return,
+        };
+        let ready = if mask & (HUP | ERR) == 0 {
+            Readiness::plain(mask)
+        } else {
+            Readiness::hang_up(fd as RawFd, mask)
+        };
+        if ready == Readiness::NEITHER || slot.quiet {
+            self.hush(main, fd as RawFd, ready == Readiness::NEITHER);
+        }
+        let read = slot.read.filter(|knote| slot.hears(set, knote));
+        let write = slot.write.filter(|knote| slot.hears(set, knote));
+        if let (Some(flags), Some(knote)) = (ready.read, read) {
+            self.report(main, fd, Filter::READ, knote, flags, batch);
+        }
+        if let (Some(flags), Some(knote)) = (ready.write, write) {
+            self.report(main, fd, Filter::WRITE, knote, flags, batch);
+        }
+    }
+
+    /// Puts an event into the batch, or has it carried over to the next call (K85).
+    fn report(
+        &mut self,
+        main: &OwnedFd,
+        fd: usize,
+        filter: Filter,
+        knote: Knote,
+        flags: EventFlags,
+        batch: &mut Batch<'_>,
+    ) {
+        if !self.carried.is_empty() && self.carried.remove(&(fd as RawFd, filter)).is_some() {
+            // This event says what the one carried over would have said.
+        } else if batch.has_repeated(fd, filter) {
+            return;
+        }
+        if !batch.has_room() {
+            self.carry(fd as RawFd, filter, batch.active);
+            return;
+        }
+        batch.push(knote.event(fd, filter, flags));
+        if knote.fires_once() {
+            self.retire(main, fd as RawFd, filter);
+        }
+    }
+
+    /// Keeps an event for the next call: only that it was there. What it says is found out then.
+    fn carry(&mut self, fd: RawFd, filter: Filter, active: &mut Active) {
+        let serial = active.push(filter, fd as usize);
+        self.carried.insert((fd, filter), serial);
+    }
+
+    /// The event that was carried over, if its condition still holds (K74, K75).
+    pub(super) fn collect(
+        &mut self,
+        main: &OwnedFd,
+        filter: Filter,
+        ident: usize,
+        serial: u64,
+    ) -> Option<Kevent> {
+        let fd = ident as RawFd;
+        if self.carried.get(&(fd, filter)) != Some(&serial) {
+            return None;
+        }
+        self.carried.remove(&(fd, filter));
+        let knote = (*self.slots.get_mut(ident)?.knote(filter)).filter(Knote::is_enabled)?;
+        let asked = match filter {
+            Filter::READ => IN | RDHUP,
+            _ => OUT,
+        };
+        let mask = epoll::poll_now(fd, asked);
+        let ready = if mask & (HUP | ERR) == 0 {
+            Readiness::plain(mask)
+        } else {
+            Readiness::hang_up(fd, mask)
+        };
+        let flags = match filter {
+            Filter::READ => ready.read?,
+            _ => ready.write?,
+        };
+        if knote.fires_once() {
+            self.retire(main, fd, filter);
+        }
+        Some(knote.event(ident, filter, flags))
+    }
+
+    /// After the one event of a knote: EV_ONESHOT deletes it, EV_DISPATCH disables it.
+    fn retire(&mut self, main: &OwnedFd, fd: RawFd, filter: Filter) {
+        let mut after = self.slots[fd as usize];
+        let knote = after.knote(filter);
+        *knote = knote.filter(|knote| !knote.is_oneshot()).map(|mut knote| {
+            knote.disable();
+            knote
+        });
+        self.settle(main, fd, after);
+    }
+
+    /// Makes the entry of an unconnected socket edge-triggered, and level-triggered again when it
+    /// has something to say.
+    fn hush(&mut self, main: &OwnedFd, fd: RawFd, quiet: bool) {
+        let mut after = self.slots[fd as usize];
+        if after.quiet != quiet {
+            after.quiet = quiet;
+            self.settle(main, fd, after);
+        }
+    }
+
+    /// Changes that no caller asked for, so that no caller can be told of an error. The only
+    /// ones possible say that the descriptor has been closed, and its knotes with it.
+    fn settle(&mut self, main: &OwnedFd, fd: RawFd, after: Slot) {
+        if self.sync(main, fd, after, None).is_err() {
+            self.slots[fd as usize] = Slot::default();
+        }
+    }
+
+    /// Delivers what is ready in the side set.
+    pub(super) fn deliver_side(&mut self, main: &OwnedFd, batch: &mut Batch<'_>) {
+        let Some(mut side) = self.side.take() else {
+            return;
+        };
+        // No error is possible: the set is ours and a zero timeout is never interrupted. What does
+        // not fit stays ready.
+        let room = batch.room().max(1);
+        let _ = epoll::wait(
+            &side.epoll,
+            &mut side.batch,
+            room,
+            Some(std::time::Duration::ZERO),
+        );
+        let ready = std::mem::take(&mut side.batch);
+        self.side = Some(side);
+        for &event in &ready {
+            self.deliver(main, Set::Side, event, batch);
+        }
+        if let Some(side) = &mut self.side {
+            side.batch = ready;
+        }
+    }
+}
+
+/// What a change does to a knote, or to the absence of one.
+fn edit(knote: &mut Option<Knote>, change: &Kevent) -> io::Result<()> {
+    if change.fflags() != 0 && !change.flags().contains(EventFlags::DELETE) {
+        return Err(io::Error::from_raw_os_error(libc::ENOTSUP));
+    }
+    match knote {
+        Some(_) if change.flags().contains(EventFlags::DELETE) => *knote = None,
+        Some(knote) => knote.modify(change),
+        None if change.flags().contains(EventFlags::ADD) => *knote = Some(Knote::new(change)),
+        None => return Err(no_such_knote()),
+    }
+    Ok(())
+}
+
+/// Brings one entry of an epoll set from one mask to another; 0 is "no entry".
+fn write_entry(set: &OwnedFd, fd: RawFd, from: u32, to: u32, payload: u64) -> io::Result<()> {
+    let result = match (from, to) {
+        (0, 0) => return Ok(()),
+        (0, _) => epoll::control(set, EPOLL_CTL_ADD, fd, to, payload),
+        (_, 0) => epoll::control(set, EPOLL_CTL_DEL, fd, 0, 0),
+        (_, _) => epoll::control(set, EPOLL_CTL_MOD, fd, to, payload),
+    };
+    match result.as_ref().map_err(io::Error::raw_os_error) {
+        // The table lost track: the file came back to this number by way of a duplicate.
+        Err(Some(libc::EEXIST)) => epoll::control(set, EPOLL_CTL_MOD, fd, to, payload),
+        // The limit on watches of a user is, for kqueue, a lack of memory.
+        Err(Some(libc::ENOSPC)) => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+        _ => result,
+    }
+}
+
+impl Readiness {
+    const NEITHER: Readiness = Readiness {
+        read: None,
+        write: None,
+    };
+
+    /// A mask without EPOLLHUP and EPOLLERR: almost every one.
+    fn plain(mask: u32) -> Readiness {
+        let eof = if mask & RDHUP != 0 {
+            EventFlags::EOF
+        } else {
+            EventFlags::empty()
+        };
+        Readiness {
+            read: (mask & (IN | RDHUP) != 0).then_some(eof),
+            write: (mask & OUT != 0).then_some(EventFlags::empty()),
+        }
+    }
+
+    /// A mask with EPOLLHUP or EPOLLERR, which mean different things for different files.
+    fn hang_up(fd: RawFd, mask: u32) -> Readiness {
+        let kind = epoll::file_type(fd);
+        let only_hup = mask & HUP != 0 && mask & (IN | RDHUP | ERR) == 0;
+        if kind == libc::S_IFSOCK && only_hup {
+            // Never connected, or closed by the peer with nobody having asked about reading?
+            if epoll::poll_now(fd, IN | RDHUP) & (IN | RDHUP) == 0 {
+                return Readiness::NEITHER;
+            }
+        }
+        // An error of a pipe is "the other end is gone"; an error of a socket need not end it.
+        let both_ends = if kind == libc::S_IFIFO {
+            HUP | ERR
+        } else {
+            HUP
+        };
+        let flags = |ends: u32| {
+            if mask & ends != 0 {
+                EventFlags::EOF
+            } else {
+                EventFlags::empty()
+            }
+        };
+        Readiness {
+            read: Some(flags(RDHUP | both_ends)),
+            write: Some(flags(both_ends)),
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The engine: applies changes, waits, and translates what epoll says into kevents.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    epoll,
+    fd::{Descriptors, Set},
+    knote::invalid,
+    signal::Signals,
+    user::Users,
+};
+use crate::{EventFlags, EventList, Filter, Kevent};
+
+/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is
+/// an error (K243).
+const KNOWN: EventFlags = EventFlags::ADD
+    .union(EventFlags::DELETE)
+    .union(EventFlags::ENABLE)
+    .union(EventFlags::DISABLE)
+    .union(EventFlags::ONESHOT)
+    .union(EventFlags::CLEAR)
+    .union(EventFlags::RECEIPT)
+    .union(EventFlags::DISPATCH);
+
+/// EV_SYSFLAGS: the bits that belong to the system.
+const SYSTEM: u16 = 0xF000;
+
+/// The lower half of the payload of every entry that is not a user's descriptor. No descriptor has
+/// this number.
+const INTERNAL: u32 = u32::MAX;
+
+/// The payloads of the queue's own entries: [`INTERNAL`] below, one of these above.
+const WAKE: u32 = 0;
+pub(super) const SIDE: u32 = 1;
+/// This and the signal's number: the entry of a signal.
+pub(super) const SIGNAL: u32 = 0x100;
+
+/// What a filter makes of a knote that was in the list of active ones: its event, if its condition
+/// still holds.
+pub(super) type Collected = Option<Kevent>;
+
+/// A kqueue made of an epoll set.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    epoll: OwnedFd,
+    /// Written when the list of active knotes becomes non-empty. Edge-triggered and never read:
+    /// each write is an edge of its own.
+    eventfd: OwnedFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    descriptors: Descriptors,
+    users: Users,
+    signals: Signals,
+    active: Active,
+    /// The eventfd has an edge that no wait has returned.
+    signalled: bool,
+    /// The batch being translated has events that were carried over from an earlier call.
+    collected_descriptor: bool,
+}
+
+impl Queue {
+    pub(crate) fn new() -> io::Result<Queue> {
+        let queue = Queue {
+            epoll: epoll::create()?,
+            eventfd: epoll::eventfd()?,
+            state: Mutex::default(),
+        };
+        epoll::control(
+            &queue.epoll,
+            libc::EPOLL_CTL_ADD,
+            queue.eventfd.as_raw_fd(),
+            (libc::EPOLLIN | libc::EPOLLET) as u32,
+            internal(WAKE),
+        )?;
+        Ok(queue)
+    }
+
+    /// kevent(2).
+    pub(crate) fn kevent(
+        &self,
+        changes: &[Kevent],
+        events: &mut EventList,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        events.clear();
+        if !changes.is_empty() {
+            self.change(changes, events)?;
+            if !events.is_empty() {
+                // Errors and receipts return at once, without events (K42).
+                return Ok(());
+            }
+        }
+        if events.capacity() == 0 {
+            return Ok(());
+        }
+        self.wait(events, timeout)
+    }
+
+    /// All changes, each one's result written over it.
+    pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        let mut state = self.lock();
+        let mut done = 0;
+        while done < changes.len() {
+            let (count, result) = state.step(&self.epoll, &changes[done..]);
+            for change in &mut changes[done..done + count] {
+                *change = receipt(change, &result);
+            }
+            done += count;
+        }
+        self.unlock(state);
+        Ok(())
+    }
+
+    /// Applies changes; errors and receipts become entries of `events`. Where there is no room for
+    /// an error the call fails at that change (K40), where there is none for a receipt it is
+    /// dropped (K46).
+    fn change(&self, changes: &[Kevent], events: &mut EventList) -> io::Result<()> {
+        let mut state = self.lock();
+        let mut outcome = Ok(());
+        let mut done = 0;
+        while done < changes.len() && outcome.is_ok() {
+            let (count, result) = state.step(&self.epoll, &changes[done..]);
+            for change in &changes[done..done + count] {
+                let wanted = result.is_err() || change.flags().contains(EventFlags::RECEIPT);
+                if wanted && events.len() < events.capacity() {
+                    events.events.push(receipt(change, &result));
+                } else if let Err(error) = &result {
+                    outcome = Err(io::Error::from_raw_os_error(errno(error)));
+                    break;
+                }
+            }
+            done += count;
+        }
+        self.unlock(state);
+        outcome
+    }
+
+    /// Waits until at least one event is there or the time is up. What epoll returns may come to
+    /// nothing (another thread was faster, the descriptor is not the one it was): then it waits on,
+    /// for the rest of the time (K92).
+    fn wait(&self, events: &mut EventList, timeout: Option<Duration>) -> io::Result<()> {
+        let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
+        let mut left = timeout;
+        loop {
+            let room = events.capacity();
+            epoll::wait(&self.epoll, &mut events.epoll, room, left)?;
+            let timed_out = events.epoll.is_empty();
+            if !timed_out {
+                self.translate(events);
+                if !events.is_empty() {
+                    return Ok(());
+                }
+            }
+            if let (Some(timeout), Some(start)) = (timeout, start) {
+                left = Some(timeout.saturating_sub(start.elapsed()));
+            }
+            if timed_out && left.is_none_or(|left| left.is_zero()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Turns the batch that epoll returned into kevents.
+    fn translate(&self, events: &mut EventList) {
+        let mut state = self.lock();
+        let room = events.capacity();
+        let EventList { events, epoll, .. } = events;
+        state.collected_descriptor = false;
+        for (i, event) in epoll.iter().enumerate() {
+            // Each event of the batch has one place at least: no knote starves.
+            let room = room - (epoll.len() - 1 - i);
+            state.event(&self.epoll, *event, events, room);
+        }
+        self.unlock(state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under the lock panics, and each change is whole before the next.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of the lock, and sees to it that law 2 holds from then on.
+    fn unlock(&self, mut state: MutexGuard<'_, State>) {
+        if !state.active.is_empty() && !state.signalled {
+            state.signalled = true;
+            epoll::signal(self.eventfd.as_raw_fd());
+        }
+    }
+}
+
+impl State {
+    /// Applies the first change, or the first two where they make one epoll_ctl. Returns how many
+    /// it took and what came of them.
+    fn step(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, io::Result<()>) {
+        let change = &changes[0];
+        if let Err(error) = validate(change) {
+            return (1, Err(error));
+        }
+        match change.filter() {
+            Filter::READ | Filter::WRITE => {
+                let second = changes
+                    .get(1)
+                    .filter(|second| self.descriptors.go_together(change, second))
+                    .filter(|second| validate(second).is_ok());
+                let count = 1 + usize::from(second.is_some());
+                (count, self.descriptors.change(epoll, &changes[..count]))
+            }
+            Filter::USER => (1, self.users.change(change, &mut self.active)),
+            Filter::SIGNAL => (1, self.signals.change(epoll, change, &mut self.active)),
+            _ => (1, Err(invalid())),
+        }
+    }
+
+    /// One event of epoll: a descriptor's, or one of the queue's own entries.
+    fn event(
+        &mut self,
+        epoll: &OwnedFd,
+        event: libc::epoll_event,
+        events: &mut Vec<Kevent>,
+        room: usize,
+    ) {
+        let mut batch = Batch {
+            events,
+            active: &mut self.active,
+            room,
+            repeats: self.collected_descriptor,
+        };
+        if event.u64 as u32 != INTERNAL {
+            self.descriptors
+                .deliver(epoll, Set::Main, event, &mut batch);
+            return;
+        }
+        match (event.u64 >> 32) as u32 {
+            SIDE => self.descriptors.deliver_side(epoll, &mut batch),
+            WAKE => {
+                self.signalled = false;
+                self.collect(epoll, events, room);
+            }
+            signal => {
+                let number = (signal - SIGNAL) as usize;
+                self.signals.activate(number, &mut self.active);
+                self.collect(epoll, events, room);
+            }
+        }
+    }
+
+    /// Moves active knotes into the event list, each at most once, while there is room.
+    fn collect(&mut self, epoll: &OwnedFd, events: &mut Vec<Kevent>, room: usize) {
+        for _ in 0..self.active.len() {
+            if events.len() >= room {
+                break;
+            }
+            let Some(entry) = self.active.pop() else {
+                break;
+            };
+            let (filter, ident, serial) = (entry.filter, entry.ident, entry.serial);
+            let active = &mut self.active;
+            let event = match filter {
+                Filter::USER => self.users.collect(ident, serial, active),
+                Filter::SIGNAL => self.signals.collect(epoll, ident, serial),
+                _ => {
+                    self.collected_descriptor = true;
+                    self.descriptors.collect(epoll, filter, ident, serial)
+                }
+            };
+            events.extend(event);
+        }
+    }
+}
+
+/// What a call has collected so far.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    events: &'a mut Vec<Kevent>,
+    pub(super) active: &'a mut Active,
+    /// How many events there may be now.
+    room: usize,
+    /// Some of the events were carried over from an earlier call, so a fresh one may say the same.
+    repeats: bool,
+}
+
+impl Batch<'_> {
+    /// How many more events fit.
+    pub(super) fn room(&self) -> usize {
+        self.room.saturating_sub(self.events.len())
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.events.len() < self.room
+    }
+
+    /// Whether this knote's event is already there: a knote comes once in a call (K84).
+    pub(super) fn has_repeated(&self, ident: usize, filter: Filter) -> bool {
+        self.repeats
+            && self
+                .events
+                .iter()
+                .any(|event| event.ident() == ident && event.filter() == filter)
+    }
+
+    pub(super) fn push(&mut self, event: Kevent) {
+        self.events.push(event);
+    }
+}
+
+/// The payload of one of the queue's own entries.
+pub(super) fn internal(which: u32) -> u64 {
+    u64::from(which) << 32 | u64::from(INTERNAL)
+}
+
+/// The entry that reports what came of a change: EV_ERROR, and the errno or 0 (K38, K43, K45).
+fn receipt(change: &Kevent, result: &io::Result<()>) -> Kevent {
+    let errno = result.as_ref().err().map_or(0, errno);
+    Kevent::new(change.ident(), change.filter(), EventFlags::ERROR)
+        .with_udata(change.udata())
+        .with_data(i64::from(errno))
+}
+
+/// The number of an error; all that come here have one.
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EINVAL)
+}
+
+/// What can be said of a change without looking at its knote; the filter first (K37).
+fn validate(change: &Kevent) -> io::Result<()> {
+    let known = matches!(
+        change.filter(),
+        Filter::READ | Filter::WRITE | Filter::USER | Filter::SIGNAL
+    );
+    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
+    let both = |a: EventFlags, b: EventFlags| flags.contains(a | b);
+    let sound = KNOWN.contains(flags)
+        && !both(EventFlags::ADD, EventFlags::DELETE)
+        && !both(EventFlags::ENABLE, EventFlags::DISABLE);
+    if known && sound {
+        Ok(())
+    } else {
+        Err(invalid())
+    }
+}
+
+/// The list of active knotes: those whose condition user space knows to hold, oldest first. An
+/// entry whose serial its knote does not know any more is of an earlier life, and is passed over.
+#[derive(Debug, Default)]
+pub(super) struct Active {
+    list: VecDeque<ActiveKnote>,
+    next_serial: u64,
+}
+
+#[derive(Debug)]
+struct ActiveKnote {
+    filter: Filter,
+    ident: usize,
+    serial: u64,
+}
+
+impl Active {
+    /// Adds a knote at the end and returns the serial by which it will know its entry.
+    pub(super) fn push(&mut self, filter: Filter, ident: usize) -> u64 {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.list.push_back(ActiveKnote {
+            filter,
+            ident,
+            serial,
+        });
+        serial
+    }
+
+    fn pop(&mut self) -> Option<ActiveKnote> {
+        self.list.pop_front()
+    }
+
+    fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}

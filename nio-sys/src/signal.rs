@@ -1,0 +1,123 @@
+//! Keeping a signal from doing what it does by default, so that a program can watch it and live.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    ptr,
+    sync::{Mutex, PoisonError},
+};
+
+use libc::c_int;
+
+/// The highest number of a signal on any of the systems, and one more.
+const SIGNALS: usize = 129;
+
+/// How many [`CaughtSignal`]s of each signal there are.
+static CAUGHT: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
+
+/// While this value lives, the default action of a signal does not happen.
+///
+/// `EVFILT_SIGNAL` only observes: a `SIGTERM` that a queue watches still ends the process. This
+/// type gives the signal a handler that does nothing, unless the program has a handler of its own
+/// or ignores the signal, and takes it away again when the last `CaughtSignal` of that signal is
+/// dropped. Unlike an ignored signal, one with a handler is back to its default in a program that
+/// this one starts with exec(2).
+///
+/// Make it before the knote is added, and drop it after the knote is deleted.
+///
+/// ```
+/// use std::time::Duration;
+/// use nio_sys::{CaughtSignal, EventFlags, EventList, Kevent, Kqueue};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let kqueue = Kqueue::new()?;
+/// let _caught = CaughtSignal::new(libc::SIGUSR1)?;
+/// kqueue.apply(&mut [Kevent::signal(libc::SIGUSR1, EventFlags::ADD)])?;
+///
+/// // SAFETY: raise takes no pointers.
+/// unsafe { libc::raise(libc::SIGUSR1) };
+///
+/// let mut events = EventList::with_capacity(4);
+/// kqueue.kevent(&[], &mut events, Some(Duration::from_secs(5)))?;
+/// assert_eq!(events[0].ident(), libc::SIGUSR1 as usize);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct CaughtSignal {
+    number: usize,
+}
+
+impl CaughtSignal {
+    /// Catches the signal with this number.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a number that is no signal's, and for `SIGKILL` and `SIGSTOP`, which cannot be
+    /// caught.
+    pub fn new(signum: i32) -> io::Result<CaughtSignal> {
+        let number = usize::try_from(signum)
+            .ok()
+            .filter(|number| (1..SIGNALS).contains(number))
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+        if caught[number] == 0 {
+            let mut action = disposition(signum)?;
+            if action.sa_sigaction == libc::SIG_DFL {
+                action.sa_sigaction = do_nothing as *const () as usize;
+                action.sa_flags = libc::SA_RESTART;
+                set_disposition(signum, &action)?;
+            }
+        }
+        caught[number] += 1;
+        Ok(CaughtSignal { number })
+    }
+}
+
+impl Drop for CaughtSignal {
+    fn drop(&mut self) {
+        let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+        caught[self.number] -= 1;
+        if caught[self.number] > 0 {
+            return;
+        }
+        let signum = self.number as c_int;
+        let Ok(mut action) = disposition(signum) else {
+            return;
+        };
+        // Whatever the program has installed since is the program's.
+        if action.sa_sigaction == do_nothing as *const () as usize {
+            action.sa_sigaction = libc::SIG_DFL;
+            action.sa_flags = 0;
+            // Both were accepted before.
+            let _ = set_disposition(signum, &action);
+        }
+    }
+}
+
+extern "C" fn do_nothing(_: c_int) {}
+
+/// What the process does about a signal now.
+pub(crate) fn disposition(signum: c_int) -> io::Result<libc::sigaction> {
+    let mut action = MaybeUninit::uninit();
+    // SAFETY: a null new action only asks, and the old one is read only when the call has filled it
+    // in, which it says by returning 0.
+    unsafe {
+        match libc::sigaction(signum, ptr::null(), action.as_mut_ptr()) {
+            0 => Ok(action.assume_init()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Changes what the process does about a signal. The action is one that [`disposition`] returned,
+/// or that with a handler put in that is async-signal-safe and has the signature that its flags ask
+/// for.
+pub(crate) fn set_disposition(signum: c_int, action: &libc::sigaction) -> io::Result<()> {
+    // SAFETY: what the caller keeps to makes the handler sound; the pointers live until the call
+    // returns.
+    match unsafe { libc::sigaction(signum, action, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
