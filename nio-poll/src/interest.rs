@@ -1,0 +1,71 @@
+//! What a descriptor is watched for, and how often it is told.
+
+use std::{fmt, ops::BitOr};
+
+/// What to watch a descriptor for: reading, writing or both. It cannot be empty: a descriptor that
+/// is watched for nothing is not registered.
+///
+/// ```
+/// use nio_poll::Interest;
+///
+/// let both = Interest::READABLE | Interest::WRITABLE;
+/// assert!(both.is_readable() && both.is_writable());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Interest(u8);
+
+impl Interest {
+    /// There is something to read, or to accept, or the other side has finished writing.
+    pub const READABLE: Interest = Interest(1);
+    /// There is room to write, or the connection is made, or nobody reads any more.
+    pub const WRITABLE: Interest = Interest(2);
+
+    /// Whether reading is watched.
+    #[must_use]
+    pub const fn is_readable(self) -> bool {
+        self.0 & Interest::READABLE.0 != 0
+    }
+
+    /// Whether writing is watched.
+    #[must_use]
+    pub const fn is_writable(self) -> bool {
+        self.0 & Interest::WRITABLE.0 != 0
+    }
+}
+
+impl BitOr for Interest {
+    type Output = Interest;
+
+    fn bitor(self, other: Interest) -> Interest {
+        Interest(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.is_readable(), self.is_writable()) {
+            (true, false) => "READABLE",
+            (false, true) => "WRITABLE",
+            _ => "READABLE | WRITABLE",
+        })
+    }
+}
+
+/// How often a registration reports the same condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// Once for every activity: when bytes, a connection or room arrive. After an event, read (or
+    /// write, or accept) until [`WouldBlock`](std::io::ErrorKind::WouldBlock) or until a short
+    /// count: what is left over is not reported again. On Linux one activity may be reported for
+    /// both directions, so an event may find nothing to do.
+    ///
+    /// The cheapest, and the default. (`EV_CLEAR`.)
+    #[default]
+    Edge,
+    /// In every poll while the condition holds.
+    Level,
+    /// Once, then the registration is silent until
+    /// [`reregister_with`](crate::Poll::reregister_with) arms it again. Each direction by itself.
+    /// (`EV_DISPATCH`.)
+    Oneshot,
+}

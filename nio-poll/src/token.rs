@@ -1,0 +1,17 @@
+//! The value by which the user of a poll knows what an event is about.
+
+/// Chosen by the user at registration, and handed back with every event of it. nio does nothing
+/// else with it: an index, a generation and an index, or a constant are all fine. Several
+/// registrations may share one.
+///
+/// ```
+/// # use nio_poll::Token;
+/// const LISTENER: Token = Token(0);
+/// let connection = Token(1 + 7);
+/// assert_ne!(LISTENER, connection);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(
+    /// The value.
+    pub usize,
+);
