@@ -1,0 +1,425 @@
+//! The timer heap: a slab that holds the timers and a queue that knows who is next.
+//!
+//! Laws:
+//! 1. Every timer in the slab has one entry in the queue, and nothing else has. There are no
+//!    tombstones.
+//! 2. An entry never stands later than its timer is: `entry <= (timer.deadline, timer.seq)`. It is
+//!    exact if the two agree on `seq`; otherwise the timer has been pushed later since, and the entry
+//!    is put right when it comes first ([`TimerHeap::settle`]).
+//! 3. `seq` counts armings. A number is never given twice: at a billion armings per second, 64 bits
+//!    last for 584 years.
+
+use crate::queue::{Entry, Queue};
+use crate::slab::Slab;
+use crate::{Iter, TimerKey};
+
+/// Timers in the order of their deadlines, each with a payload.
+///
+/// `D` is a deadline: anything that can be copied and ordered, such as `u64`, `Duration` or
+/// `Instant`. `T` is what a timer carries, and never looked at.
+///
+/// The [crate's documentation](crate) has the laws and what each operation costs.
+///
+/// ```
+/// use nio_timer::TimerHeap;
+///
+/// let mut heap = TimerHeap::new();
+/// let tea = heap.insert(180, "tea is ready");
+/// heap.insert(60, "water boils");
+///
+/// heap.reschedule(tea, 240);
+/// assert_eq!(heap.next_deadline(), Some(60));
+/// assert_eq!(heap.pop_expired(100).map(|(_, _, text)| text), Some("water boils"));
+/// assert_eq!(heap.pop_expired(100), None);
+/// assert_eq!(heap.cancel(tea), Some("tea is ready"));
+/// ```
+pub struct TimerHeap<D, T> {
+    pub(crate) queue: Queue<D>,
+    pub(crate) slab: Slab<D, T>,
+    /// The number of the next arming.
+    pub(crate) next_seq: u64,
+    /// The drain under way.
+    pub(crate) drain: Option<Drain<D>>,
+}
+
+/// What a drain yields: timers due at `now` that were armed before number `seq`.
+#[derive(Clone, Copy)]
+pub(crate) struct Drain<D> {
+    pub(crate) now: D,
+    pub(crate) seq: u64,
+}
+
+impl<D: Ord + Copy, T> TimerHeap<D, T> {
+    /// An empty heap. It allocates nothing until the first timer is inserted.
+    ///
+    /// ```
+    /// let heap = nio_timer::TimerHeap::<u64, &str>::new();
+    /// assert_eq!((heap.len(), heap.capacity()), (0, 0));
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// An empty heap with room for `capacity` timers.
+    ///
+    /// # Panics
+    ///
+    /// As [`Vec::with_capacity`](alloc::vec::Vec::with_capacity), if no computer could hold so many.
+    ///
+    /// ```
+    /// let heap = nio_timer::TimerHeap::<u64, &str>::with_capacity(1000);
+    /// assert!(heap.capacity() >= 1000);
+    /// ```
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        TimerHeap {
+            queue: Queue::with_capacity(capacity),
+            slab: Slab::with_capacity(capacity),
+            next_seq: 0,
+            drain: None,
+        }
+    }
+
+    /// How many timers there are. A timer that is cancelled or popped is gone at once.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, ());
+    /// assert_eq!(heap.len(), 1);
+    /// heap.cancel(key);
+    /// assert_eq!(heap.len(), 0);
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether there is no timer.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// assert!(heap.is_empty());
+    /// heap.insert(5, ());
+    /// assert!(!heap.is_empty());
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many timers fit before memory is allocated again.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::with_capacity(8);
+    /// let before = heap.capacity();
+    /// heap.extend((0..8).map(|deadline| (deadline, ())));
+    /// assert_eq!(heap.capacity(), before);
+    /// ```
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.queue.capacity().min(self.slab.capacity())
+    }
+
+    /// Makes room for `additional` more timers.
+    ///
+    /// # Panics
+    ///
+    /// As [`Vec::reserve`](alloc::vec::Vec::reserve), if no computer could hold so many.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::<u64, ()>::new();
+    /// heap.reserve(100);
+    /// assert!(heap.capacity() >= 100);
+    /// ```
+    pub fn reserve(&mut self, additional: usize) {
+        self.slab.reserve(self.len(), additional);
+        self.queue.reserve(additional);
+    }
+
+    /// Gives back memory that no timer uses. Timers stay where they are, so a slot that is free
+    /// before one in use stays too, until that one is gone.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::with_capacity(1000);
+    /// heap.insert(5, ());
+    /// heap.shrink_to_fit();
+    /// assert!(heap.capacity() < 1000);
+    /// ```
+    pub fn shrink_to_fit(&mut self) {
+        self.slab.shrink_to_fit();
+        self.queue.shrink_to_fit(self.slab.len());
+    }
+
+    /// Drops all timers, and ends a drain. The memory is kept, and no old key becomes valid again.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "gone");
+    /// heap.clear();
+    /// heap.insert(5, "new");
+    /// assert_eq!((heap.len(), heap.get(key)), (1, None));
+    /// ```
+    pub fn clear(&mut self) {
+        self.drain = None;
+        // One by one: should the drop of a payload panic, the laws hold for the timers that are left.
+        while let Some(slot) = self.queue.remove_any() {
+            drop(self.slab.remove(slot));
+        }
+    }
+
+    /// Arms a timer. Among equal deadlines it comes last.
+    ///
+    /// During a [drain](Self::begin_drain), a deadline before the drain's `now` counts as that `now`.
+    ///
+    /// # Panics
+    ///
+    /// If there are 2³² − 1 timers already.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// assert_eq!((heap.deadline(key), heap.get(key)), (Some(5), Some(&"five")));
+    /// ```
+    #[inline]
+    pub fn insert(&mut self, deadline: D, payload: T) -> TimerKey {
+        let (deadline, seq) = self.arm(deadline);
+        let key = self.slab.insert(deadline, seq, payload);
+        self.queue.push(Entry {
+            deadline,
+            seq,
+            slot: key.slot,
+        });
+        key
+    }
+
+    /// Takes a timer back before it expires; `None` if it has expired or been cancelled already.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// assert_eq!(heap.cancel(key), Some("five"));
+    /// assert_eq!(heap.cancel(key), None);
+    /// ```
+    #[inline]
+    pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
+        self.slab.get(key)?;
+        self.queue.remove(key.slot);
+        self.slab.remove(key.slot)
+    }
+
+    /// Arms a timer again, for another deadline: as if it were cancelled and inserted, but with
+    /// the key and payload it has. `false` if the timer is gone.
+    ///
+    /// Among equal deadlines it comes last from now on, also if its deadline stays what it was.
+    /// During a [drain](Self::begin_drain), a deadline before the drain's `now` counts as that `now`.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let idle = heap.insert(5, "the peer is idle");
+    /// assert!(heap.reschedule(idle, 9)); // it is not: it sent something
+    /// assert_eq!(heap.pop_expired(8), None);
+    /// assert_eq!(heap.pop_expired(9), Some((idle, 9, "the peer is idle")));
+    /// assert!(!heap.reschedule(idle, 20));
+    /// ```
+    #[inline]
+    pub fn reschedule(&mut self, key: TimerKey, deadline: D) -> bool {
+        let (deadline, seq) = self.arm(deadline);
+        let Some(timer) = self.slab.get_mut(key) else {
+            return false;
+        };
+        let postponed = timer.deadline <= deadline;
+        timer.deadline = deadline;
+        timer.seq = seq;
+        // Law 2 holds without a look at the entry if the timer moved back in time, and with one if it
+        // moved forward, but only within what earlier pushes had gained.
+        if !postponed && deadline < self.queue.entry(key.slot).deadline {
+            self.queue.advance(Entry {
+                deadline,
+                seq,
+                slot: key.slot,
+            });
+        }
+        true
+    }
+
+    /// What a timer carries.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// assert_eq!(heap.get(key), Some(&"five"));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn get(&self, key: TimerKey) -> Option<&T> {
+        self.slab.get(key)?.payload()
+    }
+
+    /// What a timer carries, to be changed.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, 1);
+    /// *heap.get_mut(key).unwrap() += 1;
+    /// assert_eq!(heap.cancel(key), Some(2));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
+        self.slab.get_mut(key)?.payload_mut()
+    }
+
+    /// When a timer is due.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// heap.reschedule(key, 7);
+    /// assert_eq!(heap.deadline(key), Some(7));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn deadline(&self, key: TimerKey) -> Option<D> {
+        Some(self.slab.get(key)?.deadline)
+    }
+
+    /// Whether this key's timer is still to come.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// assert!(heap.contains(key));
+    /// heap.pop_expired(5);
+    /// assert!(!heap.contains(key));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn contains(&self, key: TimerKey) -> bool {
+        self.slab.get(key).is_some()
+    }
+
+    /// All timers, in no particular order.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let heap: TimerHeap<_, _> = [(5, "five"), (3, "three")].into_iter().collect();
+    /// assert_eq!(heap.iter().map(|(_, deadline, _)| deadline).min(), Some(3));
+    /// ```
+    pub fn iter(&self) -> Iter<'_, D, T> {
+        Iter::new(self)
+    }
+
+    /// The first deadline: how long a loop may sleep. It is exact, for which entries of timers that
+    /// were pushed later are put right first; so it takes `&mut self`.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, ());
+    /// heap.reschedule(key, 7);
+    /// assert_eq!(heap.next_deadline(), Some(7));
+    /// ```
+    #[inline]
+    pub fn next_deadline(&mut self) -> Option<D> {
+        Some(self.settle()?.deadline)
+    }
+
+    /// The first timer, left where it is.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap: TimerHeap<_, _> = [(5, "five"), (3, "three")].into_iter().collect();
+    /// let (key, deadline, text) = heap.peek().unwrap();
+    /// assert_eq!((deadline, *text), (3, "three"));
+    /// heap.cancel(key);
+    /// ```
+    #[inline]
+    pub fn peek(&mut self) -> Option<(TimerKey, D, &mut T)> {
+        let slot = self.settle()?.slot;
+        self.timer_at(slot)
+    }
+
+    /// Takes the first timer if it is due at `now`: the earliest deadline, and among equal ones
+    /// the one armed first. `None` as soon as nothing is due.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap: TimerHeap<_, _> = [(5, "five"), (3, "three"), (9, "nine")].into_iter().collect();
+    /// let mut fired = Vec::new();
+    /// while let Some((_key, _deadline, text)) = heap.pop_expired(6) {
+    ///     fired.push(text);
+    /// }
+    /// assert_eq!(fired, ["three", "five"]);
+    /// ```
+    #[inline]
+    pub fn pop_expired(&mut self, now: D) -> Option<(TimerKey, D, T)> {
+        let first = self.settle()?;
+        if first.deadline <= now {
+            self.take(first)
+        } else {
+            None
+        }
+    }
+
+    /// The deadline and number of an arming that happens now.
+    #[inline]
+    fn arm(&mut self, deadline: D) -> (D, u64) {
+        let seq = self.next_seq;
+        self.next_seq = seq.wrapping_add(1);
+        let deadline = self.drain.map_or(deadline, |drain| deadline.max(drain.now));
+        (deadline, seq)
+    }
+
+    /// Puts first entries right until one is exact, and returns it (law 2).
+    #[inline]
+    pub(crate) fn settle(&mut self) -> Option<Entry<D>> {
+        loop {
+            let first = self.queue.first()?;
+            let timer = self.slab.at(first.slot);
+            if timer.seq == first.seq {
+                return Some(first);
+            }
+            let exact = Entry {
+                deadline: timer.deadline,
+                seq: timer.seq,
+                slot: first.slot,
+            };
+            self.queue.postpone_first(exact);
+        }
+    }
+
+    /// Takes the timer whose entry is first.
+    #[inline]
+    pub(crate) fn take(&mut self, first: Entry<D>) -> Option<(TimerKey, D, T)> {
+        let key = self.slab.key(first.slot);
+        self.queue.remove(first.slot);
+        Some((key, first.deadline, self.slab.remove(first.slot)?))
+    }
+
+    #[inline]
+    pub(crate) fn timer_at(&mut self, slot: u32) -> Option<(TimerKey, D, &mut T)> {
+        let key = self.slab.key(slot);
+        let timer = self.slab.get_mut(key)?;
+        Some((key, timer.deadline, timer.payload_mut()?))
+    }
+}
+
+impl<D: Ord + Copy, T> Default for TimerHeap<D, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

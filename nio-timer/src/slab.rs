@@ -1,0 +1,260 @@
+//! Where timers live: slots that are used again, and keys that notice.
+//!
+//! Laws:
+//! 1. A key is given out once. A slot's generation moves on when its timer leaves, and a slot that
+//!    has been through all generations is retired: it holds no timer any more.
+//! 2. Slots are cut off the end only in [`Slab::shrink_to_fit`], and slots made after that begin
+//!    with a generation that no cut slot has used.
+//! 3. Two slabs begin with different generations, so a key of one is unknown to the other.
+//!
+//! Law 3 holds by distance: with `n` slabs, the nearest two begin about `2^32 / n` generations apart,
+//! and a slot would have to be used that often before a foreign key could be mistaken.
+
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+
+use crate::TimerKey;
+
+/// The generation of a slot that is retired.
+const RETIRED: u32 = 0;
+/// The end of the list of free slots.
+const NONE: u32 = u32::MAX;
+
+/// A timer: when it is due, when it was armed, what it carries.
+///
+/// 24 bytes and the payload, for deadlines of 8 bytes.
+pub(crate) struct Slot<D, T> {
+    /// Of the timer in this slot or, in a free slot, of the next one.
+    generation: u32,
+    /// The next free slot, in a free slot.
+    next_free: u32,
+    pub(crate) deadline: D,
+    pub(crate) seq: u64,
+    /// `None` in a free slot.
+    payload: Option<T>,
+}
+
+pub(crate) struct Slab<D, T> {
+    slots: Vec<Slot<D, T>>,
+    /// The free slot to use next: the one freed last, which the cache still knows.
+    free: u32,
+    /// The first generation of all: a slot that would get it a second time is retired.
+    birth: u32,
+    /// The first generation of the slots yet to be made.
+    fresh: u32,
+}
+
+impl<D: Copy, T> Slab<D, T> {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        let birth = first_generation();
+        Slab {
+            slots: Vec::with_capacity(capacity),
+            free: NONE,
+            birth,
+            fresh: birth,
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// How many slots there are, free ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Makes room for `live + additional` timers.
+    pub(crate) fn reserve(&mut self, live: usize, additional: usize) {
+        let wanted = live.saturating_add(additional);
+        self.slots.reserve(wanted.saturating_sub(self.slots.len()));
+    }
+
+    #[inline]
+    pub(crate) fn insert(&mut self, deadline: D, seq: u64, payload: T) -> TimerKey {
+        let index = self.free;
+        let Some(slot) = self.slots.get_mut(index as usize) else {
+            return self.append(deadline, seq, payload);
+        };
+        self.free = slot.next_free;
+        slot.deadline = deadline;
+        slot.seq = seq;
+        slot.payload = Some(payload);
+        TimerKey {
+            slot: index,
+            generation: nonzero(slot.generation),
+        }
+    }
+
+    fn append(&mut self, deadline: D, seq: u64, payload: T) -> TimerKey {
+        let index = self.slots.len();
+        assert!(
+            index < NONE as usize,
+            "a heap holds at most 2^32 - 1 timers"
+        );
+        let (generation, next_free) = (self.fresh, NONE);
+        self.slots.push(Slot {
+            generation,
+            next_free,
+            deadline,
+            seq,
+            payload: Some(payload),
+        });
+        TimerKey {
+            slot: index as u32,
+            generation: nonzero(generation),
+        }
+    }
+
+    /// Takes the timer out of a slot, which is free from then on, or retired.
+    #[inline]
+    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let payload = slot.payload.take()?;
+        slot.generation = nonzero(slot.generation.wrapping_add(1)).get();
+        if slot.generation == self.birth {
+            slot.generation = RETIRED;
+        } else {
+            slot.next_free = self.free;
+            self.free = index;
+        }
+        Some(payload)
+    }
+
+    /// The slot of a live timer. The generation alone tells: that of a free slot is not given out
+    /// yet, and that of a retired one is no key's.
+    #[inline]
+    pub(crate) fn get(&self, key: TimerKey) -> Option<&Slot<D, T>> {
+        let slot = self.slots.get(key.slot as usize)?;
+        (slot.generation == key.generation.get()).then_some(slot)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut Slot<D, T>> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        (slot.generation == key.generation.get()).then_some(slot)
+    }
+
+    /// The slot at `index`, with its key if there is a timer in it.
+    #[inline]
+    pub(crate) fn at(&self, index: u32) -> &Slot<D, T> {
+        &self.slots[index as usize]
+    }
+
+    /// The key of the timer in the slot at `index`.
+    #[inline]
+    pub(crate) fn key(&self, index: u32) -> TimerKey {
+        TimerKey {
+            slot: index,
+            generation: nonzero(self.at(index).generation),
+        }
+    }
+
+    /// All slots, free ones included.
+    pub(crate) fn slots(&self) -> core::slice::Iter<'_, Slot<D, T>> {
+        self.slots.iter()
+    }
+
+    /// Cuts free slots off the end, and gives back unused memory.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        while let Some(last) = self.slots.last() {
+            if last.payload.is_some() || last.generation == RETIRED {
+                break;
+            }
+            let used = |generation: u32| generation.wrapping_sub(self.birth);
+            if used(last.generation) > used(self.fresh) {
+                self.fresh = last.generation;
+            }
+            self.slots.pop();
+        }
+        self.slots.shrink_to_fit();
+        self.free = NONE;
+        for (index, slot) in self.slots.iter_mut().enumerate().rev() {
+            if slot.payload.is_none() && slot.generation != RETIRED {
+                slot.next_free = self.free;
+                self.free = index as u32;
+            }
+        }
+    }
+
+    /// An empty slab whose generations begin with `next` and run out before `birth`.
+    #[cfg(test)]
+    pub(crate) fn with_generations(next: u32, birth: u32) -> Self {
+        Slab {
+            birth,
+            fresh: next,
+            ..Slab::with_capacity(0)
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> usize {
+        self.slots
+            .iter()
+            .filter(|slot| slot.payload.is_some())
+            .count()
+    }
+
+    /// Every slot is in use, retired, or once in the list of free slots.
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        let mut free = 0;
+        let mut next = self.free;
+        while next != NONE {
+            let slot = self.at(next);
+            assert!(slot.payload.is_none() && slot.generation != RETIRED);
+            free += 1;
+            assert!(free <= self.slots.len(), "the list of free slots is a ring");
+            next = slot.next_free;
+        }
+        let retired = self
+            .slots
+            .iter()
+            .filter(|slot| slot.generation == RETIRED)
+            .count();
+        assert_eq!(free + retired + self.live(), self.slots.len());
+    }
+}
+
+impl<D, T> Slot<D, T> {
+    #[inline]
+    pub(crate) fn payload(&self) -> Option<&T> {
+        self.payload.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn payload_mut(&mut self) -> Option<&mut T> {
+        self.payload.as_mut()
+    }
+
+    /// The key of this slot's timer, if there is one, given where the slot is.
+    pub(crate) fn key(&self, index: u32) -> Option<TimerKey> {
+        let generation = nonzero(self.generation);
+        self.payload.is_some().then_some(TimerKey {
+            slot: index,
+            generation,
+        })
+    }
+}
+
+/// The generation after `u32::MAX` is 1: 0 is no generation.
+#[inline]
+fn nonzero(generation: u32) -> NonZeroU32 {
+    NonZeroU32::new(generation).unwrap_or(NonZeroU32::MIN)
+}
+
+/// Where the next slab's generations begin (law 3).
+#[cfg(target_has_atomic = "32")]
+fn first_generation() -> u32 {
+    use core::sync::atomic::{AtomicU32, Ordering};
+    /// 2^32 divided by the golden ratio: its multiples stay as far apart as points on a circle can.
+    const STRIDE: u32 = 0x9E37_79B9;
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    nonzero(NEXT.fetch_add(STRIDE, Ordering::Relaxed)).get()
+}
+
+/// Without atomics there is nothing to tell slabs apart by: law 3 is void.
+#[cfg(not(target_has_atomic = "32"))]
+fn first_generation() -> u32 {
+    1
+}
