@@ -1,0 +1,375 @@
+//! The heap against a model, after each step of long random sequences; and what only a look
+//! inside can show: the invariants, the sizes, and generations that run out.
+
+extern crate std;
+
+use std::prelude::v1::*;
+
+use proptest::prelude::*;
+
+use crate::queue::Entry;
+use crate::slab::{Slab, Slot};
+use crate::{TimerHeap, TimerKey};
+
+impl<D: Ord + Copy + core::fmt::Debug, T> TimerHeap<D, T> {
+    /// The laws of the modules, checked by looking at everything.
+    fn check(&self) {
+        self.queue.check();
+        self.slab.check();
+        assert_eq!(
+            self.queue.len(),
+            self.slab.live(),
+            "each timer has one entry"
+        );
+        for entry in self.queue.entries() {
+            let timer = self.slab.at(entry.slot);
+            assert!(timer.payload().is_some(), "each entry has a timer");
+            assert!(
+                (entry.deadline, entry.seq) <= (timer.deadline, timer.seq),
+                "a lower bound"
+            );
+            assert!(entry.seq != timer.seq || entry.deadline == timer.deadline);
+            assert!(timer.seq < self.next_seq);
+        }
+    }
+}
+
+/// What a heap does, done the simple way: a vector sorted by deadline and arming.
+#[derive(Default)]
+struct Model {
+    timers: Vec<ModelTimer>,
+    armings: u64,
+    /// The keys that the drain under way has yet to yield, in order, and its `now`.
+    drain: Option<(u64, Vec<TimerKey>)>,
+}
+
+#[derive(Clone, Copy)]
+struct ModelTimer {
+    deadline: u64,
+    arming: u64,
+    key: TimerKey,
+    payload: u32,
+}
+
+impl Model {
+    fn arm(&mut self, deadline: u64, key: TimerKey, payload: u32) {
+        let now = self.drain.as_ref().map_or(0, |(now, _)| *now);
+        let (deadline, arming) = (deadline.max(now), self.armings);
+        self.armings += 1;
+        self.timers.push(ModelTimer {
+            deadline,
+            arming,
+            key,
+            payload,
+        });
+        self.timers
+            .sort_by_key(|timer| (timer.deadline, timer.arming));
+    }
+
+    /// Takes a timer out, also of the drain.
+    fn remove(&mut self, key: TimerKey) -> Option<ModelTimer> {
+        let place = self.timers.iter().position(|timer| timer.key == key)?;
+        if let Some((_, due)) = &mut self.drain {
+            due.retain(|&other| other != key);
+        }
+        Some(self.timers.remove(place))
+    }
+
+    fn reschedule(&mut self, key: TimerKey, deadline: u64) -> bool {
+        let timer = self.remove(key);
+        if let Some(timer) = timer {
+            self.arm(deadline, key, timer.payload);
+        }
+        timer.is_some()
+    }
+
+    fn find(&self, key: TimerKey) -> Option<&ModelTimer> {
+        self.timers.iter().find(|timer| timer.key == key)
+    }
+
+    fn first_expired(&self, now: u64) -> Option<ModelTimer> {
+        self.timers
+            .first()
+            .copied()
+            .filter(|timer| timer.deadline <= now)
+    }
+
+    fn begin_drain(&mut self, now: u64) {
+        let due = self.timers.iter().take_while(|timer| timer.deadline <= now);
+        self.drain = Some((now, due.map(|timer| timer.key).collect()));
+    }
+
+    fn first_drained(&mut self) -> Option<ModelTimer> {
+        let first = self.drain.as_ref()?.1.first().copied();
+        if first.is_none() {
+            self.drain = None;
+        }
+        self.find(first?).copied()
+    }
+}
+
+/// One step. A key is chosen among all that there ever were, the newest being the likeliest.
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(u64),
+    Cancel(usize),
+    Reschedule(usize, u64),
+    Later(usize, u64),
+    Change(usize),
+    Peek,
+    NextDeadline,
+    PopExpired(u64),
+    BeginDrain(u64),
+    PeekDrained,
+    PopDrained,
+    Interval(u64),
+    Extend(Vec<u64>),
+    Shrink,
+    Clear,
+}
+
+/// Deadlines from a small range, so that many are equal.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let deadline = 0_u64..40;
+    let key = || any::<prop::sample::Index>().prop_map(|index| index.index(1 << 16));
+    let step = prop_oneof![
+        30 => deadline.clone().prop_map(Step::Insert),
+        15 => key().prop_map(Step::Cancel),
+        10 => (key(), deadline.clone()).prop_map(|(key, at)| Step::Reschedule(key, at)),
+        20 => (key(), 0_u64..20).prop_map(|(key, by)| Step::Later(key, by)),
+        3 => key().prop_map(Step::Change),
+        2 => Just(Step::Peek),
+        2 => Just(Step::NextDeadline),
+        5 => deadline.clone().prop_map(Step::PopExpired),
+        5 => deadline.clone().prop_map(Step::BeginDrain),
+        3 => Just(Step::PeekDrained),
+        15 => Just(Step::PopDrained),
+        5 => (0_u64..20).prop_map(Step::Interval),
+        1 => prop::collection::vec(deadline, 0..10).prop_map(Step::Extend),
+        1 => Just(Step::Shrink),
+        1 => Just(Step::Clear),
+    ];
+    prop::collection::vec(step, 1..600)
+}
+
+#[derive(Default)]
+struct Pair {
+    heap: TimerHeap<u64, u32>,
+    model: Model,
+    keys: Vec<TimerKey>,
+    payloads: u32,
+}
+
+impl Pair {
+    fn new(near_the_end: bool) -> Self {
+        let mut pair = Pair::default();
+        if near_the_end {
+            pair.heap.slab = Slab::with_generations(u32::MAX - 2, 3); // five lives, and 0 is skipped
+        }
+        pair
+    }
+
+    fn insert(&mut self, deadline: u64) {
+        let key = self.heap.insert(deadline, self.payloads);
+        assert!(!self.keys.contains(&key), "a key is given out once");
+        self.model.arm(deadline, key, self.payloads);
+        self.keys.push(key);
+        self.payloads += 1;
+    }
+
+    fn key(&self, index: usize) -> Option<TimerKey> {
+        let age = index % self.keys.len().max(1) * (index % 8 + 1) / 8;
+        self.keys.iter().rev().nth(age).copied()
+    }
+
+    fn step(&mut self, step: Step) -> Option<()> {
+        let Pair { heap, model, .. } = self;
+        match step {
+            Step::Insert(deadline) => self.insert(deadline),
+            Step::Cancel(index) => {
+                let key = self.key(index)?;
+                let expected = self.model.remove(key).map(|timer| timer.payload);
+                assert_eq!(self.heap.cancel(key), expected);
+            }
+            Step::Reschedule(index, deadline) => self.reschedule(index, deadline)?,
+            Step::Later(index, by) => {
+                let before = self.heap.deadline(self.key(index)?).unwrap_or(0);
+                self.reschedule(index, before + by)?;
+            }
+            Step::Change(index) => {
+                let key = self.key(index)?;
+                let timer = self.model.timers.iter_mut().find(|timer| timer.key == key);
+                let theirs = timer.map(|timer| &mut timer.payload);
+                let ours = self.heap.get_mut(key);
+                assert_eq!(ours, theirs);
+                let (Some(ours), Some(theirs)) = (ours, theirs) else {
+                    return None;
+                };
+                *ours += 1_000_000;
+                *theirs += 1_000_000;
+            }
+            Step::Peek => {
+                let found = heap.peek().map(|(key, at, payload)| (key, at, *payload));
+                assert_eq!(found, model.timers.first().map(ModelTimer::popped));
+            }
+            Step::NextDeadline => {
+                assert_eq!(
+                    heap.next_deadline(),
+                    model.timers.first().map(|timer| timer.deadline)
+                );
+            }
+            Step::PopExpired(now) => {
+                let expected = model.first_expired(now);
+                assert_eq!(heap.pop_expired(now), expected.map(|timer| timer.popped()));
+                model.remove(expected?.key);
+            }
+            Step::BeginDrain(now) => {
+                heap.begin_drain(now);
+                model.begin_drain(now);
+            }
+            Step::PeekDrained => {
+                let found = heap
+                    .peek_drained()
+                    .map(|(key, at, payload)| (key, at, *payload));
+                assert_eq!(found, model.first_drained().map(|timer| timer.popped()));
+            }
+            Step::PopDrained => {
+                let expected = model.first_drained();
+                assert_eq!(heap.pop_drained(), expected.map(|timer| timer.popped()));
+                model.remove(expected?.key);
+            }
+            Step::Interval(period) => {
+                let expected = model.first_drained();
+                let found = heap
+                    .peek_drained()
+                    .map(|(key, at, payload)| (key, at, *payload));
+                assert_eq!(found, expected.map(|timer| timer.popped()));
+                let (key, deadline, _) = found?;
+                assert!(heap.reschedule(key, deadline + period));
+                assert!(model.reschedule(key, deadline + period));
+            }
+            Step::Extend(deadlines) => deadlines.into_iter().for_each(|at| self.insert(at)),
+            Step::Shrink => heap.shrink_to_fit(),
+            Step::Clear => {
+                heap.clear();
+                model.timers.clear();
+                model.drain = None;
+            }
+        }
+        Some(())
+    }
+
+    fn reschedule(&mut self, index: usize, deadline: u64) -> Option<()> {
+        let key = self.key(index)?;
+        assert_eq!(
+            self.heap.reschedule(key, deadline),
+            self.model.reschedule(key, deadline)
+        );
+        Some(())
+    }
+
+    /// Everything that can be asked, and everything inside.
+    fn check(&self) {
+        self.heap.check();
+        let mut found: Vec<_> = self
+            .heap
+            .iter()
+            .map(|(key, at, load)| (key, at, *load))
+            .collect();
+        let mut expected: Vec<_> = self.model.timers.iter().map(ModelTimer::popped).collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        assert_eq!(self.heap.iter().len(), expected.len());
+        assert_eq!(
+            (self.heap.len(), self.heap.is_empty()),
+            (expected.len(), expected.is_empty())
+        );
+        for &key in self.keys.iter().rev().take(50) {
+            let timer = self.model.find(key);
+            assert_eq!(self.heap.contains(key), timer.is_some());
+            assert_eq!(self.heap.get(key), timer.map(|timer| &timer.payload));
+            assert_eq!(self.heap.deadline(key), timer.map(|timer| timer.deadline));
+        }
+    }
+}
+
+impl ModelTimer {
+    fn popped(&self) -> (TimerKey, u64, u32) {
+        (self.key, self.deadline, self.payload)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_heap_does_what_a_sorted_vector_does(steps in steps(), near_the_end: bool) {
+        let mut pair = Pair::new(near_the_end);
+        for step in steps {
+            pair.step(step);
+            pair.check();
+        }
+        // What is left comes in order.
+        while let Some(popped) = pair.heap.pop_expired(u64::MAX) {
+            let key = pair.model.timers[0].key;
+            prop_assert_eq!(pair.model.remove(key).map(|timer| timer.popped()), Some(popped));
+        }
+        prop_assert!(pair.model.timers.is_empty());
+        pair.heap.check();
+    }
+}
+
+#[test]
+fn a_slot_is_retired_when_its_generations_have_run_out() {
+    let mut heap = TimerHeap::new();
+    heap.slab = Slab::with_generations(5, 7);
+    let first = heap.insert(1, ());
+    heap.cancel(first);
+    let last = heap.insert(1, ());
+    heap.cancel(last);
+    assert_eq!((last.slot, last.generation.get()), (first.slot, 6));
+
+    let other = heap.insert(1, ());
+    assert_ne!(other.slot, first.slot, "the slot is retired");
+    assert!(!heap.contains(first) && !heap.contains(last));
+    assert_eq!(heap.cancel(first), None);
+    heap.clear();
+    heap.shrink_to_fit();
+    assert_ne!(heap.insert(1, ()).slot, first.slot, "it stays retired");
+    heap.check();
+}
+
+#[test]
+fn a_generation_is_never_zero() {
+    let mut heap = TimerHeap::new();
+    heap.slab = Slab::with_generations(u32::MAX, 3);
+    let generations = [(); 3].map(|()| {
+        let key = heap.insert(1, ());
+        assert_eq!(heap.cancel(key), Some(()));
+        key.generation.get()
+    });
+    assert_eq!(generations, [u32::MAX, 1, 2]);
+    assert_eq!(heap.insert(1, ()).slot, 1);
+}
+
+#[test]
+fn arming_numbers_that_run_out_cost_order_and_nothing_else() {
+    let mut heap = TimerHeap::new();
+    heap.next_seq = u64::MAX - 1;
+    let keys = [5, 5, 5, 5].map(|deadline| heap.insert(deadline, ()));
+    assert!(heap.reschedule(keys[0], 7));
+    let mut popped = [(); 4].map(|()| heap.pop_expired(7).map(|(key, _, ())| key));
+    assert_eq!(popped[3], Some(keys[0]), "deadlines are in order as ever");
+    popped.sort_unstable();
+    assert_eq!(popped, keys.map(Some));
+    assert!(heap.is_empty());
+}
+
+#[test]
+fn a_timer_takes_no_more_than_the_docs_say() {
+    assert_eq!(size_of::<Entry<u64>>(), 24);
+    assert_eq!(size_of::<Slot<u64, std::boxed::Box<()>>>(), 24 + 8);
+    assert_eq!(size_of::<TimerKey>(), 8);
+    assert_eq!(size_of::<Option<TimerKey>>(), 8);
+}
