@@ -1,11 +1,13 @@
 //! The engine of the kqueue systems: the kernel's own.
 //!
-//! What is left to do is to fit arguments to what each kernel takes: counts, timeouts, close-on-exec.
+//! What is left to do is to fit arguments to what each kernel takes: counts, timeouts,
+//! close-on-exec.
 //!
 //! Laws:
 //!
 //! - a descriptor exists only as an `OwnedFd`, from the moment it is known;
-//! - no argument is cut silently: what a kernel cannot take is refused or means the same in another form;
+//! - no argument is cut silently: what a kernel cannot take is refused or means the same in another
+//!   form;
 //! - a child of fork(2) never closes the number of a queue it does not have.
 
 use std::io;
@@ -26,23 +28,23 @@ type Count = libc::c_int;
 #[cfg(target_os = "netbsd")]
 type Count = libc::size_t;
 
-/// The most entries that one call can be given: where the counts are `int`, a larger one would be negative (K29).
+/// The most entries that one call can be given: where the counts are `int`, a larger one would be
+/// negative (K29).
 const MAX_COUNT: usize = i32::MAX as usize;
 
-/// Timeouts of more seconds than this become "no timeout", so that a wait never ends early nor fails for its length.
+/// Timeouts of more seconds than this become "no timeout", so that a wait never fails for its
+/// length nor ends at once for an overflow (K22).
 ///
-/// XNU answers `EINVAL` above this number of seconds, which is more than three years.
-#[cfg(target_vendor = "apple")]
-const MAX_TIMEOUT_SECS: u64 = 100_000_000;
-/// Timeouts of more seconds than this become "no timeout", so that a wait never ends early nor fails for its length.
-///
-/// FreeBSD takes anything above for "for ever" itself; on the others it keeps ticks and 32-bit `time_t` from
-/// overflowing (K22).
-#[cfg(not(target_vendor = "apple"))]
-const MAX_TIMEOUT_SECS: u64 = i32::MAX as u64;
+/// XNU answers `EINVAL` above 100 000 000 seconds, which is more than three years. FreeBSD itself
+/// takes more than `i32::MAX` seconds for "for ever"; elsewhere that bound keeps a 32-bit `time_t`
+/// from overflowing.
+const MAX_TIMEOUT_SECS: u64 = if cfg!(target_vendor = "apple") {
+    100_000_000
+} else {
+    i32::MAX as u64
+};
 
 /// An owned kernel queue.
-#[derive(Debug)]
 pub(crate) struct Queue {
     fd: ManuallyDrop<OwnedFd>,
     /// The process that made it. Its children do not inherit it (K4).
@@ -63,17 +65,18 @@ impl Queue {
         events: &mut EventList,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
+        events.clear();
         if changes.len() > MAX_COUNT {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
-        events.clear();
         let nevents = events.capacity().min(MAX_COUNT);
         let room = &mut events.events.spare_capacity_mut()[..nevents];
         let timeout = timeout.and_then(timespec);
 
-        // SAFETY: `changes` and `room` are valid for the counts given, which fit Count as both are at most MAX_COUNT;
-        // Kevent is `repr(transparent)` over the kernel's struct; the kernel only writes to `room`, which may be
-        // uninitialised; the timespec lives until the end of the call.
+        // SAFETY: `changes` and `room` are valid for the counts given, which fit Count as both are
+        // at most MAX_COUNT; Kevent is `repr(transparent)` over the kernel's struct; the kernel
+        // only writes to `room`, which may be uninitialised; the timespec lives until the end of
+        // the call.
         let returned = unsafe {
             libc::kevent(
                 self.fd.as_raw_fd(),
@@ -90,7 +93,8 @@ impl Queue {
             "kevent returned more events than it had room for"
         );
 
-        // SAFETY: the kernel has filled the first `count` entries, and `count <= nevents <= capacity`.
+        // SAFETY: the kernel has filled the first `count` entries, and `count <= nevents <=
+        // capacity`.
         unsafe { events.events.set_len(count) };
         Ok(())
     }
@@ -111,21 +115,23 @@ impl Queue {
         let list = changes.as_mut_ptr().cast::<raw::kevent>();
         let count = changes.len() as Count;
 
-        // SAFETY: `list` is valid for reading and writing `count` structs, Kevent being `repr(transparent)` over them,
-        // and `count` fits Count as a chunk has at most MAX_COUNT entries. One array may serve as both lists: the
-        // kernel copies each change in before it writes the entry that answers it (K27).
+        // SAFETY: `list` is valid for reading and writing `count` structs, Kevent being
+        // `repr(transparent)` over them, and `count` fits Count as a chunk has at most MAX_COUNT
+        // entries. One array may serve as both lists: the kernel copies each change in before it
+        // writes the entry that answers it (K27).
         let returned =
             unsafe { libc::kevent(self.fd.as_raw_fd(), list, count, list, count, &at_once) };
 
         match check(returned) {
             Ok(answered) if answered as usize == changes.len() => Ok(()),
-            // FreeBSD skips a change of filter 0 without an answer, which leaves the later answers in wrong places.
+            // FreeBSD skips a change of filter 0 without an answer, which leaves the later answers
+            // in wrong places.
             Ok(_) => Err(io::Error::other(
                 "the kernel answered fewer changes than it was given",
             )),
-            // Nothing waits, so nothing should be interrupted. Were it to happen, all changes have been applied (K24);
-            // to submit them again would report the second attempt. Those without an answer are taken to have
-            // succeeded.
+            // Nothing waits, so nothing should be interrupted. Were it to happen, all changes have
+            // been applied (K24); to submit them again would report the second attempt. Those
+            // without an answer are taken to have succeeded.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 for change in changes.iter_mut().filter(|change| !change.is_error()) {
                     *change = change.with_flags(EventFlags::ERROR).with_data(0);
@@ -164,8 +170,9 @@ fn open() -> io::Result<OwnedFd> {
 
 /// A new close-on-exec queue.
 ///
-/// In two steps: the calls that do it in one are missing on Apple and DragonFly and too new on FreeBSD and OpenBSD to
-/// link to. Another thread that forks and executes between the two passes the queue on to its child (K3).
+/// In two steps: the calls that do it in one are missing on Apple and DragonFly, and too new on
+/// FreeBSD and OpenBSD to link to. As children do not inherit queues (K4), the gap matters only to
+/// another thread that executes a program without forking first.
 #[cfg(not(target_os = "netbsd"))]
 fn open() -> io::Result<OwnedFd> {
     // SAFETY: kqueue takes no arguments.
@@ -217,19 +224,21 @@ mod tests {
     #[test]
     fn k22_the_longest_timeout_is_accepted_by_the_kernel() {
         let queue = Queue::new().unwrap();
+        let (socket, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let writable = [Kevent::write(&socket, EventFlags::ADD)];
         let mut events = EventList::with_capacity(1);
-        let ready = [Kevent::write(
-            &std::os::unix::net::UnixStream::pair().unwrap().0,
-            EventFlags::ADD,
-        )];
-        // The socket is closed again by now: an error entry, which ends the call as well as an event would.
-        queue
-            .kevent(
-                &ready,
-                &mut events,
-                Some(Duration::new(MAX_TIMEOUT_SECS, 999_999_999)),
-            )
-            .unwrap();
+        let longest = Duration::new(MAX_TIMEOUT_SECS, 999_999_999);
+        queue.kevent(&writable, &mut events, Some(longest)).unwrap();
         assert_eq!(events.len(), 1);
+        assert!(!events[0].is_error());
+    }
+
+    #[test]
+    fn k40_a_refused_change_without_room_fails_the_call() {
+        let queue = Queue::new().unwrap();
+        let mut events = EventList::with_capacity(0);
+        let unknown = [Kevent::timer(1, EventFlags::DELETE)];
+        let error = queue.kevent(&unknown, &mut events, None).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
     }
 }

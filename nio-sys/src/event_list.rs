@@ -2,7 +2,8 @@
 //!
 //! Laws:
 //!
-//! - it is allocated once, when it is made; [`Kqueue::kevent`](crate::Kqueue::kevent) neither grows nor shrinks it;
+//! - it is allocated once, when it is made; [`Kqueue::kevent`](crate::Kqueue::kevent) neither grows
+//!   nor shrinks it;
 //! - its length is the number of entries the last call wrote (K26).
 
 use std::fmt;
@@ -13,8 +14,8 @@ use crate::kevent::Kevent;
 
 /// A reusable buffer for the entries that [`Kqueue::kevent`](crate::Kqueue::kevent) returns.
 ///
-/// Its capacity is the most entries that one call can return; what does not fit comes with the next call (K85). It
-/// reads like a slice of [`Kevent`]s.
+/// Its capacity is the most entries that one call can return; what does not fit comes with the next
+/// call (K85). It reads like a slice of [`Kevent`]s.
 ///
 /// ```
 /// use nio_sys::EventList;
@@ -50,7 +51,8 @@ impl EventList {
         self.capacity
     }
 
-    /// Forgets the entries and keeps the room. A call to [`Kqueue::kevent`](crate::Kqueue::kevent) begins with this.
+    /// Forgets the entries and keeps the room. A call to [`Kqueue::kevent`](crate::Kqueue::kevent)
+    /// begins with this.
     pub fn clear(&mut self) {
         self.events.clear();
     }

@@ -1,8 +1,9 @@
 //! The `fflags` field: one type for each filter's `NOTE_` constants.
 //!
-//! The same bit is another thing to another filter, and some constants differ between systems or exist on a few of
-//! them only, hence a type per filter and a line per constant that names its systems. What a kernel returns may hold
-//! bits without a name here: read it with `from_bits_retain`.
+//! The same bit is another thing to another filter, and some constants differ between systems or
+//! exist on a few of them only, hence a type per filter and a line per constant that names its
+//! systems. What a kernel returns may hold bits without a name here: read it with
+//! `from_bits_retain`.
 //!
 //! The kernel's headers call them `NOTE_LOWAT`, `NOTE_TRIGGER` and so on; the prefix is dropped.
 
@@ -17,10 +18,12 @@ use crate::raw::pick;
 use crate::raw::{NONE, here};
 
 bitflags! {
-    /// `fflags` of a [`USER`](Filter::USER) change: triggering, and 24 bits that are the program's own.
+    /// `fflags` of a [`USER`](Filter::USER) change: triggering, and 24 bits that are the program's
+    /// own.
     ///
-    /// The three operations combine the low 24 bits of the change into those kept by the registration, and the event
-    /// reports the result (K170). Pass 0 when registering, since systems disagree on what a first value means (K171).
+    /// The three operations combine the low 24 bits of the change into those kept by the
+    /// registration, and the event reports the result (K170). Pass 0 when registering, since
+    /// systems disagree on what a first value means (K171).
     ///
     /// ```
     /// use nio_sys::UserFlags;
@@ -61,12 +64,13 @@ impl UserFlags {
 bitflags! {
     /// `fflags` of a [`READ`](Filter::READ), [`WRITE`](Filter::WRITE) or `EXCEPT` change.
     ///
-    /// In an event of READ or WRITE with [`EventFlags::EOF`] the field holds something else: the socket's error, as an
-    /// errno (K108).
+    /// In an event of READ or WRITE with [`EventFlags::EOF`] the field holds something else: the
+    /// socket's error, as an errno (K108).
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct ReadWriteFlags: u32 {
-        /// Report only once `data` bytes can be read, or written. All systems.
+        /// Report only once `data` bytes can be read, or written. All systems; on Linux for `READ`
+        /// and refused for `WRITE`.
         const LOWAT = 0x1;
         /// Urgent data is there, for `EXCEPT`. Apple, OpenBSD, DragonFly, Linux.
         #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
@@ -83,9 +87,11 @@ bitflags! {
 }
 
 bitflags! {
-    /// `fflags` of a [`VNODE`](Filter::VNODE) change and event: what happened to a file or directory.
+    /// `fflags` of a [`VNODE`](Filter::VNODE) change and event: what happened to a file or
+    /// directory.
     ///
-    /// The event says which of the requested things happened since the last one; it may hold others too (K227).
+    /// The event says which of the requested things happened since the last one; it may hold others
+    /// too (K227).
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct VnodeFlags: u32 {
@@ -145,14 +151,15 @@ bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct ProcFlags: u32 {
-        /// It exited; `data` is its status as wait(2) gives it, on Apple only together with `EXITSTATUS`. All systems.
+        /// It exited; `data` is its status as wait(2) gives it, on Apple only together with
+        /// `EXITSTATUS`. All systems.
         const EXIT = 0x8000_0000;
         /// It forked. All systems but Linux, where it is defined and refused.
         const FORK = 0x4000_0000;
         /// It executed another program. All systems but Linux, where it is defined and refused.
         const EXEC = 0x2000_0000;
-        /// Follow its children: they are registered as it forks. FreeBSD, NetBSD, OpenBSD, DragonFly; elsewhere defined
-        /// and refused.
+        /// Follow its children: they are registered as it forks. FreeBSD, NetBSD, OpenBSD,
+        /// DragonFly; elsewhere defined and refused.
         const TRACK = 0x1;
         /// A child could not be followed; returned only. As `TRACK`.
         const TRACKERR = 0x2;
@@ -209,8 +216,9 @@ bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct TimerFlags: u32 {
-        /// `data` is a point in time, counted from the Unix epoch, not a period. All systems but DragonFly; called
-        /// `NOTE_ABSTIME` on FreeBSD, NetBSD and OpenBSD. Pass [`EventFlags::ONESHOT`] with it (K187).
+        /// `data` is a point in time, counted from the Unix epoch, not a period. All systems but
+        /// DragonFly; called `NOTE_ABSTIME` on FreeBSD, NetBSD and OpenBSD. Pass
+        /// [`EventFlags::ONESHOT`] with it (K187).
         #[cfg(not(target_os = "dragonfly"))]
         const ABSOLUTE = if cfg!(target_vendor = "apple") { 0x8 } else { 0x10 };
 
@@ -236,13 +244,15 @@ bitflags! {
 
 /// The unit of a timer's `data`.
 ///
-/// Some systems have a bit for each unit, others number them, and `NOTE_USECONDS` is 2 or 4: a raw value taken to
-/// another system silently means another unit. [`Kevent::with_time`](crate::Kevent::with_time) translates.
+/// Some systems have a bit for each unit, others number them, and `NOTE_USECONDS` is 2 or 4: a raw
+/// value taken to another system silently means another unit.
+/// [`Kevent::with_time`](crate::Kevent::with_time) translates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimerUnit {
     /// Seconds.
     Seconds,
-    /// Thousandths of a second: what a timer counts in when it is given no unit. The only unit on DragonFly.
+    /// Thousandths of a second: what a timer counts in when it is given no unit. The only unit on
+    /// DragonFly.
     Milliseconds,
     /// Millionths of a second.
     Microseconds,
@@ -261,7 +271,8 @@ impl TimerUnit {
         TimerUnit::Nanoseconds,
     ];
 
-    /// The unit that a TIMER's `fflags` ask for, `None` if they ask for one that does not exist or for several.
+    /// The unit that a TIMER's `fflags` ask for, `None` if they ask for one that does not exist or
+    /// for several.
     pub fn from_fflags(fflags: u32) -> Option<TimerUnit> {
         match fflags & UNIT_MASK {
             0 => Some(TimerUnit::Milliseconds),
@@ -273,7 +284,7 @@ impl TimerUnit {
 
     /// The `fflags` of the unit, `None` where the system does not have it.
     const fn bits(self) -> Option<u32> {
-        //  Apple, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux
+        // Apple, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux
         let bits = here(match self {
             TimerUnit::Seconds => [1, 1, 1, 1, NONE, 1],
             TimerUnit::Milliseconds => [0, 2, 0, 0, 0, 2],
@@ -296,7 +307,8 @@ impl TimerUnit {
         }
     }
 
-    /// `amount` of this unit in milliseconds, rounded up so that no timer fires early, and saturating.
+    /// `amount` of this unit in milliseconds, rounded up so that no timer fires early, and
+    /// saturating.
     fn to_milliseconds(self, amount: i64) -> i64 {
         let round_up = |unit: i64| amount / unit + i64::from(amount % unit > 0);
         match self {
@@ -308,7 +320,8 @@ impl TimerUnit {
     }
 }
 
-/// Not on DragonFly, whose timers have no unit to choose; [`Kevent::with_time`](crate::Kevent::with_time) is for all.
+/// Not on DragonFly, whose timers have no unit to choose;
+/// [`Kevent::with_time`](crate::Kevent::with_time) is for all.
 #[cfg(not(target_os = "dragonfly"))]
 impl From<TimerUnit> for u32 {
     fn from(unit: TimerUnit) -> u32 {
@@ -318,7 +331,8 @@ impl From<TimerUnit> for u32 {
 
 #[cfg(target_os = "freebsd")]
 bitflags! {
-    /// `fflags` of a [`JAIL`](Filter::JAIL) or [`JAILDESC`](Filter::JAILDESC) change and event. FreeBSD.
+    /// `fflags` of a [`JAIL`](Filter::JAIL) or [`JAILDESC`](Filter::JAILDESC) change and event.
+    /// FreeBSD.
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct JailFlags: u32 {

@@ -1,8 +1,8 @@
 //! `Filter`: what a knote waits for.
 //!
-//! Filter numbers differ from system to system (`EVFILT_USER` has four values), so nothing outside this file knows one.
-//! A `Filter` is a plain integer in a wrapper, not an `enum`: kernels may report filters that this crate has no name
-//! for.
+//! Filter numbers differ from system to system (`EVFILT_USER` has four values), so nothing outside
+//! this file knows one. A `Filter` is a plain integer in a wrapper, not an `enum`: kernels may
+//! report filters that this crate has no name for.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use crate::raw::{FilterNumber, NONE, pick};
 
 /// The kind of thing a [`Kevent`](crate::Kevent) is about, the `EVFILT_` constants of kqueue(2).
 ///
-/// With the ident it names a registration: READ and WRITE of one descriptor are two independent ones (K36). A
-/// constant exists only on the systems that its documentation names. Prints as its name, or as a number if it has none
-/// here.
+/// With the ident it names a registration: READ and WRITE of one descriptor are two independent
+/// ones (K36). A constant exists only on the systems that its documentation names. Prints as its
+/// name, or as a number if it has none here.
 ///
 /// ```
 /// use nio_sys::Filter;
@@ -54,61 +54,64 @@ macro_rules! filters {
 
 #[rustfmt::skip]
 filters! {
-    //        Apple FreeBSD NetBSD OpenBSD DragonFly Linux
+    //         Apple, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux
 
     /// A descriptor has something to read: data, a connection to accept, end of file. All systems.
-    READ = [   -1,     -1,     0,     -1,       -1,    -1];
+    READ     = [   -1,      -1,      0,      -1,        -1,    -1];
     /// A descriptor has room to write, or a connect has finished. All systems.
-    WRITE = [  -2,     -2,     1,     -2,       -2,    -2];
-    /// An asynchronous I/O request has finished. FreeBSD and DragonFly; Apple, NetBSD and OpenBSD define the number but
-    /// refuse to register it. Not on Linux.
+    WRITE    = [   -2,      -2,      1,      -2,        -2,    -2];
+    /// An asynchronous I/O request has finished. FreeBSD and DragonFly; Apple, NetBSD and OpenBSD
+    /// define the number but refuse to register it. Not on Linux.
     #[cfg(not(target_os = "linux"))]
-    AIO = [    -3,     -3,     2,     -3,       -3,  NONE];
+    AIO      = [   -3,      -3,      2,      -3,        -3,  NONE];
     /// A file or directory was changed, see [`VnodeFlags`](crate::VnodeFlags). All systems.
-    VNODE = [  -4,     -4,     3,     -4,       -4,    -4];
-    /// A process exited or did something else worth a note, see [`ProcFlags`](crate::ProcFlags). All systems; on Linux
-    /// exits only.
-    PROC = [   -5,     -5,     4,     -5,       -5,    -5];
+    VNODE    = [   -4,      -4,      3,      -4,        -4,    -4];
+    /// A process exited or did something else worth a note, see [`ProcFlags`](crate::ProcFlags).
+    /// All systems; on Linux exits only.
+    PROC     = [   -5,      -5,      4,      -5,        -5,    -5];
     /// A signal was sent to this process. All systems.
-    SIGNAL = [ -6,     -6,     5,     -6,       -6,    -6];
+    SIGNAL   = [   -6,      -6,      5,      -6,        -6,    -6];
     /// Time has passed, see [`TimerUnit`](crate::TimerUnit). All systems.
-    TIMER = [  -7,     -7,     6,     -7,       -7,    -7];
-    /// The program itself triggered it, see [`UserFlags`](crate::UserFlags). All systems; NetBSD from 10 and OpenBSD
-    /// from 7.8 on, before that registering is `EINVAL`.
-    USER = [  -10,    -11,     8,    -10,       -9,   -11];
-    /// Something out of the ordinary about a descriptor, such as urgent data. Apple, OpenBSD, DragonFly, Linux.
+    TIMER    = [   -7,      -7,      6,      -7,        -7,    -7];
+    /// The program itself triggered it, see [`UserFlags`](crate::UserFlags). All systems; NetBSD
+    /// from 10 and OpenBSD from 7.8 on, before that registering is `EINVAL`.
+    USER     = [  -10,     -11,      8,     -10,        -9,   -11];
+    /// Something out of the ordinary about a descriptor, such as urgent data. Apple, OpenBSD,
+    /// DragonFly, Linux.
     #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
-    EXCEPT = [-15,   NONE,  NONE,     -9,       -8,   -16];
+    EXCEPT   = [  -15,    NONE,   NONE,      -9,        -8,   -16];
     /// A file system was mounted, unmounted, or is in trouble. Apple, FreeBSD, NetBSD, DragonFly.
     #[cfg(not(any(target_os = "openbsd", target_os = "linux")))]
-    FS = [     -9,     -9,     7,   NONE,      -10,  NONE];
-    /// As [`PROC`](Filter::PROC), named by a process descriptor. FreeBSD, and Linux where the descriptor is a pidfd.
+    FS       = [   -9,      -9,      7,    NONE,       -10,  NONE];
+    /// As [`PROC`](Filter::PROC), named by a process descriptor. FreeBSD, and Linux where the
+    /// descriptor is a pidfd.
     #[cfg(any(target_os = "freebsd", target_os = "linux"))]
-    PROCDESC = [NONE, -8,   NONE,   NONE,     NONE,    -8];
+    PROCDESC = [ NONE,      -8,   NONE,    NONE,      NONE,    -8];
     /// A list of asynchronous I/O requests has finished. FreeBSD.
     #[cfg(target_os = "freebsd")]
-    LIO = [  NONE,    -10,  NONE,   NONE,     NONE,  NONE];
+    LIO      = [ NONE,     -10,   NONE,    NONE,      NONE,  NONE];
     /// Reserved by the kernel for sendfile(2). FreeBSD.
     #[cfg(target_os = "freebsd")]
-    SENDFILE = [NONE, -12,  NONE,   NONE,     NONE,  NONE];
+    SENDFILE = [ NONE,     -12,   NONE,    NONE,      NONE,  NONE];
     /// The send buffer of a socket has run empty. FreeBSD, NetBSD.
     #[cfg(any(target_os = "freebsd", target_os = "netbsd"))]
-    EMPTY = [NONE,    -13,     9,   NONE,     NONE,  NONE];
-    /// A jail, named by its id, was changed, see [`JailFlags`](crate::JailFlags). FreeBSD, recent releases.
+    EMPTY    = [ NONE,     -13,      9,    NONE,      NONE,  NONE];
+    /// A jail, named by its id, was changed, see [`JailFlags`](crate::JailFlags). FreeBSD, recent
+    /// releases.
     #[cfg(target_os = "freebsd")]
-    JAIL = [ NONE,    -14,  NONE,   NONE,     NONE,  NONE];
+    JAIL     = [ NONE,     -14,   NONE,    NONE,      NONE,  NONE];
     /// As [`JAIL`](Filter::JAIL), named by a jail descriptor. FreeBSD, recent releases.
     #[cfg(target_os = "freebsd")]
-    JAILDESC = [NONE, -15,  NONE,   NONE,     NONE,  NONE];
+    JAILDESC = [ NONE,     -15,   NONE,    NONE,      NONE,  NONE];
     /// A device was changed, see [`DeviceFlags`](crate::DeviceFlags). OpenBSD.
     #[cfg(target_os = "openbsd")]
-    DEVICE = [NONE,  NONE,  NONE,     -8,     NONE,  NONE];
+    DEVICE   = [ NONE,    NONE,   NONE,      -8,      NONE,  NONE];
     /// A Mach port has a message. Apple.
     #[cfg(target_vendor = "apple")]
-    MACHPORT = [-8,  NONE,  NONE,   NONE,     NONE,  NONE];
+    MACHPORT = [   -8,    NONE,   NONE,    NONE,      NONE,  NONE];
     /// Memory is short, see [`VmFlags`](crate::VmFlags). Apple.
     #[cfg(target_vendor = "apple")]
-    VM = [    -12,   NONE,  NONE,   NONE,     NONE,  NONE];
+    VM       = [  -12,    NONE,   NONE,    NONE,      NONE,  NONE];
 }
 
 impl Filter {

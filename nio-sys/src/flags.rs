@@ -1,7 +1,8 @@
 //! `EventFlags`: what to do with a registration, and what became of it.
 //!
-//! The bits common to all systems have the same value on all of them. The others do not: 0x200 keeps `udata` on
-//! FreeBSD and reports a vanished Mach port on Apple. They are therefore compiled only where they mean something.
+//! The bits common to all systems have the same value on all of them. The others do not: 0x200
+//! keeps `udata` on FreeBSD and reports a vanished Mach port on Apple. They are therefore compiled
+//! only where they mean something.
 
 use std::fmt;
 
@@ -13,8 +14,9 @@ bitflags! {
     /// The `EV_` flags of a [`Kevent`](crate::Kevent).
     ///
     /// In a change they say what to do; in a returned entry only [`ERROR`](EventFlags::ERROR) and
-    /// [`EOF`](EventFlags::EOF) mean the same on every system, the rest may or may not be echoed (K83). Bits that a
-    /// kernel returns and that have no name here are kept. Prints as `ADD|CLEAR`.
+    /// [`EOF`](EventFlags::EOF) mean the same on every system, the rest may or may not be echoed
+    /// (K83). Bits that a kernel returns and that have no name here are kept. Prints as
+    /// `ADD|CLEAR`.
     ///
     /// ```
     /// use nio_sys::EventFlags;
@@ -30,8 +32,8 @@ bitflags! {
         const ADD = 0x1;
         /// Remove the registration. All systems.
         const DELETE = 0x2;
-        /// Report again what [`DISABLE`](EventFlags::DISABLE) or [`DISPATCH`](EventFlags::DISPATCH) had silenced. All
-        /// systems.
+        /// Report again what [`DISABLE`](EventFlags::DISABLE) or [`DISPATCH`](EventFlags::DISPATCH)
+        /// had silenced. All systems.
         const ENABLE = 0x4;
         /// Keep the registration but report nothing. All systems.
         const DISABLE = 0x8;
@@ -39,10 +41,11 @@ bitflags! {
         const ONESHOT = 0x10;
         /// Report new activity only: edge-triggered. All systems.
         const CLEAR = 0x20;
-        /// Answer this change with an [`ERROR`](EventFlags::ERROR) entry even if it succeeds. All systems.
+        /// Answer this change with an [`ERROR`](EventFlags::ERROR) entry even if it succeeds. All
+        /// systems.
         const RECEIPT = 0x40;
-        /// Disable the registration after each report. All systems; on NetBSD without effect together with
-        /// [`CLEAR`](EventFlags::CLEAR).
+        /// Disable the registration after each report. All systems; on NetBSD without effect
+        /// together with [`CLEAR`](EventFlags::CLEAR).
         const DISPATCH = 0x80;
 
         /// Make `udata` part of the key, besides ident and filter. Apple.
@@ -77,7 +80,8 @@ bitflags! {
 
         /// A bit for the filter's own use. All systems.
         const FLAG1 = 0x2000;
-        /// The entry answers a change, with its errno in `data`, 0 for success; returned only. All systems.
+        /// The entry answers a change, with its errno in `data`, 0 for success; returned only. All
+        /// systems.
         const ERROR = 0x4000;
         /// The other end is gone, or the watched process; returned only. All systems.
         const EOF = 0x8000;
@@ -87,8 +91,8 @@ bitflags! {
 }
 
 impl EventFlags {
-    /// The bits that only the kernel sets: it ignores them in a change, so that a returned entry may be submitted again
-    /// (K30). Larger on OpenBSD and DragonFly.
+    /// The bits that only the kernel sets: it ignores them in a change, so that a returned entry
+    /// may be submitted again (K30). Larger on OpenBSD and DragonFly.
     pub const SYSFLAGS: EventFlags = EventFlags::from_bits_retain(
         if cfg!(any(target_os = "openbsd", target_os = "dragonfly")) {
             0xf800

@@ -1,7 +1,8 @@
 //! `Kevent`: the one structure of kqueue, a change on the way in and an event on the way out.
 //!
-//! It is the kernel's own struct under another name, so that arrays of it go to the kernel and come back without
-//! copying. Its fields differ in width between systems; here they are read and written at one width.
+//! It is the kernel's own struct under another name, so that arrays of it go to the kernel and come
+//! back without copying. Its fields differ in width between systems; here they are read and written
+//! at one width.
 
 use std::fmt;
 use std::io;
@@ -14,12 +15,13 @@ use crate::raw;
 
 /// A change to make to a queue, or an event that it reports.
 ///
-/// `ident` and `filter` are the key: a queue holds at most one registration of each pair (K36). `flags` say what to do
-/// or what became of it, `fflags` and `data` belong to the filter, and `udata` is a number of the program's own that
-/// comes back with every event, bit for bit (K35).
+/// `ident` and `filter` are the key: a queue holds at most one registration of each pair (K36).
+/// `flags` say what to do or what became of it, `fflags` and `data` belong to the filter, and
+/// `udata` is a number of the program's own that comes back with every event, bit for bit (K35).
 ///
-/// Most systems overwrite `udata`, `fflags` and `data` of a registration with those of each later change to it, a bare
-/// [`ENABLE`](EventFlags::ENABLE) included: pass them in full each time (K58, K59).
+/// Most systems overwrite `udata`, `fflags` and `data` of a registration with those of each later
+/// change to it, a bare [`ENABLE`](EventFlags::ENABLE) included: pass them in full each time (K58,
+/// K59).
 ///
 /// Prints much as ktrace(1) would print it; `fflags` and `data` only when they are not 0.
 ///
@@ -40,8 +42,9 @@ use crate::raw;
 #[repr(transparent)]
 pub struct Kevent(pub(crate) raw::kevent);
 
-// SAFETY: the only thing in a Kevent that is not an integer is `udata`, a pointer to the kernel and a number to us:
-// nothing in this crate follows it, so whichever thread holds the struct can do no more with it than read a number.
+// SAFETY: the only thing in a Kevent that is not an integer is `udata`, a pointer to the kernel and
+// a number to us: nothing in this crate follows it, so whichever thread holds the struct can do no
+// more with it than read a number.
 #[cfg(not(target_os = "linux"))]
 unsafe impl Send for Kevent {}
 
@@ -57,8 +60,8 @@ impl Kevent {
 
     /// A change about something to read on `fd`.
     ///
-    /// Only the number is kept. Closing the descriptor ends the registration, except where duplicates of it live on:
-    /// delete before closing if there may be any.
+    /// Only the number is kept. Closing the descriptor ends the registration, except where
+    /// duplicates of it live on: delete before closing if there may be any.
     pub fn read(fd: &impl AsFd, flags: EventFlags) -> Kevent {
         Kevent::on_descriptor(fd, Filter::READ, flags)
     }
@@ -74,8 +77,8 @@ impl Kevent {
         Kevent::on_descriptor(fd, Filter::VNODE, flags)
     }
 
-    /// A change about the process `pid`; what to report goes into [`with_fflags`](Kevent::with_fflags), as
-    /// [`ProcFlags`](crate::ProcFlags).
+    /// A change about the process `pid`; what to report goes into
+    /// [`with_fflags`](Kevent::with_fflags), as [`ProcFlags`](crate::ProcFlags).
     pub fn process(pid: u32, flags: EventFlags) -> Kevent {
         Kevent::new(pid as usize, Filter::PROC, flags)
     }
@@ -86,13 +89,15 @@ impl Kevent {
         Kevent::new(signum as usize, Filter::SIGNAL, flags)
     }
 
-    /// A change about a timer named `ident`, any number; its period goes into [`with_time`](Kevent::with_time).
+    /// A change about a timer named `ident`, any number; its period goes into
+    /// [`with_time`](Kevent::with_time).
     pub fn timer(ident: usize, flags: EventFlags) -> Kevent {
         Kevent::new(ident, Filter::TIMER, flags)
     }
 
-    /// A change about a user event named `ident`, any number; [`UserFlags::TRIGGER`](crate::UserFlags::TRIGGER) in
-    /// [`with_fflags`](Kevent::with_fflags) fires it.
+    /// A change about a user event named `ident`, any number;
+    /// [`UserFlags::TRIGGER`](crate::UserFlags::TRIGGER) in [`with_fflags`](Kevent::with_fflags)
+    /// fires it.
     pub fn user(ident: usize, flags: EventFlags) -> Kevent {
         Kevent::new(ident, Filter::USER, flags)
     }
@@ -109,7 +114,8 @@ impl Kevent {
         self
     }
 
-    /// The same with these filter flags, in place of those it had: one of the filters' flag types, or a number.
+    /// The same with these filter flags, in place of those it had: one of the filters' flag types,
+    /// or a number.
     #[must_use]
     pub fn with_fflags(mut self, fflags: impl Into<u32>) -> Kevent {
         self.0.fflags = fflags.into();
@@ -118,19 +124,19 @@ impl Kevent {
 
     /// The same with this `data`.
     ///
-    /// The field is 64 bits wide except on 32-bit Apple systems, where a number that does not fit becomes the nearest
-    /// one that does.
+    /// The field is 64 bits wide except on 32-bit Apple systems, where a number that does not fit
+    /// becomes the nearest one that does.
     #[must_use]
     pub fn with_data(mut self, data: i64) -> Kevent {
         self.0.data = saturate(data);
         self
     }
 
-    /// The same with `amount` of `unit` as the period of a timer: sets `data`, and the unit in `fflags`, leaving other
-    /// flags there as they are.
+    /// The same with `amount` of `unit` as the period of a timer: sets `data`, and the unit in
+    /// `fflags`, leaving other flags there as they are.
     ///
-    /// Where the kernel does not have the unit (DragonFly counts in milliseconds only) the amount is converted, rounded
-    /// up.
+    /// Where the kernel does not have the unit (DragonFly counts in milliseconds only) the amount
+    /// is converted, rounded up.
     #[must_use]
     pub fn with_time(self, amount: i64, unit: TimerUnit) -> Kevent {
         let (data, fflags) = unit.apply(amount, self.fflags());
@@ -144,7 +150,8 @@ impl Kevent {
         self
     }
 
-    /// What it is about: a descriptor, process id, signal number, or any number, as the filter has it.
+    /// What it is about: a descriptor, process id, signal number, or any number, as the filter has
+    /// it.
     pub fn ident(&self) -> usize {
         self.0.ident
     }
@@ -164,7 +171,8 @@ impl Kevent {
         self.0.fflags
     }
 
-    /// The filter's number: bytes to read, expirations of a timer, an exit status; of an error entry the errno.
+    /// The filter's number: bytes to read, expirations of a timer, an exit status; of an error
+    /// entry the errno.
     pub fn data(&self) -> i64 {
         #[allow(clippy::unnecessary_cast, reason = "isize on Apple and DragonFly")]
         let data = self.0.data as i64;
@@ -176,22 +184,24 @@ impl Kevent {
         raw::udata(&self.0)
     }
 
-    /// Whether this entry is the answer to a change, with the errno in [`data`](Kevent::data); 0 there is a success.
+    /// Whether this entry is the answer to a change, with the errno in [`data`](Kevent::data); 0
+    /// there is a success.
     ///
     /// [`receipt`](Kevent::receipt) tells the two apart.
     pub fn is_error(&self) -> bool {
         self.flags().contains(EventFlags::ERROR)
     }
 
-    /// Whether the event says that the other end is gone. There may still be data to read before it.
+    /// Whether the event says that the other end is gone. There may still be data to read before
+    /// it.
     pub fn is_eof(&self) -> bool {
         self.flags().contains(EventFlags::EOF)
     }
 
     /// What the entry says of the change it answers.
     ///
-    /// `Ok` for a success, the error otherwise. `Ok` also for an entry that is an event and answers nothing, so that a
-    /// loop over returned entries may begin with it.
+    /// `Ok` for a success, the error otherwise. `Ok` also for an entry that is an event and answers
+    /// nothing, so that a loop over returned entries may begin with it.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 //!
 //! This file is the interface; what stands behind it is chosen in `lib.rs`.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -13,14 +14,16 @@ use crate::sys;
 
 /// An owned, close-on-exec queue of events.
 ///
-/// All methods take `&self`, and the queue is `Send + Sync`: one thread may wait while others make changes, and it is
-/// woken by what they do (K89). Two threads may wait on one queue, except on NetBSD before 10, which can lose an event
-/// between them.
+/// All methods take `&self`, and the queue is `Send + Sync`: one thread may wait while others make
+/// changes, and it is woken by what they do (K89). Two threads may wait on one queue, except on
+/// NetBSD before 10, which can lose an event between them.
 ///
-/// The queue is itself a descriptor that polls readable while it has an event to give (K8): it can be watched by
-/// another queue with [`Kevent::read`], or by another event loop. poll(2) of macOS does not take it; select(2) does.
+/// The queue is itself a descriptor that polls readable while it has an event to give (K8): it can
+/// be watched by another queue with [`Kevent::read`], or by another event loop. poll(2) of macOS
+/// does not take it; select(2) does.
 ///
-/// A child of fork(2) does not have the queue (K4): there all that can be done with this value is to drop it.
+/// A child of fork(2) does not have the queue (K4): there all that can be done with this value is
+/// to drop it.
 ///
 /// ```
 /// use nio_sys::{EventFlags, EventList, Kevent, Kqueue, UserFlags};
@@ -46,7 +49,6 @@ use crate::sys;
 /// })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Kqueue(sys::Queue);
 
 impl Kqueue {
@@ -54,8 +56,8 @@ impl Kqueue {
     ///
     /// # Errors
     ///
-    /// `EMFILE` or `ENFILE` if there are too many descriptors, `ENOMEM` if memory or the user's limit of queues is
-    /// exhausted.
+    /// `EMFILE` or `ENFILE` if there are too many descriptors, `ENOMEM` if memory or the user's
+    /// limit of queues is exhausted.
     pub fn new() -> io::Result<Kqueue> {
         sys::Queue::new().map(Kqueue)
     }
@@ -64,25 +66,30 @@ impl Kqueue {
     ///
     /// In this order:
     ///
-    /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). One that is refused yields
-    ///    an entry with [`EventFlags::ERROR`] and its errno, and so does a successful one with
-    ///    [`EventFlags::RECEIPT`]; later changes are applied all the same (K38, K43).
-    /// 2. If there are such entries, the call returns with them alone (K42). Look at [`Kevent::receipt`] of each.
-    /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns what there is, as many as fit;
-    ///    the rest comes with the next call (K85). An event that is ready is returned even if the timeout is zero (K18).
+    /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). One
+    ///    that is refused yields an entry with [`EventFlags::ERROR`] and its errno, and so does a
+    ///    successful one with [`EventFlags::RECEIPT`]; later changes are applied all the same (K38,
+    ///    K43).
+    /// 2. If there are such entries, the call returns with them alone (K42). Look at
+    ///    [`Kevent::receipt`] of each.
+    /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns what there
+    ///    is, as many as fit; the rest comes with the next call (K85). An event that is ready is
+    ///    returned even if the timeout is zero (K18).
     ///
     /// Returns the number of entries in `events`, 0 if the time was up.
     ///
-    /// A `timeout` of `None` waits for ever. Zero does not wait. Any other is a minimum: a wait does not end early with
-    /// nothing to show (K20), though some kernels round up to their tick. One of decades, on Apple systems of more than
-    /// three years, is for ever too (K22). With no room for events the call returns at once, whatever the timeout (K17).
+    /// A `timeout` of `None` waits for ever. Zero does not wait. Any other is a minimum: a wait
+    /// does not end early with nothing to show (K20), though some kernels round up to their tick.
+    /// One of decades, on Apple systems of more than three years, is for ever too (K22). With no
+    /// room for events the call returns at once, whatever the timeout (K17).
     ///
     /// # Errors
     ///
-    /// - `EINTR` if a signal was handled during the wait. **The changes have been applied** (K24): wait again without
-    ///   them.
-    /// - The errno of a refused change for which `events` had no room. The changes before it stay, those after it are
-    ///   not applied (K40). Give as much room as there are changes, or use [`apply`](Kqueue::apply).
+    /// - `EINTR` if a signal was handled during the wait. **The changes have been applied** (K24):
+    ///   wait again without them.
+    /// - The errno of a refused change for which `events` had no room. The changes before it stay,
+    ///   those after it are not applied (K40). Give as much room as there are changes, or use
+    ///   [`apply`](Kqueue::apply).
     /// - `ENOMEM` if the kernel has no memory for another registration.
     /// - `EBADF` in a child of fork(2).
     ///
@@ -120,17 +127,17 @@ impl Kqueue {
 
     /// Makes `changes` and reports the fate of each, in its own place of the array.
     ///
-    /// Sets [`EventFlags::RECEIPT`] on every change and gives the kernel one array for both its lists, so that there is
-    /// room for every answer (K46) and none is lost. Afterwards the array holds the answers: `changes[i].receipt()` is
-    /// the result of the i-th change. All that is left of the change itself is its ident, filter and `udata`; build it
-    /// anew to make it again.
+    /// Sets [`EventFlags::RECEIPT`] on every change and gives the kernel one array for both its
+    /// lists, so that there is room for every answer (K46) and none is lost. Afterwards the array
+    /// holds the answers: `changes[i].receipt()` is the result of the i-th change. All that is left
+    /// of the change itself is its ident, filter and `udata`; build it anew to make it again.
     ///
     /// Never waits and returns no events. An empty slice is a success.
     ///
     /// # Errors
     ///
-    /// Only what concerns the call as a whole, as `ENOMEM`, or `EBADF` in a child of fork(2). A refused change is not an
-    /// error of the call.
+    /// Only what concerns the call as a whole, as `ENOMEM`, or `EBADF` in a child of fork(2). A
+    /// refused change is not an error of the call.
     ///
     /// ```
     /// use nio_sys::{EventFlags, Kevent, Kqueue};
@@ -150,7 +157,8 @@ impl Kqueue {
             return Ok(());
         }
         for change in changes.iter_mut() {
-            // A kernel ignores ERROR in a change (K30); taken out, it can only be there as the answer.
+            // A kernel ignores ERROR in a change (K30); taken out, it can only be there as the
+            // answer.
             let flags = change.flags().difference(EventFlags::ERROR);
             *change = change.with_flags(flags | EventFlags::RECEIPT);
         }
@@ -170,10 +178,25 @@ impl AsRawFd for Kqueue {
     }
 }
 
+impl fmt::Debug for Kqueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kqueue").field(&self.as_raw_fd()).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Filter;
+
+    #[test]
+    fn a_queue_prints_as_its_descriptor() {
+        let queue = Kqueue::new().unwrap();
+        assert_eq!(
+            format!("{queue:?}"),
+            format!("Kqueue({})", queue.as_raw_fd())
+        );
+    }
 
     #[test]
     fn a_queue_can_be_shared_between_threads() {

@@ -1,8 +1,8 @@
 //! The raw `struct kevent` of this system, and which system that is.
 //!
-//! Everything whose width differs between kernels has its alias here, so that the other files are written once. On the
-//! kqueue systems the struct is the kernel's own, taken from the `libc` crate; on Linux no kernel knows it and we
-//! declare it ourselves.
+//! Everything whose width differs between kernels has its alias here, so that the other files are
+//! written once. On the kqueue systems the struct is the kernel's own, taken from the `libc` crate;
+//! on Linux no kernel knows it and we declare it ourselves.
 //!
 //! | | ident | filter | flags | fflags | data | udata | more | bytes (64-bit) |
 //! |---|---|---|---|---|---|---|---|---|
@@ -66,12 +66,14 @@ const COLUMN: usize = if cfg!(target_vendor = "apple") {
 /// Marks a hole in such a table: the system does not have the constant.
 pub(crate) const NONE: i64 = i64::MIN;
 
-/// This system's value out of `[Apple, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux]`, which may be [`NONE`].
+/// This system's value out of `[Apple, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux]`, which may be
+/// [`NONE`].
 pub(crate) const fn here(table: [i64; 6]) -> i64 {
     table[COLUMN]
 }
 
-/// As [`here`], for constants that are compiled only where they exist: a hole is an error at compile time.
+/// As [`here`], for constants that are compiled only where they exist: a hole is an error at
+/// compile time.
 pub(crate) const fn pick(table: [i64; 6]) -> i64 {
     let value = here(table);
     assert!(value != NONE, "this system does not have the constant");
@@ -96,8 +98,8 @@ pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent
 /// The rest is zero, and with it whatever a newer system has appended (`ext` on FreeBSD).
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent {
-    // SAFETY: struct kevent consists of integers and one raw pointer on each of these systems, and all of them may be
-    // zero.
+    // SAFETY: struct kevent consists of integers and one raw pointer on each of these systems, and
+    // all of them may be zero.
     let zeroed: kevent = unsafe { std::mem::zeroed() };
     kevent {
         ident,
