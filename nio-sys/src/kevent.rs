@@ -26,15 +26,17 @@ use crate::raw;
 /// Prints much as ktrace(1) would print it; `fflags` and `data` only when they are not 0.
 ///
 /// ```
-/// use nio_sys::{EventFlags, Kevent};
-///
-/// let (reader, _writer) = std::os::unix::net::UnixStream::pair()?;
-/// let change = Kevent::read(&reader, EventFlags::ADD | EventFlags::CLEAR).with_udata(3);
-/// let change = change.with_flags(EventFlags::ADD);
-/// assert_eq!(change.udata(), 3);
+/// use nio_sys::{EventFlags, Kevent, VnodeFlags};
 ///
 /// let change = Kevent::user(7, EventFlags::ADD | EventFlags::CLEAR).with_udata(3);
 /// assert_eq!(format!("{change:?}"), "USER 7 ADD|CLEAR udata=0x3");
+///
+/// let file = std::fs::File::open(std::env::current_exe()?)?;
+/// let change = Kevent::vnode(&file, EventFlags::ADD)
+///     .with_fflags(VnodeFlags::WRITE | VnodeFlags::EXTEND)
+///     .with_udata(4);
+/// assert_eq!(change.fflags(), 6);
+/// assert_eq!(change.udata(), 4);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 // Layout: that of `raw::kevent`, whose size per system `raw.rs` lists and tests.
@@ -132,8 +134,8 @@ impl Kevent {
         self
     }
 
-    /// The same with `amount` of `unit` as the period of a timer: sets `data`, and the unit in
-    /// `fflags`, leaving other flags there as they are.
+    /// The same with `amount` of `unit` as the period or deadline of a timer: sets `data`, and the
+    /// unit in `fflags`, leaving other flags there as they are.
     ///
     /// Where the kernel does not have the unit (DragonFly counts in milliseconds only) the amount
     /// is converted, rounded up.
@@ -269,7 +271,7 @@ mod tests {
     fn a_kevent_is_the_kernels_struct_and_nothing_more() {
         assert_eq!(size_of::<Kevent>(), size_of::<raw::kevent>());
         assert_eq!(align_of::<Kevent>(), align_of::<raw::kevent>());
-        // The third and fourth fields follow the first without a gap: no system pads between them.
+        // No system pads between ident, filter, flags and fflags.
         let small = size_of::<raw::FilterNumber>() + size_of::<raw::FlagBits>();
         assert_eq!(
             std::mem::offset_of!(raw::kevent, filter),

@@ -16,7 +16,7 @@ use crate::sys;
 ///
 /// All methods take `&self`, and the queue is `Send + Sync`: one thread may wait while others make
 /// changes, and it is woken by what they do (K89). Two threads may wait on one queue, except on
-/// NetBSD before 10, which can lose an event between them.
+/// NetBSD 9, which can lose an event between them.
 ///
 /// The queue is itself a descriptor that polls readable while it has an event to give (K8): it can
 /// be watched by another queue with [`Kevent::read`], or by another event loop. poll(2) of macOS

@@ -42,7 +42,7 @@
 //!
 //! # Map
 //!
-//! Public, each in a file of its own:
+//! What is public:
 //!
 //! | | |
 //! |---|---|
