@@ -62,8 +62,8 @@ impl Kevent {
 
     /// A change about something to read on `fd`.
     ///
-    /// Only the number is kept. Closing the descriptor ends the registration, except where
-    /// duplicates of it live on: delete before closing if there may be any.
+    /// Only the number is kept. Closing the descriptor ends the registration, except on Linux while
+    /// a duplicate of it lives on: delete before closing if there may be one.
     pub fn read(fd: &impl AsFd, flags: EventFlags) -> Kevent {
         Kevent::on_descriptor(fd, Filter::READ, flags)
     }
