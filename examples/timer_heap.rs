@@ -72,7 +72,11 @@ impl Office {
         self.report.came += 1;
         let patience = now + self.random.between(5 * MINUTE, 20 * MINUTE);
         let patience = self.timers.insert(patience, Event::OutOfPatience(customer));
-        self.queue.push_back(Waiting { customer, since: now, patience });
+        self.queue.push_back(Waiting {
+            customer,
+            since: now,
+            patience,
+        });
         self.call_next(now);
         self.report.longest_queue = self.report.longest_queue.max(self.queue.len());
 
@@ -87,7 +91,9 @@ impl Office {
         if self.busy == COUNTERS {
             return;
         }
-        let Some(next) = self.queue.pop_front() else { return };
+        let Some(next) = self.queue.pop_front() else {
+            return;
+        };
         self.timers.cancel(next.patience);
         self.busy += 1;
         let finished = now + self.random.between(MINUTE, 6 * MINUTE);
@@ -112,15 +118,28 @@ fn main() {
         }
     }
 
-    let Report { came, served, gave_up, waited, longest_wait, longest_queue } = office.report;
+    let Report {
+        came,
+        served,
+        gave_up,
+        waited,
+        longest_wait,
+        longest_queue,
+    } = office.report;
     assert_eq!(came, served + gave_up);
     println!("customers        {came:>6}");
     println!("  served         {served:>6}");
     println!("  gave up        {gave_up:>6}");
-    println!("average wait     {:>6}", minutes(waited / u64::from(served.max(1))));
+    println!(
+        "average wait     {:>6}",
+        minutes(waited / u64::from(served.max(1)))
+    );
     println!("longest wait     {:>6}", minutes(longest_wait));
     println!("longest queue    {longest_queue:>6}");
-    println!("doors closed at  {:>6}", format!("{:02}:{:02}", now / HOUR, now / MINUTE % 60));
+    println!(
+        "doors closed at  {:>6}",
+        format!("{:02}:{:02}", now / HOUR, now / MINUTE % 60)
+    );
 }
 
 fn minutes(seconds: u64) -> String {

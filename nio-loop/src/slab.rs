@@ -1,0 +1,168 @@
+//! A vector of slots whose keys are never mistaken for one another.
+//!
+//! A key is an index and the generation of its slot; the generation changes each time the slot is
+//! emptied, so a key of an earlier tenant finds nothing.
+
+/// Names one value in a [`Slab`], for as long as it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+/// How many bits of a `usize` the index gets: half of them, or 20 where there are only 32, which is
+/// more than a 32-bit system can open descriptors.
+const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
+
+impl Key {
+    /// The key in one word, so that it can travel through the kernel.
+    pub(crate) fn to_word(self) -> usize {
+        (self.generation as usize) << INDEX_BITS | self.index as usize
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    /// The indices of the empty slots, the one emptied last at the end.
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Slab<T> {
+        Slab {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Puts in what `make` makes of its key.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                generation: 0,
+                value: None,
+            });
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        let key = Key {
+            index,
+            generation: slot.generation,
+        };
+        slot.value = Some(make(key));
+        key
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> Key {
+        self.insert_with(|_| value)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation == key.generation {
+            slot.value.as_mut()
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        let slot = self.slots.get(key.index as usize);
+        slot.is_some_and(|slot| slot.generation == key.generation && slot.value.is_some())
+    }
+
+    /// The key that a word was made of, if its value is still there.
+    pub(crate) fn key_of(&self, word: usize) -> Option<Key> {
+        let index = (word & ((1 << INDEX_BITS) - 1)) as u32;
+        let generation = self.slots.get(index as usize)?.generation;
+        let key = Key { index, generation };
+        (key.to_word() == word && self.contains(key)).then_some(key)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        if !self.contains(key) {
+            return None;
+        }
+        let slot = &mut self.slots[key.index as usize];
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        slot.value.take()
+    }
+
+    /// Takes everything out.
+    pub(crate) fn take_all(&mut self) -> Vec<T> {
+        let mut taken = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(value) = slot.value.take() {
+                slot.generation = slot.generation.wrapping_add(1);
+                self.free.push(index as u32);
+                taken.push(value);
+            }
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_key_of_an_earlier_tenant_finds_nothing() {
+        let mut slab = Slab::default();
+        let old = slab.insert('a');
+        assert_eq!(slab.remove(old), Some('a'));
+        let new = slab.insert('b');
+        assert_eq!(new.index, old.index, "the slot is used again");
+        assert_eq!(slab.get_mut(old), None);
+        assert_eq!(slab.remove(old), None);
+        assert_eq!(slab.key_of(old.to_word()), None);
+        assert_eq!(slab.key_of(new.to_word()), Some(new));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_whose_keys_are_never_used_twice(
+            steps in proptest::collection::vec((any::<bool>(), any::<usize>()), 1..120)
+        ) {
+            let mut slab = Slab::default();
+            let mut model = HashMap::new();
+            let mut keys = Vec::new();
+            for (number, (insert, pick)) in steps.into_iter().enumerate() {
+                if insert || keys.is_empty() {
+                    let key = slab.insert(number);
+                    prop_assert!(model.insert(key, number).is_none());
+                    prop_assert!(!keys.contains(&key));
+                    keys.push(key);
+                } else {
+                    let key = keys[pick % keys.len()];
+                    prop_assert_eq!(slab.remove(key), model.remove(&key));
+                }
+                for key in &keys {
+                    prop_assert_eq!(slab.contains(*key), model.contains_key(key));
+                    prop_assert_eq!(slab.get_mut(*key).copied(), model.get(key).copied());
+                    let word = slab.key_of(key.to_word());
+                    prop_assert_eq!(word, model.contains_key(key).then_some(*key));
+                }
+            }
+            let mut left = slab.take_all();
+            let mut expected: Vec<_> = model.into_values().collect();
+            left.sort();
+            expected.sort();
+            prop_assert_eq!(left, expected);
+        }
+    }
+}

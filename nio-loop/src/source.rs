@@ -1,0 +1,319 @@
+//! Descriptors that futures wait for.
+//!
+//! The laws:
+//!
+//! 1. An operation is tried before anything is waited for, and waiting begins only after it has
+//!    answered "would block". So a descriptor costs no registration as long as it never blocks, and
+//!    the writing half of most never does.
+//! 2. Registrations are edge-triggered and stay: waiting again costs nothing.
+//! 3. A direction is *blocked* from the moment an operation says so until an event of it comes.
+//!    While it is, no operation is tried.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::poll_fn,
+    io,
+    os::fd::AsFd,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use nio_poll::{Event, Interest, Token};
+
+use crate::{Error, Handle, slab::Key, watch::Watch};
+
+/// What a token of the poll stands for.
+pub(crate) enum Entry {
+    /// Somebody has a callback.
+    Watch(Watch),
+    /// A [`Source`] waits.
+    Source(Rc<State>),
+}
+
+impl Entry {
+    /// Ends the registration with the poll. That of a source ends with the source, which knows its
+    /// descriptor.
+    pub(crate) fn deregister(&self, poll: &nio_poll::Poll) {
+        if let Entry::Watch(watch) = self {
+            watch.deregister(poll);
+        }
+    }
+}
+
+/// Reading or writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Reading, accepting, and learning that the other side has finished.
+    Read,
+    /// Writing, and learning that a connection is made.
+    Write,
+}
+
+/// What is known of a source's two directions.
+#[derive(Default)]
+pub(crate) struct State {
+    read: Half,
+    write: Half,
+    /// The key of the entry; none before something is waited for.
+    key: Cell<Option<Key>>,
+}
+
+#[derive(Default)]
+struct Half {
+    blocked: Cell<bool>,
+    /// The last event said that this direction has come to its end.
+    closed: Cell<bool>,
+    registered: Cell<bool>,
+    /// Who waits: nearly always one.
+    waiting: RefCell<Option<Waker>>,
+    others: RefCell<Vec<Waker>>,
+}
+
+impl Half {
+    fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        match &*waiting {
+            None => *waiting = Some(waker.clone()),
+            Some(known) if known.will_wake(waker) => {}
+            Some(_) => {
+                let mut others = self.others.borrow_mut();
+                if !others.iter().any(|known| known.will_wake(waker)) {
+                    others.push(waker.clone());
+                }
+            }
+        }
+    }
+
+    fn wake(&self) {
+        self.blocked.set(false);
+        let first = self.waiting.borrow_mut().take();
+        if let Some(waker) = first {
+            waker.wake();
+        }
+        if !self.others.borrow().is_empty() {
+            let others = std::mem::take(&mut *self.others.borrow_mut());
+            others.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl State {
+    fn half(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        }
+    }
+
+    /// What an event of the poll means for those who wait.
+    pub(crate) fn notify(&self, event: Event) {
+        if event.is_readable() {
+            self.read.closed.set(event.is_read_closed());
+            self.read.wake();
+        }
+        // The death of a pipe's reader comes to its writer as an end of reading on some BSDs.
+        if event.is_writable() || event.is_read_closed() {
+            self.write.wake();
+        }
+    }
+}
+
+/// A non-blocking descriptor whose operations can be awaited.
+///
+/// This is what the sockets of nio-net are made of. Use it for anything else that has a descriptor
+/// and can block: pipes, terminals, devices, the sockets of another library.
+///
+/// Put the descriptor into non-blocking mode before. When a `Source` is dropped, its registration
+/// ends and then the descriptor is dropped. Dropping a future of it loses nothing: no operation is
+/// under way while it waits.
+///
+/// ```
+/// use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+/// use nio_loop::{Direction, EventLoop, Source};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut event_loop = EventLoop::new()?;
+/// let handle = event_loop.handle().clone();
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// ours.set_nonblocking(true)?;
+/// let source = Source::new(&handle, ours)?;
+///
+/// handle.set_timeout(Duration::from_millis(1), move |_| theirs.write_all(b"hello").unwrap());
+/// let text = event_loop.block_on(async {
+///     let mut text = [0; 16];
+///     let n = source.io(Direction::Read, |mut stream| stream.read(&mut text)).await?;
+///     std::io::Result::Ok(text[..n].to_vec())
+/// })??;
+/// assert_eq!(text, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Source<S: AsFd> {
+    handle: Handle,
+    state: Rc<State>,
+    /// There until [`into_inner`](Source::into_inner) takes it.
+    inner: Option<S>,
+}
+
+impl<S: AsFd> Source<S> {
+    /// Takes a descriptor into the loop. Makes no system call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if the loop is gone.
+    pub fn new(handle: &Handle, inner: S) -> Result<Source<S>, Error> {
+        if handle.core.closed.get() {
+            return Err(Error::Closed);
+        }
+        Ok(Source {
+            handle: handle.clone(),
+            state: Rc::default(),
+            inner: Some(inner),
+        })
+    }
+
+    /// The descriptor's owner.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.inner.as_ref().expect("taken only by into_inner")
+    }
+
+    /// The handle of the loop it belongs to.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Takes the descriptor out of the loop.
+    #[must_use]
+    pub fn into_inner(mut self) -> S {
+        self.deregister();
+        self.inner.take().expect("taken only here")
+    }
+
+    /// Tries an operation once, if the direction is not known to be blocked.
+    ///
+    /// # Errors
+    ///
+    /// What the operation returns; [`WouldBlock`](io::ErrorKind::WouldBlock) without having tried
+    /// where nothing has happened since it last said so.
+    pub fn try_io<R>(
+        &self,
+        direction: Direction,
+        operation: impl FnOnce(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let half = self.state.half(direction);
+        if half.blocked.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = operation(self.get_ref());
+        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            half.blocked.set(true);
+            // A direction that nobody has waited for would stay blocked for ever.
+            if !half.registered.get() {
+                self.register(direction)?;
+            }
+        }
+        result
+    }
+
+    /// Says that an operation has taken (or written) less than it could have, so that the next one
+    /// would block: it will be waited for without being tried. Call it only for byte streams, where
+    /// a short count means that. Has no effect when the end of the stream is near, which a read has
+    /// to find by itself.
+    pub fn exhausted(&self, direction: Direction) {
+        let half = self.state.half(direction);
+        if half.registered.get() && !half.closed.get() {
+            half.blocked.set(true);
+        }
+    }
+
+    /// Tries an operation until it does not answer "would block" or "interrupted", and in the
+    /// meantime waits. For futures written by hand; others use [`io`](Source::io).
+    pub fn poll_io<R>(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            match self.try_io(direction, &mut operation) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.state.half(direction).wait(context.waker());
+                    return Poll::Pending;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Tries an operation until it does not answer "would block", waiting in between.
+    ///
+    /// # Errors
+    ///
+    /// What the operation returns, but for "would block" and "interrupted".
+    pub async fn io<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        poll_fn(|context| self.poll_io(context, direction, &mut operation)).await
+    }
+
+    fn register(&self, direction: Direction) -> Result<(), Error> {
+        let core = &self.handle.core;
+        if core.closed.get() {
+            return Err(Error::Closed);
+        }
+        let read = direction == Direction::Read || self.state.read.registered.get();
+        let write = direction == Direction::Write || self.state.write.registered.get();
+        let interest = match (read, write) {
+            (true, false) => Interest::READABLE,
+            (false, true) => Interest::WRITABLE,
+            _ => Interest::READABLE | Interest::WRITABLE,
+        };
+        match self.state.key.get() {
+            Some(key) => {
+                let token = Token(key.to_word());
+                core.poll.reregister(self.get_ref(), token, interest)?;
+            }
+            None => {
+                let entry = Entry::Source(Rc::clone(&self.state));
+                let key = core.sources.borrow_mut().insert(entry);
+                let token = Token(key.to_word());
+                if let Err(error) = core.poll.register(self.get_ref(), token, interest) {
+                    drop(core.sources.borrow_mut().remove(key));
+                    return Err(error.into());
+                }
+                self.state.key.set(Some(key));
+            }
+        }
+        self.state.half(direction).registered.set(true);
+        Ok(())
+    }
+
+    fn deregister(&mut self) {
+        let (Some(key), Some(inner)) = (self.state.key.take(), &self.inner) else {
+            return;
+        };
+        let core = &self.handle.core;
+        let entry = core.sources.borrow_mut().remove(key);
+        drop(entry);
+        // It was registered, so there is nothing to fail.
+        let _ = core.poll.deregister(inner);
+    }
+}
+
+impl<S: AsFd> Drop for Source<S> {
+    fn drop(&mut self) {
+        self.deregister();
+    }
+}
+
+impl<S: AsFd + fmt::Debug> fmt::Debug for Source<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(self.get_ref()).finish()
+    }
+}

@@ -1,0 +1,284 @@
+//! Tasks: futures that the loop polls when they are woken.
+//!
+//! The laws:
+//!
+//! 1. A task that is woken any number of times while it waits in the queue is polled once; one that
+//!    is woken while it is polled is polled again.
+//! 2. Its waker may be used and dropped on any thread; the future itself is polled and dropped only
+//!    on the loop's.
+//! 3. While a task is polled it is out of the table, so that it may abort itself or spawn others.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    fmt,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use crate::{core::Core, remote::Mailbox, slab::Key};
+
+/// One spawned future.
+pub(crate) struct Task {
+    /// Absent while it is polled.
+    running: Option<Running>,
+}
+
+pub(crate) struct Running {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    waker: Waker,
+    state: Arc<TaskWaker>,
+}
+
+/// What the wakers of a task share.
+struct TaskWaker {
+    mailbox: Arc<Mailbox>,
+    key: Key,
+    /// It is in the queue.
+    queued: AtomicBool,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // The lock of the mailbox orders memory for the one who finds the flag unset. For the
+        // others this swap does: it is released here and acquired before the task is polled.
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.mailbox.leave(|inbox| inbox.woken.push(self.key));
+        }
+    }
+}
+
+/// The waker of the future of `block_on`.
+pub(crate) struct RootWaker(pub(crate) Arc<Mailbox>);
+
+impl Wake for RootWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.leave(|inbox| inbox.root_woken = true);
+    }
+}
+
+impl Core {
+    /// Adds a task and has it polled soon. On a loop that is gone, the future is dropped.
+    pub(crate) fn spawn(self: &Rc<Core>, future: Pin<Box<dyn Future<Output = ()>>>) -> Option<Key> {
+        if self.closed.get() {
+            return None;
+        }
+        let key = self.tasks.borrow_mut().insert_with(|key| {
+            let state = Arc::new(TaskWaker {
+                mailbox: Arc::clone(&self.mailbox),
+                key,
+                queued: AtomicBool::new(true),
+            });
+            let waker = Waker::from(Arc::clone(&state));
+            let running = Some(Running {
+                future,
+                waker,
+                state,
+            });
+            Task { running }
+        });
+        self.retain(true);
+        self.ready.borrow_mut().push_back(key);
+        Some(key)
+    }
+
+    /// Polls one task, if it is still there.
+    pub(crate) fn poll_task(&self, key: Key) {
+        let taken = match self.tasks.borrow_mut().get_mut(key) {
+            Some(task) => task.running.take(),
+            None => None,
+        };
+        let Some(mut running) = taken else {
+            return;
+        };
+        // From here on a wake queues it again.
+        running.state.queued.swap(false, Ordering::AcqRel);
+        let mut context = Context::from_waker(&running.waker);
+        if running.future.as_mut().poll(&mut context).is_ready() {
+            drop(self.remove_task(key));
+        } else if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.running = Some(running);
+        }
+        // What is left here has finished or has aborted itself: it is dropped with nothing borrowed.
+    }
+
+    pub(crate) fn remove_task(&self, key: Key) -> Option<Task> {
+        let task = self.tasks.borrow_mut().remove(key)?;
+        self.release(true);
+        Some(task)
+    }
+}
+
+/// What a task and its [`JoinHandle`] share.
+struct Join<T> {
+    outcome: Option<Result<T, JoinError>>,
+    waiting: Option<Waker>,
+}
+
+/// Waits for a task, or aborts it. Made by [`Handle::spawn`](crate::Handle::spawn).
+///
+/// Dropping it lets the task go on.
+pub struct JoinHandle<T> {
+    core: Rc<Core>,
+    key: Option<Key>,
+    join: Rc<RefCell<Join<T>>>,
+}
+
+/// Spawns a future and returns its handle.
+pub(crate) fn spawn<F>(core: &Rc<Core>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    let join = Rc::new(RefCell::new(Join {
+        outcome: None,
+        waiting: None,
+    }));
+    let finish = Rc::clone(&join);
+    let key = core.spawn(Box::pin(async move {
+        let outcome = catch(future).await.map_err(JoinError::panicked);
+        complete(&finish, outcome);
+    }));
+    JoinHandle {
+        core: Rc::clone(core),
+        key,
+        join,
+    }
+}
+
+/// Polls a future; a panic of it becomes an error.
+async fn catch<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let poll = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match poll {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+/// Stores what became of a task and wakes who waits for it.
+fn complete<T>(join: &RefCell<Join<T>>, outcome: Result<T, JoinError>) {
+    let waiting = {
+        let mut join = join.borrow_mut();
+        join.outcome = Some(outcome);
+        join.waiting.take()
+    };
+    if let Some(waker) = waiting {
+        waker.wake();
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// Ends the task where it stands: its future is dropped, and whoever awaits this handle gets a
+    /// [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
+    /// finished. A task that aborts itself is dropped when it next awaits.
+    pub fn abort(&self) {
+        let task = self.key.and_then(|key| self.core.remove_task(key));
+        if task.is_some() {
+            drop(task);
+            complete(&self.join, Err(JoinError { panic: None }));
+        }
+    }
+
+    /// Whether the task has finished or was aborted.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.key
+            .is_none_or(|key| !self.core.tasks.borrow().contains(key))
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    ///
+    /// When it is polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut join = self.join.borrow_mut();
+        if let Some(outcome) = join.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        if self.is_finished() {
+            // The loop is gone, and the task with it.
+            return Poll::Ready(Err(JoinError { panic: None }));
+        }
+        let old = join.waiting.replace(context.waker().clone());
+        drop(join);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task has no result: it was aborted, or it panicked.
+#[derive(thiserror::Error)]
+#[error("{}", self.text())]
+pub struct JoinError {
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl JoinError {
+    fn panicked(panic: Box<dyn Any + Send>) -> JoinError {
+        JoinError { panic: Some(panic) }
+    }
+
+    /// The task was aborted, or its loop was dropped.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.panic.is_none()
+    }
+
+    /// What the task panicked with, to be passed to [`std::panic::resume_unwind`]; the error itself
+    /// if it did not panic.
+    ///
+    /// # Errors
+    ///
+    /// The error, if the task was aborted.
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
+        self.panic.ok_or(JoinError { panic: None })
+    }
+
+    fn text(&self) -> String {
+        let message = self.panic.as_ref().map(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        });
+        match message {
+            None => "the task was aborted".into(),
+            Some(None) => "the task panicked".into(),
+            Some(Some(text)) => format!("the task panicked: {text}"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({:?})", self.text())
+    }
+}
