@@ -23,6 +23,11 @@ use nio_poll::{Event, Interest, Token};
 
 use crate::{Error, Handle, slab::Key, watch::Watch};
 
+/// How many operations of one direction of a source succeed without waiting before its task lets
+/// others have a turn, so that a socket that never runs dry does not keep the loop to itself. The
+/// number is libuv's.
+const OPERATIONS_IN_A_ROW: u8 = 32;
+
 /// What a token of the poll stands for.
 pub(crate) enum Entry {
     /// Somebody has a callback.
@@ -65,6 +70,8 @@ struct Half {
     /// The last event said that this direction has come to its end.
     closed: Cell<bool>,
     registered: Cell<bool>,
+    /// How many operations have succeeded since the last wait.
+    in_a_row: Cell<u8>,
     /// Who waits: nearly always one.
     waiting: RefCell<Option<Waker>>,
     others: RefCell<Vec<Waker>>,
@@ -237,14 +244,24 @@ impl<S: AsFd> Source<S> {
         direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
+        let half = self.state.half(direction);
+        if half.in_a_row.get() == OPERATIONS_IN_A_ROW {
+            half.in_a_row.set(0);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             match self.try_io(direction, &mut operation) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.state.half(direction).wait(context.waker());
+                    half.in_a_row.set(0);
+                    half.wait(context.waker());
                     return Poll::Pending;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return Poll::Ready(result),
+                result => {
+                    half.in_a_row.set(half.in_a_row.get() + 1);
+                    return Poll::Ready(result);
+                }
             }
         }
     }

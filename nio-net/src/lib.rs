@@ -1,1 +1,59 @@
-//! nio-net.
+//! TCP sockets whose reads and writes are futures on the nio event loop.
+//!
+//! An echo server, and a client of it on the same loop:
+//!
+//! ```
+//! use nio_loop::EventLoop;
+//! use nio_net::{TcpListener, TcpStream};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut event_loop = EventLoop::new()?;
+//! let handle = event_loop.handle().clone();
+//!
+//! let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+//! let address = listener.local_addr()?;
+//! handle.spawn(async move {
+//!     let (stream, _) = listener.accept().await?;
+//!     let mut bytes = [0; 1024];
+//!     loop {
+//!         match stream.read(&mut bytes).await? {
+//!             0 => return std::io::Result::Ok(()),
+//!             n => stream.write_all(&bytes[..n]).await?,
+//!         }
+//!     }
+//! });
+//!
+//! let answer = event_loop.block_on(async {
+//!     let stream = TcpStream::connect(&handle, address).await?;
+//!     stream.write_all(b"hello").await?;
+//!     let mut answer = [0; 5];
+//!     stream.read_exact(&mut answer).await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(answer)
+//! })??;
+//! assert_eq!(&answer, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to know
+//!
+//! - Every operation is tried before it is waited for; a socket that never blocks is never even
+//!   registered with the loop.
+//! - All operations take `&self`. Put a stream into an [`Rc`](std::rc::Rc) to read it in one task and
+//!   write it in another: there are no halves to split it into.
+//! - Dropping a future loses nothing: no byte and no connection is taken out of the kernel before
+//!   the future is ready.
+//! - Writing to a connection that the other side has closed is an error, never a signal.
+
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+mod error;
+mod listener;
+#[allow(unsafe_code)]
+mod raw;
+mod stream;
+
+pub use error::Error;
+pub use listener::TcpListener;
+pub use stream::TcpStream;

@@ -1,0 +1,80 @@
+//! An echo server: one task for each connection, on one thread.
+//!
+//! ```text
+//! cargo run --release --example echo [ADDRESS]
+//! nc 127.0.0.1 7000
+//! ```
+//!
+//! Ctrl-C stops it from accepting connections, and it ends when the open ones are done. A second
+//! Ctrl-C ends it at once.
+
+use std::{env, error::Error, io, net::SocketAddr, rc::Rc, time::Duration};
+
+use nio_loop::{EventLoop, Handle, Signal};
+use nio_net::{TcpListener, TcpStream};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
+    let address: SocketAddr = address
+        .parse()
+        .map_err(|_| format!("{address:?} is not an address; try 127.0.0.1:7000"))?;
+
+    let mut event_loop = EventLoop::new()?;
+    let handle = event_loop.handle().clone();
+    let listener = TcpListener::bind(&handle, address)?;
+    let address = listener.local_addr()?;
+    println!(
+        "listening on {address}; try: nc {} {}",
+        address.ip(),
+        address.port()
+    );
+
+    let accepting = Rc::new(handle.spawn(accept(handle.clone(), listener)));
+    for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
+        let accepting = Rc::clone(&accepting);
+        let id = handle.on_signal(signal, move |_, _| {
+            if accepting.is_finished() {
+                std::process::exit(130);
+            }
+            println!("no more connections; waiting for those that are open");
+            accepting.abort();
+        })?;
+        // Waiting for a signal is no reason to stay.
+        handle.unref(id);
+    }
+
+    event_loop.run()?;
+    println!("all connections are closed");
+    Ok(())
+}
+
+/// Accepts connections for ever.
+async fn accept(handle: Handle, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                handle.spawn(async move {
+                    if let Err(error) = echo(stream).await {
+                        println!("{peer}: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely. Those who wait are served when some are free.
+                println!("cannot accept: {error}");
+                handle.sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Sends back what arrives, until the other side has finished.
+async fn echo(stream: TcpStream) -> io::Result<()> {
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        match stream.read(&mut bytes).await? {
+            0 => return Ok(()),
+            n => stream.write_all(&bytes[..n]).await?,
+        }
+    }
+}

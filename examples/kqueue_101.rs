@@ -1,0 +1,91 @@
+//! kqueue by hand: a listener, one registration, and a loop that waits for connections.
+//!
+//! ```text
+//! cargo run --example kqueue_101 [ADDRESS]
+//! curl http://127.0.0.1:8888/
+//! ```
+//!
+//! The same program on macOS, on the BSDs and on Linux. Ctrl-C ends it.
+
+use std::{
+    env,
+    error::Error,
+    io::{ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+
+use nio_sys::{EventFlags, EventList, Kevent, Kqueue};
+
+/// What we want to be told with each event of the listener. It could be any number.
+const LISTENER: usize = 1;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Content-Type: text/plain\r\n\
+    Content-Length: 18\r\n\
+    Connection: close\r\n\
+    \r\n\
+    hello from kqueue\n";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Something to wait for. Non-blocking: accept() is to say "nothing there" rather than wait.
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8888".into());
+    let listener = TcpListener::bind(&address)
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    println!("listening on {address}; try: curl http://{address}/");
+
+    // 1. The queue, which lives in the kernel.
+    let queue = Kqueue::new()?;
+
+    // 2. What we are interested in: that the listener can be read, which is that a connection waits.
+    //    ADD      adds the registration,
+    //    CLEAR    reports a connection when it arrives, not as long as it waits,
+    //    RECEIPT  has the kernel answer with what came of the change, instead of waiting for events.
+    let flags = EventFlags::ADD | EventFlags::CLEAR | EventFlags::RECEIPT;
+    let mut changes = [Kevent::read(&listener, flags).with_udata(LISTENER)];
+    queue.apply(&mut changes)?;
+    changes[0].receipt()?;
+    println!("registered: {:?}", changes[0]);
+
+    // 3. Wait, one second at a time, and see what has happened.
+    let mut events = EventList::with_capacity(16);
+    loop {
+        let count = queue.kevent(&[], &mut events, Some(Duration::from_secs(1)))?;
+        if count == 0 {
+            println!("nothing happened for a second");
+        }
+        for event in &events {
+            println!("event: {event:?}");
+            if event.udata() == LISTENER {
+                accept_all(&listener)?;
+            }
+        }
+    }
+}
+
+/// One event may stand for several connections, so accept until there are none.
+fn accept_all(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, peer)) => match answer(stream) {
+                Ok(()) => println!("answered {peer}"),
+                Err(error) => println!("{peer}: {error}"),
+            },
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Reads a request (any will do) and answers it. This waits for the client, and everybody else waits
+/// too: the examples `poll_echo` and `echo` show how not to.
+fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    // On the BSDs and macOS a connection inherits the mode of its listener.
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request)?;
+    stream.write_all(ANSWER)
+}

@@ -1,0 +1,35 @@
+//! A timeout and an interval; the loop ends by itself when nothing is left to wait for.
+//!
+//! ```text
+//! cargo run --example timers
+//! ```
+
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+
+use nio_loop::EventLoop;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut event_loop = EventLoop::new()?;
+    let handle = event_loop.handle().clone();
+    let start = Instant::now();
+    let say = move |what: &str| println!("{:>4} ms  {what}", start.elapsed().as_millis());
+
+    let interval = handle.set_interval(Duration::from_millis(100), move |_, _| say("tick"));
+
+    handle.set_timeout(Duration::from_millis(450), move |handle| {
+        say("that will do");
+        handle.clear(interval);
+    });
+
+    // This one is only for the case that we are still here then, and is no reason to be.
+    let late = handle.set_timeout(Duration::from_secs(3600), |_| unreachable!());
+    handle.unref(late);
+
+    say("the loop begins");
+    event_loop.run()?;
+    say("the loop has ended: nothing is left to wait for");
+    Ok(())
+}
