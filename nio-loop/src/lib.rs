@@ -65,3 +65,8 @@ pub use remote::{Posted, Remote};
 pub use source::{Direction, Source};
 pub use task::{JoinError, JoinHandle};
 pub use timer::Sleep;
+
+/// The example of the README, so that it is run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -57,3 +57,8 @@ mod stream;
 pub use error::Error;
 pub use listener::TcpListener;
 pub use stream::TcpStream;
+
+/// The example of the README, so that it is run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

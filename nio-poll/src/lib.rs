@@ -65,3 +65,8 @@ pub use poll::Poll;
 pub use signal::Signal;
 pub use token::Token;
 pub use waker::Waker;
+
+/// The example of the README, so that it is run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,6 +4,7 @@
 extern crate std;
 
 use std::prelude::v1::*;
+use std::vec;
 
 use proptest::prelude::*;
 
