@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    mem::size_of,
+    mem::{MaybeUninit, size_of},
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     ptr,
     sync::atomic::{AtomicBool, Ordering},
@@ -155,9 +155,97 @@ fn owned(fd: c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// A point in time of one of the system's clocks, in nanoseconds.
+pub(super) type Nanos = u64;
+
+/// The time of a clock.
+pub(super) fn now(clock: libc::clockid_t) -> Nanos {
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: clock_gettime fills in the whole struct for a clock that exists, and both that this
+    // module is asked for, CLOCK_MONOTONIC and CLOCK_REALTIME, exist in every kernel.
+    let now = unsafe {
+        libc::clock_gettime(clock, now.as_mut_ptr());
+        now.assume_init()
+    };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000) + now.tv_nsec as u64
+}
+
+/// A new timerfd of a clock: close-on-exec, non-blocking, not set.
+pub(super) fn timerfd(clock: libc::clockid_t) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    owned(unsafe { libc::timerfd_create(clock, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) })
+}
+
+/// Sets a timerfd to expire once at a point in time, which may have passed.
+pub(super) fn set_timerfd(timerfd: &OwnedFd, at: Nanos) {
+    // Zero would switch it off.
+    let at = at.max(1);
+    // SAFETY: all zeroes is a valid itimerspec.
+    let mut setting: libc::itimerspec = unsafe { std::mem::zeroed() };
+    setting.it_value.tv_sec =
+        libc::time_t::try_from(at / 1_000_000_000).unwrap_or(libc::time_t::MAX);
+    setting.it_value.tv_nsec = (at % 1_000_000_000) as libc::c_long;
+    // SAFETY: the setting lives until the call returns. It is a valid one and so is the descriptor, so
+    // that there is no error to be looked at.
+    unsafe {
+        libc::timerfd_settime(
+            timerfd.as_raw_fd(),
+            libc::TFD_TIMER_ABSTIME,
+            &setting,
+            ptr::null_mut(),
+        )
+    };
+}
+
+/// A new pidfd of a process: close-on-exec.
+pub(super) fn pidfd(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    owned(fd as c_int)
+}
+
+/// Whether a descriptor is a pidfd: waitid(2) takes it for one. EBADF if it is closed.
+pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
+    // SAFETY: F_GETFD takes no further argument.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: all zeroes is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the struct lives until the call returns.
+    let result = unsafe { libc::waitid(libc::P_PIDFD, fd as libc::id_t, &mut info, options) };
+    // A process that is not a child of this one is a process all the same.
+    Ok(result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD))
+}
+
+/// The wait status of a process that has exited, without reaping it. None if it is not a child of
+/// this process, or has been reaped already.
+pub(super) fn exit_status(pidfd: RawFd) -> Option<c_int> {
+    // SAFETY: all zeroes is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the struct lives until the call returns, and is one of a SIGCHLD when it returns 0, so
+    // that the fields of one can be read.
+    unsafe {
+        if libc::waitid(libc::P_PIDFD, pidfd as libc::id_t, &mut info, options) != 0
+            || info.si_pid() == 0
+        {
+            return None;
+        }
+        let status = info.si_status();
+        match info.si_code {
+            libc::CLD_EXITED => Some((status & 0xff) << 8),
+            libc::CLD_DUMPED => Some(status | 0x80),
+            _ => Some(status),
+        }
+    }
+}
+
 /// What kind of file a descriptor names: one of the `S_IF…` constants, or 0 where fstat(2) fails.
 pub(super) fn file_type(fd: RawFd) -> libc::mode_t {
-    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: fstat fills in the whole struct when it returns 0, and only then is it read.
     unsafe {
         match libc::fstat(fd, stat.as_mut_ptr()) {

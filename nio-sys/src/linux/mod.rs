@@ -1,8 +1,8 @@
 //! kqueue(2) on Linux: the same interface over epoll(7), eventfd(2) and signal handlers.
 //!
 //! Laid out like a BSD kernel: one engine ([`queue`]) that keeps the list of active knotes, and one
-//! file per filter ([`fd`] for READ and WRITE, [`user`], [`signal`]) that knows when its knotes are
-//! active. [`knote`] is what all filters share; [`epoll`] holds the system calls.
+//! file per filter ([`fd`] for READ and WRITE, [`user`], [`timer`], [`signal`], [`process`]) that
+//! knows when its knotes are active. [`knote`] is what all filters share; [`epoll`] holds the system calls.
 //!
 //! The laws:
 //!
@@ -18,8 +18,10 @@
 mod epoll;
 mod fd;
 mod knote;
+mod process;
 mod queue;
 mod signal;
+mod timer;
 mod user;
 
 pub(crate) use queue::Queue;

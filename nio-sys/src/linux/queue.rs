@@ -12,7 +12,9 @@ use super::{
     epoll,
     fd::{Descriptors, Set},
     knote::invalid,
+    process::{PROCESS, Processes},
     signal::Signals,
+    timer::{self, Timers},
     user::Users,
 };
 use crate::{EventFlags, EventList, Filter, Kevent};
@@ -59,7 +61,9 @@ pub(crate) struct Queue {
 struct State {
     descriptors: Descriptors,
     users: Users,
+    timers: Timers,
     signals: Signals,
+    processes: Processes,
     active: Active,
     /// The eventfd has an edge that no wait has returned.
     signalled: bool,
@@ -215,7 +219,11 @@ impl State {
                 (count, self.descriptors.change(epoll, &changes[..count]))
             }
             Filter::USER => (1, self.users.change(change, &mut self.active)),
+            Filter::TIMER => (1, self.timers.change(epoll, change, &mut self.active)),
             Filter::SIGNAL => (1, self.signals.change(epoll, change, &mut self.active)),
+            Filter::PROC | Filter::PROCDESC => {
+                (1, self.processes.change(epoll, change, &mut self.active))
+            }
             _ => (1, Err(invalid())),
         }
     }
@@ -245,9 +253,17 @@ impl State {
                 self.signalled = false;
                 self.collect(epoll, events, room);
             }
-            signal => {
+            clock @ (timer::MONOTONIC | timer::REALTIME) => {
+                self.timers.expire(clock, &mut self.active);
+                self.collect(epoll, events, room);
+            }
+            signal @ SIGNAL..PROCESS => {
                 let number = (signal - SIGNAL) as usize;
                 self.signals.activate(number, &mut self.active);
+                self.collect(epoll, events, room);
+            }
+            process => {
+                self.processes.activate(process, &mut self.active);
                 self.collect(epoll, events, room);
             }
         }
@@ -266,6 +282,10 @@ impl State {
             let active = &mut self.active;
             let event = match filter {
                 Filter::USER => self.users.collect(ident, serial, active),
+                Filter::TIMER => self.timers.collect(ident, serial, active),
+                Filter::PROC | Filter::PROCDESC => {
+                    self.processes.collect(epoll, filter, ident, serial)
+                }
                 Filter::SIGNAL => self.signals.collect(epoll, ident, serial),
                 _ => {
                     self.collected_descriptor = true;
@@ -334,7 +354,13 @@ fn errno(error: &io::Error) -> i32 {
 fn validate(change: &Kevent) -> io::Result<()> {
     let known = matches!(
         change.filter(),
-        Filter::READ | Filter::WRITE | Filter::USER | Filter::SIGNAL
+        Filter::READ
+            | Filter::WRITE
+            | Filter::USER
+            | Filter::TIMER
+            | Filter::SIGNAL
+            | Filter::PROC
+            | Filter::PROCDESC
     );
     let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
     let both = |a: EventFlags, b: EventFlags| flags.contains(a | b);
