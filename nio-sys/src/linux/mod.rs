@@ -17,6 +17,7 @@
 
 mod epoll;
 mod fd;
+mod fork;
 mod knote;
 mod process;
 mod queue;

@@ -11,6 +11,7 @@ use std::{
 use super::{
     epoll,
     fd::{Descriptors, Set},
+    fork::Home,
     knote::invalid,
     process::{PROCESS, Processes},
     signal::Signals,
@@ -50,6 +51,7 @@ pub(super) type Collected = Option<Kevent>;
 /// A kqueue made of an epoll set.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    home: Home,
     epoll: OwnedFd,
     /// Written when the list of active knotes becomes non-empty. Edge-triggered and never read:
     /// each write is an edge of its own.
@@ -74,6 +76,7 @@ struct State {
 impl Queue {
     pub(crate) fn new() -> io::Result<Queue> {
         let queue = Queue {
+            home: Home::new(),
             epoll: epoll::create()?,
             eventfd: epoll::eventfd()?,
             state: Mutex::default(),
@@ -96,6 +99,7 @@ impl Queue {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         events.clear();
+        self.check_home()?;
         if !changes.is_empty() {
             self.change(changes, events)?;
             if !events.is_empty() {
@@ -111,6 +115,7 @@ impl Queue {
 
     /// All changes, each one's result written over it.
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        self.check_home()?;
         let mut state = self.lock();
         let mut done = 0;
         while done < changes.len() {
@@ -185,6 +190,15 @@ impl Queue {
             state.event(&self.epoll, *event, events, room);
         }
         self.unlock(state);
+    }
+
+    /// The child of the process that made a queue does not have it (K4).
+    fn check_home(&self) -> io::Result<()> {
+        if self.home.is_here() {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::EBADF))
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
