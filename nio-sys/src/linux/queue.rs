@@ -150,6 +150,10 @@ impl Queue {
             done += count;
         }
         self.unlock(state);
+        if outcome.is_err() {
+            // A call that fails returns no entries (K41).
+            events.clear();
+        }
         outcome
     }
 
