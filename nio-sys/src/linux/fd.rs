@@ -136,7 +136,7 @@ impl Descriptors {
         }
         let both = |flag| first.flags().contains(flag) && second.flags().contains(flag);
         let slot = self.slots.get(first.ident());
-        both(EventFlags::ADD)
+        both(EventFlags::ADD) && first.fflags() | second.fflags() == 0
             || both(EventFlags::DELETE)
                 && slot.is_some_and(|slot| slot.read.is_some() && slot.write.is_some())
     }
