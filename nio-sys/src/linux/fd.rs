@@ -152,14 +152,13 @@ impl Descriptors {
         }
         // A change other than "delete" and "disable" evaluates the condition anew (K61): its entry
         // is written again even where the mask stays the same.
-        let touched = changes
-            .iter()
-            .find(|change| {
-                !change
-                    .flags()
-                    .intersects(EventFlags::DELETE.union(EventFlags::DISABLE))
-            })
-            .and_then(|change| *after.knote(change.filter()));
+        let mut touched = [None; 2];
+        for (knote, change) in touched.iter_mut().zip(changes) {
+            let silent = EventFlags::DELETE.union(EventFlags::DISABLE);
+            if !change.flags().intersects(silent) {
+                *knote = *after.knote(change.filter());
+            }
+        }
         match self.sync(main, fd, after, touched) {
             Err(error) if is_lost(&error) && (before.main | before.side) != 0 => {
                 // The knotes went with the file that had this number (K98).
@@ -177,13 +176,13 @@ impl Descriptors {
     }
 
     /// Makes `after` the state of a descriptor: first in epoll, then in the table. On failure
-    /// neither has changed. `touched` is a knote whose condition is to be evaluated anew.
+    /// neither has changed. `touched` are knotes whose conditions are to be evaluated anew.
     fn sync(
         &mut self,
         main: &OwnedFd,
         fd: RawFd,
         mut after: Slot,
-        touched: Option<Knote>,
+        touched: [Option<Knote>; 2],
     ) -> io::Result<()> {
         let before = self.slots.get(fd as usize).copied().unwrap_or_default();
         (after.main, after.side) = after.wanted();
@@ -192,10 +191,11 @@ impl Descriptors {
             after.generation = self.next_generation;
         }
         let payload = u64::from(after.generation) << 32 | u64::from(fd as u32);
-        let touched = touched.filter(|knote| knote.is_enabled());
-        let in_side = |knote: Knote| after.side != 0 && !knote.is_clear();
-        let touch_main = touched.is_some_and(|knote| !in_side(knote));
-        let touch_side = touched.is_some_and(in_side);
+        let touches = |set| {
+            let mut touched = touched.iter().flatten();
+            touched.any(|knote| after.hears(set, knote))
+        };
+        let (touch_main, touch_side) = (touches(Set::Main), touches(Set::Side));
 
         if before.side != after.side || touch_side {
             let side = self.side(main)?;
@@ -353,7 +353,7 @@ impl Descriptors {
     /// Changes that no caller asked for, so that no caller can be told of an error. The only
     /// ones possible say that the descriptor has been closed, and its knotes with it.
     fn settle(&mut self, main: &OwnedFd, fd: RawFd, after: Slot) {
-        if self.sync(main, fd, after, None).is_err() {
+        if self.sync(main, fd, after, [None; 2]).is_err() {
             self.slots[fd as usize] = Slot::default();
         }
     }
