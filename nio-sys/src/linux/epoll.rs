@@ -268,12 +268,3 @@ pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
         _ => 0,
     }
 }
-
-/// EBADF unless the descriptor is open.
-pub(super) fn check(fd: RawFd) -> io::Result<()> {
-    // SAFETY: F_GETFD takes no further argument.
-    match unsafe { libc::fcntl(fd, libc::F_GETFD) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
-}

@@ -9,7 +9,8 @@
 //!    epoll set, the *side set*, which is nested in the main one.
 //! 3. The table is never trusted alone: a descriptor may have been closed and its number given to
 //!    another file. Every change asks epoll, whose answer corrects the table; every event carries
-//!    the generation of the registration that it belongs to.
+//!    the generation of the registration that it belongs to. So a descriptor has an entry for as
+//!    long as it has knotes: one that asks for nothing while all of them are disabled.
 
 use std::{
     collections::HashMap,
@@ -32,6 +33,10 @@ const ERR: u32 = libc::EPOLLERR as u32;
 const HUP: u32 = libc::EPOLLHUP as u32;
 const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 const ET: u32 = libc::EPOLLET as u32;
+
+/// The mask of an entry that asks for nothing. epoll adds HUP and ERR to every mask; being
+/// edge-triggered, they come once and not for ever.
+const IDLE: u32 = ET;
 
 /// Which epoll set an event came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,8 @@ struct Slot {
     write: Option<Knote>,
     /// Which registration with epoll this is: the upper half of its payload.
     generation: u32,
-    /// The masks that stand in the main set and in the side set; 0: no entry.
+    /// The masks that stand in the main set and in the side set; 0: no entry. A descriptor with
+    /// knotes has one in the main set.
     main: u32,
     side: u32,
     /// A socket that is not connected hangs up for ever: until it is connected, its entry is
@@ -100,6 +106,7 @@ impl Slot {
             }
         }
         match (clear, level) {
+            (0, 0) if self.read.is_some() || self.write.is_some() => (IDLE, 0),
             (0, level) if !self.quiet => (level, 0),
             (clear, level) if clear == 0 || level == 0 || self.quiet => (edge(clear | level), 0),
             (clear, level) => (edge(clear), level),
@@ -160,7 +167,7 @@ impl Descriptors {
             }
         }
         match self.sync(main, fd, after, touched) {
-            Err(error) if is_lost(&error) && (before.main | before.side) != 0 => {
+            Err(error) if is_lost(&error) && before.main != 0 => {
                 // The knotes went with the file that had this number (K98).
                 self.slots[fd as usize] = Slot::default();
                 if changes
@@ -186,7 +193,8 @@ impl Descriptors {
     ) -> io::Result<()> {
         let before = self.slots.get(fd as usize).copied().unwrap_or_default();
         (after.main, after.side) = after.wanted();
-        if before.main | before.side == 0 {
+        if matches!(before.main, 0 | IDLE) {
+            // No knote was enabled: whatever another thread still holds of it is out of date.
             self.next_generation = self.next_generation.wrapping_add(1);
             after.generation = self.next_generation;
         }
@@ -201,19 +209,19 @@ impl Descriptors {
             let side = self.side(main)?;
             write_entry(&side.epoll, fd, before.side, after.side, payload)?;
         }
-        if before.main != after.main || touch_main {
-            let result = write_entry(main, fd, before.main, after.main, payload);
-            if let (Err(_), Some(side)) = (&result, &self.side) {
-                if before.side != after.side {
-                    // Back to what it was; nothing can be done if that fails too.
-                    let _ = write_entry(&side.epoll, fd, after.side, before.side, payload);
-                }
+        let result = if before.main != after.main || touch_main {
+            write_entry(main, fd, before.main, after.main, payload)
+        } else {
+            // There is nothing to tell epoll, but it is to be asked (law 3).
+            check_entry(main, fd)
+        };
+        if let (Err(_), Some(side)) = (&result, &self.side) {
+            if before.side != after.side {
+                // Back to what it was; nothing can be done if that fails too.
+                let _ = write_entry(&side.epoll, fd, after.side, before.side, payload);
             }
-            result?;
-        } else if before.main | before.side | after.main | after.side == 0 {
-            // epoll has not been asked, so nobody has looked at the descriptor yet.
-            epoll::check(fd)?;
         }
+        result?;
         if self.slots.len() <= fd as usize {
             self.slots.resize(fd as usize + 1, Slot::default());
         }
@@ -309,6 +317,11 @@ impl Descriptors {
         }
         self.carried.remove(&(fd, filter));
         let knote = (*self.slots.get_mut(ident)?.knote(filter)).filter(Knote::is_enabled)?;
+        if check_entry(main, fd).is_err() {
+            // The knotes went with the file that had this number (K98).
+            self.slots[ident] = Slot::default();
+            return None;
+        }
         let asked = match filter {
             Filter::READ => IN | RDHUP,
             _ => OUT,
@@ -395,6 +408,19 @@ fn edit(knote: &mut Option<Knote>, change: &Kevent) -> io::Result<()> {
         None => return Err(no_such_knote()),
     }
     Ok(())
+}
+
+/// The error of an entry that an epoll set does not have any more, or of a descriptor that is
+/// closed. It is asked by adding the entry, which changes nothing where there is one.
+fn check_entry(set: &OwnedFd, fd: RawFd) -> io::Result<()> {
+    match epoll::control(set, EPOLL_CTL_ADD, fd, IDLE, u64::from(fd as u32)) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            epoll::control(set, EPOLL_CTL_DEL, fd, 0, 0)?;
+            Err(no_such_knote())
+        }
+    }
 }
 
 /// Brings one entry of an epoll set from one mask to another; 0 is "no entry".
