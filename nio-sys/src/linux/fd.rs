@@ -22,8 +22,8 @@ use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 
 use super::{
     epoll,
-    knote::{Knote, no_such_knote},
-    queue::{Active, Batch, SIDE, internal},
+    knote::{Knote, invalid, no_such_knote},
+    queue::{Active, Batch, SIDE, internal, is_queue},
 };
 use crate::{EventFlags, Filter, Kevent};
 
@@ -143,7 +143,7 @@ impl Descriptors {
         }
         let both = |flag| first.flags().contains(flag) && second.flags().contains(flag);
         let slot = self.slots.get(first.ident());
-        both(EventFlags::ADD) && first.fflags() | second.fflags() == 0
+        both(EventFlags::ADD) && first.fflags() | second.fflags() == 0 && !is_queue(first.ident())
             || both(EventFlags::DELETE)
                 && slot.is_some_and(|slot| slot.read.is_some() && slot.write.is_some())
     }
@@ -404,7 +404,12 @@ fn edit(knote: &mut Option<Knote>, change: &Kevent) -> io::Result<()> {
     match knote {
         Some(_) if change.flags().contains(EventFlags::DELETE) => *knote = None,
         Some(knote) => knote.modify(change),
-        None if change.flags().contains(EventFlags::ADD) => *knote = Some(Knote::new(change)),
+        None if change.flags().contains(EventFlags::ADD) => {
+            if change.filter() == Filter::WRITE && is_queue(change.ident()) {
+                return Err(invalid());
+            }
+            *knote = Some(Knote::new(change));
+        }
         None => return Err(no_such_knote()),
     }
     Ok(())

@@ -4,7 +4,10 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -43,6 +46,21 @@ const WAKE: u32 = 0;
 pub(super) const SIDE: u32 = 1;
 /// This and the signal's number: the entry of a signal.
 pub(super) const SIGNAL: u32 = 0x100;
+
+/// The descriptors that are queues of this process, a bit for each number. Asking is one load; a
+/// lock would be shared by all threads that register. Numbers beyond it are not known as queues.
+static QUEUES: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+/// The word of [`QUEUES`] that has a descriptor, and its bit there.
+fn queue_bit(fd: usize) -> Option<(&'static AtomicU64, u64)> {
+    Some((QUEUES.get(fd / 64)?, 1 << (fd % 64)))
+}
+
+/// Whether a descriptor is a queue: epoll would let it be watched for writing, and say nothing
+/// ever (K10).
+pub(super) fn is_queue(fd: usize) -> bool {
+    queue_bit(fd).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+}
 
 /// What a filter makes of a knote that was in the list of active ones: its event, if its condition
 /// still holds.
@@ -88,6 +106,9 @@ impl Queue {
             (libc::EPOLLIN | libc::EPOLLET) as u32,
             internal(WAKE),
         )?;
+        if let Some((word, bit)) = queue_bit(queue.epoll.as_raw_fd() as usize) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
         Ok(queue)
     }
 
@@ -430,6 +451,14 @@ impl Active {
 
     fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if let Some((word, bit)) = queue_bit(self.epoll.as_raw_fd() as usize) {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
     }
 }
 
