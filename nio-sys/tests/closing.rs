@@ -1,0 +1,336 @@
+//! Descriptors that close: K50, K98–K104.
+//!
+//! Which number the next descriptor gets is part of these tests, so each runs in a process of its
+//! own.
+
+mod support;
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nio_sys::{EventFlags, Kevent};
+use support::*;
+
+/// Closes `old` and opens a pair whose first socket has its number.
+fn reuse(old: UnixStream) -> (UnixStream, UnixStream) {
+    let freed = number(&old);
+    drop(old);
+    let (new, peer) = pair();
+    assert_eq!(number(&new), freed);
+    (new, peer)
+}
+
+#[test]
+fn k50_deleting_after_closing_says_that_there_was_nothing() {
+    in_child(|| {
+        for mode in [LEVEL, CLEAR, DISABLE, DISPATCH] {
+            let queue = Queue::new();
+            let (socket, _peer) = pair();
+            queue.add(&socket, READ, mode, 1);
+            queue.add(&socket, WRITE, mode, 2);
+            let number = number(&socket);
+            drop(socket);
+            for filter in [READ, WRITE, READ] {
+                let errno = queue.refused(Kevent::new(number, filter, DELETE));
+                assert!([libc::EBADF, libc::ENOENT].contains(&errno), "{errno}");
+            }
+        }
+    });
+}
+
+#[test]
+fn k98_nothing_is_reported_of_a_closed_descriptor() {
+    in_child(|| {
+        for mode in [LEVEL, CLEAR, ONESHOT, DISPATCH] {
+            let queue = Queue::new();
+            let (socket, mut peer) = pair();
+            queue.add(&socket, READ, mode, 1);
+            queue.add(&socket, WRITE, mode, 2);
+            peer.write_all(b"x").unwrap();
+            drop(socket);
+            queue.assert_silent_for(20);
+        }
+    });
+}
+
+#[test]
+fn k98_an_event_that_did_not_fit_goes_with_its_descriptor() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        queue.add(&socket, READ, CLEAR, 1);
+        queue.add(&socket, WRITE, CLEAR, 2);
+        assert_eq!(queue.collect_at_most(1).len(), 1);
+        drop(socket);
+        queue.assert_silent_for(20);
+    });
+}
+
+#[test]
+fn k98_the_other_queues_forget_it_too() {
+    in_child(|| {
+        let queues = [Queue::new(), Queue::new()];
+        let (socket, mut peer) = pair();
+        for queue in &queues {
+            queue.add(&socket, READ, LEVEL, 1);
+        }
+        peer.write_all(b"x").unwrap();
+        drop(socket);
+        for queue in &queues {
+            queue.assert_silent();
+        }
+    });
+}
+
+#[test]
+fn k100_a_new_file_of_the_same_number_has_no_knotes() {
+    in_child(|| {
+        for mode in [LEVEL, CLEAR, ONESHOT, DISPATCH, DISABLE, DISABLE | CLEAR] {
+            for change in [DELETE, ENABLE, DISABLE, LEVEL] {
+                let queue = Queue::new();
+                let (socket, _peer) = pair();
+                queue.add(&socket, READ, mode, 1);
+                let (new, mut peer) = reuse(socket);
+                peer.write_all(b"x").unwrap();
+                queue.assert_silent();
+                let errno = queue.refused(on(&new, READ, change));
+                assert_eq!(errno, libc::ENOENT, "{mode:?} {change:?}");
+                queue.assert_silent();
+            }
+        }
+    });
+}
+
+#[test]
+fn k100_a_dispatched_knote_does_not_pass_to_a_new_file_of_the_same_number() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        queue.add(&socket, READ, DISPATCH, 1);
+        queue.one();
+        let (new, mut peer) = reuse(socket);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(queue.refused(on(&new, READ, ENABLE)), libc::ENOENT);
+        queue.assert_silent();
+    });
+}
+
+#[test]
+fn k100_the_second_knote_of_the_old_file_is_gone_as_well() {
+    in_child(|| {
+        for (read, write) in [
+            (DISABLE, LEVEL),
+            (LEVEL, DISABLE),
+            (CLEAR, LEVEL),
+            (LEVEL, CLEAR),
+            (DISABLE, DISABLE),
+        ] {
+            for change in [DELETE, ENABLE, DISABLE] {
+                let queue = Queue::new();
+                let (socket, _peer) = pair();
+                queue.add(&socket, READ, read, 1);
+                queue.add(&socket, WRITE, write, 2);
+                let (new, _peer) = reuse(socket);
+                for filter in [READ, WRITE] {
+                    let errno = queue.refused(on(&new, filter, change));
+                    assert_eq!(errno, libc::ENOENT, "{read:?} {write:?} {change:?}");
+                }
+                queue.assert_silent();
+            }
+        }
+    });
+}
+
+#[test]
+fn k100_adding_a_new_file_of_the_same_number_starts_afresh() {
+    in_child(|| {
+        for old in [CLEAR, LEVEL | DISABLE, ONESHOT, DISPATCH] {
+            let queue = Queue::new();
+            let (socket, _peer) = pair();
+            queue.add(&socket, READ, old, 1);
+            queue.add(&socket, WRITE, old, 1);
+            let (new, mut peer) = reuse(socket);
+            peer.write_all(b"x").unwrap();
+            queue.add(&new, READ, LEVEL, 2);
+            for _ in 0..3 {
+                let event = queue.one();
+                assert_eq!((event.udata(), event.filter()), (2, READ));
+            }
+            assert_eq!(queue.refused(on(&new, WRITE, DELETE)), libc::ENOENT);
+        }
+    });
+}
+
+#[test]
+fn k100_adding_one_knote_of_a_new_file_leaves_nothing_of_the_other() {
+    in_child(|| {
+        for (read, write) in [(CLEAR, LEVEL), (LEVEL, CLEAR), (LEVEL, LEVEL)] {
+            let queue = Queue::new();
+            let (socket, _peer) = pair();
+            queue.add(&socket, READ, read, 1);
+            let (new, mut peer) = reuse(socket);
+            queue.add(&new, WRITE, write, 2);
+            peer.write_all(b"x").unwrap();
+            let events = queue.collect();
+            assert_eq!(filters(&events), [WRITE]);
+            assert_eq!(queue.refused(on(&new, READ, DELETE)), libc::ENOENT);
+        }
+    });
+}
+
+#[test]
+fn k100_an_event_that_did_not_fit_is_not_reported_of_a_new_file_of_the_same_number() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        queue.add(&socket, READ, CLEAR, 1);
+        queue.add(&socket, WRITE, CLEAR, 2);
+        assert_eq!(queue.collect_at_most(1).len(), 1);
+        let (new, mut peer) = reuse(socket);
+        peer.write_all(b"x").unwrap();
+        queue.assert_silent();
+        for filter in [READ, WRITE] {
+            assert_eq!(queue.refused(on(&new, filter, ENABLE)), libc::ENOENT);
+        }
+    });
+}
+
+#[test]
+fn k100_an_event_of_the_old_file_does_not_reach_a_knote_of_the_new() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (old, mut peer) = pair();
+        queue.add(&old, READ, CLEAR, 1);
+        peer.write_all(b"x").unwrap();
+        let (new, _peer) = reuse(old);
+        queue.add(&new, READ, CLEAR, 2);
+        queue.assert_silent();
+    });
+}
+
+#[test]
+fn k100_with_a_duplicate_alive_the_old_file_does_not_speak_for_the_new() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (old, mut old_peer) = pair();
+        queue.add(&old, READ, CLEAR, 1);
+        let _duplicate = old.try_clone().unwrap();
+        let (new, mut peer) = reuse(old);
+        queue.add(&new, READ, CLEAR, 2);
+        old_peer.write_all(b"x").unwrap();
+        queue.assert_silent_for(20);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(queue.one().udata(), 2);
+    });
+}
+
+#[test]
+fn k101_dup2_onto_a_watched_number_closes_it_first() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, _peer) = pair();
+        let (other, mut other_peer) = pair();
+        queue.add(&socket, READ, LEVEL, 1);
+        // SAFETY: both are open, and `socket` goes on owning its number.
+        check(unsafe { libc::dup2(other.as_raw_fd(), socket.as_raw_fd()) }).unwrap();
+        other_peer.write_all(b"x").unwrap();
+        queue.assert_silent();
+        let errno = queue.refused(on(&socket, READ, DELETE));
+        assert!([libc::EBADF, libc::ENOENT].contains(&errno), "{errno}");
+    });
+}
+
+#[test]
+fn k102_a_duplicate_has_knotes_of_its_own() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (first, mut peer) = pair();
+        let second = first.try_clone().unwrap();
+        queue.add(&first, READ, LEVEL, 1);
+        queue.add(&second, READ, LEVEL, 2);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(queue.collect().len(), 2);
+        queue.delete(&first, READ);
+        assert_eq!(queue.one().udata(), 2);
+    });
+}
+
+#[test]
+fn k103_closing_a_watched_descriptor_does_not_end_a_wait() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, _peer) = pair();
+        queue.add(&socket, READ, LEVEL, 1);
+        let timeout = Duration::from_millis(100);
+        let waiter = thread::spawn(move || {
+            let start = Instant::now();
+            let events = queue.call(&[], 4, Some(timeout)).unwrap();
+            (events, start.elapsed())
+        });
+        drop(socket);
+        let (events, elapsed) = waiter.join().unwrap();
+        assert!(events.is_empty(), "{events:?}");
+        assert!(elapsed >= timeout);
+    });
+}
+
+#[test]
+fn k104_a_user_event_survives_the_closing_of_its_number() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, _peer) = pair();
+        let ident = number(&socket);
+        queue.add_user(ident, CLEAR);
+        queue.add(&socket, READ, LEVEL, 1);
+        drop(socket);
+        queue.trigger(ident);
+        assert_eq!(queue.one().ident(), ident);
+    });
+}
+
+#[test]
+fn k32_a_descriptor_that_was_closed_is_ebadf() {
+    in_child(|| {
+        let queue = Queue::new();
+        let closed = next_number();
+        for filter in [READ, WRITE] {
+            for flags in [ADD, ADD | CLEAR, ADD | DISABLE] {
+                let add = Kevent::new(closed, filter, flags);
+                assert_eq!(queue.refused(add), libc::EBADF);
+            }
+        }
+        let (_new, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        queue.assert_silent();
+    });
+}
+
+#[test]
+fn a_file_that_comes_back_to_its_number_by_a_duplicate_can_be_added() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        queue.add(&socket, READ, LEVEL, 1);
+        let duplicate = socket.try_clone().unwrap();
+        let freed = socket.as_raw_fd();
+        drop(socket);
+        // SAFETY: `freed` is not open, and owned by nobody before the call.
+        let back = unsafe {
+            assert_eq!(
+                check(libc::dup2(duplicate.as_raw_fd(), freed)).unwrap(),
+                freed
+            );
+            OwnedFd::from_raw_fd(freed)
+        };
+        let flags = ADD | EventFlags::ENABLE;
+        queue.make(on(&back, READ, flags).with_udata(2));
+        peer.write_all(b"x").unwrap();
+        assert_eq!(queue.one().udata(), 2);
+    });
+}

@@ -1,0 +1,448 @@
+//! What the tests of this crate have in common: a queue that is short to write, descriptors of every kind, and child
+//! processes for what must not disturb other tests.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use nio_sys::{EventFlags, EventList, Filter, Kevent, Kqueue, UserFlags};
+
+pub const LEVEL: EventFlags = EventFlags::empty();
+pub const ADD: EventFlags = EventFlags::ADD;
+pub const DELETE: EventFlags = EventFlags::DELETE;
+pub const ENABLE: EventFlags = EventFlags::ENABLE;
+pub const DISABLE: EventFlags = EventFlags::DISABLE;
+pub const ONESHOT: EventFlags = EventFlags::ONESHOT;
+pub const CLEAR: EventFlags = EventFlags::CLEAR;
+pub const RECEIPT: EventFlags = EventFlags::RECEIPT;
+pub const DISPATCH: EventFlags = EventFlags::DISPATCH;
+
+pub const READ: Filter = Filter::READ;
+pub const WRITE: Filter = Filter::WRITE;
+
+/// How long to wait for what must come. Far more than it takes, so that a busy machine does not fail a test.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Room for more events than a test has knotes.
+const ROOM: usize = 256;
+
+/// A queue, with the calls that tests make.
+pub struct Queue(pub Kqueue);
+
+impl Deref for Queue {
+    type Target = Kqueue;
+
+    fn deref(&self) -> &Kqueue {
+        &self.0
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Queue {
+    pub fn new() -> Queue {
+        Queue(Kqueue::new().unwrap())
+    }
+
+    /// Makes one change and returns what came of it.
+    pub fn change(&self, change: Kevent) -> io::Result<()> {
+        let mut changes = [change];
+        self.apply(&mut changes)?;
+        changes[0].receipt()
+    }
+
+    /// Makes one change, which must succeed.
+    pub fn make(&self, change: Kevent) {
+        if let Err(error) = self.change(change) {
+            panic!("{change:?}: {error}");
+        }
+    }
+
+    /// The errno of a change, which must fail.
+    pub fn refused(&self, change: Kevent) -> i32 {
+        match self.change(change) {
+            Ok(()) => panic!("{change:?} was accepted"),
+            Err(error) => error.raw_os_error().unwrap(),
+        }
+    }
+
+    /// Makes several changes in one call and returns their errnos, 0 for a success.
+    pub fn results(&self, changes: &[Kevent]) -> Vec<i32> {
+        let mut changes = changes.to_vec();
+        self.apply(&mut changes).unwrap();
+        changes.iter().map(|change| change.data() as i32).collect()
+    }
+
+    pub fn add(&self, fd: &impl AsFd, filter: Filter, flags: EventFlags, udata: usize) {
+        self.make(on(fd, filter, ADD | flags).with_udata(udata));
+    }
+
+    pub fn enable(&self, fd: &impl AsFd, filter: Filter, udata: usize) {
+        self.make(on(fd, filter, ENABLE).with_udata(udata));
+    }
+
+    pub fn disable(&self, fd: &impl AsFd, filter: Filter, udata: usize) {
+        self.make(on(fd, filter, DISABLE).with_udata(udata));
+    }
+
+    pub fn delete(&self, fd: &impl AsFd, filter: Filter) {
+        self.make(on(fd, filter, DELETE));
+    }
+
+    /// The udata of a user knote is its ident, for short.
+    pub fn add_user(&self, ident: usize, flags: EventFlags) {
+        self.make(user(ident, ADD | flags));
+    }
+
+    pub fn trigger(&self, ident: usize) {
+        self.make(trigger(ident));
+    }
+
+    /// kevent(2) with everything to be said.
+    pub fn call(
+        &self,
+        changes: &[Kevent],
+        room: usize,
+        timeout: Option<Duration>,
+    ) -> io::Result<Vec<Kevent>> {
+        let mut events = EventList::with_capacity(room);
+        let count = self.kevent(changes, &mut events, timeout)?;
+        assert_eq!(count, events.len());
+        assert!(count <= room);
+        Ok(events.to_vec())
+    }
+
+    /// What is there now.
+    pub fn collect(&self) -> Vec<Kevent> {
+        self.collect_at_most(ROOM)
+    }
+
+    pub fn collect_at_most(&self, room: usize) -> Vec<Kevent> {
+        self.call(&[], room, Some(Duration::ZERO)).unwrap()
+    }
+
+    /// Waits until there is something, and returns it. A signal does not end it.
+    pub fn wait(&self) -> Vec<Kevent> {
+        loop {
+            match self.call(&[], ROOM, Some(LIMIT)) {
+                Ok(events) if events.is_empty() => panic!("nothing came within {LIMIT:?}"),
+                Ok(events) => return events,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Waits for exactly one event.
+    pub fn one(&self) -> Kevent {
+        let events = self.wait();
+        assert_eq!(events.len(), 1, "{events:?}");
+        events[0]
+    }
+
+    /// Waits until an event of this filter is there; events of others, which systems may add, are passed over.
+    pub fn one_of(&self, filter: Filter) -> Kevent {
+        loop {
+            let found = self.wait().into_iter().find(|e| e.filter() == filter);
+            if let Some(event) = found {
+                return event;
+            }
+        }
+    }
+
+    /// Nothing is there now.
+    #[track_caller]
+    pub fn assert_silent(&self) {
+        let events = self.collect();
+        assert!(events.is_empty(), "{events:?}");
+    }
+
+    /// Nothing comes for a while.
+    #[track_caller]
+    pub fn assert_silent_for(&self, milliseconds: u64) {
+        let timeout = Duration::from_millis(milliseconds);
+        let events = self.call(&[], ROOM, Some(timeout)).unwrap();
+        assert!(events.is_empty(), "{events:?}");
+    }
+}
+
+/// A change of a descriptor's knote.
+pub fn on(fd: &impl AsFd, filter: Filter, flags: EventFlags) -> Kevent {
+    Kevent::new(number(fd), filter, flags)
+}
+
+/// A change of a user knote, with its ident as udata.
+pub fn user(ident: usize, flags: EventFlags) -> Kevent {
+    Kevent::user(ident, flags).with_udata(ident)
+}
+
+/// The change that triggers a user knote.
+pub fn trigger(ident: usize) -> Kevent {
+    user(ident, EventFlags::empty()).with_fflags(UserFlags::TRIGGER)
+}
+
+/// The number of a descriptor, as events have it.
+pub fn number(fd: &impl AsFd) -> usize {
+    fd.as_fd().as_raw_fd() as usize
+}
+
+/// The idents of events, sorted.
+pub fn idents(events: &[Kevent]) -> Vec<usize> {
+    let mut idents: Vec<usize> = events.iter().map(Kevent::ident).collect();
+    idents.sort_unstable();
+    idents
+}
+
+/// The filters of events, in a fixed order.
+pub fn filters(events: &[Kevent]) -> Vec<Filter> {
+    let mut filters: Vec<Filter> = events.iter().map(Kevent::filter).collect();
+    filters.sort_unstable_by_key(|&filter| filter != READ);
+    filters
+}
+
+/// A number that no descriptor has: far above what a test opens.
+pub const CLOSED: usize = 1_000_003;
+
+/// What a system call returned, -1 turned into its error.
+pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        result => Ok(result),
+    }
+}
+
+fn owned(fd: libc::c_int) -> OwnedFd {
+    let fd = check(fd).unwrap();
+    // SAFETY: the system call that the number comes from has just opened it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+pub fn set_nonblocking(fd: &impl AsFd) {
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: both commands read or write flags of an open descriptor.
+    unsafe {
+        let flags = check(libc::fcntl(fd, libc::F_GETFL)).unwrap();
+        check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK)).unwrap();
+    }
+}
+
+/// Two connected Unix stream sockets, non-blocking.
+pub fn pair() -> (UnixStream, UnixStream) {
+    let (a, b) = UnixStream::pair().unwrap();
+    a.set_nonblocking(true).unwrap();
+    b.set_nonblocking(true).unwrap();
+    (a, b)
+}
+
+/// A pipe, non-blocking: the end to read and the end to write.
+pub fn pipe() -> (File, File) {
+    let mut ends = [0; 2];
+    // SAFETY: the array has room for the two numbers.
+    check(unsafe { libc::pipe(ends.as_mut_ptr()) }).unwrap();
+    let [reader, writer] = ends.map(owned);
+    set_nonblocking(&reader);
+    set_nonblocking(&writer);
+    (File::from(reader), File::from(writer))
+}
+
+/// A listener on the loopback interface, non-blocking.
+pub fn listener() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+/// Two connected TCP sockets, non-blocking.
+pub fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    for stream in [&client, &server] {
+        stream.set_nonblocking(true).unwrap();
+        stream.set_nodelay(true).unwrap();
+    }
+    (client, server)
+}
+
+/// A TCP socket that is neither bound nor connected, non-blocking.
+pub fn tcp_socket() -> TcpStream {
+    // SAFETY: takes no pointers.
+    let socket = owned(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) });
+    set_nonblocking(&socket);
+    TcpStream::from(socket)
+}
+
+/// connect(2), which on a non-blocking socket mostly answers EINPROGRESS.
+pub fn connect(socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
+    let SocketAddr::V4(to) = to else {
+        panic!("the tests use IPv4");
+    };
+    // SAFETY: a sockaddr_in is made of integers, which may be zero.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as libc::sa_family_t;
+    address.sin_port = to.port().to_be();
+    address.sin_addr.s_addr = u32::from(*to.ip()).to_be();
+    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    let address = ptr::from_ref(&address).cast::<libc::sockaddr>();
+    // SAFETY: the address is as long as is said, and lives until the call returns.
+    check(unsafe { libc::connect(socket.as_raw_fd(), address, length) }).map(drop)
+}
+
+/// An address at which nobody listens.
+pub fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Closes a TCP socket by a reset.
+pub fn reset(socket: TcpStream) {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: the option's value is a struct linger of the length given.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            ptr::from_ref(&linger).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        )
+    })
+    .unwrap();
+}
+
+/// Sends one urgent byte.
+pub fn send_urgent(socket: &TcpStream) {
+    // SAFETY: one byte, which lives until the call returns.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), [1_u8].as_ptr().cast(), 1, libc::MSG_OOB) };
+    assert_eq!(sent, 1);
+}
+
+/// A terminal: its master and its slave.
+pub fn pty() -> (File, File) {
+    let (mut master, mut slave) = (-1, -1);
+    // SAFETY: two places for the numbers; null says that no name, termios or size is wanted.
+    check(unsafe {
+        libc::openpty(
+            &mut master,
+            &mut slave,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    })
+    .unwrap();
+    let [master, slave] = [master, slave].map(owned);
+    set_nonblocking(&master);
+    set_nonblocking(&slave);
+    (File::from(master), File::from(slave))
+}
+
+/// Writes until nothing fits any more; returns how much did.
+pub fn fill(mut to: impl Write) -> usize {
+    let chunk = [7; 4096];
+    let mut sum = 0;
+    loop {
+        match to.write(&chunk) {
+            Ok(n) => sum += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return sum,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Reads until nothing is left; returns how much there was.
+pub fn drain(mut from: impl Read) -> usize {
+    let mut chunk = [0; 4096];
+    let mut sum = 0;
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => return sum,
+            Ok(n) => sum += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return sum,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What poll(2) says of a descriptor now.
+pub fn poll_now(fd: &impl AsFd, events: libc::c_short) -> libc::c_short {
+    let mut entry = libc::pollfd {
+        fd: fd.as_fd().as_raw_fd(),
+        events,
+        revents: 0,
+    };
+    // SAFETY: one entry, which lives until the call returns.
+    check(unsafe { libc::poll(&mut entry, 1, 0) }).unwrap();
+    entry.revents
+}
+
+/// The number that the next descriptor gets.
+pub fn next_number() -> usize {
+    let (a, _b) = pair();
+    number(&a)
+}
+
+/// One child at a time: it inherits every descriptor that is open, and would keep another's peer from seeing its end.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs a test in a process of its own: no other thread opens descriptors, changes limits or receives signals there. A
+/// binary in which one test does so has them all do so.
+pub fn in_child(test: impl FnOnce()) {
+    let (status, said) = child(test);
+    assert_eq!(status, 0, "{said}");
+}
+
+/// The wait(2) status of a process that runs a function, and what its panic said.
+pub fn child(function: impl FnOnce()) -> (i32, String) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    // SAFETY: the child has the one thread that forked; what it uses of the library (allocation, threads, panics) works
+    // after a fork on the systems that this crate is for.
+    match check(unsafe { libc::fork() }).unwrap() {
+        0 => {
+            drop(reader);
+            // SAFETY: takes no pointers. A child that hangs is ended by SIGALRM.
+            unsafe { libc::alarm(2 * LIMIT.as_secs() as u32) };
+            let result = panic::catch_unwind(AssertUnwindSafe(function));
+            let code = match &result {
+                Ok(()) => 0,
+                Err(panic) => {
+                    let said = panic
+                        .downcast_ref::<String>()
+                        .map(String::as_str)
+                        .or(panic.downcast_ref::<&str>().copied());
+                    let _ = writer.write_all(said.unwrap_or("a panic").as_bytes());
+                    1
+                }
+            };
+            // SAFETY: ends the process; nothing of the parent's is flushed or dropped.
+            unsafe { libc::_exit(code) }
+        }
+        pid => {
+            drop(writer);
+            let mut status = 0;
+            // SAFETY: the status has a place that lives until the call returns.
+            while unsafe { libc::waitpid(pid, &mut status, 0) } != pid {}
+            let mut said = String::new();
+            reader.set_nonblocking(true).unwrap();
+            let _ = (&reader).read_to_string(&mut said);
+            (status, said)
+        }
+    }
+}
