@@ -1,8 +1,36 @@
 //! What can go wrong, each naming the thing it went wrong with.
 
-use std::{io, os::fd::RawFd};
+use std::{fmt, io, os::fd::RawFd};
 
 use crate::{Signal, Token};
+
+/// What a registration is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Subject {
+    /// Reading and writing of the descriptor with this number.
+    Descriptor(RawFd),
+    /// Changes of the file that is open as this descriptor.
+    File(RawFd),
+    /// A signal.
+    Signal(Signal),
+    /// The exit of the process with this id.
+    Process(u32),
+    /// The timer with this token.
+    Timer(Token),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Descriptor(fd) => write!(f, "descriptor {fd}"),
+            Subject::File(fd) => write!(f, "the file of descriptor {fd}"),
+            Subject::Signal(signal) => write!(f, "{signal:?}"),
+            Subject::Process(pid) => write!(f, "process {pid}"),
+            Subject::Timer(Token(token)) => write!(f, "the timer of token {token}"),
+        }
+    }
+}
 
 /// An error of a [`Poll`](crate::Poll). Converts into an [`io::Error`] of a fitting kind.
 ///
@@ -10,50 +38,28 @@ use crate::{Signal, Token};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The descriptor is registered; use `reregister` to change what it is registered for.
-    #[error("descriptor {fd} is already registered, with {token:?}")]
+    /// It is registered with this poll already. What a descriptor is registered for is changed by
+    /// [`reregister`](crate::Poll::reregister).
+    #[error("{subject} is already registered, with {token:?}")]
     AlreadyRegistered {
-        /// The number of the descriptor.
-        fd: RawFd,
-        /// The token it was registered with.
+        /// What was to be registered.
+        subject: Subject,
+        /// The token it is registered with.
         token: Token,
     },
-    /// The descriptor is not registered.
-    #[error("descriptor {fd} is not registered")]
+    /// It is not registered with this poll.
+    #[error("{subject} is not registered")]
     NotRegistered {
-        /// The number of the descriptor.
-        fd: RawFd,
+        /// What was expected to be registered.
+        subject: Subject,
     },
-    /// The system refused the descriptor: it is closed (`EBADF`), of a kind that cannot be polled
-    /// (`EPERM` or `EINVAL`: regular files on Linux, some devices on macOS), or there is no memory
-    /// for it (`ENOMEM`).
-    #[error("descriptor {fd} cannot be registered: {source}")]
-    Register {
-        /// The number of the descriptor.
-        fd: RawFd,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The signal is being watched already by this poll.
-    #[error("{signal:?} is already watched, with {token:?}")]
-    SignalAlreadyWatched {
-        /// The signal.
-        signal: Signal,
-        /// The token it is watched with.
-        token: Token,
-    },
-    /// The signal is not being watched by this poll.
-    #[error("{signal:?} is not watched")]
-    SignalNotWatched {
-        /// The signal.
-        signal: Signal,
-    },
-    /// The system refused to watch the signal: there is none of this number, or it can be neither
-    /// caught nor watched.
-    #[error("{signal:?} cannot be watched: {source}")]
-    WatchSignal {
-        /// The signal.
-        signal: Signal,
+    /// The system refused it: a descriptor that is closed (`EBADF`) or of a kind that cannot be
+    /// polled (`EPERM` or `EINVAL`), a signal that cannot be caught (`EINVAL`), a process that does
+    /// not exist (`ESRCH`), or there is no memory for it (`ENOMEM`).
+    #[error("{subject} cannot be registered: {source}")]
+    Refused {
+        /// What was to be registered.
+        subject: Subject,
         /// What the system said.
         source: io::Error,
     },
@@ -72,12 +78,9 @@ pub enum Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         let kind = match &error {
-            Error::AlreadyRegistered { .. } | Error::SignalAlreadyWatched { .. } => {
-                io::ErrorKind::AlreadyExists
-            }
-            Error::NotRegistered { .. } | Error::SignalNotWatched { .. } => io::ErrorKind::NotFound,
-            Error::Register { source, .. }
-            | Error::WatchSignal { source, .. }
+            Error::AlreadyRegistered { .. } => io::ErrorKind::AlreadyExists,
+            Error::NotRegistered { .. } => io::ErrorKind::NotFound,
+            Error::Refused { source, .. }
             | Error::Create(source)
             | Error::Waker(source)
             | Error::Wait(source) => source.kind(),

@@ -1,10 +1,10 @@
 //! What a poll returns: a buffer of events, and the event.
 
-use std::fmt;
+use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use nio_sys::{EventList, Filter, Kevent};
 
-use crate::Token;
+use crate::{FileChange, Token};
 
 /// A reusable buffer that [`Poll::poll`](crate::Poll::poll) fills. It never grows: what does not
 /// fit comes with the next poll.
@@ -100,14 +100,42 @@ impl Event {
         self.0.filter() == Filter::WRITE && self.0.is_eof()
     }
 
+    /// The process has exited.
+    #[must_use]
+    pub fn is_exit(&self) -> bool {
+        self.0.filter() == Filter::PROC
+    }
+
+    /// How the process ended. `None` for an event that is not an exit; for a process that is not a
+    /// child of this one some systems say "successfully" for lack of knowledge.
+    #[must_use]
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        let status = i32::try_from(self.0.data())
+            .ok()
+            .filter(|_| self.is_exit())?;
+        Some(ExitStatus::from_raw(status))
+    }
+
+    /// What has happened to the file, if the event is about one.
+    #[must_use]
+    pub fn file_changes(&self) -> Option<FileChange> {
+        (self.0.filter() == Filter::VNODE).then(|| FileChange::from_fflags(self.0.fflags()))
+    }
+
+    /// A timer has expired; [`count`](Event::count) says how often.
+    #[must_use]
+    pub fn is_timer(&self) -> bool {
+        self.0.filter() == Filter::TIMER
+    }
+
     /// It is a signal that was sent.
     #[must_use]
     pub fn is_signal(&self) -> bool {
         self.0.filter() == Filter::SIGNAL
     }
 
-    /// How often a signal was sent since the last event. Signals merge while they wait for
-    /// delivery, so this is a hint, and never zero. For other events what the system gives as
+    /// How often a timer has expired, or a signal was sent, since the last event. Signals merge
+    /// while they wait for delivery, so of them this is a hint. For descriptors what the system gives as
     /// data: on the kqueue systems, how many bytes (or connections) can be read or written; on
     /// Linux 0, because asking would cost a system call.
     #[must_use]

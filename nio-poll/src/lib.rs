@@ -44,25 +44,44 @@
 //! # }
 //! ```
 //!
-//! In which order to read the source: `token`, `interest`, `event`, `error`, then [`Poll`], which is
-//! a table beside a queue, and [`Waker`].
+//! # What can be waited for
+//!
+//! | what | registered by | its event |
+//! |---|---|---|
+//! | a descriptor: socket, pipe, terminal, another poll | [`Poll::register`] | [`is_readable`](Event::is_readable), [`is_writable`](Event::is_writable) |
+//! | a wake-up from another thread | [`Waker::new`] | [`is_readable`](Event::is_readable) |
+//! | a signal | [`Poll::register_signal`] | [`is_signal`](Event::is_signal) |
+//! | the exit of a process | [`Poll::register_process`] | [`is_exit`](Event::is_exit), [`exit_status`](Event::exit_status) |
+//! | changes of a file or directory | [`Poll::register_file`] | [`file_changes`](Event::file_changes) |
+//! | the passing of time | [`Poll::register_timer`] | [`is_timer`](Event::is_timer) |
+//!
+//! # How to read the source
+//!
+//! `token`, `interest`, `event` and `error` are the vocabulary; `poll` is a queue and a table, which is
+//! in `registry`; then one file for each other kind of thing.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
 mod error;
 mod event;
+mod file;
 mod interest;
 mod poll;
+mod process;
+mod registry;
 mod signal;
+mod timer;
 mod token;
 mod waker;
 
-pub use error::Error;
+pub use error::{Error, Subject};
 pub use event::{Event, Events};
+pub use file::FileChange;
 pub use interest::{Interest, Trigger};
 pub use poll::Poll;
 pub use signal::Signal;
+pub use timer::Timer;
 pub use token::Token;
 pub use waker::Waker;
 

@@ -1,7 +1,6 @@
 //! The poll: what is registered, and waiting for it.
 
 use std::{
-    collections::HashMap,
     fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::{
@@ -11,11 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nio_sys::{CaughtSignal, EventFlags, Filter, Kevent, Kqueue};
+use nio_sys::{EventFlags, Filter, Kevent, Kqueue};
 
-use crate::{Error, Events, Interest, Signal, Token, Trigger};
+use crate::{
+    Error, Events, Interest, Subject, Token, Trigger,
+    registry::{Changes, Registration, Registry},
+};
 
-/// Waits for many things at once: descriptors, signals and [`Waker`](crate::Waker)s.
+/// Waits for many things at once: descriptors, signals, processes, files, timers and
+/// [`Waker`](crate::Waker)s.
 ///
 /// Everything takes `&self`, so a poll in an [`Arc`] can be waited on by one thread while others
 /// register with it.
@@ -51,24 +54,8 @@ pub struct Poll {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kqueue: Kqueue,
-    registered: Mutex<Registered>,
+    registered: Mutex<Registry>,
     next_user_ident: AtomicUsize,
-}
-
-/// What is registered. The kernel knows it too, but cannot be asked: without this table, a second
-/// registration of a descriptor would silently replace the first.
-#[derive(Debug, Default)]
-struct Registered {
-    /// By number.
-    descriptors: Vec<Option<Registration>>,
-    signals: HashMap<Signal, (Token, CaughtSignal)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Registration {
-    token: Token,
-    interest: Interest,
-    trigger: Trigger,
 }
 
 impl Poll {
@@ -134,7 +121,7 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyRegistered`], and [`Error::Register`] if the system refuses the descriptor.
+    /// [`Error::AlreadyRegistered`], and [`Error::Refused`] if the system refuses the descriptor.
     pub fn register_with(
         &self,
         source: &impl AsFd,
@@ -149,14 +136,16 @@ impl Poll {
             trigger,
         };
         let mut registered = self.lock();
-        if let Some(known) = registered.get(fd) {
+        if let Some(known) = registered.descriptor(fd) {
             if self.is_live(fd, known) {
-                let token = known.token;
-                return Err(Error::AlreadyRegistered { fd, token });
+                return Err(Error::AlreadyRegistered {
+                    subject: Subject::Descriptor(fd),
+                    token: known.token,
+                });
             }
         }
         self.change(fd, None, Some(new))?;
-        registered.set(fd, Some(new));
+        registered.set_descriptor(fd, Some(new));
         Ok(())
     }
 
@@ -180,7 +169,7 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::NotRegistered`], and [`Error::Register`] if the system refuses the change.
+    /// [`Error::NotRegistered`], and [`Error::Refused`] if the system refuses the change.
     pub fn reregister_with(
         &self,
         source: &impl AsFd,
@@ -195,11 +184,12 @@ impl Poll {
             trigger,
         };
         let mut registered = self.lock();
-        let Some(old) = registered.get(fd) else {
-            return Err(Error::NotRegistered { fd });
+        let Some(old) = registered.descriptor(fd) else {
+            let subject = Subject::Descriptor(fd);
+            return Err(Error::NotRegistered { subject });
         };
         self.change(fd, Some(old), Some(new))?;
-        registered.set(fd, Some(new));
+        registered.set_descriptor(fd, Some(new));
         Ok(())
     }
 
@@ -211,54 +201,12 @@ impl Poll {
     pub fn deregister(&self, source: &impl AsFd) -> Result<(), Error> {
         let fd = source.as_fd().as_raw_fd();
         let mut registered = self.lock();
-        let Some(old) = registered.get(fd) else {
-            return Err(Error::NotRegistered { fd });
+        let Some(old) = registered.descriptor(fd) else {
+            let subject = Subject::Descriptor(fd);
+            return Err(Error::NotRegistered { subject });
         };
         self.change(fd, Some(old), None)?;
-        registered.set(fd, None);
-        Ok(())
-    }
-
-    /// Watches a signal: each time it is sent to the process, the next poll says so. While it is
-    /// watched, the signal does not do what it does by default: SIGINT and SIGTERM do not end the
-    /// process. A handler that the program has installed runs all the same.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::SignalAlreadyWatched`]; [`Error::WatchSignal`] for SIGKILL, SIGSTOP and numbers
-    /// that are no signal's.
-    ///
-    /// # Platform differences
-    ///
-    /// On Linux a signal that is blocked in all threads is reported when it is unblocked, and a
-    /// handler that the program installs while the signal is watched ends the watching.
-    pub fn register_signal(&self, signal: Signal, token: Token) -> Result<(), Error> {
-        let mut registered = self.lock();
-        if let Some(&(token, _)) = registered.signals.get(&signal) {
-            return Err(Error::SignalAlreadyWatched { signal, token });
-        }
-        let fail = |source| Error::WatchSignal { signal, source };
-        let caught = CaughtSignal::new(signal.as_raw()).map_err(fail)?;
-        let knote = Kevent::signal(signal.as_raw(), EventFlags::ADD | EventFlags::CLEAR);
-        self.shared.apply(knote.with_udata(token.0)).map_err(fail)?;
-        registered.signals.insert(signal, (token, caught));
-        Ok(())
-    }
-
-    /// Ends the watching of a signal: from now on it does again what it did before.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::SignalNotWatched`].
-    pub fn deregister_signal(&self, signal: Signal) -> Result<(), Error> {
-        let mut registered = self.lock();
-        if !registered.signals.contains_key(&signal) {
-            return Err(Error::SignalNotWatched { signal });
-        }
-        let knote = Kevent::signal(signal.as_raw(), EventFlags::DELETE);
-        let result = self.shared.apply(knote);
-        result.map_err(|source| Error::WatchSignal { signal, source })?;
-        registered.signals.remove(&signal);
+        registered.set_descriptor(fd, None);
         Ok(())
     }
 
@@ -266,7 +214,7 @@ impl Poll {
         &self.shared
     }
 
-    fn lock(&self) -> MutexGuard<'_, Registered> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
         let registered = &self.shared.registered;
         registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -278,6 +226,42 @@ impl Poll {
             let result = self.shared.apply(knote);
             !result.is_err_and(|error| is_absent(&error))
         })
+    }
+
+    /// Registers something that is not a descriptor's readiness: one knote with a ident of its own.
+    pub(crate) fn add(&self, subject: Subject, knote: Kevent) -> Result<(), Error> {
+        let mut registered = self.lock();
+        let key = (knote.filter(), knote.ident());
+        if let Some(known) = registered.others.get(&key) {
+            let probe = self.shared.apply(known.with_flags(EventFlags::empty()));
+            if !probe.is_err_and(|error| is_absent(&error)) {
+                let token = Token(known.udata());
+                return Err(Error::AlreadyRegistered { subject, token });
+            }
+        }
+        let result = self.shared.apply(knote);
+        result.map_err(|source| Error::Refused { subject, source })?;
+        registered.others.insert(key, knote);
+        Ok(())
+    }
+
+    /// Ends what [`add`](Poll::add) has begun. The kernel may have been faster, when a process has
+    /// exited.
+    pub(crate) fn remove(
+        &self,
+        subject: Subject,
+        filter: Filter,
+        ident: usize,
+    ) -> Result<(), Error> {
+        let mut registered = self.lock();
+        if registered.others.remove(&(filter, ident)).is_none() {
+            return Err(Error::NotRegistered { subject });
+        }
+        let knote = Kevent::new(ident, filter, EventFlags::DELETE);
+        match self.shared.apply(knote) {
+            Err(source) if !is_absent(&source) => Err(Error::Refused { subject, source }),
+            _ => Ok(()),
+        }
     }
 
     /// Brings the knotes of a descriptor from one registration to another in one call, or, if the
@@ -293,7 +277,8 @@ impl Poll {
             // What cannot be put back has no one to be told but the caller, who is told already.
             let _ = self.submit(Changes::between(fd, new, None));
             let _ = self.submit(Changes::between(fd, None, old));
-            Error::Register { fd, source }
+            let subject = Subject::Descriptor(fd);
+            Error::Refused { subject, source }
         })
     }
 
@@ -330,95 +315,9 @@ impl Shared {
     }
 }
 
-impl Registered {
-    fn get(&self, fd: RawFd) -> Option<Registration> {
-        *self.descriptors.get(fd as usize)?
-    }
-
-    fn set(&mut self, fd: RawFd, registration: Option<Registration>) {
-        let index = fd as usize;
-        if index >= self.descriptors.len() {
-            self.descriptors.resize(index + 1, None);
-        }
-        self.descriptors[index] = registration;
-    }
-}
-
-impl Registration {
-    fn has(self, filter: Filter) -> bool {
-        match filter {
-            Filter::READ => self.interest.is_readable(),
-            _ => self.interest.is_writable(),
-        }
-    }
-
-    /// A change of one knote of this registration.
-    fn knote(self, fd: RawFd, filter: Filter, flags: EventFlags) -> Kevent {
-        let mode = match self.trigger {
-            Trigger::Edge => EventFlags::CLEAR,
-            Trigger::Level => EventFlags::empty(),
-            Trigger::Oneshot => EventFlags::DISPATCH,
-        };
-        Kevent::new(fd as usize, filter, flags | mode).with_udata(self.token.0)
-    }
-
-    /// The same change of each of its knotes.
-    fn knotes(self, fd: RawFd, flags: EventFlags) -> impl Iterator<Item = Kevent> {
-        FILTERS
-            .into_iter()
-            .filter(move |&filter| self.has(filter))
-            .map(move |filter| self.knote(fd, filter, flags))
-    }
-}
-
-const FILTERS: [Filter; 2] = [Filter::READ, Filter::WRITE];
-
-/// The changes of one call: two deletions and two additions at most.
-struct Changes {
-    list: [Kevent; 4],
-    len: usize,
-}
-
-impl Changes {
-    /// What leads from one registration of a descriptor to another. What a knote's mode is, is
-    /// fixed when it is added, so another trigger takes a deletion and an addition.
-    fn between(fd: RawFd, old: Option<Registration>, new: Option<Registration>) -> Changes {
-        let filler = Kevent::new(0, Filter::READ, EventFlags::empty());
-        let mut changes = Changes {
-            list: [filler; 4],
-            len: 0,
-        };
-        for filter in FILTERS {
-            let old = old.filter(|old| old.has(filter));
-            let new = new.filter(|new| new.has(filter));
-            match (old, new) {
-                (Some(old), Some(new)) if old.trigger == new.trigger => {}
-                (Some(old), _) => changes.push(old.knote(fd, filter, EventFlags::DELETE)),
-                (None, _) => {}
-            }
-        }
-        for knote in new
-            .into_iter()
-            .flat_map(|new| new.knotes(fd, EventFlags::ADD | EventFlags::ENABLE))
-        {
-            changes.push(knote);
-        }
-        changes
-    }
-
-    fn push(&mut self, change: Kevent) {
-        self.list[self.len] = change;
-        self.len += 1;
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [Kevent] {
-        &mut self.list[..self.len]
-    }
-}
-
 /// The errors by which the kernel says that there was no such knote; which one depends on the
 /// system and on whether the descriptor is closed.
-fn is_absent(error: &io::Error) -> bool {
+pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBADF))
 }
 
@@ -432,32 +331,9 @@ impl AsFd for Poll {
 
 impl fmt::Debug for Poll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let registered = self.lock();
-        let descriptors = registered.descriptors.iter().enumerate();
-        let descriptors = descriptors.filter_map(|(fd, known)| Some((fd, known.as_ref()?)));
-        let signals = registered.signals.iter();
         f.debug_struct("Poll")
             .field("kqueue", &self.shared.kqueue.as_fd().as_raw_fd())
-            .field("descriptors", &DebugMap(descriptors.collect()))
-            .field(
-                "signals",
-                &DebugMap(
-                    signals
-                        .map(|(signal, (token, _))| (signal, token))
-                        .collect(),
-                ),
-            )
-            .finish()
-    }
-}
-
-/// Pairs, printed as a map.
-struct DebugMap<K, V>(Vec<(K, V)>);
-
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for DebugMap<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.0.iter().map(|(key, value)| (key, value)))
+            .field("registered", &*self.lock())
             .finish()
     }
 }

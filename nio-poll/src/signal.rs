@@ -1,6 +1,10 @@
-//! A signal's number, under the name that people know it by.
+//! Signals: their numbers under the names that people know, and watching for them.
 
 use std::fmt;
+
+use nio_sys::{CaughtSignal, EventFlags, Filter, Kevent};
+
+use crate::{Error, Poll, Subject, Token};
 
 /// A Unix signal.
 ///
@@ -60,5 +64,42 @@ impl fmt::Debug for Signal {
             Signal::USER_2 => f.write_str("SIGUSR2"),
             Signal(number) => write!(f, "signal {number}"),
         }
+    }
+}
+
+impl Poll {
+    /// Watches a signal: each time it is sent to the process, the next poll says so. While it is
+    /// watched, the signal does not do what it does by default: SIGINT and SIGTERM do not end the
+    /// process. A handler that the program has installed runs all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] for SIGKILL, SIGSTOP and numbers that are no
+    /// signal's.
+    ///
+    /// # Platform differences
+    ///
+    /// On Linux a signal that is blocked in all threads is reported when it is unblocked, and a
+    /// handler that the program installs while the signal is watched ends the watching.
+    pub fn register_signal(&self, signal: Signal, token: Token) -> Result<(), Error> {
+        let subject = Subject::Signal(signal);
+        let caught = CaughtSignal::new(signal.as_raw());
+        let caught = caught.map_err(|source| Error::Refused { subject, source })?;
+        let knote = Kevent::signal(signal.as_raw(), EventFlags::ADD | EventFlags::CLEAR);
+        self.add(subject, knote.with_udata(token.0))?;
+        self.lock().caught.insert(signal, caught);
+        Ok(())
+    }
+
+    /// Ends the watching of a signal: from now on it does again what it did before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRegistered`].
+    pub fn deregister_signal(&self, signal: Signal) -> Result<(), Error> {
+        let number = signal.as_raw() as usize;
+        self.remove(Subject::Signal(signal), Filter::SIGNAL, number)?;
+        self.lock().caught.remove(&signal);
+        Ok(())
     }
 }

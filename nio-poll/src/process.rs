@@ -1,0 +1,61 @@
+//! Waiting for processes to exit.
+
+use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
+
+use crate::{Error, Poll, Subject, Token};
+
+/// What is asked for. Only on Apple's systems the status has to be.
+#[cfg(target_vendor = "apple")]
+const EXIT: ProcFlags = ProcFlags::EXIT.union(ProcFlags::EXITSTATUS);
+#[cfg(not(target_vendor = "apple"))]
+const EXIT: ProcFlags = ProcFlags::EXIT;
+
+impl Poll {
+    /// Watches a process, mostly a child: when it exits, a poll says so, once, and the registration
+    /// is over. The event has the exit status. A child still has to be waited for, as always
+    /// ([`Child::wait`](std::process::Child::wait) or `try_wait`), or it stays a zombie.
+    ///
+    /// ```
+    /// use nio_poll::{Events, Poll, Token};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let poll = Poll::new()?;
+    /// let mut child = std::process::Command::new("sh").args(["-c", "read line; exit 7"])
+    ///     .stdin(std::process::Stdio::piped()).spawn()?;
+    /// poll.register_process(child.id(), Token(1))?;
+    /// drop(child.stdin.take()); // the end of its input: it exits
+    ///
+    /// let mut events = Events::with_capacity(4);
+    /// poll.poll(&mut events, None)?;
+    /// let event = events.get(0).expect("it has exited");
+    /// assert_eq!(event.exit_status().and_then(|status| status.code()), Some(7));
+    /// child.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] with `ESRCH` if there is no such process. On
+    /// macOS, NetBSD and OpenBSD that is also the answer for a child that has exited and was not
+    /// waited for: waiting for it does not block then.
+    ///
+    /// # Platform differences
+    ///
+    /// Linux needs 5.3 for this (`EINVAL` before), and a descriptor for each process. There and on
+    /// macOS the status of a process that is not a child of this one is not known: it is 0.
+    pub fn register_process(&self, pid: u32, token: Token) -> Result<(), Error> {
+        let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);
+        let knote = knote.with_fflags(EXIT).with_udata(token.0);
+        self.add(Subject::Process(pid), knote)
+    }
+
+    /// Ends the watching of a process.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRegistered`].
+    pub fn deregister_process(&self, pid: u32) -> Result<(), Error> {
+        self.remove(Subject::Process(pid), Filter::PROC, pid as usize)
+    }
+}
