@@ -59,7 +59,33 @@ impl Kqueue {
     /// `EMFILE` or `ENFILE` if there are too many descriptors, `ENOMEM` if memory or the user's
     /// limit of queues is exhausted.
     pub fn new() -> io::Result<Kqueue> {
-        sys::Queue::new().map(Kqueue)
+        sys::Queue::new(false).map(Kqueue)
+    }
+
+    /// Makes a queue whose READ and WRITE events say on every system how much there is: bytes to read
+    /// or room to write in `data`, and with EOF the error of the socket in `fflags`.
+    ///
+    /// Only Linux makes a difference: there the events of other queues leave both at 0, because each
+    /// answer costs a system call or two, and asking for the error of a socket takes it away.
+    ///
+    /// ```
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    /// use nio_sys::{EventFlags, EventList, Kevent, Kqueue};
+    ///
+    /// let queue = Kqueue::with_counts()?;
+    /// let (reader, mut writer) = UnixStream::pair()?;
+    /// writer.write_all(b"hello")?;
+    /// let mut events = EventList::with_capacity(1);
+    /// queue.kevent(&[Kevent::read(&reader, EventFlags::ADD)], &mut events, None)?;
+    /// assert_eq!(events[0].data(), 5);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Kqueue::new).
+    pub fn with_counts() -> io::Result<Kqueue> {
+        sys::Queue::new(true).map(Kqueue)
     }
 
     /// Makes `changes`, then waits for events: kevent(2).

@@ -1,4 +1,4 @@
-//! EVFILT_READ and EVFILT_WRITE: the two knotes of a descriptor, told by one epoll entry.
+//! EVFILT_READ, EVFILT_WRITE and EVFILT_EXCEPT: the knotes of a descriptor, told by one epoll entry.
 //!
 //! The laws:
 //!
@@ -21,16 +21,17 @@ use std::{
 use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 
 use super::{
-    epoll,
+    count, epoll,
     knote::{Knote, invalid, no_such_knote},
     queue::{Active, Batch, SIDE, internal, is_queue},
 };
-use crate::{EventFlags, Filter, Kevent};
+use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
 
 const IN: u32 = libc::EPOLLIN as u32;
 const OUT: u32 = libc::EPOLLOUT as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
 const HUP: u32 = libc::EPOLLHUP as u32;
+const PRI: u32 = libc::EPOLLPRI as u32;
 const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 const ET: u32 = libc::EPOLLET as u32;
 
@@ -53,6 +54,11 @@ pub(super) struct Descriptors {
     /// Events that a call had no room for, by the serial of their entry in the list of active
     /// knotes. Seldom anything else than empty.
     carried: HashMap<(RawFd, Filter), u64>,
+    /// The low-water marks of those that have one.
+    marks: HashMap<RawFd, i64>,
+    /// Where events are to say how much there is: the errors of sockets, which can be asked for only
+    /// once.
+    errors: Option<HashMap<RawFd, u32>>,
     next_generation: u32,
 }
 
@@ -63,11 +69,29 @@ struct Side {
     batch: Vec<libc::epoll_event>,
 }
 
-/// What is known of one descriptor. 48 bytes: one event touches one cache line, seldom two.
+/// The filters of this file, in the order in which they are reported, and what epoll calls them.
+const FILTERS: [(Filter, u32); 3] = [
+    (Filter::READ, IN | RDHUP),
+    (Filter::WRITE, OUT),
+    (Filter::EXCEPT, PRI),
+];
+
+/// The place of a filter in [`FILTERS`].
+fn place(filter: Filter) -> usize {
+    match filter {
+        Filter::READ => READ,
+        Filter::WRITE => 1,
+        _ => 2,
+    }
+}
+
+const READ: usize = 0;
+
+/// What is known of one descriptor. 64 bytes: a cache line, or two halves.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
-    read: Option<Knote>,
-    write: Option<Knote>,
+    /// In the order of [`FILTERS`].
+    knotes: [Option<Knote>; 3],
     /// Which registration with epoll this is: the upper half of its payload.
     generation: u32,
     /// The masks that stand in the main set and in the side set; 0: no entry. A descriptor with
@@ -77,46 +101,46 @@ struct Slot {
     /// A socket that is not connected hangs up for ever: until it is connected, its entry is
     /// edge-triggered whatever its knotes are (K115).
     quiet: bool,
+    /// READ has a low-water mark: its entry is edge-triggered, and as long as the condition holds it
+    /// stays in the list of active knotes (K156).
+    marked: bool,
 }
 
-/// What a mask says of the two filters: `None` is "not ready", else EV_EOF or no flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Readiness {
-    read: Option<EventFlags>,
-    write: Option<EventFlags>,
-}
+/// What a mask says of the filters: `None` is "not ready", else EV_EOF or no flag.
+type Readiness = [Option<EventFlags>; 3];
+
+const NEVER_CONNECTED: Readiness = [None; 3];
 
 impl Slot {
-    fn knote(&mut self, filter: Filter) -> &mut Option<Knote> {
-        match filter {
-            Filter::READ => &mut self.read,
-            _ => &mut self.write,
-        }
+    /// Whether a knote is told of activity rather than of the condition.
+    fn is_edge(&self, place: usize, knote: &Knote) -> bool {
+        knote.is_clear() || self.marked && place == READ
     }
 
     /// The masks that the enabled knotes ask for, in the main and in the side set.
     fn wanted(&self) -> (u32, u32) {
         let (mut clear, mut level) = (0, 0);
-        for (knote, mask) in [(self.read, IN | RDHUP), (self.write, OUT)] {
+        for (place, (knote, (_, mask))) in self.knotes.iter().zip(FILTERS).enumerate() {
             match knote {
                 Some(knote) if !knote.is_enabled() => {}
-                Some(knote) if knote.is_clear() => clear |= mask,
+                Some(knote) if self.is_edge(place, knote) => clear |= mask,
                 Some(_) => level |= mask,
                 None => {}
             }
         }
         match (clear, level) {
-            (0, 0) if self.read.is_some() || self.write.is_some() => (IDLE, 0),
+            (0, 0) if self.knotes.iter().any(Option::is_some) => (IDLE, 0),
             (0, level) if !self.quiet => (level, 0),
             (clear, level) if clear == 0 || level == 0 || self.quiet => (edge(clear | level), 0),
             (clear, level) => (edge(clear), level),
         }
     }
 
-    /// Whether an event from `set` is for this knote.
-    fn hears(&self, set: Set, knote: &Knote) -> bool {
-        let of_side = self.side != 0 && !knote.is_clear();
-        knote.is_enabled() && of_side == (set == Set::Side)
+    /// The knote that an event of this filter from this set is for.
+    fn listener(&self, set: Set, place: usize) -> Option<Knote> {
+        let knote = self.knotes[place].filter(Knote::is_enabled)?;
+        let of_side = self.side != 0 && !self.is_edge(place, &knote);
+        (of_side == (set == Set::Side)).then_some(knote)
     }
 }
 
@@ -131,6 +155,11 @@ fn is_lost(error: &io::Error) -> bool {
 }
 
 impl Descriptors {
+    /// Has events say how much there is.
+    pub(super) fn count(&mut self) {
+        self.errors = Some(HashMap::new());
+    }
+
     /// Whether two successive changes can be made by one epoll_ctl: the READ and the WRITE of one
     /// descriptor, both added or both deleted. Either both succeed or both fail, in the same way.
     pub(super) fn go_together(&self, first: &Kevent, second: &Kevent) -> bool {
@@ -145,7 +174,7 @@ impl Descriptors {
         let slot = self.slots.get(first.ident());
         both(EventFlags::ADD) && first.fflags() | second.fflags() == 0 && !is_queue(first.ident())
             || both(EventFlags::DELETE)
-                && slot.is_some_and(|slot| slot.read.is_some() && slot.write.is_some())
+                && slot.is_some_and(|slot| slot.knotes[..2].iter().all(Option::is_some))
     }
 
     /// Applies one change, or two that go together.
@@ -155,16 +184,14 @@ impl Descriptors {
         let before = self.slots.get(fd as usize).copied().unwrap_or_default();
         let mut after = before;
         for change in changes {
-            edit(after.knote(change.filter()), change)?;
+            edit(&mut after, change)?;
         }
         // A change other than "delete" and "disable" evaluates the condition anew (K61): its entry
         // is written again even where the mask stays the same.
-        let mut touched = [None; 2];
-        for (knote, change) in touched.iter_mut().zip(changes) {
+        let mut touched = [false; 3];
+        for change in changes {
             let silent = EventFlags::DELETE.union(EventFlags::DISABLE);
-            if !change.flags().intersects(silent) {
-                *knote = *after.knote(change.filter());
-            }
+            touched[place(change.filter())] = !change.flags().intersects(silent);
         }
         match self.sync(main, fd, after, touched) {
             Err(error) if is_lost(&error) && before.main != 0 => {
@@ -178,18 +205,34 @@ impl Descriptors {
                 }
                 Err(no_such_knote())
             }
+            Ok(()) => {
+                self.mark(fd, changes);
+                Ok(())
+            }
             result => result,
         }
     }
 
+    /// Keeps the low-water mark of a change.
+    fn mark(&mut self, fd: RawFd, changes: &[Kevent]) {
+        if self.slots[fd as usize].marked {
+            let read = changes
+                .iter()
+                .find(|change| change.filter() == Filter::READ);
+            self.marks.extend(read.map(|change| (fd, change.data())));
+        } else if !self.marks.is_empty() {
+            self.marks.remove(&fd);
+        }
+    }
+
     /// Makes `after` the state of a descriptor: first in epoll, then in the table. On failure
-    /// neither has changed. `touched` are knotes whose conditions are to be evaluated anew.
+    /// neither has changed. `touched` are the filters whose conditions are to be evaluated anew.
     fn sync(
         &mut self,
         main: &OwnedFd,
         fd: RawFd,
         mut after: Slot,
-        touched: [Option<Knote>; 2],
+        touched: [bool; 3],
     ) -> io::Result<()> {
         let before = self.slots.get(fd as usize).copied().unwrap_or_default();
         (after.main, after.side) = after.wanted();
@@ -197,11 +240,14 @@ impl Descriptors {
             // No knote was enabled: whatever another thread still holds of it is out of date.
             self.next_generation = self.next_generation.wrapping_add(1);
             after.generation = self.next_generation;
+            if let Some(errors) = &mut self.errors {
+                errors.remove(&fd);
+            }
         }
         let payload = u64::from(after.generation) << 32 | u64::from(fd as u32);
         let touches = |set| {
-            let mut touched = touched.iter().flatten();
-            touched.any(|knote| after.hears(set, knote))
+            let mut touched = touched.iter().enumerate();
+            touched.any(|(place, touched)| *touched && after.listener(set, place).is_some())
         };
         let (touch_main, touch_side) = (touches(Set::Main), touches(Set::Side));
 
@@ -254,21 +300,15 @@ impl Descriptors {
             Some(slot) if slot.generation == (event.u64 >> 32) as u32 => *slot,
             _ => return,
         };
-        let ready = if mask & (HUP | ERR) == 0 {
-            Readiness::plain(mask)
-        } else {
-            Readiness::hang_up(fd as RawFd, mask)
-        };
-        if ready == Readiness::NEITHER || slot.quiet {
-            self.hush(main, fd as RawFd, ready == Readiness::NEITHER);
+        let ready = readiness(fd as RawFd, mask);
+        let quiet = ready == NEVER_CONNECTED;
+        if quiet != slot.quiet {
+            self.hush(main, fd as RawFd, quiet);
         }
-        let read = slot.read.filter(|knote| slot.hears(set, knote));
-        let write = slot.write.filter(|knote| slot.hears(set, knote));
-        if let (Some(flags), Some(knote)) = (ready.read, read) {
-            self.report(main, fd, Filter::READ, knote, flags, batch);
-        }
-        if let (Some(flags), Some(knote)) = (ready.write, write) {
-            self.report(main, fd, Filter::WRITE, knote, flags, batch);
+        for (place, (filter, _)) in FILTERS.into_iter().enumerate() {
+            if let (Some(flags), Some(knote)) = (ready[place], slot.listener(set, place)) {
+                self.report(main, fd, filter, knote, flags, batch);
+            }
         }
     }
 
@@ -291,10 +331,44 @@ impl Descriptors {
             self.carry(fd as RawFd, filter, batch.active);
             return;
         }
-        batch.push(knote.event(fd, filter, flags));
-        if knote.fires_once() {
-            self.retire(main, fd as RawFd, filter);
+        if let Some(event) = self.event(main, fd, filter, knote, flags, batch.active) {
+            batch.push(event);
         }
+    }
+
+    /// Makes the event of a knote whose condition holds, unless it is below its low-water mark, and
+    /// does what has to be done after a delivery.
+    fn event(
+        &mut self,
+        main: &OwnedFd,
+        ident: usize,
+        filter: Filter,
+        knote: Knote,
+        flags: EventFlags,
+        active: &mut Active,
+    ) -> Option<Kevent> {
+        let fd = ident as RawFd;
+        let mut event = knote.event(ident, filter, flags);
+        if filter == Filter::READ && !self.marks.is_empty() {
+            if let Some(mark) = self.marks.get(&fd) {
+                // The end of the stream and an error override the mark.
+                if flags.is_empty() && count::readable(fd) < *mark {
+                    return None;
+                }
+                if !knote.is_clear() && !knote.fires_once() {
+                    self.carry(fd, filter, active);
+                }
+            }
+        }
+        if filter == Filter::EXCEPT {
+            event = event.with_fflags(ReadWriteFlags::OOB);
+        } else if let Some(errors) = &mut self.errors {
+            event = fill_in(event, errors.entry(fd).or_insert(0));
+        }
+        if knote.fires_once() {
+            self.retire(main, fd, filter);
+        }
+        Some(event)
     }
 
     /// Keeps an event for the next call: only that it was there. What it says is found out then.
@@ -310,42 +384,29 @@ impl Descriptors {
         filter: Filter,
         ident: usize,
         serial: u64,
+        active: &mut Active,
     ) -> Option<Kevent> {
         let fd = ident as RawFd;
         if self.carried.get(&(fd, filter)) != Some(&serial) {
             return None;
         }
         self.carried.remove(&(fd, filter));
-        let knote = (*self.slots.get_mut(ident)?.knote(filter)).filter(Knote::is_enabled)?;
+        let place = place(filter);
+        let knote = self.slots.get(ident)?.knotes[place].filter(Knote::is_enabled)?;
         if check_entry(main, fd).is_err() {
             // The knotes went with the file that had this number (K98).
             self.slots[ident] = Slot::default();
             return None;
         }
-        let asked = match filter {
-            Filter::READ => IN | RDHUP,
-            _ => OUT,
-        };
-        let mask = epoll::poll_now(fd, asked);
-        let ready = if mask & (HUP | ERR) == 0 {
-            Readiness::plain(mask)
-        } else {
-            Readiness::hang_up(fd, mask)
-        };
-        let flags = match filter {
-            Filter::READ => ready.read?,
-            _ => ready.write?,
-        };
-        if knote.fires_once() {
-            self.retire(main, fd, filter);
-        }
-        Some(knote.event(ident, filter, flags))
+        let mask = epoll::poll_now(fd, FILTERS[place].1);
+        let flags = readiness(fd, mask)[place]?;
+        self.event(main, ident, filter, knote, flags, active)
     }
 
     /// After the one event of a knote: EV_ONESHOT deletes it, EV_DISPATCH disables it.
     fn retire(&mut self, main: &OwnedFd, fd: RawFd, filter: Filter) {
         let mut after = self.slots[fd as usize];
-        let knote = after.knote(filter);
+        let knote = &mut after.knotes[place(filter)];
         *knote = knote.filter(|knote| !knote.is_oneshot()).map(|mut knote| {
             knote.disable();
             knote
@@ -357,16 +418,14 @@ impl Descriptors {
     /// has something to say.
     fn hush(&mut self, main: &OwnedFd, fd: RawFd, quiet: bool) {
         let mut after = self.slots[fd as usize];
-        if after.quiet != quiet {
-            after.quiet = quiet;
-            self.settle(main, fd, after);
-        }
+        after.quiet = quiet;
+        self.settle(main, fd, after);
     }
 
     /// Changes that no caller asked for, so that no caller can be told of an error. The only
     /// ones possible say that the descriptor has been closed, and its knotes with it.
     fn settle(&mut self, main: &OwnedFd, fd: RawFd, after: Slot) {
-        if self.sync(main, fd, after, [None; 2]).is_err() {
+        if self.sync(main, fd, after, [false; 3]).is_err() {
             self.slots[fd as usize] = Slot::default();
         }
     }
@@ -397,22 +456,53 @@ impl Descriptors {
 }
 
 /// What a change does to a knote, or to the absence of one.
-fn edit(knote: &mut Option<Knote>, change: &Kevent) -> io::Result<()> {
-    if change.fflags() != 0 && !change.flags().contains(EventFlags::DELETE) {
-        return Err(io::Error::from_raw_os_error(libc::ENOTSUP));
+fn edit(slot: &mut Slot, change: &Kevent) -> io::Result<()> {
+    let (filter, flags) = (change.filter(), change.flags());
+    let knote = &mut slot.knotes[place(filter)];
+    if knote.is_none() && !flags.contains(EventFlags::ADD) {
+        return Err(no_such_knote());
+    }
+    if flags.contains(EventFlags::DELETE) {
+        *knote = None;
+        slot.marked &= filter != Filter::READ;
+        return Ok(());
+    }
+    let fflags = ReadWriteFlags::from_bits_retain(change.fflags());
+    match filter {
+        Filter::READ if ReadWriteFlags::LOWAT.contains(fflags) => {
+            slot.marked = !fflags.is_empty();
+        }
+        Filter::WRITE if fflags.is_empty() => {}
+        Filter::EXCEPT if fflags == ReadWriteFlags::OOB => {}
+        // Nothing to be exceptional about.
+        Filter::EXCEPT if fflags.is_empty() => return Err(invalid()),
+        // What is asked for cannot be told (K242).
+        _ => return Err(io::Error::from_raw_os_error(libc::ENOTSUP)),
     }
     match knote {
-        Some(_) if change.flags().contains(EventFlags::DELETE) => *knote = None,
         Some(knote) => knote.modify(change),
-        None if change.flags().contains(EventFlags::ADD) => {
-            if change.filter() == Filter::WRITE && is_queue(change.ident()) {
-                return Err(invalid());
-            }
-            *knote = Some(Knote::new(change));
-        }
-        None => return Err(no_such_knote()),
+        // A queue is never writable, and epoll would let it be waited for in vain (K10).
+        None if filter != Filter::READ && is_queue(change.ident()) => return Err(invalid()),
+        None => *knote = Some(Knote::new(change)),
     }
     Ok(())
+}
+
+/// Fills in how much there is, and the error that a stream has ended with (K105, K108).
+fn fill_in(event: Kevent, error: &mut u32) -> Kevent {
+    let fd = event.ident() as RawFd;
+    let data = match event.filter() {
+        Filter::READ => count::readable(fd),
+        _ => count::writable(fd),
+    };
+    if !event.is_eof() {
+        return event.with_data(data);
+    }
+    // The other filter will want to know it too.
+    if *error == 0 {
+        *error = count::take_error(fd);
+    }
+    event.with_data(data).with_fflags(*error)
 }
 
 /// The error of an entry that an epoll set does not have any more, or of a descriptor that is
@@ -445,51 +535,52 @@ fn write_entry(set: &OwnedFd, fd: RawFd, from: u32, to: u32, payload: u64) -> io
     }
 }
 
-impl Readiness {
-    const NEITHER: Readiness = Readiness {
-        read: None,
-        write: None,
+/// What a mask says.
+fn readiness(fd: RawFd, mask: u32) -> Readiness {
+    if mask & (HUP | ERR) != 0 {
+        return hang_up(fd, mask);
+    }
+    // Almost always.
+    let none = EventFlags::empty();
+    let eof = if mask & RDHUP != 0 {
+        EventFlags::EOF
+    } else {
+        none
     };
+    [
+        (mask & (IN | RDHUP) != 0).then_some(eof),
+        (mask & OUT != 0).then_some(none),
+        (mask & PRI != 0).then_some(none),
+    ]
+}
 
-    /// A mask without EPOLLHUP and EPOLLERR: almost every one.
-    fn plain(mask: u32) -> Readiness {
-        let eof = if mask & RDHUP != 0 {
+/// A mask with EPOLLHUP or EPOLLERR, which mean different things for different files.
+fn hang_up(fd: RawFd, mask: u32) -> Readiness {
+    let kind = epoll::file_type(fd);
+    let only_hup = mask & HUP != 0 && mask & (IN | RDHUP | ERR) == 0;
+    if kind == libc::S_IFSOCK && only_hup {
+        // Never connected, or closed by the peer with nobody having asked about reading?
+        if epoll::poll_now(fd, IN | RDHUP) & (IN | RDHUP) == 0 {
+            return NEVER_CONNECTED;
+        }
+    }
+    // An error of a pipe is "the other end is gone"; an error of a socket need not end it.
+    let both_ends = if kind == libc::S_IFIFO {
+        HUP | ERR
+    } else {
+        HUP
+    };
+    let none = EventFlags::empty();
+    let end = |ends| {
+        if mask & ends != 0 {
             EventFlags::EOF
         } else {
-            EventFlags::empty()
-        };
-        Readiness {
-            read: (mask & (IN | RDHUP) != 0).then_some(eof),
-            write: (mask & OUT != 0).then_some(EventFlags::empty()),
+            none
         }
-    }
-
-    /// A mask with EPOLLHUP or EPOLLERR, which mean different things for different files.
-    fn hang_up(fd: RawFd, mask: u32) -> Readiness {
-        let kind = epoll::file_type(fd);
-        let only_hup = mask & HUP != 0 && mask & (IN | RDHUP | ERR) == 0;
-        if kind == libc::S_IFSOCK && only_hup {
-            // Never connected, or closed by the peer with nobody having asked about reading?
-            if epoll::poll_now(fd, IN | RDHUP) & (IN | RDHUP) == 0 {
-                return Readiness::NEITHER;
-            }
-        }
-        // An error of a pipe is "the other end is gone"; an error of a socket need not end it.
-        let both_ends = if kind == libc::S_IFIFO {
-            HUP | ERR
-        } else {
-            HUP
-        };
-        let flags = |ends: u32| {
-            if mask & ends != 0 {
-                EventFlags::EOF
-            } else {
-                EventFlags::empty()
-            }
-        };
-        Readiness {
-            read: Some(flags(RDHUP | both_ends)),
-            write: Some(flags(both_ends)),
-        }
-    }
+    };
+    [
+        Some(end(RDHUP | both_ends)),
+        Some(end(both_ends)),
+        (mask & PRI != 0).then_some(none),
+    ]
 }

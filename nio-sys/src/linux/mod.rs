@@ -1,7 +1,7 @@
 //! kqueue(2) on Linux: the same interface over epoll(7), eventfd(2) and signal handlers.
 //!
 //! Laid out like a BSD kernel: one engine ([`queue`]) that keeps the list of active knotes, and one
-//! file per filter ([`fd`] for READ and WRITE, [`user`], [`timer`], [`signal`], [`process`]) that
+//! file per filter ([`fd`] for READ, WRITE and EXCEPT, [`user`], [`timer`], [`signal`], [`process`]) that
 //! knows when its knotes are active. [`knote`] is what all filters share; [`epoll`] holds the system calls.
 //!
 //! The laws:
@@ -15,6 +15,7 @@
 //!    kinds: hang-ups and errors, oneshots, descriptors whose two filters have different modes,
 //!    and events that did not fit.
 
+mod count;
 mod epoll;
 mod fd;
 mod fork;

@@ -92,7 +92,8 @@ struct State {
 }
 
 impl Queue {
-    pub(crate) fn new() -> io::Result<Queue> {
+    /// A queue; `counts` says whether READ and WRITE events are to say how much there is.
+    pub(crate) fn new(counts: bool) -> io::Result<Queue> {
         let queue = Queue {
             home: Home::new(),
             epoll: epoll::create()?,
@@ -108,6 +109,9 @@ impl Queue {
         )?;
         if let Some((word, bit)) = queue_bit(queue.epoll.as_raw_fd() as usize) {
             word.fetch_or(bit, Ordering::Relaxed);
+        }
+        if counts {
+            queue.lock().descriptors.count();
         }
         Ok(queue)
     }
@@ -249,7 +253,7 @@ impl State {
             return (1, Err(error));
         }
         match change.filter() {
-            Filter::READ | Filter::WRITE => {
+            Filter::READ | Filter::WRITE | Filter::EXCEPT => {
                 let second = changes
                     .get(1)
                     .filter(|second| self.descriptors.go_together(change, second))
@@ -328,7 +332,8 @@ impl State {
                 Filter::SIGNAL => self.signals.collect(epoll, ident, serial),
                 _ => {
                     self.collected_descriptor = true;
-                    self.descriptors.collect(epoll, filter, ident, serial)
+                    self.descriptors
+                        .collect(epoll, filter, ident, serial, active)
                 }
             };
             events.extend(event);
@@ -395,6 +400,7 @@ fn validate(change: &Kevent) -> io::Result<()> {
         change.filter(),
         Filter::READ
             | Filter::WRITE
+            | Filter::EXCEPT
             | Filter::USER
             | Filter::TIMER
             | Filter::SIGNAL

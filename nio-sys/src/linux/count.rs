@@ -1,0 +1,97 @@
+//! How much can be read or written: the `data` of READ and WRITE, for queues that ask for it.
+//!
+//! A BSD kernel knows it when it makes an event; here each answer is a system call, or two.
+
+use std::{mem::size_of, os::fd::RawFd, ptr};
+
+use libc::{c_int, c_ulong, c_void, socklen_t};
+
+/// The bytes that can be read, the connections that can be accepted; at least 1 where all that is
+/// known is that there is something.
+pub(super) fn readable(fd: RawFd) -> i64 {
+    if let Some(bytes) = ioctl(fd, libc::FIONREAD) {
+        return bytes;
+    }
+    // A listener has no bytes. That of TCP knows the length of its queue (K112).
+    // SAFETY: all zeroes is a valid tcp_info.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    match option(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) {
+        true => i64::from(info.tcpi_unacked),
+        false => 1,
+    }
+}
+
+/// The bytes that can be written without blocking, or nearly: at least 1, for the descriptor is
+/// writable.
+pub(super) fn writable(fd: RawFd) -> i64 {
+    let mut size: c_int = 0;
+    let (room, used) = if option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut size) {
+        (i64::from(size), ioctl(fd, libc::TIOCOUTQ))
+    } else {
+        // SAFETY: F_GETPIPE_SZ takes no further argument; what is no pipe answers with an error.
+        let size = unsafe { libc::fcntl(fd, libc::F_GETPIPE_SZ) };
+        (i64::from(size), ioctl(fd, libc::FIONREAD))
+    };
+    (room - used.unwrap_or(0)).max(1)
+}
+
+/// Takes the pending error of a socket: 0 if there is none, or no socket.
+pub(super) fn take_error(fd: RawFd) -> u32 {
+    let mut error: c_int = 0;
+    option(fd, libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
+    error.unsigned_abs()
+}
+
+/// An ioctl(2) that answers with an int.
+fn ioctl(fd: RawFd, request: c_ulong) -> Option<i64> {
+    let mut answer: c_int = 0;
+    // SAFETY: the requests that this module makes write one int, which lives until the call returns.
+    let result = unsafe { libc::ioctl(fd, request as _, ptr::from_mut(&mut answer)) };
+    (result == 0).then_some(i64::from(answer))
+}
+
+/// A getsockopt(2) into a value of plain integers. Whether it succeeded.
+fn option<T>(fd: RawFd, level: c_int, name: c_int, value: &mut T) -> bool {
+    let mut length = size_of::<T>() as socklen_t;
+    let pointer = ptr::from_mut(value).cast::<c_void>();
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of the value; whatever it
+    // writes is a valid value, as callers pass only integers and structs of integers.
+    unsafe { libc::getsockopt(fd, level, name, pointer, &mut length) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+        os::{fd::AsRawFd, unix::net::UnixStream},
+    };
+
+    use super::*;
+
+    #[test]
+    fn k105_the_bytes_of_a_socket_are_counted() {
+        let (reader, mut writer) = UnixStream::pair().unwrap();
+        writer.write_all(&[0; 100]).unwrap();
+        assert_eq!(readable(reader.as_raw_fd()), 100);
+    }
+
+    #[test]
+    fn k112_the_connections_of_a_listener_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let _clients = [(); 2].map(|()| TcpStream::connect(address).unwrap());
+        assert_eq!(readable(listener.as_raw_fd()), 2);
+        listener.accept().unwrap();
+        assert_eq!(readable(listener.as_raw_fd()), 1);
+    }
+
+    #[test]
+    fn k119_the_room_of_a_socket_is_what_is_left_of_its_buffer() {
+        let (reader, mut writer) = UnixStream::pair().unwrap();
+        let empty = writable(writer.as_raw_fd());
+        writer.write_all(&[0; 1000]).unwrap();
+        assert!(writable(writer.as_raw_fd()) < empty);
+        drop(reader);
+    }
+}
