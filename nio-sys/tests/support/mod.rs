@@ -1,5 +1,5 @@
-//! What the tests of this crate have in common: a queue that is short to write, descriptors of every kind, and child
-//! processes for what must not disturb other tests.
+//! What the tests of this crate have in common: a queue that is short to write, descriptors of
+//! every kind, and child processes for what must not disturb other tests.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
@@ -29,7 +29,8 @@ pub const DISPATCH: EventFlags = EventFlags::DISPATCH;
 pub const READ: Filter = Filter::READ;
 pub const WRITE: Filter = Filter::WRITE;
 
-/// How long to wait for what must come. Far more than it takes, so that a busy machine does not fail a test.
+/// How long to wait for what must come. Far more than it takes, so that a busy machine does not
+/// fail a test.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// Room for more events than a test has knotes.
@@ -153,7 +154,8 @@ impl Queue {
         events[0]
     }
 
-    /// Waits until an event of this filter is there; events of others, which systems may add, are passed over.
+    /// Waits until an event of this filter is there; events of others, which systems may add, are
+    /// passed over.
     pub fn one_of(&self, filter: Filter) -> Kevent {
         loop {
             let found = self.wait().into_iter().find(|e| e.filter() == filter);
@@ -285,26 +287,40 @@ pub fn tcp_socket() -> TcpStream {
     TcpStream::from(socket)
 }
 
+/// A TCP socket that has an address but does not listen: whoever connects to it is refused.
+pub fn bound() -> TcpStream {
+    let socket = tcp_socket();
+    with_address(([127, 0, 0, 1], 0).into(), |address, length| {
+        // SAFETY: the address is as long as is said, and lives until the call returns.
+        unsafe { libc::bind(socket.as_raw_fd(), address, length) }
+    })
+    .unwrap();
+    socket
+}
+
 /// connect(2), which on a non-blocking socket mostly answers EINPROGRESS.
 pub fn connect(socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
-    let SocketAddr::V4(to) = to else {
+    with_address(to, |address, length| {
+        // SAFETY: the address is as long as is said, and lives until the call returns.
+        unsafe { libc::connect(socket.as_raw_fd(), address, length) }
+    })
+}
+
+/// Calls a function with an address as the system has it.
+fn with_address(
+    address: SocketAddr,
+    call: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> libc::c_int,
+) -> io::Result<()> {
+    let SocketAddr::V4(address) = address else {
         panic!("the tests use IPv4");
     };
     // SAFETY: a sockaddr_in is made of integers, which may be zero.
-    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-    address.sin_family = libc::AF_INET as libc::sa_family_t;
-    address.sin_port = to.port().to_be();
-    address.sin_addr.s_addr = u32::from(*to.ip()).to_be();
+    let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    raw.sin_family = libc::AF_INET as libc::sa_family_t;
+    raw.sin_port = address.port().to_be();
+    raw.sin_addr.s_addr = u32::from(*address.ip()).to_be();
     let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-    let address = ptr::from_ref(&address).cast::<libc::sockaddr>();
-    // SAFETY: the address is as long as is said, and lives until the call returns.
-    check(unsafe { libc::connect(socket.as_raw_fd(), address, length) }).map(drop)
-}
-
-/// An address at which nobody listens.
-pub fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    check(call(ptr::from_ref(&raw).cast(), length)).map(drop)
 }
 
 /// Closes a TCP socket by a reset.
@@ -324,6 +340,35 @@ pub fn reset(socket: TcpStream) {
         )
     })
     .unwrap();
+}
+
+/// A signal handler that does nothing.
+pub extern "C" fn do_nothing(_: libc::c_int) {}
+
+/// Installs a handler, or SIG_IGN or SIG_DFL, and returns what was there before.
+pub fn handle(signal: i32, handler: usize, flags: i32) -> usize {
+    // SAFETY: zero is a valid sigaction; the handlers of these tests take one integer and are
+    // async-signal-safe.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let mut before: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        check(libc::sigaction(signal, &action, &mut before)).unwrap();
+        before.sa_sigaction
+    }
+}
+
+/// Sends a signal to this process.
+pub fn kill(signal: i32) {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::kill(libc::getpid(), signal) }).unwrap();
+}
+
+/// Sends a signal to this thread, which has handled it when this returns.
+pub fn raise(signal: i32) {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::raise(signal) }).unwrap();
 }
 
 /// Sends one urgent byte.
@@ -398,11 +443,12 @@ pub fn next_number() -> usize {
     number(&a)
 }
 
-/// One child at a time: it inherits every descriptor that is open, and would keep another's peer from seeing its end.
+/// One child at a time: it inherits every descriptor that is open, and would keep another's peer
+/// from seeing its end.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Runs a test in a process of its own: no other thread opens descriptors, changes limits or receives signals there. A
-/// binary in which one test does so has them all do so.
+/// Runs a test in a process of its own: no other thread opens descriptors, changes limits or
+/// receives signals there. A binary in which one test does so has them all do so.
 pub fn in_child(test: impl FnOnce()) {
     let (status, said) = child(test);
     assert_eq!(status, 0, "{said}");
@@ -412,8 +458,8 @@ pub fn in_child(test: impl FnOnce()) {
 pub fn child(function: impl FnOnce()) -> (i32, String) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (reader, mut writer) = UnixStream::pair().unwrap();
-    // SAFETY: the child has the one thread that forked; what it uses of the library (allocation, threads, panics) works
-    // after a fork on the systems that this crate is for.
+    // SAFETY: the child has the one thread that forked; what it uses of the library (allocation,
+    // threads, panics) works after a fork on the systems that this crate is for.
     match check(unsafe { libc::fork() }).unwrap() {
         0 => {
             drop(reader);

@@ -1,0 +1,501 @@
+//! Delivery, order, and threads: K84–K97.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nio_sys::Filter;
+use support::*;
+
+#[test]
+fn k84_a_knote_comes_once_in_a_call() {
+    let queue = Queue::new();
+    let (reader, mut writer) = pair();
+    queue.add(&reader, READ, LEVEL, 1);
+    queue.add_user(2, LEVEL);
+    queue.trigger(2);
+    writer.write_all(b"x").unwrap();
+    for _ in 0..3 {
+        assert_eq!(queue.collect_at_most(16).len(), 2);
+    }
+}
+
+#[test]
+fn k84_an_event_that_did_not_fit_comes_once_though_it_happens_again() {
+    for mode in [LEVEL, CLEAR] {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        queue.add(&socket, READ, mode, 1);
+        queue.add(&socket, WRITE, mode, 2);
+        assert_eq!(queue.collect_at_most(1).len(), 1);
+        peer.write_all(b"x").unwrap();
+        let events = queue.collect();
+        assert_eq!(
+            filters(&events).len(),
+            filters(&events).iter().collect::<Set>().len()
+        );
+        assert!(events.len() <= 2, "{events:?}");
+    }
+}
+
+type Set<'a> = std::collections::HashSet<&'a Filter>;
+
+#[test]
+fn k85_both_events_of_a_descriptor_come_though_there_is_room_for_one() {
+    let queue = Queue::new();
+    let (socket, mut peer) = pair();
+    peer.write_all(b"x").unwrap();
+    queue.add(&socket, READ, CLEAR, 1);
+    queue.add(&socket, WRITE, CLEAR, 2);
+    let mut events = queue.collect_at_most(1);
+    events.extend(queue.collect_at_most(1));
+    assert_eq!(filters(&events), [READ, WRITE]);
+    queue.assert_silent();
+}
+
+#[test]
+fn k85_what_does_not_fit_comes_with_the_next_calls() {
+    for mode in [CLEAR, ONESHOT, DISPATCH] {
+        let queue = Queue::new();
+        let sockets: Vec<_> = (0..50).map(|_| pair()).collect();
+        for (socket, peer) in &sockets {
+            (&mut &*peer).write_all(b"x").unwrap();
+            queue.add(socket, READ, mode, 1);
+        }
+        let mut seen = BTreeSet::new();
+        for _ in 0..8 {
+            for event in queue.collect_at_most(7) {
+                assert!(seen.insert(event.ident()), "{event:?} came twice");
+            }
+        }
+        assert_eq!(seen.len(), 50);
+        queue.assert_silent();
+    }
+}
+
+#[test]
+fn k85_both_events_of_many_descriptors_come_with_little_room() {
+    for room in [1, 2, 3, 7] {
+        for mode in [CLEAR, ONESHOT, DISPATCH] {
+            let queue = Queue::new();
+            let sockets: Vec<_> = (0..20).map(|_| pair()).collect();
+            for (socket, peer) in &sockets {
+                (&mut &*peer).write_all(b"x").unwrap();
+                queue.add(socket, READ, mode, 1);
+                queue.add(socket, WRITE, mode, 2);
+            }
+            queue.add_user(1_000_000, mode);
+            queue.trigger(1_000_000);
+            let mut seen = BTreeMap::new();
+            loop {
+                let events = queue.collect_at_most(room);
+                if events.is_empty() {
+                    break;
+                }
+                for event in events {
+                    *seen.entry((event.ident(), event.filter())).or_insert(0) += 1;
+                }
+            }
+            assert_eq!(seen.len(), 41, "room {room}, {mode:?}");
+            assert!(seen.values().all(|&count| count == 1), "{seen:?}");
+        }
+    }
+}
+
+#[test]
+fn k85_user_events_that_do_not_fit_come_with_the_next_calls() {
+    let queue = Queue::new();
+    for ident in 0..10 {
+        queue.add_user(ident, CLEAR);
+        queue.trigger(ident);
+    }
+    let mut events = Vec::new();
+    for _ in 0..4 {
+        events.extend(queue.collect_at_most(3));
+    }
+    assert_eq!(idents(&events), (0..10).collect::<Vec<_>>());
+    queue.assert_silent();
+}
+
+#[test]
+fn k86_a_call_does_not_wait_while_an_event_is_left_over() {
+    let queue = Queue::new();
+    let (socket, mut peer) = pair();
+    peer.write_all(b"x").unwrap();
+    queue.add(&socket, READ, CLEAR, 1);
+    queue.add(&socket, WRITE, CLEAR, 2);
+    for _ in 0..2 {
+        assert_eq!(queue.call(&[], 1, None).unwrap().len(), 1);
+    }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn k86_a_left_over_event_keeps_the_queue_readable() {
+    let queue = Queue::new();
+    let (socket, mut peer) = pair();
+    peer.write_all(b"x").unwrap();
+    queue.add(&socket, READ, CLEAR, 1);
+    queue.add(&socket, WRITE, CLEAR, 2);
+    queue.collect_at_most(1);
+    assert_eq!(poll_now(&queue, libc::POLLIN), libc::POLLIN);
+    queue.collect_at_most(1);
+    assert_eq!(poll_now(&queue, libc::POLLIN), 0);
+}
+
+#[test]
+fn k87_level_knotes_are_served_in_turn() {
+    let queue = Queue::new();
+    let sockets: Vec<_> = (0..3).map(|_| pair()).collect();
+    for (socket, peer) in &sockets {
+        (&mut &*peer).write_all(b"x").unwrap();
+        queue.add(socket, READ, LEVEL, 1);
+    }
+    let mut seen = BTreeMap::new();
+    for _ in 0..6 {
+        let events = queue.collect_at_most(1);
+        *seen.entry(events[0].ident()).or_insert(0) += 1;
+    }
+    assert_eq!(seen.into_values().collect::<Vec<_>>(), [2, 2, 2]);
+}
+
+#[test]
+fn k87_level_user_events_are_served_in_turn() {
+    let queue = Queue::new();
+    for ident in 0..3 {
+        queue.add_user(ident, LEVEL);
+        queue.trigger(ident);
+    }
+    let served: Vec<usize> = (0..6)
+        .map(|_| queue.collect_at_most(1)[0].ident())
+        .collect();
+    assert_eq!(served[..3], served[3..]);
+    assert_eq!(served[..3].iter().collect::<BTreeSet<_>>().len(), 3);
+}
+
+#[test]
+fn k87_level_user_events_do_not_starve_descriptors() {
+    let queue = Queue::new();
+    let (socket, mut peer) = pair();
+    peer.write_all(b"x").unwrap();
+    queue.add(&socket, READ, LEVEL, 1);
+    for ident in 0..4 {
+        queue.add_user(1_000_000 + ident, LEVEL);
+        queue.trigger(1_000_000 + ident);
+    }
+    let served: BTreeSet<usize> = (0..20)
+        .map(|_| queue.collect_at_most(1)[0].ident())
+        .collect();
+    assert_eq!(served.len(), 5);
+}
+
+#[test]
+fn k87_both_filters_of_a_descriptor_are_served_with_room_for_one() {
+    for (read, write) in [(LEVEL, LEVEL), (CLEAR, LEVEL), (LEVEL, CLEAR)] {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        queue.add(&socket, READ, read, 1);
+        queue.add(&socket, WRITE, write, 2);
+        let events: Vec<_> = (0..4).flat_map(|_| queue.collect_at_most(1)).collect();
+        assert_eq!(events.len(), 4);
+        let seen: BTreeSet<usize> = events.iter().map(|event| event.udata()).collect();
+        assert_eq!(seen.len(), 2, "{events:?}");
+    }
+}
+
+/// A thread waits, without a timeout, and the function must make it return.
+fn wakes(queue: &Queue, cause: impl FnOnce()) {
+    let start = Barrier::new(2);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            start.wait();
+            queue.call(&[], 4, None).unwrap().len()
+        });
+        start.wait();
+        cause();
+        assert_eq!(waiter.join().unwrap(), 1);
+    });
+}
+
+/// How often a race is run: enough to meet both orders of its threads.
+const ROUNDS: usize = 100;
+
+#[test]
+fn k89_adding_what_is_ready_wakes_a_waiter() {
+    for mode in [LEVEL, CLEAR] {
+        for _ in 0..ROUNDS {
+            let queue = Queue::new();
+            let (socket, _peer) = pair();
+            wakes(&queue, || queue.add(&socket, WRITE, mode, 1));
+        }
+    }
+}
+
+#[test]
+fn k89_enabling_what_is_ready_wakes_a_waiter() {
+    for _ in 0..ROUNDS {
+        let queue = Queue::new();
+        let (socket, _peer) = pair();
+        queue.add(&socket, WRITE, DISABLE, 1);
+        wakes(&queue, || queue.enable(&socket, WRITE, 1));
+    }
+}
+
+#[test]
+fn k89_a_trigger_wakes_a_waiter() {
+    let queue = Queue::new();
+    queue.add_user(1, CLEAR);
+    for _ in 0..ROUNDS {
+        wakes(&queue, || queue.trigger(1));
+    }
+}
+
+#[test]
+fn k89_enabling_a_triggered_user_event_wakes_a_waiter() {
+    let queue = Queue::new();
+    queue.add_user(1, CLEAR | DISPATCH);
+    if cfg!(target_os = "netbsd") {
+        return;
+    }
+    for _ in 0..ROUNDS {
+        queue.make(user(1, DISABLE));
+        queue.trigger(1);
+        wakes(&queue, || queue.make(user(1, ENABLE)));
+    }
+}
+
+#[test]
+fn k89_adding_a_level_knote_beside_an_edge_wakes_a_waiter() {
+    for _ in 0..ROUNDS {
+        let queue = Queue::new();
+        let (socket, _peer) = pair();
+        queue.add(&socket, READ, CLEAR, 1);
+        wakes(&queue, || queue.add(&socket, WRITE, LEVEL, 2));
+    }
+}
+
+/// Lets eight threads wait, causes one event, and returns how many events they got. Threads that
+/// got none waited for their whole time.
+fn share(queue: &Queue, cause: impl FnOnce()) -> usize {
+    let timeout = Duration::from_millis(60);
+    let start = Barrier::new(9);
+    let got = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                start.wait();
+                let since = Instant::now();
+                let events = queue.call(&[], 4, Some(timeout)).unwrap();
+                assert!(!events.is_empty() || since.elapsed() >= timeout);
+                got.fetch_add(events.len(), Ordering::Relaxed);
+            });
+        }
+        start.wait();
+        cause();
+    });
+    got.into_inner()
+}
+
+#[test]
+fn k90_one_trigger_goes_to_one_of_several_waiters() {
+    for mode in [CLEAR, ONESHOT, DISPATCH] {
+        for _ in 0..4 {
+            let queue = Queue::new();
+            queue.add_user(1, mode);
+            assert_eq!(share(&queue, || queue.trigger(1)), 1, "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn k90_one_arrival_goes_to_one_of_several_waiters() {
+    for mode in [CLEAR, ONESHOT, DISPATCH] {
+        for _ in 0..4 {
+            let queue = Queue::new();
+            let (reader, mut writer) = pair();
+            queue.add(&reader, READ, mode, 1);
+            let got = share(&queue, || writer.write_all(b"x").unwrap());
+            assert_eq!(got, 1, "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn k91_a_level_event_goes_to_one_waiter_at_least() {
+    let queue = Queue::new();
+    let (reader, mut writer) = pair();
+    queue.add(&reader, READ, LEVEL, 1);
+    assert!(share(&queue, || writer.write_all(b"x").unwrap()) >= 1);
+}
+
+#[test]
+fn k93_a_deleted_knote_is_not_reported_by_later_calls() {
+    let queue = Queue::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..5_000 {
+                queue.add_user(1, CLEAR);
+                queue.trigger(1);
+                queue.make(user(1, DELETE));
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            queue.collect();
+        }
+    });
+    queue.assert_silent();
+}
+
+#[test]
+fn k93_deleting_a_descriptor_while_another_thread_collects_is_no_error() {
+    let queue = Queue::new();
+    let (socket, mut peer) = pair();
+    peer.write_all(b"x").unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..3_000 {
+                let mode = [LEVEL, CLEAR, DISPATCH][round % 3];
+                queue.add(&socket, READ, mode, 1);
+                queue.add(&socket, WRITE, LEVEL, 2);
+                queue.delete(&socket, READ);
+                queue.delete(&socket, WRITE);
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            queue.collect_at_most(1);
+        }
+    });
+    queue.assert_silent();
+}
+
+#[test]
+fn k94_no_trigger_is_lost() {
+    let queue = Queue::new();
+    let (threads, rounds) = (4, 5_000);
+    for ident in 0..threads {
+        queue.add_user(ident, CLEAR);
+    }
+    let sent: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
+    thread::scope(|scope| {
+        for (ident, sent) in sent.iter().enumerate() {
+            let queue = &queue;
+            scope.spawn(move || {
+                for count in 1..=rounds {
+                    sent.store(count, Ordering::SeqCst);
+                    queue.trigger(ident);
+                }
+            });
+        }
+        // An event may stand for many triggers, but after the last of each there is one.
+        let mut last = vec![0; threads];
+        while last.iter().any(|&count| count < rounds) {
+            for event in queue.wait() {
+                last[event.ident()] = sent[event.ident()].load(Ordering::SeqCst);
+            }
+        }
+    });
+}
+
+#[test]
+fn k94_one_knote_triggered_from_many_threads_loses_no_wake() {
+    let queue = Queue::new();
+    queue.add_user(1, CLEAR);
+    let sent = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5_000 {
+                    sent.fetch_add(1, Ordering::SeqCst);
+                    queue.trigger(1);
+                }
+            });
+        }
+        while sent.load(Ordering::SeqCst) < 20_000 {
+            queue.one();
+        }
+    });
+}
+
+#[test]
+fn k95_changes_from_many_threads_leave_the_queue_consistent() {
+    let queue = Queue::new();
+    let (socket, _peer) = pair();
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let (queue, socket) = (&queue, &socket);
+            scope.spawn(move || {
+                for round in 0..1_000 {
+                    let flags = if (thread + round) % 2 == 0 {
+                        ADD
+                    } else {
+                        DELETE
+                    };
+                    for change in [
+                        user(1, flags),
+                        on(socket, READ, flags),
+                        on(socket, WRITE, flags),
+                    ] {
+                        if let Err(error) = queue.change(change) {
+                            assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    for (filter, mode) in [(READ, CLEAR), (WRITE, CLEAR)] {
+        let _ = queue.change(on(&socket, filter, DELETE));
+        assert_eq!(queue.refused(on(&socket, filter, DELETE)), libc::ENOENT);
+        queue.add(&socket, filter, mode, 5);
+    }
+    let _ = queue.change(user(1, DELETE));
+    assert_eq!(queue.one().udata(), 5);
+    queue.assert_silent();
+}
+
+#[test]
+fn k96_two_queues_on_a_descriptor_are_independent() {
+    let (first, second) = (Queue::new(), Queue::new());
+    let (reader, mut writer) = pair();
+    first.add(&reader, READ, LEVEL, 1);
+    second.add(&reader, READ, LEVEL, 2);
+    writer.write_all(b"x").unwrap();
+    assert_eq!(first.one().udata(), 1);
+    assert_eq!(second.one().udata(), 2);
+    drain(&reader);
+    first.assert_silent();
+    second.assert_silent();
+    first.delete(&reader, READ);
+    writer.write_all(b"x").unwrap();
+    first.assert_silent();
+    second.one();
+}
+
+#[test]
+fn k97_there_may_be_thousands_of_knotes() {
+    let queue = Queue::new();
+    let count = 8_192;
+    for ident in 0..count {
+        queue.add_user(ident, CLEAR);
+    }
+    for ident in 0..count {
+        queue.trigger(ident);
+    }
+    let mut events = Vec::new();
+    while events.len() < count {
+        events.extend(queue.wait());
+    }
+    assert_eq!(idents(&events), (0..count).collect::<Vec<_>>());
+    queue.assert_silent();
+}
