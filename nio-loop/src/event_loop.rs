@@ -340,13 +340,18 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Between two callbacks: ticks, then woken tasks, until there are none.
+    /// Between two callbacks: ticks, then woken tasks, until there are none. Tasks that are left when
+    /// enough were polled wait for the next time; ticks never do.
     fn drain(&mut self) {
+        let mut left = TASKS_BETWEEN_CALLBACKS;
         loop {
             while let Some(tick) = self.next_tick() {
                 tick(self.handle);
             }
-            if !self.run_tasks() {
+            while left > 0 && self.run_task() {
+                left -= 1;
+            }
+            if self.core().ticks.borrow().is_empty() {
                 return;
             }
         }
@@ -356,24 +361,18 @@ impl<'a> Turn<'a> {
         self.core().ticks.borrow_mut().pop_front()
     }
 
-    /// Polls the tasks that were woken, and those that they wake. Returns whether ticks may have
-    /// come of it.
-    fn run_tasks(&mut self) -> bool {
+    /// Polls the next of the woken tasks, or the root. Returns false if there is none.
+    fn run_task(&mut self) -> bool {
         let core = self.core();
-        for polled in 0..TASKS_BETWEEN_CALLBACKS {
-            let mut next = core.ready.borrow_mut().pop_front();
-            if next.is_none() {
-                if self.collect_woken() {
-                    self.poll_root();
-                }
-                next = core.ready.borrow_mut().pop_front();
+        let mut next = core.ready.borrow_mut().pop_front();
+        if next.is_none() {
+            if self.collect_woken() {
+                self.poll_root();
+                return true;
             }
-            match next {
-                Some(key) => core.poll_task(key),
-                None => return polled > 0,
-            }
+            next = core.ready.borrow_mut().pop_front();
         }
-        false
+        next.map(|key| core.poll_task(key)).is_some()
     }
 
     /// Takes the woken tasks out of the inbox. Returns whether the root is among them.
