@@ -334,3 +334,38 @@ fn a_file_that_comes_back_to_its_number_by_a_duplicate_can_be_added() {
         assert_eq!(queue.one().udata(), 2);
     });
 }
+
+#[test]
+fn k99_a_registration_that_outlives_its_number_in_a_duplicate_does_not_haunt_the_queue() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (bystander, mut its_peer) = pair();
+        queue.add(&bystander, READ, CLEAR, 3);
+        queue.add_user(7, CLEAR);
+        let (socket, mut peer) = pair();
+        queue.add(&socket, READ, LEVEL, 1);
+        queue.add(&socket, WRITE, CLEAR, 1);
+        queue.collect();
+        let duplicate = socket.try_clone().unwrap();
+        let (new, mut new_peer) = reuse(socket);
+        queue.add(&new, READ, LEVEL, 2);
+
+        // Nothing of the old file is returned, and in the end nothing is left of it.
+        peer.write_all(b"x").unwrap();
+        for _ in 0..3 {
+            queue.assert_silent();
+        }
+        assert_eq!(poll_now(&queue, libc::POLLIN), 0);
+
+        // Everything else is as it was.
+        new_peer.write_all(b"x").unwrap();
+        assert_eq!(queue.one().udata(), 2);
+        assert_eq!(queue.one().udata(), 2);
+        queue.delete(&new, READ);
+        its_peer.write_all(b"x").unwrap();
+        assert_eq!(queue.one().udata(), 3);
+        queue.trigger(7);
+        assert_eq!(queue.one().ident(), 7);
+        drop(duplicate);
+    });
+}

@@ -66,6 +66,15 @@ pub(super) fn control(
     }
 }
 
+/// Puts another epoll set in the place of one, under the same number.
+pub(super) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
+    // SAFETY: both are open, and what the old number stood for is owned by nobody but the caller.
+    match unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// Waits for events and puts them into `buffer`, at most `room` of them and at most what the buffer
 /// can hold without growing. An empty buffer afterwards means that the time is up.
 pub(super) fn wait(

@@ -60,6 +60,10 @@ pub(super) struct Descriptors {
     /// once.
     errors: Option<HashMap<RawFd, u32>>,
     next_generation: u32,
+    /// The payload of the last event that belonged to no registration.
+    stale: Option<u64>,
+    /// Such an event came again: see [`Descriptors::haunted`].
+    haunted: bool,
 }
 
 /// The second epoll set, made when a descriptor first needs it.
@@ -298,7 +302,11 @@ impl Descriptors {
         let (fd, mask) = (event.u64 as u32 as usize, event.events);
         let slot = match self.slots.get(fd) {
             Some(slot) if slot.generation == (event.u64 >> 32) as u32 => *slot,
-            _ => return,
+            _ => {
+                self.haunted |= self.stale == Some(event.u64);
+                self.stale = Some(event.u64);
+                return;
+            }
         };
         let ready = readiness(fd as RawFd, mask);
         let quiet = ready == NEVER_CONNECTED;
@@ -427,6 +435,39 @@ impl Descriptors {
     fn settle(&mut self, main: &OwnedFd, fd: RawFd, after: Slot) {
         if self.sync(main, fd, after, [false; 3]).is_err() {
             self.slots[fd as usize] = Slot::default();
+        }
+    }
+
+    /// Whether an epoll set has an entry that belongs to no registration and that reports again and
+    /// again. That is so when a descriptor was closed while it was registered, a duplicate of it is
+    /// still open, and its number has gone to another file: then no call can name the entry any more.
+    pub(super) fn haunted(&self) -> bool {
+        self.haunted
+    }
+
+    /// Registers everything with a new main set, as it is with the old one.
+    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd) {
+        self.haunted = false;
+        self.stale = None;
+        let had_side = self.side.take().is_some();
+        for fd in 0..self.slots.len() {
+            let slot = self.slots[fd];
+            if slot.main == 0 {
+                continue;
+            }
+            if check_entry(old, fd as RawFd).is_err() {
+                // The knotes went with the file that had this number (K98).
+                self.slots[fd] = Slot::default();
+                continue;
+            }
+            let payload = u64::from(slot.generation) << 32 | fd as u64;
+            // It was possible with the old set; without the memory for the new one it is silent.
+            let _ = write_entry(new, fd as RawFd, 0, slot.main, payload);
+            if had_side && slot.side != 0 {
+                if let Ok(side) = self.side(new) {
+                    let _ = write_entry(&side.epoll, fd as RawFd, 0, slot.side, payload);
+                }
+            }
         }
     }
 

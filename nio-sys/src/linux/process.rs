@@ -13,7 +13,7 @@ use std::{
 use super::{
     epoll,
     knote::{Knote, invalid, no_such_knote},
-    queue::{Active, internal},
+    queue::{Active, EDGE, internal},
 };
 use crate::{EventFlags, Filter, Kevent, ProcFlags};
 
@@ -40,15 +40,31 @@ struct Process {
 
 #[derive(Debug)]
 enum Pidfd {
-    Ours(OwnedFd),
+    Ours {
+        pid: libc::pid_t,
+        fd: OwnedFd,
+    },
     /// The number of the caller's.
     Given(RawFd),
 }
 
 impl Pidfd {
+    /// Registers it with an epoll set.
+    fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
+        let payload = internal(self.payload());
+        epoll::control(epoll, libc::EPOLL_CTL_ADD, self.number(), EDGE, payload)
+    }
+
+    fn payload(&self) -> u32 {
+        match self {
+            Pidfd::Ours { pid, .. } => PROCESS | *pid as u32,
+            Pidfd::Given(fd) => DESCRIPTOR | *fd as u32,
+        }
+    }
+
     fn number(&self) -> RawFd {
         match self {
-            Pidfd::Ours(fd) => fd.as_raw_fd(),
+            Pidfd::Ours { fd, .. } => fd.as_raw_fd(),
             Pidfd::Given(fd) => *fd,
         }
     }
@@ -88,15 +104,8 @@ impl Processes {
         if !flags.contains(EventFlags::ADD) {
             return Err(no_such_knote());
         }
-        let (pidfd, payload) = open(filter, ident)?;
-        let mask = (libc::EPOLLIN | libc::EPOLLET) as u32;
-        epoll::control(
-            epoll,
-            libc::EPOLL_CTL_ADD,
-            pidfd.number(),
-            mask,
-            internal(payload),
-        )?;
+        let pidfd = open(filter, ident)?;
+        pidfd.attach(epoll)?;
         let process = Process {
             // An exit happens once: EV_CLEAR is implied (K82).
             knote: Knote::new(&change.with_flags(flags | EventFlags::CLEAR)),
@@ -106,6 +115,18 @@ impl Processes {
             queued: None,
         };
         self.knotes.insert(key, process);
+        Ok(())
+    }
+
+    /// Registers the pidfds with a new epoll set.
+    pub(super) fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
+        for process in self.knotes.values() {
+            match process.pidfd.attach(epoll) {
+                // A descriptor of the caller that is closed by now.
+                Err(error) if error.raw_os_error() == Some(libc::EBADF) => {}
+                result => result?,
+            }
+        }
         Ok(())
     }
 
@@ -159,8 +180,8 @@ impl Processes {
     }
 }
 
-/// The pidfd of a change, and its payload.
-fn open(filter: Filter, ident: usize) -> io::Result<(Pidfd, u32)> {
+/// The pidfd of a change.
+fn open(filter: Filter, ident: usize) -> io::Result<Pidfd> {
     let number = i32::try_from(ident).ok();
     let number = number.filter(|&number| number as u32 & (PROCESS | DESCRIPTOR) == 0);
     if filter == Filter::PROCDESC {
@@ -168,12 +189,12 @@ fn open(filter: Filter, ident: usize) -> io::Result<(Pidfd, u32)> {
         if !epoll::is_pidfd(fd)? {
             return Err(invalid());
         }
-        return Ok((Pidfd::Given(fd), DESCRIPTOR | fd as u32));
+        return Ok(Pidfd::Given(fd));
     }
     let no_such_process = || io::Error::from_raw_os_error(libc::ESRCH);
     let pid = number.filter(|&pid| pid > 0).ok_or_else(no_such_process)?;
     match epoll::pidfd(pid) {
-        Ok(pidfd) => Ok((Pidfd::Ours(pidfd), PROCESS | pid as u32)),
+        Ok(fd) => Ok(Pidfd::Ours { pid, fd }),
         Err(error) => Err(match error.raw_os_error() {
             // A kernel before 5.3 has no such filter.
             Some(libc::ENOSYS) => invalid(),

@@ -37,6 +37,9 @@ const KNOWN: EventFlags = EventFlags::ADD
 /// EV_SYSFLAGS: the bits that belong to the system.
 const SYSTEM: u16 = 0xF000;
 
+/// The mask of the queue's own entries.
+pub(super) const EDGE: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
+
 /// The lower half of the payload of every entry that is not a user's descriptor. No descriptor has
 /// this number.
 const INTERNAL: u32 = u32::MAX;
@@ -100,13 +103,7 @@ impl Queue {
             eventfd: epoll::eventfd()?,
             state: Mutex::default(),
         };
-        epoll::control(
-            &queue.epoll,
-            libc::EPOLL_CTL_ADD,
-            queue.eventfd.as_raw_fd(),
-            (libc::EPOLLIN | libc::EPOLLET) as u32,
-            internal(WAKE),
-        )?;
+        queue.attach_eventfd(&queue.epoll)?;
         if let Some((word, bit)) = queue_bit(queue.epoll.as_raw_fd() as usize) {
             word.fetch_or(bit, Ordering::Relaxed);
         }
@@ -218,7 +215,31 @@ impl Queue {
             let room = room - (epoll.len() - 1 - i);
             state.event(&self.epoll, *event, events, room);
         }
+        if state.descriptors.haunted() {
+            // Without the memory or the descriptor for it, it stays as it is: slow, but right.
+            let _ = self.rebuild(&mut state);
+        }
         self.unlock(state);
+    }
+
+    /// Makes the epoll set anew, without the entries that no call can remove, and puts it in the place
+    /// of the old one. Threads that wait in the old one are woken, by the eventfd, which is in both.
+    /// Whoever watches this queue from outside has to begin again.
+    fn rebuild(&self, state: &mut State) -> io::Result<()> {
+        let epoll = epoll::create()?;
+        self.attach_eventfd(&epoll)?;
+        state.descriptors.attach(&self.epoll, &epoll);
+        state.timers.attach(&epoll)?;
+        state.signals.attach(&epoll)?;
+        state.processes.attach(&epoll)?;
+        epoll::replace(&self.epoll, &epoll)?;
+        epoll::signal(self.eventfd.as_raw_fd());
+        Ok(())
+    }
+
+    fn attach_eventfd(&self, epoll: &OwnedFd) -> io::Result<()> {
+        let fd = self.eventfd.as_raw_fd();
+        epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, internal(WAKE))
     }
 
     /// The child of the process that made a queue does not have it (K4).

@@ -24,7 +24,7 @@ use libc::{c_int, c_void, siginfo_t};
 use super::{
     epoll,
     knote::{Knote, invalid, no_such_knote},
-    queue::{Active, SIGNAL, internal},
+    queue::{Active, EDGE, SIGNAL, internal},
 };
 use crate::{
     EventFlags, Filter, Kevent,
@@ -113,15 +113,15 @@ impl Signals {
             seen: WATCHES[number].count.load(Ordering::Acquire),
             queued: None,
         };
-        epoll::control(
-            epoll,
-            libc::EPOLL_CTL_ADD,
-            WATCHES[number].eventfd.load(Ordering::Acquire),
-            (libc::EPOLLIN | libc::EPOLLET) as u32,
-            internal(SIGNAL + number as u32),
-        )?;
+        attach(epoll, number)?;
         self.knotes.insert(number, knote);
         Ok(())
+    }
+
+    /// Registers the eventfds with a new epoll set.
+    pub(super) fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
+        let mut numbers = self.knotes.keys();
+        numbers.try_for_each(|&number| attach(epoll, number))
     }
 
     fn remove(&mut self, epoll: &OwnedFd, number: usize) {
@@ -167,6 +167,13 @@ impl Signals {
         }
         Some(event)
     }
+}
+
+/// Registers the eventfd of a signal.
+fn attach(epoll: &OwnedFd, number: usize) -> io::Result<()> {
+    let fd = WATCHES[number].eventfd.load(Ordering::Acquire);
+    let payload = internal(SIGNAL + number as u32);
+    epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, payload)
 }
 
 /// One knote's share in the handler of its signal.

@@ -19,7 +19,7 @@ use std::{
 use super::{
     epoll::{self, Nanos},
     knote::{Knote, invalid, no_such_knote},
-    queue::{Active, internal},
+    queue::{Active, EDGE, internal},
 };
 use crate::{EventFlags, Filter, Kevent, TimerFlags, TimerUnit};
 
@@ -218,6 +218,12 @@ impl Timers {
         self.absolute.arm();
     }
 
+    /// Registers the timerfds with a new epoll set.
+    pub(super) fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
+        self.relative.attach(epoll)?;
+        self.absolute.attach(epoll)
+    }
+
     /// A timerfd has expired: whatever is due becomes active.
     pub(super) fn expire(&mut self, which: u32, active: &mut Active) {
         let clock = self.clock(which == REALTIME);
@@ -307,17 +313,21 @@ impl Clock {
     /// Makes the timerfd, when the first timer comes.
     fn open(&mut self, epoll: &OwnedFd) -> io::Result<()> {
         if self.timerfd.is_none() {
-            let timerfd = epoll::timerfd(self.id)?;
-            epoll::control(
-                epoll,
-                libc::EPOLL_CTL_ADD,
-                timerfd.as_raw_fd(),
-                (libc::EPOLLIN | libc::EPOLLET) as u32,
-                internal(self.payload),
-            )?;
-            self.timerfd = Some(timerfd);
+            self.timerfd = Some(epoll::timerfd(self.id)?);
+            self.attach(epoll).inspect_err(|_| self.timerfd = None)?;
         }
         Ok(())
+    }
+
+    /// Registers the timerfd.
+    fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
+        match &self.timerfd {
+            Some(timerfd) => {
+                let fd = timerfd.as_raw_fd();
+                epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, internal(self.payload))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Sets the timerfd for the first timer. One that is set for an earlier time, because its timer
