@@ -170,14 +170,13 @@ impl<S: AsFd> Source<S> {
     ///
     /// [`Error::Closed`] if the loop is gone.
     pub fn new(handle: &Handle, inner: S) -> Result<Source<S>, Error> {
-        if handle.core.closed.get() {
-            return Err(Error::Closed);
-        }
-        Ok(Source {
+        let source = Source {
             handle: handle.clone(),
             state: Rc::default(),
             inner: Some(inner),
-        })
+        };
+        source.check_loop()?;
+        Ok(source)
     }
 
     /// The descriptor's owner.
@@ -212,15 +211,17 @@ impl<S: AsFd> Source<S> {
     ) -> io::Result<R> {
         let half = self.state.half(direction);
         if half.blocked.get() {
+            // Without a loop nothing would ever happen.
+            self.check_loop()?;
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = operation(self.get_ref());
         if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            half.blocked.set(true);
-            // A direction that nobody has waited for would stay blocked for ever.
+            // A direction that is not registered would stay blocked for ever.
             if !half.registered.get() {
                 self.register(direction)?;
             }
+            half.blocked.set(true);
         }
         result
     }
@@ -279,11 +280,16 @@ impl<S: AsFd> Source<S> {
         poll_fn(|context| self.poll_io(context, direction, &mut operation)).await
     }
 
-    fn register(&self, direction: Direction) -> Result<(), Error> {
-        let core = &self.handle.core;
-        if core.closed.get() {
+    fn check_loop(&self) -> Result<(), Error> {
+        if self.handle.core.closed.get() {
             return Err(Error::Closed);
         }
+        Ok(())
+    }
+
+    fn register(&self, direction: Direction) -> Result<(), Error> {
+        self.check_loop()?;
+        let core = &self.handle.core;
         let read = direction == Direction::Read || self.state.read.registered.get();
         let write = direction == Direction::Write || self.state.write.registered.get();
         let interest = match (read, write) {
