@@ -8,9 +8,10 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     sync::Arc,
+    task::Waker,
 };
 
-use nio_poll::{Events, Poll, Token, Waker};
+use nio_poll::{Events, Poll, Token};
 use nio_timer::TimerHeap;
 
 use crate::{
@@ -45,6 +46,10 @@ pub(crate) struct Core {
     pub(crate) tasks: RefCell<Slab<Task>>,
     /// Tasks that were woken and taken out of the inbox, in order.
     pub(crate) ready: RefCell<VecDeque<Key>>,
+    /// Who has had his share of this turn, to be woken when the poll has had its own.
+    pub(crate) next_turn: RefCell<Vec<Waker>>,
+    /// Counts the polls, and wraps.
+    pub(crate) turn: Cell<u32>,
     /// What the last poll returned, and how much of it has been dispatched. A panic of a callback
     /// leaves the rest for the next turn.
     pub(crate) events: RefCell<Events>,
@@ -74,7 +79,7 @@ pub(crate) struct Immediate {
 impl Core {
     pub(crate) fn new() -> Result<Core, Error> {
         let poll = Poll::new()?;
-        let waker = Waker::new(&poll, MAILBOX)?;
+        let waker = nio_poll::Waker::new(&poll, MAILBOX)?;
         Ok(Core {
             poll,
             clock: Clock::new(),
@@ -85,6 +90,8 @@ impl Core {
             immediates: RefCell::default(),
             tasks: RefCell::default(),
             ready: RefCell::default(),
+            next_turn: RefCell::default(),
+            turn: Cell::new(0),
             events: RefCell::new(Events::with_capacity(EVENTS)),
             dispatched: Cell::new(0),
             posts: RefCell::default(),
@@ -133,6 +140,7 @@ impl Core {
     pub(crate) fn close(&self) {
         self.closed.set(true);
         drop(self.mailbox.close());
+        drop(self.next_turn.take());
         loop {
             let tasks = self.tasks.borrow_mut().take_all();
             let ticks = std::mem::take(&mut *self.ticks.borrow_mut());

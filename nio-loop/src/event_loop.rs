@@ -245,11 +245,15 @@ impl<'a> Turn<'a> {
             };
             let result = core.poll.poll(&mut core.events.borrow_mut(), timeout);
             core.dispatched.set(0);
+            core.turn.set(core.turn.get().wrapping_add(1));
             core.open_mailbox();
             result?;
         }
         while let Some(event) = self.next_event() {
             self.dispatch(event);
+        }
+        for waker in core.next_turn.take() {
+            waker.wake();
         }
         self.drain();
         Ok(())
@@ -264,6 +268,7 @@ impl<'a> Turn<'a> {
             || wait == Wait::Alive && !core.is_alive()
             || wait == Wait::Root && self.root.is_none()
             || core.immediates.borrow().referenced > 0
+            || !core.next_turn.borrow().is_empty()
             || !core.ready.borrow().is_empty();
         if busy {
             return Some(Duration::ZERO);

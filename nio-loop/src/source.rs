@@ -23,10 +23,9 @@ use nio_poll::{Event, Interest, Token};
 
 use crate::{Error, Handle, slab::Key, watch::Watch};
 
-/// How many operations of one direction of a source succeed without waiting before its task lets
-/// others have a turn, so that a socket that never runs dry does not keep the loop to itself. The
-/// number is libuv's.
-const OPERATIONS_IN_A_ROW: u8 = 32;
+/// How many operations of one direction of a source may succeed in one turn of the loop, so that a
+/// socket that never runs dry does not keep the loop to itself. The number is libuv's.
+const OPERATIONS_IN_A_TURN: u8 = 32;
 
 /// What a token of the poll stands for.
 pub(crate) enum Entry {
@@ -70,8 +69,9 @@ struct Half {
     /// The last event said that this direction has come to its end.
     closed: Cell<bool>,
     registered: Cell<bool>,
-    /// How many operations have succeeded since the last wait.
-    in_a_row: Cell<u8>,
+    /// The turn of the last operation that succeeded, and how many have in that turn.
+    turn: Cell<u32>,
+    operations: Cell<u8>,
     /// Who waits: nearly always one.
     waiting: RefCell<Option<Waker>>,
     others: RefCell<Vec<Waker>>,
@@ -246,21 +246,24 @@ impl<S: AsFd> Source<S> {
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         let half = self.state.half(direction);
-        if half.in_a_row.get() == OPERATIONS_IN_A_ROW {
-            half.in_a_row.set(0);
-            context.waker().wake_by_ref();
+        let turn = self.handle.core.turn.get();
+        if half.turn.replace(turn) != turn {
+            half.operations.set(0);
+        }
+        if half.operations.get() == OPERATIONS_IN_A_TURN {
+            let waker = context.waker().clone();
+            self.handle.core.next_turn.borrow_mut().push(waker);
             return Poll::Pending;
         }
         loop {
             match self.try_io(direction, &mut operation) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    half.in_a_row.set(0);
                     half.wait(context.waker());
                     return Poll::Pending;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    half.in_a_row.set(half.in_a_row.get() + 1);
+                    half.operations.set(half.operations.get() + 1);
                     return Poll::Ready(result);
                 }
             }
