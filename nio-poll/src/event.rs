@@ -4,7 +4,7 @@ use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use nio_sys::{EventList, Filter, Kevent};
 
-use crate::{FileChange, Token};
+use crate::{FileChange, Token, hang_up::is_hang_up};
 
 /// A reusable buffer that [`Poll::poll`](crate::Poll::poll) fills. It never grows: what does not
 /// fit comes with the next poll.
@@ -76,13 +76,13 @@ impl Event {
     /// [`Waker`](crate::Waker) was used.
     #[must_use]
     pub fn is_readable(&self) -> bool {
-        matches!(self.0.filter(), Filter::READ | Filter::USER)
+        matches!(self.0.filter(), Filter::READ | Filter::USER) && !is_hang_up(&self.0)
     }
 
     /// There is room to write, the connection is made or has failed, or nobody reads any more.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.0.filter() == Filter::WRITE
+        self.0.filter() == Filter::WRITE || is_hang_up(&self.0)
     }
 
     /// Nothing will arrive after what is there to be read now: the other side has shut down its
@@ -97,7 +97,7 @@ impl Event {
     /// Linux does not tell that.
     #[must_use]
     pub fn is_write_closed(&self) -> bool {
-        self.0.filter() == Filter::WRITE && self.0.is_eof()
+        self.0.filter() == Filter::WRITE && self.0.is_eof() || is_hang_up(&self.0)
     }
 
     /// The process has exited.

@@ -66,6 +66,7 @@
 mod error;
 mod event;
 mod file;
+mod hang_up;
 mod interest;
 mod poll;
 mod process;

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use std::{
 use nio_sys::{EventFlags, Filter, Kevent, Kqueue};
 
 use crate::{
-    Error, Events, Interest, Subject, Token, Trigger,
+    Error, Events, Interest, Subject, Token, Trigger, hang_up,
     registry::{Changes, Registration, Registry},
 };
 
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) kqueue: Kqueue,
     registered: Mutex<Registry>,
     next_user_ident: AtomicUsize,
+    /// A pipe without a reader was registered at least once.
+    pub(crate) hang_ups: AtomicBool,
 }
 
 impl Poll {
@@ -71,6 +73,7 @@ impl Poll {
                 kqueue: Kqueue::new().map_err(Error::Create)?,
                 registered: Mutex::default(),
                 next_user_ident: AtomicUsize::new(0),
+                hang_ups: AtomicBool::new(false),
             }),
         })
     }
@@ -272,6 +275,9 @@ impl Poll {
         old: Option<Registration>,
         new: Option<Registration>,
     ) -> Result<(), Error> {
+        if old.is_some() {
+            self.shared.forget_hang_up(fd);
+        }
         let result = self.submit(Changes::between(fd, old, new));
         result.map_err(|source| {
             // What cannot be put back has no one to be told but the caller, who is told already.
@@ -283,6 +289,7 @@ impl Poll {
     }
 
     fn submit(&self, mut changes: Changes) -> io::Result<()> {
+        let mode = changes.mode;
         let changes = changes.as_mut_slice();
         let deletes = changes
             .iter()
@@ -294,6 +301,10 @@ impl Poll {
                 // Deletions come first. The kernel may have been faster: it drops the knotes of a
                 // closed descriptor, and FreeBSD that of a pipe without a reader.
                 Err(error) if index < deletes && is_absent(&error) => {}
+                Err(error) if index >= deletes && hang_up::is_refusal(change, &error) => {
+                    let fd = change.ident() as RawFd;
+                    self.shared.report_hang_up(fd, change.udata(), mode)?;
+                }
                 result => result?,
             }
         }

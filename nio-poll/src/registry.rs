@@ -78,14 +78,18 @@ impl Registration {
         }
     }
 
-    /// A change of one knote of this registration.
-    fn knote(self, fd: RawFd, filter: Filter, flags: EventFlags) -> Kevent {
-        let mode = match self.trigger {
+    /// What the trigger is called in the flags of a knote.
+    fn mode(self) -> EventFlags {
+        match self.trigger {
             Trigger::Edge => EventFlags::CLEAR,
             Trigger::Level => EventFlags::empty(),
             Trigger::Oneshot => EventFlags::DISPATCH,
-        };
-        Kevent::new(fd as usize, filter, flags | mode).with_udata(self.token.0)
+        }
+    }
+
+    /// A change of one knote of this registration.
+    fn knote(self, fd: RawFd, filter: Filter, flags: EventFlags) -> Kevent {
+        Kevent::new(fd as usize, filter, flags | self.mode()).with_udata(self.token.0)
     }
 
     /// The same change of each of its knotes.
@@ -101,6 +105,8 @@ impl Registration {
 pub(crate) struct Changes {
     list: [Kevent; 4],
     len: usize,
+    /// The mode of what is added.
+    pub(crate) mode: EventFlags,
 }
 
 impl Changes {
@@ -115,6 +121,7 @@ impl Changes {
         let mut changes = Changes {
             list: [filler; 4],
             len: 0,
+            mode: new.map_or(EventFlags::empty(), Registration::mode),
         };
         for filter in FILTERS {
             let old = old.filter(|old| old.has(filter));
