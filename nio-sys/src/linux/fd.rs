@@ -84,12 +84,13 @@ const FILTERS: [(Filter, u32); 3] = [
 fn place(filter: Filter) -> usize {
     match filter {
         Filter::READ => READ,
-        Filter::WRITE => 1,
+        Filter::WRITE => WRITE,
         _ => 2,
     }
 }
 
 const READ: usize = 0;
+const WRITE: usize = 1;
 
 /// What is known of one descriptor. 64 bytes: a cache line, or two halves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,6 +109,9 @@ struct Slot {
     /// READ has a low-water mark: its entry is edge-triggered, and as long as the condition holds it
     /// stays in the list of active knotes (K156).
     marked: bool,
+    /// Nothing of the above, no second entry, and no knote that fires once: nothing has to be done
+    /// after a delivery.
+    plain: bool,
 }
 
 /// What a mask says of the filters: `None` is "not ready", else EV_EOF or no flag.
@@ -240,6 +244,9 @@ impl Descriptors {
     ) -> io::Result<()> {
         let before = self.slots.get(fd as usize).copied().unwrap_or_default();
         (after.main, after.side) = after.wanted();
+        let mut knotes = after.knotes.iter().flatten();
+        let lasting = knotes.all(|knote| !knote.fires_once());
+        after.plain = lasting && after.side == 0 && !after.quiet && !after.marked;
         if matches!(before.main, 0 | IDLE) {
             // No knote was enabled: whatever another thread still holds of it is out of date.
             self.next_generation = self.next_generation.wrapping_add(1);
@@ -291,7 +298,43 @@ impl Descriptors {
         Ok(self.side.as_ref().expect("made just above"))
     }
 
-    /// Turns one event of epoll into the kevents of its descriptor.
+    /// Turns an event of epoll into kevents if there is nothing special about it: what the loops of
+    /// most programs see, and nothing else. Returns false, and has done nothing, otherwise.
+    #[inline]
+    pub(super) fn deliver_plain(
+        &self,
+        event: libc::epoll_event,
+        events: &mut Vec<Kevent>,
+        room: usize,
+    ) -> bool {
+        let (fd, mask) = (event.u64 as u32 as usize, event.events);
+        let slot = match self.slots.get(fd) {
+            Some(slot) if slot.generation == (event.u64 >> 32) as u32 => slot,
+            _ => return false,
+        };
+        let (read, write) = (mask & (IN | RDHUP) != 0, mask & OUT != 0);
+        let fits = events.len() + usize::from(read) + usize::from(write) <= room;
+        let plain = slot.plain && self.carried.is_empty() && self.errors.is_none();
+        if !plain || !fits || mask & (HUP | ERR | PRI) != 0 {
+            return false;
+        }
+        let none = EventFlags::empty();
+        let eof = if mask & RDHUP != 0 {
+            EventFlags::EOF
+        } else {
+            none
+        };
+        for (ready, place, flags) in [(read, READ, eof), (write, WRITE, none)] {
+            if let (true, Some(knote)) = (ready, &slot.knotes[place]) {
+                if knote.is_enabled() {
+                    events.push(knote.event(fd, FILTERS[place].0, flags));
+                }
+            }
+        }
+        true
+    }
+
+    /// Turns any event of epoll into the kevents of its descriptor.
     pub(super) fn deliver(
         &mut self,
         main: &OwnedFd,

@@ -213,6 +213,10 @@ impl Queue {
         for (i, event) in epoll.iter().enumerate() {
             // Each event of the batch has one place at least: no knote starves.
             let room = room - (epoll.len() - 1 - i);
+            if !state.collected_descriptor && state.descriptors.deliver_plain(*event, events, room)
+            {
+                continue;
+            }
             state.event(&self.epoll, *event, events, room);
         }
         if state.descriptors.haunted() {
