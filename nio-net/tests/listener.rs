@@ -1,0 +1,295 @@
+//! Listening and accepting.
+
+mod support;
+
+use std::{
+    cell::Cell,
+    error::Error as _,
+    io::{self, ErrorKind, Write},
+    net,
+    os::fd::AsFd,
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
+
+use nio_loop::EventLoop;
+use nio_net::{Error, TcpListener};
+use support::{ANY_PORT, alone, join, listen, poll, poll_once, read_to_end, reset, run};
+
+#[test]
+fn port_0_becomes_one_that_the_system_chooses() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        assert_ne!(address.port(), 0);
+        assert!(format!("{listener:?}").contains(&address.port().to_string()));
+    });
+}
+
+#[test]
+fn an_address_in_use_is_an_error_that_names_it() {
+    run(async |handle| {
+        let (_listener, address) = listen(&handle);
+        let error = TcpListener::bind(&handle, address).unwrap_err();
+        assert!(matches!(&error, Error::Bind { address: a, .. } if *a == address));
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("cannot listen on {address}: ")));
+        assert!(error.source().is_some());
+        let error = io::Error::from(error);
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        assert_eq!(error.to_string(), text);
+    });
+}
+
+#[test]
+fn an_address_of_another_machine_is_an_error_that_names_it() {
+    run(async |handle| {
+        // Set aside for documentation, so nobody's.
+        let address = "192.0.2.1:80".parse().unwrap();
+        let error = TcpListener::bind(&handle, address).unwrap_err();
+        assert!(error.to_string().contains("192.0.2.1:80"), "{error}");
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrNotAvailable);
+    });
+}
+
+#[test]
+fn listening_on_a_dropped_loop_is_an_error_of_the_loop() {
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle().clone();
+    drop(event_loop);
+    let error = TcpListener::bind(&handle, ANY_PORT).unwrap_err();
+    assert!(matches!(error, Error::Loop(nio_loop::Error::Closed)));
+}
+
+#[test]
+fn a_connection_that_waits_already_is_accepted_at_once() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let client = net::TcpStream::connect(address).unwrap();
+        // The system may take a moment to put it into the queue.
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn every_connection_that_comes_while_accept_waits_is_accepted() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let peers = Rc::new(Cell::new(0));
+        let count = Rc::clone(&peers);
+        handle.spawn(async move {
+            loop {
+                listener.accept().await.unwrap();
+                count.set(count.get() + 1);
+            }
+        });
+        for n in 1..=50 {
+            let client = net::TcpStream::connect(address).unwrap();
+            while peers.get() < n {
+                handle.sleep(Duration::ZERO).await;
+                handle.sleep(Duration::from_micros(50)).await;
+            }
+            drop(client);
+        }
+    });
+}
+
+#[test]
+fn a_burst_of_connections_is_accepted_to_the_last() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        assert!(poll_once(listener.accept()).is_pending());
+        // As many as every system lets wait.
+        let clients: Vec<_> = (0..100)
+            .map(|_| net::TcpStream::connect(address).unwrap())
+            .collect();
+        let mut expected: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
+        let mut peers = Vec::new();
+        for _ in &clients {
+            peers.push(listener.accept().await.unwrap().1);
+        }
+        expected.sort();
+        peers.sort();
+        assert_eq!(peers, expected);
+        assert!(poll_once(listener.accept()).is_pending());
+    });
+}
+
+#[test]
+fn a_burst_of_connections_is_served_by_tasks() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let clients = std::thread::spawn(move || {
+            let clients: Vec<_> = (0..100)
+                .map(|_| net::TcpStream::connect(address).unwrap())
+                .collect();
+            for (i, mut client) in clients.iter().enumerate() {
+                client.write_all(&[i as u8]).unwrap();
+            }
+        });
+        let mut tasks = Vec::new();
+        for _ in 0..100 {
+            let (stream, _) = listener.accept().await.unwrap();
+            tasks.push(handle.spawn(async move { read_to_end(&stream).await.unwrap() }));
+        }
+        let mut heard = Vec::new();
+        for task in tasks {
+            heard.extend(join(task).await);
+        }
+        heard.sort();
+        assert_eq!(heard, (0..100).collect::<Vec<u8>>());
+        clients.join().unwrap();
+    });
+}
+
+#[test]
+fn l86_a_dropped_accept_loses_no_connection() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let client = {
+            let mut waits = pin!(listener.accept());
+            assert!(poll(waits.as_mut()).is_pending());
+            let client = net::TcpStream::connect(address).unwrap();
+            // The loop learns of the connection, and the one who waited for it goes away.
+            handle.sleep(Duration::from_millis(5)).await;
+            client
+        };
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn two_tasks_may_accept_from_one_listener() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let listener = Rc::new(listener);
+        let accept = || {
+            let listener = Rc::clone(&listener);
+            handle.spawn(async move { listener.accept().await.unwrap().1 })
+        };
+        let tasks = [accept(), accept()];
+        handle.sleep(Duration::from_millis(1)).await;
+        let clients = [
+            net::TcpStream::connect(address).unwrap(),
+            net::TcpStream::connect(address).unwrap(),
+        ];
+        let mut peers = Vec::new();
+        for task in tasks {
+            peers.push(join(task).await);
+        }
+        let mut expected = clients.map(|client| client.local_addr().unwrap());
+        expected.sort();
+        peers.sort();
+        assert_eq!(peers, expected);
+    });
+}
+
+#[test]
+fn l64_a_connection_that_breaks_in_the_queue_does_not_end_accepting() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        for _ in 0..10 {
+            reset(net::TcpStream::connect(address).unwrap());
+        }
+        let client = net::TcpStream::connect(address).unwrap();
+        let client = client.local_addr().unwrap();
+        // Linux gives the broken ones out too; reading from them says what they are.
+        loop {
+            let (stream, peer) = listener.accept().await.unwrap();
+            if peer == client {
+                return;
+            }
+            let error = stream.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+    });
+}
+
+#[test]
+fn l64_without_descriptors_accept_fails_and_serves_the_connection_later() {
+    let name = "l64_without_descriptors_accept_fails_and_serves_the_connection_later";
+    alone(name, || {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle().clone();
+        let (listener, address) = listen(&handle);
+        let client = net::TcpStream::connect(address).unwrap();
+        let mut hoard = hoard_descriptors();
+
+        let errors = Rc::new(Cell::new(0));
+        let count = Rc::clone(&errors);
+        let sleeper = handle.clone();
+        let mut task = handle.spawn(async move {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => return stream.peer_addr().unwrap(),
+                    Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EMFILE)),
+                }
+                count.set(count.get() + 1);
+                sleeper.sleep(Duration::from_millis(20)).await;
+            }
+        });
+
+        // It fails once for each time that it is called, and in between the loop sleeps.
+        let mut turns = 0;
+        while errors.get() < 5 {
+            event_loop.run_once().unwrap();
+            turns += 1;
+        }
+        assert!(turns < 50, "{turns} turns");
+
+        hoard.truncate(hoard.len() - 1);
+        let peer = event_loop.block_on(&mut task).unwrap().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+/// Takes all the descriptors that this process may have, of which there are few from now on.
+fn hoard_descriptors() -> Vec<std::os::fd::OwnedFd> {
+    // SAFETY: the pointers are to a whole struct, which lives until the calls return.
+    unsafe {
+        let mut limit = std::mem::zeroed();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        limit.rlim_cur = 64;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+    }
+    let mut hoard = Vec::new();
+    while let Ok(fd) = io::stdin().as_fd().try_clone_to_owned() {
+        hoard.push(fd);
+    }
+    hoard
+}
+
+#[test]
+fn a_dropped_listener_refuses_connections() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        assert!(poll_once(listener.accept()).is_pending());
+        drop(listener);
+        let error = net::TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_listener_goes_into_the_loop_and_out_again() {
+    run(async |handle| {
+        let listener = net::TcpListener::bind(ANY_PORT).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::from_std(&handle, listener).unwrap();
+        assert!(poll_once(listener.accept()).is_pending());
+
+        let listener = listener.into_std();
+        let error = listener.accept().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+
+        // The same descriptor once more, now with nothing left of its first registration.
+        let listener = TcpListener::from_std(&handle, listener).unwrap();
+        let mut waits = pin!(listener.accept());
+        assert!(poll(waits.as_mut()).is_pending());
+        let client = net::TcpStream::connect(address).unwrap();
+        let (_, peer) = waits.await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}

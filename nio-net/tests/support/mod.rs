@@ -1,0 +1,198 @@
+//! What the tests of this crate share.
+
+#![allow(dead_code)] // Each test binary uses a part of it.
+
+use std::{
+    cell::{Cell, RefCell},
+    env,
+    future::{Future, poll_fn},
+    io::{self, Write},
+    net::{self, SocketAddr},
+    os::fd::{AsFd, AsRawFd},
+    panic::resume_unwind,
+    pin::{Pin, pin},
+    process::Command,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use nio_loop::{EventLoop, Handle};
+use nio_net::{TcpListener, TcpStream};
+
+/// No test takes longer than this, however busy the machine is.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs a test on a loop of its own, which it ends if it hangs.
+pub(crate) fn run<T>(test: impl AsyncFnOnce(Handle) -> T) -> T {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle().clone();
+    let limit = handle.set_timeout(LIMIT, |_| panic!("not done after {LIMIT:?}"));
+    handle.unref(limit);
+    event_loop.block_on(test(handle)).unwrap()
+}
+
+/// Runs a test in a process of its own: this very binary, told to run only the test of this name.
+/// For what concerns a whole process, as its limits and its signals do.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    const ALONE: &str = "NIO_NET_TEST_ALONE";
+    if env::var_os(ALONE).is_some() {
+        return test();
+    }
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+    let output = child.env(ALONE, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{}\n{text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A port of this machine that the system chooses.
+pub(crate) const ANY_PORT: SocketAddr =
+    SocketAddr::V4(net::SocketAddrV4::new(net::Ipv4Addr::LOCALHOST, 0));
+
+pub(crate) fn listen(handle: &Handle) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(handle, ANY_PORT).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Two connected streams of one loop.
+pub(crate) async fn pair(handle: &Handle) -> (TcpStream, TcpStream) {
+    let (listener, address) = listen(handle);
+    let one = TcpStream::connect(handle, address).await.unwrap();
+    let (other, _) = listener.accept().await.unwrap();
+    (one, other)
+}
+
+/// A stream, and a blocking one of the standard library as its other side.
+pub(crate) fn pair_with_std(handle: &Handle) -> (TcpStream, net::TcpStream) {
+    let listener = net::TcpListener::bind(ANY_PORT).unwrap();
+    let theirs = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    (TcpStream::from_std(handle, ours).unwrap(), theirs)
+}
+
+/// Waits for a spawned task, and panics if it did.
+pub(crate) async fn join<T>(task: nio_loop::JoinHandle<T>) -> T {
+    task.await
+        .unwrap_or_else(|error| resume_unwind(error.into_panic().unwrap()))
+}
+
+/// Polls a future once, and drops it.
+pub(crate) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    poll(pin!(future))
+}
+
+pub(crate) fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Ready when the loop has come to the end of its turn.
+pub(crate) async fn end_of_turn(handle: &Handle) {
+    let done = Rc::new(Cell::new(false));
+    let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let (flag, waiting) = (Rc::clone(&done), Rc::clone(&waker));
+    handle.set_immediate(move |_| {
+        flag.set(true);
+        if let Some(waker) = waiting.take() {
+            waker.wake();
+        }
+    });
+    poll_fn(|context| {
+        if done.get() {
+            return Poll::Ready(());
+        }
+        waker.replace(Some(context.waker().clone()));
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What is ready first; the other is dropped. The left one has precedence.
+pub(crate) async fn either<T>(left: impl Future<Output = T>, right: impl Future<Output = T>) -> T {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|context| match left.as_mut().poll(context) {
+        Poll::Pending => right.as_mut().poll(context),
+        ready => ready,
+    })
+    .await
+}
+
+pub(crate) async fn read_to_end(stream: &TcpStream) -> io::Result<Vec<u8>> {
+    let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut bytes).await? {
+            0 => return Ok(all),
+            n => all.extend_from_slice(&bytes[..n]),
+        }
+    }
+}
+
+/// Bytes that are not the same when one of them is missing.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    let mut x = 1_u32;
+    let next = |_| {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (x >> 24) as u8
+    };
+    (0..len).map(next).collect()
+}
+
+pub(crate) fn set_option(socket: &impl AsFd, option: i32, value: impl Copy) {
+    let fd = socket.as_fd().as_raw_fd();
+    let (pointer, len) = ((&raw const value).cast(), size_of_val(&value));
+    // SAFETY: the pointer and the length are those of `value`, which the call only reads.
+    let result = unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            option,
+            pointer,
+            len as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
+/// Makes the buffer of a socket that sends small. (With a small one that receives, TCP waits for
+/// its own timers again and again.)
+pub(crate) fn shrink_buffer(socket: &impl AsFd) {
+    set_option(socket, libc::SO_SNDBUF, 4096);
+}
+
+/// Closes a connection so that the other side's is reset.
+pub(crate) fn reset(stream: impl AsFd) {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    set_option(&stream, libc::SO_LINGER, linger);
+}
+
+/// Writes until the system takes no more, and returns how much it took.
+pub(crate) fn fill(mut stream: &net::TcpStream) -> usize {
+    stream.set_nonblocking(true).unwrap();
+    let bytes = [0; 64 * 1024];
+    let mut filled = 0;
+    loop {
+        match stream.write(&bytes) {
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    stream.set_nonblocking(false).unwrap();
+    filled
+}
+
+/// How many descriptors this process has open.
+pub(crate) fn open_descriptors() -> usize {
+    // SAFETY: F_GETFD takes no further argument.
+    let is_open = |fd: &i32| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1;
+    (0..4096).filter(is_open).count()
+}
