@@ -184,6 +184,8 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn new(handle: &'a Handle, root: Option<Pin<&'a mut dyn Future<Output = ()>>>) -> Turn<'a> {
+        // A stop from elsewhere may have come between two runs.
+        handle.core.open_mailbox();
         let mailbox = Arc::clone(&handle.core.mailbox);
         Turn {
             handle,
@@ -263,13 +265,16 @@ impl<'a> Turn<'a> {
     /// timer is due.
     fn timeout(&self, wait: Wait) -> Option<Duration> {
         let core = self.core();
-        let busy = wait == Wait::Never
-            || core.stopping.get()
-            || wait == Wait::Alive && !core.is_alive()
-            || wait == Wait::Root && self.root.is_none()
+        let ends = match wait {
+            Wait::Alive => core.stopping.get() || !core.is_alive(),
+            Wait::Root => self.root.is_none(),
+            Wait::Never => true,
+        };
+        let busy = ends
             || core.immediates.borrow().referenced > 0
             || !core.next_turn.borrow().is_empty()
-            || !core.ready.borrow().is_empty();
+            || !core.ready.borrow().is_empty()
+            || !core.posts.borrow().is_empty();
         if busy {
             return Some(Duration::ZERO);
         }
