@@ -93,7 +93,8 @@ impl Core {
             Task { running }
         });
         self.retain(true);
-        self.ready.borrow_mut().push_back(key);
+        // Behind those that were woken before: there is one queue for all.
+        self.mailbox.leave(|inbox| inbox.woken.push(key));
         Some(key)
     }
 
