@@ -13,7 +13,7 @@ use std::{
     cell::RefCell,
     fmt,
     future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
     rc::Rc,
     sync::{
@@ -110,10 +110,20 @@ impl Core {
         // From here on a wake queues it again.
         running.state.queued.swap(false, Ordering::AcqRel);
         let mut context = Context::from_waker(&running.waker);
-        if running.future.as_mut().poll(&mut context).is_ready() {
-            drop(self.remove_task(key));
-        } else if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
-            task.running = Some(running);
+        let future = running.future.as_mut();
+        match catch_unwind(AssertUnwindSafe(|| future.poll(&mut context))) {
+            Ok(Poll::Pending) => {
+                if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+                    task.running = Some(running);
+                }
+            }
+            Ok(Poll::Ready(())) => drop(self.remove_task(key)),
+            // The panics of a future become errors. This one is of something that was dropped.
+            Err(panic) => {
+                drop(self.remove_task(key));
+                drop(running);
+                resume_unwind(panic);
+            }
         }
         // What is left here has finished or has aborted itself: it is dropped with nothing borrowed.
     }
@@ -149,10 +159,10 @@ where
         outcome: None,
         waiting: None,
     }));
-    let finish = Rc::clone(&join);
+    let finish = Finish(Rc::clone(&join));
     let key = core.spawn(Box::pin(async move {
         let outcome = catch(future).await.map_err(JoinError::panicked);
-        complete(&finish, outcome);
+        finish.0.borrow_mut().outcome = Some(outcome);
     }));
     JoinHandle {
         core: Rc::clone(core),
@@ -175,15 +185,16 @@ async fn catch<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
     .await
 }
 
-/// Stores what became of a task and wakes who waits for it.
-fn complete<T>(join: &RefCell<Join<T>>, outcome: Result<T, JoinError>) {
-    let waiting = {
-        let mut join = join.borrow_mut();
-        join.outcome = Some(outcome);
-        join.waiting.take()
-    };
-    if let Some(waker) = waiting {
-        waker.wake();
+/// The task's side of its join. It goes with the task, in whichever way, and wakes who waits: for
+/// the outcome if there is one, and to learn that the task was aborted if there is none.
+struct Finish<T>(Rc<RefCell<Join<T>>>);
+
+impl<T> Drop for Finish<T> {
+    fn drop(&mut self) {
+        let waiting = self.0.borrow_mut().waiting.take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
     }
 }
 
@@ -193,10 +204,7 @@ impl<T> JoinHandle<T> {
     /// finished. A task that aborts itself is dropped when it next awaits.
     pub fn abort(&self) {
         let task = self.key.and_then(|key| self.core.remove_task(key));
-        if task.is_some() {
-            drop(task);
-            complete(&self.join, Err(JoinError { panic: None }));
-        }
+        drop(task);
     }
 
     /// Whether the task has finished or was aborted.
@@ -210,20 +218,18 @@ impl<T> JoinHandle<T> {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    /// # Panics
-    ///
-    /// When it is polled again after it was ready.
+    /// Polled again after it was ready, it answers that the task was aborted.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut join = self.join.borrow_mut();
-        if let Some(outcome) = join.outcome.take() {
+        let outcome = self.join.borrow_mut().outcome.take();
+        if let Some(outcome) = outcome {
             return Poll::Ready(outcome);
         }
         if self.is_finished() {
-            // The loop is gone, and the task with it.
+            // It was aborted, or its loop is gone and it with it.
             return Poll::Ready(Err(JoinError { panic: None }));
         }
-        let old = join.waiting.replace(context.waker().clone());
-        drop(join);
+        let waker = context.waker().clone();
+        let old = self.join.borrow_mut().waiting.replace(waker);
         drop(old);
         Poll::Pending
     }
