@@ -189,20 +189,12 @@ impl Handle {
     ) -> Result<CallbackId, Error> {
         let source = Rc::new(source);
         let descriptor: Rc<dyn AsFd> = source.clone();
+        let watched = Watched::Descriptor(Rc::clone(&descriptor));
         let on_event: OnEvent = Box::new(move |handle, event| callback(handle, &source, event));
-        self.add_watch(
-            Watched::Descriptor(descriptor),
-            on_event,
-            |token, watched| {
-                let poll = &self.core.poll;
-                match watched {
-                    Watched::Descriptor(fd) => {
-                        poll.register_with(fd, token, interest, Trigger::Level)
-                    }
-                    Watched::Signal(signal) => poll.register_signal(*signal, token),
-                }
-            },
-        )
+        self.add_watch(watched, on_event, |token| {
+            let poll = &self.core.poll;
+            poll.register_with(&descriptor, token, interest, Trigger::Level)
+        })
     }
 
     /// Runs a callback when a signal was sent to the process; the number says how often since the
@@ -221,7 +213,7 @@ impl Handle {
         let on_event: OnEvent = Box::new(move |handle, event| {
             callback(handle, event.count().max(1).unsigned_abs());
         });
-        self.add_watch(Watched::Signal(signal), on_event, |token, _| {
+        self.add_watch(Watched::Signal(signal), on_event, |token| {
             self.core.poll.register_signal(signal, token)
         })
     }
@@ -230,21 +222,20 @@ impl Handle {
         &self,
         what: Watched,
         on_event: OnEvent,
-        register: impl FnOnce(Token, &Watched) -> Result<(), nio_poll::Error>,
+        register: impl FnOnce(Token) -> Result<(), nio_poll::Error>,
     ) -> Result<CallbackId, Error> {
         if self.core.closed.get() {
             return Err(Error::Closed);
         }
-        let mut registered = Ok(());
-        let key = self.core.sources.borrow_mut().insert_with(|key| {
-            registered = register(Token(key.to_word()), &what);
-            Entry::Watch(Watch {
-                what,
-                callback: Some(on_event),
-                referenced: true,
-            })
-        });
-        if let Err(error) = registered {
+        let watch = Watch {
+            what,
+            callback: Some(on_event),
+            referenced: true,
+        };
+        let key = self.core.sources.borrow_mut().insert(Entry::Watch(watch));
+        // With nothing borrowed: a descriptor of the user's making may do anything when it is
+        // asked for its number.
+        if let Err(error) = register(Token(key.to_word())) {
             let entry = self.core.sources.borrow_mut().remove(key);
             drop(entry);
             return Err(error.into());
