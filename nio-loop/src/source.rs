@@ -37,10 +37,11 @@ pub(crate) enum Entry {
 
 impl Entry {
     /// Ends the registration with the poll. That of a source ends with the source, which knows its
-    /// descriptor.
+    /// descriptor; those who wait for it learn that the loop is gone when they try again.
     pub(crate) fn deregister(&self, poll: &nio_poll::Poll) {
-        if let Entry::Watch(watch) = self {
-            watch.deregister(poll);
+        match self {
+            Entry::Watch(watch) => watch.deregister(poll),
+            Entry::Source(state) => state.forsake(),
         }
     }
 }
@@ -110,6 +111,14 @@ impl State {
         match direction {
             Direction::Read => &self.read,
             Direction::Write => &self.write,
+        }
+    }
+
+    /// Says that no event will come any more.
+    fn forsake(&self) {
+        for half in [&self.read, &self.write] {
+            half.registered.set(false);
+            half.wake();
         }
     }
 
