@@ -1,0 +1,252 @@
+//! Signals. Each test has signals of its own, as they are sent to the whole process.
+
+mod support;
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use nio_loop::{CallbackId, EventLoop, Handle, Signal};
+use support::{Log, event_loop, ms, panic_of};
+
+/// Sends a signal to this process.
+fn send(signal: Signal) {
+    // SAFETY: no pointer is passed, and raise is safe in a program of many threads.
+    assert_eq!(unsafe { libc::raise(signal.as_raw()) }, 0);
+}
+
+fn raw(number: i32) -> Signal {
+    Signal::from_raw(number)
+}
+
+/// A callback that logs a name, and stops the loop.
+fn on_signal(event_loop: &EventLoop, signal: Signal, log: &Log, name: &str) -> CallbackId {
+    let (log, name) = (log.clone(), name.to_owned());
+    let callback = move |handle: &Handle, count: u64| {
+        assert!(count > 0);
+        log.push(name.clone());
+        handle.stop();
+    };
+    event_loop.handle().on_signal(signal, callback).unwrap()
+}
+
+#[test]
+fn l88_each_loop_that_watches_a_signal_gets_it_until_it_clears_it() {
+    let (mut first, mut second) = (event_loop(), event_loop());
+    let log = Log::new();
+    let id = on_signal(&first, Signal::HANGUP, &log, "first");
+    on_signal(&second, Signal::HANGUP, &log, "second");
+    send(Signal::HANGUP);
+    first.run().unwrap();
+    second.run().unwrap();
+    log.assert("first second");
+    assert!(first.handle().clear(id));
+    send(Signal::HANGUP);
+    second.run().unwrap();
+    assert!(!first.run().unwrap());
+    log.assert("second");
+}
+
+#[test]
+fn l88_the_last_to_clear_a_signal_gives_it_back_what_it_did() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let signal = raw(libc::SIGURG); // By default, it does nothing.
+    let id = on_signal(&event_loop, signal, &log, "watched");
+    send(signal);
+    event_loop.run().unwrap();
+    assert!(event_loop.handle().clear(id));
+    send(signal);
+    assert!(!event_loop.run().unwrap());
+    log.assert("watched");
+    on_signal(&event_loop, signal, &log, "again");
+    send(signal);
+    event_loop.run().unwrap();
+    log.assert("again");
+}
+
+#[test]
+fn l89_signals_merge_but_none_goes_unnoticed() {
+    const SENT: u64 = 10;
+    let mut event_loop = event_loop();
+    let total = Rc::new(Cell::new(0));
+    let sum = Rc::clone(&total);
+    let callback = move |handle: &Handle, count| {
+        sum.set(sum.get() + count);
+        handle.stop();
+    };
+    event_loop
+        .handle()
+        .on_signal(Signal::USER_1, callback)
+        .unwrap();
+    for _ in 0..SENT {
+        send(Signal::USER_1);
+    }
+    event_loop.run().unwrap();
+    assert!((1..=SENT).contains(&total.get()), "{}", total.get());
+}
+
+#[test]
+fn l90_a_signal_cleared_before_it_was_delivered_is_not_told() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let id = on_signal(&event_loop, Signal::QUIT, &log, "never");
+    send(Signal::QUIT);
+    assert!(event_loop.handle().clear(id));
+    assert!(!event_loop.run_nowait().unwrap());
+    log.assert("");
+}
+
+#[test]
+fn a_signal_wakes_a_loop_that_waits() {
+    for _ in 0..20 {
+        let mut event_loop = event_loop();
+        let log = Log::new();
+        on_signal(&event_loop, Signal::USER_2, &log, "signal");
+        let barrier = Arc::new(Barrier::new(2));
+        let go = Arc::clone(&barrier);
+        let thread = thread::spawn(move || {
+            go.wait();
+            send(Signal::USER_2);
+        });
+        event_loop.handle().next_tick(move |_| {
+            barrier.wait();
+        });
+        assert!(event_loop.run().unwrap());
+        log.assert("signal");
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_second_callback_of_a_signal_is_refused_by_name_and_leaves_the_first() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    on_signal(&event_loop, Signal::INTERRUPT, &log, "first");
+    let held = log.drops("dropped");
+    let never = move |_: &Handle, _| {
+        let _held = &held;
+    };
+    let error = event_loop
+        .handle()
+        .on_signal(Signal::INTERRUPT, never)
+        .unwrap_err();
+    assert!(error.to_string().contains("SIGINT"), "{error}");
+    assert_eq!(
+        std::io::Error::from(error).kind(),
+        std::io::ErrorKind::AlreadyExists
+    );
+    log.assert("dropped");
+    send(Signal::INTERRUPT);
+    event_loop.run().unwrap();
+    log.assert("first");
+}
+
+#[test]
+fn a_signal_that_cannot_be_caught_is_refused_and_keeps_nothing_alive() {
+    let mut event_loop = event_loop();
+    for signal in [libc::SIGKILL, libc::SIGSTOP, 0, -1, 10_000] {
+        assert!(
+            event_loop
+                .handle()
+                .on_signal(raw(signal), |_, _| {})
+                .is_err(),
+            "{signal}"
+        );
+    }
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn l54_a_signal_keeps_the_loop_alive_unless_it_is_not_referenced() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let id = handle.on_signal(raw(libc::SIGTTIN), |_, _| {}).unwrap();
+    assert!(event_loop.run_nowait().unwrap());
+    assert!(handle.unref(id) && handle.unref(id));
+    assert!(!event_loop.run().unwrap());
+    assert!(handle.reref(id));
+    assert!(event_loop.run_nowait().unwrap());
+    assert!(handle.clear(id) && !handle.clear(id));
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn a_callback_of_a_signal_may_clear_itself_and_be_set_again() {
+    let mut event_loop = event_loop();
+    let signal = raw(libc::SIGTTOU);
+    let log = Log::new();
+    let own = Rc::new(Cell::new(None));
+    let (id, told) = (Rc::clone(&own), log.clone());
+    let first = move |handle: &Handle, _| {
+        assert!(handle.clear(id.get().unwrap()));
+        told.push("first");
+        let told = told.clone();
+        let second = move |handle: &Handle, _| {
+            told.push("second");
+            handle.stop();
+        };
+        handle.on_signal(signal, second).unwrap();
+        send(signal);
+    };
+    own.set(Some(event_loop.handle().on_signal(signal, first).unwrap()));
+    send(signal);
+    event_loop.run().unwrap();
+    log.assert("first second");
+}
+
+#[test]
+fn a_callback_of_a_signal_that_panics_is_gone_and_the_loop_goes_on() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let signal = raw(libc::SIGALRM);
+    let log = Log::new();
+    handle.on_signal(signal, |_, _| panic!("once")).unwrap();
+    send(signal);
+    assert_eq!(panic_of(|| event_loop.run()), "once");
+    handle.set_timeout(ms(1), log.says("timer"));
+    event_loop.run_once().unwrap();
+    log.assert("timer");
+    send(signal);
+    assert!(!event_loop.run().unwrap());
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+#[test]
+fn l37_signals_that_interrupt_a_wait_neither_end_nor_prolong_it() {
+    let signal = libc::SIGVTALRM;
+    // SAFETY: the handler does nothing.
+    let old = unsafe { libc::signal(signal, nothing as *const () as libc::sighandler_t) };
+    assert_ne!(old, libc::SIG_ERR);
+    // SAFETY: no argument, no effect.
+    let waits = unsafe { libc::pthread_self() } as usize;
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let thread = thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            // SAFETY: the thread is there: it joins this one.
+            unsafe { libc::pthread_kill(waits as libc::pthread_t, signal) };
+            thread::sleep(ms(1));
+        }
+    });
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    for n in 0..5 {
+        let start = std::time::Instant::now();
+        event_loop
+            .handle()
+            .set_timeout(ms(10), log.says(&n.to_string()));
+        event_loop.run_once().unwrap();
+        assert!(start.elapsed() >= ms(10));
+    }
+    done.store(true, Ordering::Relaxed);
+    thread.join().unwrap();
+    log.assert("0 1 2 3 4");
+}
