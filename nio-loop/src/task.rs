@@ -14,7 +14,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     sync::{
         Arc,
@@ -160,10 +160,7 @@ where
         waiting: None,
     }));
     let finish = Finish(Rc::clone(&join));
-    let key = core.spawn(Box::pin(async move {
-        let outcome = catch(future).await.map_err(JoinError::panicked);
-        finish.0.borrow_mut().outcome = Some(outcome);
-    }));
+    let key = core.spawn(Box::pin(run(future, finish)));
     JoinHandle {
         core: Rc::clone(core),
         key,
@@ -171,18 +168,25 @@ where
     }
 }
 
-/// Polls a future; a panic of it becomes an error.
-async fn catch<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let poll = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        match poll {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
+/// Polls a future until it is ready, and stores its output; a panic of it becomes an error.
+fn run<F: Future>(future: F, finish: Finish<F::Output>) -> impl Future<Output = ()> {
+    // An `async` block would have a second place for the future, from where it is pinned, and move
+    // it there. Futures may be large.
+    let mut future = Some(Box::pin(future));
+    poll_fn(move |context| {
+        let Some(running) = &mut future else {
+            return Poll::Ready(());
+        };
+        let outcome = match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(panic) => Err(JoinError::panicked(panic)),
+        };
+        // It is gone before anybody learns that it is done.
+        future = None;
+        finish.0.borrow_mut().outcome = Some(outcome);
+        Poll::Ready(())
     })
-    .await
 }
 
 /// The task's side of its join. It goes with the task, in whichever way, and wakes who waits: for

@@ -288,7 +288,8 @@ fn a_second_watch_of_a_descriptor_is_refused_by_name_and_leaves_the_first() {
     let fd = ours.as_raw_fd();
     assert!(matches!(
         &error,
-        Error::Poll(nio_poll::Error::AlreadyRegistered { fd: named, .. }) if *named == fd
+        Error::Poll(nio_poll::Error::AlreadyRegistered { subject, .. })
+            if *subject == nio_poll::Subject::Descriptor(fd)
     ));
     assert!(
         error.to_string().contains(&format!("descriptor {fd} ")),

@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt, os::fd::RawFd};
 
 use nio_sys::{CaughtSignal, EventFlags, Filter, Kevent};
 
-use crate::{Interest, Signal, Token, Trigger};
+use crate::{Interest, Signal, Subject, Token, Trigger};
 
 /// The tables of one poll.
 #[derive(Default)]
@@ -53,8 +53,14 @@ impl fmt::Debug for Registry {
         let mut others: Vec<_> = self.others.values().collect();
         others.sort_by_key(|knote| (knote.filter(), knote.ident()));
         for knote in others {
-            let (filter, ident, token) = (knote.filter(), knote.ident(), Token(knote.udata()));
-            list.entry(&format_args!("{filter} {ident}: {token:?}"));
+            let ident = knote.ident();
+            let subject = match knote.filter() {
+                Filter::SIGNAL => Subject::Signal(Signal::from_raw(ident as i32)),
+                Filter::PROC => Subject::Process(ident as u32),
+                Filter::TIMER => Subject::Timer(Token(ident)),
+                _ => Subject::File(ident as RawFd),
+            };
+            list.entry(&format_args!("{subject}: {:?}", Token(knote.udata())));
         }
         list.finish()
     }

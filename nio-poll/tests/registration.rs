@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use nio_poll::{Error, Event, Events, Interest, Poll, Token, Trigger, Waker};
+use nio_poll::{Error, Event, Events, Interest, Poll, Subject, Token, Trigger, Waker};
 use support::*;
 
 const TRIGGERS: [Trigger; 3] = [Trigger::Edge, Trigger::Level, Trigger::Oneshot];
@@ -198,7 +198,7 @@ fn a_second_registration_is_refused_by_name_and_leaves_the_first() {
         let number = socket.as_raw_fd();
         assert!(matches!(
             error,
-            Error::AlreadyRegistered { fd, token: Token(7) } if fd == number
+            Error::AlreadyRegistered { subject: Subject::Descriptor(fd), token: Token(7) } if fd == number
         ));
         assert_eq!(
             error.to_string(),
@@ -239,7 +239,9 @@ fn what_is_not_registered_can_be_neither_changed_nor_removed() {
         poll.reregister(&socket, Token(1), both()).unwrap_err(),
         poll.deregister(&socket).unwrap_err(),
     ] {
-        assert!(matches!(error, Error::NotRegistered { fd } if fd == number));
+        assert!(
+            matches!(error, Error::NotRegistered { subject: Subject::Descriptor(fd) } if fd == number)
+        );
         assert_eq!(
             error.to_string(),
             format!("descriptor {number} is not registered")
@@ -275,7 +277,10 @@ fn a_closed_descriptor_is_refused_with_what_the_system_said() {
             );
             assert!(std::error::Error::source(&error).is_some());
             match error {
-                Error::Register { fd, source } => {
+                Error::Refused {
+                    subject: Subject::Descriptor(fd),
+                    source,
+                } => {
                     assert_eq!((fd, source.raw_os_error()), (1_000_003, Some(libc::EBADF)));
                 }
                 other => panic!("{other:?}"),
@@ -344,7 +349,7 @@ fn a_refused_reregistration_leaves_the_previous_one() {
         for interest in [both(), Interest::WRITABLE] {
             // No queue can be watched for writing (K10).
             let refused = outer.reregister_with(&inner, Token(2), interest, trigger);
-            assert!(matches!(refused, Err(Error::Register { .. })));
+            assert!(matches!(refused, Err(Error::Refused { .. })));
             assert!(now(&outer).is_empty());
             waker.wake().unwrap();
             for _ in 0..2 {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nio_poll::{Error, Events, Interest, Poll, Signal, Token, Trigger, Waker};
+use nio_poll::{Error, Events, Interest, Poll, Signal, Subject, Token, Trigger, Waker};
 use support::*;
 
 const TRIGGERS: [Trigger; 3] = [Trigger::Edge, Trigger::Level, Trigger::Oneshot];
@@ -200,14 +200,14 @@ fn a_signal_is_watched_once_by_a_poll() {
         let error = poll.register_signal(Signal::USER_1, Token(5)).unwrap_err();
         assert!(matches!(
             error,
-            Error::SignalAlreadyWatched {
-                signal: Signal::USER_1,
+            Error::AlreadyRegistered {
+                subject: Subject::Signal(Signal::USER_1),
                 token: Token(4)
             }
         ));
         assert_eq!(
             error.to_string(),
-            "SIGUSR1 is already watched, with Token(4)"
+            "SIGUSR1 is already registered, with Token(4)"
         );
         assert_eq!(io::Error::from(error).kind(), ErrorKind::AlreadyExists);
         raise(libc::SIGUSR1);
@@ -223,11 +223,11 @@ fn a_signal_that_is_not_watched_cannot_be_unwatched() {
         let error = poll.deregister_signal(Signal::HANGUP).unwrap_err();
         assert!(matches!(
             error,
-            Error::SignalNotWatched {
-                signal: Signal::HANGUP
+            Error::NotRegistered {
+                subject: Subject::Signal(Signal::HANGUP)
             }
         ));
-        assert_eq!(error.to_string(), "SIGHUP is not watched");
+        assert_eq!(error.to_string(), "SIGHUP is not registered");
         assert_eq!(io::Error::from(error).kind(), ErrorKind::NotFound);
     });
 }
@@ -241,7 +241,7 @@ fn what_cannot_be_watched_is_refused() {
             let error = poll.register_signal(signal, Token(1)).unwrap_err();
             assert!(matches!(
                 &error,
-                Error::WatchSignal { signal: named, source }
+                Error::Refused { subject: Subject::Signal(named), source }
                     if *named == signal && source.raw_os_error() == Some(libc::EINVAL)
             ));
             assert_eq!(io::Error::from(error).kind(), ErrorKind::InvalidInput);
