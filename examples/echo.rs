@@ -17,17 +17,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
     let address: SocketAddr = address
         .parse()
-        .map_err(|_| format!("{address:?} is not an address; try 127.0.0.1:7000"))?;
+        .map_err(|_| format!("{address} is not an address; try 127.0.0.1:7000"))?;
 
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle().clone();
-    let listener = TcpListener::bind(&handle, address)?;
+    let listener = TcpListener::bind(&handle, address).map_err(|error| error.to_string())?;
     let address = listener.local_addr()?;
-    println!(
-        "listening on {address}; try: nc {} {}",
-        address.ip(),
-        address.port()
-    );
 
     let accepting = Rc::new(handle.spawn(accept(handle.clone(), listener)));
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
@@ -42,6 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Waiting for a signal is no reason to stay.
         handle.unref(id);
     }
+    println!(
+        "listening on {address}; try: nc {} {}",
+        address.ip(),
+        address.port()
+    );
 
     event_loop.run()?;
     println!("all connections are closed");
