@@ -44,15 +44,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     //    CLEAR    reports a connection when it arrives, not as long as it waits,
     //    RECEIPT  has the kernel answer with what came of the change, instead of waiting for events.
     let flags = EventFlags::ADD | EventFlags::CLEAR | EventFlags::RECEIPT;
-    let mut changes = [Kevent::read(&listener, flags).with_udata(LISTENER)];
+    let change = Kevent::read(&listener, flags).with_udata(LISTENER);
+    let mut changes = [change];
     queue.apply(&mut changes)?;
     changes[0].receipt()?;
-    println!("registered: {:?}", changes[0]);
+    println!("registered: {change:?}");
 
     // 3. Wait, one second at a time, and see what has happened.
     let mut events = EventList::with_capacity(16);
     loop {
-        let count = queue.kevent(&[], &mut events, Some(Duration::from_secs(1)))?;
+        let count = match queue.kevent(&[], &mut events, Some(Duration::from_secs(1))) {
+            // A signal came: somebody has typed Ctrl-Z, and then fg.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        };
         if count == 0 {
             println!("nothing happened for a second");
         }
@@ -74,6 +79,8 @@ fn accept_all(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
                 Err(error) => println!("{peer}: {error}"),
             },
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            // The client has thought better of it.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => return Err(error.into()),
         }
     }
