@@ -22,6 +22,15 @@ const CTRL_C: Token = Token(1);
 /// Connections have this token and those after it.
 const FIRST_CONNECTION: usize = 2;
 
+struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    connections: HashMap<Token, Connection>,
+    next: usize,
+    /// There was no descriptor for a connection, so it still waits to be accepted.
+    full: bool,
+}
+
 struct Connection {
     stream: TcpStream,
     /// What was read and could not be written yet. Nothing more is read before it is gone, so a
@@ -35,66 +44,89 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
+
+    let poll = Poll::new()?;
+    poll.register(&listener, LISTENER, Interest::READABLE)?;
+    poll.register_signal(Signal::INTERRUPT, CTRL_C)?;
     println!(
         "listening on {address}; try: nc {} {}",
         address.ip(),
         address.port()
     );
 
-    let poll = Poll::new()?;
-    poll.register(&listener, LISTENER, Interest::READABLE)?;
-    poll.register_signal(Signal::INTERRUPT, CTRL_C)?;
-
-    let mut connections = HashMap::new();
-    let mut next = FIRST_CONNECTION;
+    let mut server = Server {
+        poll,
+        listener,
+        connections: HashMap::new(),
+        next: FIRST_CONNECTION,
+        full: false,
+    };
     let mut events = Events::with_capacity(256);
     loop {
-        poll.poll(&mut events, None)?;
+        server.poll.poll(&mut events, None)?;
         for event in events.iter() {
             match event.token() {
                 CTRL_C => {
-                    println!("{} connections closed", connections.len());
+                    println!("{} connections closed", server.connections.len());
                     return Ok(());
                 }
-                LISTENER => {
-                    while let Some(stream) = accept(&listener)? {
-                        let token = Token(next);
-                        next += 1;
-                        let both = Interest::READABLE | Interest::WRITABLE;
-                        poll.register(&stream, token, both)?;
-                        let unwritten = Vec::new();
-                        connections.insert(token, Connection { stream, unwritten });
-                    }
-                }
-                token => {
-                    // It may be gone: a connection has two events when both directions are ready.
-                    let Some(connection) = connections.get_mut(&token) else {
-                        continue;
-                    };
-                    if !echo(connection).unwrap_or(false) {
-                        poll.deregister(&connection.stream)?;
-                        connections.remove(&token);
-                    }
-                }
+                LISTENER => server.accept_all()?,
+                token => server.serve(token)?,
             }
         }
     }
 }
 
-/// The next connection, if one waits.
-fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
-    match listener.accept() {
-        Ok((stream, _)) => {
-            stream.set_nonblocking(true)?;
-            Ok(Some(stream))
+impl Server {
+    /// Accepts until nobody waits: an edge-triggered event is not repeated.
+    fn accept_all(&mut self) -> Result<(), Box<dyn Error>> {
+        self.full = false;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.add(stream)?,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(()),
+                    // The client has thought better of it.
+                    ErrorKind::ConnectionAborted => {}
+                    // Out of descriptors, most likely. One is free when a connection ends.
+                    _ => {
+                        println!("cannot accept: {error}");
+                        self.full = true;
+                        return Ok(());
+                    }
+                },
+            }
         }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
+    }
+
+    fn add(&mut self, stream: TcpStream) -> Result<(), Box<dyn Error>> {
+        stream.set_nonblocking(true)?;
+        let token = Token(self.next);
+        self.next += 1;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.register(&stream, token, both)?;
+        let unwritten = Vec::new();
+        let connection = Connection { stream, unwritten };
+        self.connections.insert(token, connection);
+        Ok(())
+    }
+
+    /// Something has happened to a connection.
+    fn serve(&mut self, token: Token) -> Result<(), Box<dyn Error>> {
+        // It may be gone: a connection has two events when both directions are ready.
+        let Some(connection) = self.connections.get_mut(&token) else {
+            return Ok(());
+        };
+        if echo(connection).unwrap_or(false) {
+            return Ok(());
+        }
+        self.poll.deregister(&connection.stream)?;
+        self.connections.remove(&token);
+        if self.full { self.accept_all() } else { Ok(()) }
     }
 }
 
-/// Reads and writes until one of them would block: an edge-triggered event is not repeated.
-/// Returns whether the connection goes on.
+/// Reads and writes until one of them would block, for the same reason. Returns whether the connection goes on.
 fn echo(connection: &mut Connection) -> io::Result<bool> {
     let Connection { stream, unwritten } = connection;
     let mut bytes = [0; 16 * 1024];
