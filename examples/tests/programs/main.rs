@@ -1,0 +1,10 @@
+//! The examples, each started as somebody would start it, and spoken to from outside.
+//!
+//! This needs nothing but the programs themselves (in a folder `examples` beside this one's, or in
+//! it) and `sh`, to send signals and to set limits with.
+
+mod echo;
+mod kqueue_101;
+mod poll_echo;
+mod program;
+mod timers;
