@@ -69,8 +69,8 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// What a change with EV_ADD asks for.
-    fn new(change: &Kevent) -> io::Result<Schedule> {
+    /// What a change with EV_ADD asks for; `once` is the mode of the knote.
+    fn new(change: &Kevent, once: bool) -> io::Result<Schedule> {
         let unit = TimerUnit::from_fflags(change.fflags()).ok_or_else(invalid)?;
         let flags = TimerFlags::from_bits_retain(change.fflags() & !u32::from(unit));
         let absolute = flags.contains(TimerFlags::ABSOLUTE);
@@ -91,10 +91,9 @@ impl Schedule {
                 absolute,
             });
         }
-        let once = change.flags().contains(EventFlags::ONESHOT);
         // A period of nothing is one unit; once after nothing is now (K181).
         let period = if time == 0 && !once {
-            return Schedule::new(&change.with_data(1));
+            return Schedule::new(&change.with_data(1), once);
         } else if once {
             NEVER
         } else {
@@ -136,7 +135,12 @@ impl Timers {
         }
         // Whatever can fail comes before anything is changed (K54).
         let schedule = if flags.contains(EventFlags::ADD) {
-            let schedule = Schedule::new(change)?;
+            // Adding again does not change the mode (K60).
+            let known = self.knotes.get(&ident);
+            let once = known.map_or(flags.contains(EventFlags::ONESHOT), |timer| {
+                timer.knote.is_oneshot()
+            });
+            let schedule = Schedule::new(change, once)?;
             self.clock(schedule.absolute).open(epoll)?;
             Some(schedule)
         } else {
