@@ -339,6 +339,7 @@ impl State {
 
     /// Moves active knotes into the event list, each at most once, while there is room.
     fn collect(&mut self, epoll: &OwnedFd, events: &mut Vec<Kevent>, room: usize) {
+        let reported = events.len();
         for _ in 0..self.active.len() {
             if events.len() >= room {
                 break;
@@ -347,6 +348,12 @@ impl State {
                 break;
             };
             let (filter, ident, serial) = (entry.filter, entry.ident, entry.serial);
+            let mut earlier = events[..reported].iter();
+            if earlier.any(|event| event.ident() == ident && event.filter() == filter) {
+                // It is active again already, and has to wait for the next call (K84).
+                self.active.list.push_back(entry);
+                continue;
+            }
             let active = &mut self.active;
             let event = match filter {
                 Filter::USER => self.users.collect(ident, serial, active),
