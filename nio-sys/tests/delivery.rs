@@ -4,10 +4,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use nio_sys::Filter;
 use support::*;
@@ -210,20 +208,6 @@ fn k87_both_filters_of_a_descriptor_are_served_with_room_for_one() {
     }
 }
 
-/// A thread waits, without a timeout, and the function must make it return.
-fn wakes(queue: &Queue, cause: impl FnOnce()) {
-    let start = Barrier::new(2);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| {
-            start.wait();
-            queue.call(&[], 4, None).unwrap().len()
-        });
-        start.wait();
-        cause();
-        assert_eq!(waiter.join().unwrap(), 1);
-    });
-}
-
 /// How often a race is run: enough to meet both orders of its threads.
 const ROUNDS: usize = 100;
 
@@ -279,28 +263,6 @@ fn k89_adding_a_level_knote_beside_an_edge_wakes_a_waiter() {
         queue.add(&socket, READ, CLEAR, 1);
         wakes(&queue, || queue.add(&socket, WRITE, LEVEL, 2));
     }
-}
-
-/// Lets eight threads wait, causes one event, and returns how many events they got. Threads that
-/// got none waited for their whole time.
-fn share(queue: &Queue, cause: impl FnOnce()) -> usize {
-    let timeout = Duration::from_millis(60);
-    let start = Barrier::new(9);
-    let got = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                start.wait();
-                let since = Instant::now();
-                let events = queue.call(&[], 4, Some(timeout)).unwrap();
-                assert!(!events.is_empty() || since.elapsed() >= timeout);
-                got.fetch_add(events.len(), Ordering::Relaxed);
-            });
-        }
-        start.wait();
-        cause();
-    });
-    got.into_inner()
 }
 
 #[test]

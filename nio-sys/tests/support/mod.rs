@@ -11,8 +11,10 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nio_sys::{EventFlags, EventList, Filter, Kevent, Kqueue, UserFlags};
 
@@ -213,6 +215,42 @@ pub fn filters(events: &[Kevent]) -> Vec<Filter> {
     let mut filters: Vec<Filter> = events.iter().map(Kevent::filter).collect();
     filters.sort_unstable_by_key(|&filter| filter != READ);
     filters
+}
+
+/// A thread waits, without a timeout, and the function must make it return.
+pub fn wakes(queue: &Queue, cause: impl FnOnce()) {
+    let start = Barrier::new(2);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            start.wait();
+            queue.call(&[], 4, None).unwrap().len()
+        });
+        start.wait();
+        cause();
+        assert_eq!(waiter.join().unwrap(), 1);
+    });
+}
+
+/// Lets eight threads wait, causes one event, and returns how many events they got. Threads that
+/// got none waited for their whole time.
+pub fn share(queue: &Queue, cause: impl FnOnce()) -> usize {
+    let timeout = Duration::from_millis(60);
+    let start = Barrier::new(9);
+    let got = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                start.wait();
+                let since = Instant::now();
+                let events = queue.call(&[], 4, Some(timeout)).unwrap();
+                assert!(!events.is_empty() || since.elapsed() >= timeout);
+                got.fetch_add(events.len(), Ordering::Relaxed);
+            });
+        }
+        start.wait();
+        cause();
+    });
+    got.into_inner()
 }
 
 /// A number that no descriptor has: far above what a test opens.
