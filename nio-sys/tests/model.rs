@@ -181,6 +181,8 @@ struct World {
     ends: Vec<Ends>,
     knotes: BTreeMap<Key, Knote>,
     next_udata: usize,
+    /// The last call had no room for more events than it returned.
+    was_full: bool,
 }
 
 impl World {
@@ -198,6 +200,7 @@ impl World {
             ends: vec![socket(), socket(), first, second],
             knotes: BTreeMap::new(),
             next_udata: 1,
+            was_full: false,
         }
     }
 
@@ -361,6 +364,9 @@ impl World {
             .map(|(key, _)| *key)
             .collect();
         let events = self.queue.collect_at_most(room);
+        let is_full = events.len() == room;
+        let may_be_carried = is_full || self.was_full;
+        self.was_full = is_full;
         let (mut reported, mut done) = (Vec::new(), Vec::new());
         for event in &events {
             let key = self.key(event);
@@ -378,7 +384,7 @@ impl World {
             assert_eq!(event.udata(), knote.udata);
             let gone = self.ends.get(key.0).is_some_and(Ends::peer_is_gone);
             assert!(event.is_eof() == gone || stale, "{event:?}");
-            if self.delivered(key, events.len() == room) {
+            if self.delivered(key, may_be_carried) {
                 done.push(key);
             }
         }
@@ -388,7 +394,7 @@ impl World {
                 sibling.touched = true;
             }
         }
-        if events.len() == room || due.iter().all(|key| reported.contains(key)) {
+        if is_full || due.iter().all(|key| reported.contains(key)) {
             return;
         }
         // On Linux a call may leave some of its room unused, but not all of it.
@@ -400,13 +406,13 @@ impl World {
         self.collect_late(16, late + 1);
     }
 
-    /// What a delivery does to the model. `is_full` says that the call had no room for more: then,
-    /// on Linux, an edge that was carried over from an earlier call may come once more. Returns whether the
-    /// knote is done with this one event.
-    fn delivered(&mut self, key: Key, is_full: bool) -> bool {
+    /// What a delivery does to the model. On Linux an edge that was carried over for lack of room,
+    /// and evaluated anew meanwhile, may come once more. Returns whether the knote is done with
+    /// this one event.
+    fn delivered(&mut self, key: Key, may_be_carried: bool) -> bool {
         let knote = self.knotes.get_mut(&key).unwrap();
         knote.armed = false;
-        knote.touched = is_full && cfg!(target_os = "linux");
+        knote.touched = may_be_carried && cfg!(target_os = "linux");
         if knote.mode.contains(CLEAR) {
             knote.triggered = false;
         }

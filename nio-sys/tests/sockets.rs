@@ -445,6 +445,33 @@ fn k122_the_peers_half_close_is_not_the_end_of_writing() {
 }
 
 #[test]
+fn k122_the_peers_half_close_of_tcp_is_not_the_end_of_writing() {
+    let (mut socket, peer) = tcp_pair();
+    let queue = Queue::new();
+    queue.add(&socket, READ, CLEAR, 1);
+    queue.add(&socket, WRITE, LEVEL, 2);
+    peer.shutdown(Shutdown::Write).unwrap();
+    end_of(&queue, READ);
+    assert!(!queue.one_of(WRITE).is_eof());
+    socket.write_all(b"x").unwrap();
+}
+
+#[test]
+fn k123_a_unix_peer_that_closes_is_the_end_of_both() {
+    for mode in [LEVEL, CLEAR] {
+        let queue = Queue::new();
+        let (socket, peer) = pair();
+        queue.add(&socket, READ, mode, 1);
+        queue.add(&socket, WRITE, mode, 2);
+        queue.collect();
+        drop(peer);
+        let events = queue.collect();
+        assert_eq!(filters(&events), [READ, WRITE]);
+        assert!(events.iter().all(Kevent::is_eof), "{events:?}");
+    }
+}
+
+#[test]
 fn k123_a_unix_peer_that_closes_is_the_end_of_writing_alone() {
     for mode in [LEVEL, CLEAR] {
         let queue = Queue::new();
