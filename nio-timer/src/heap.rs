@@ -406,7 +406,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     #[inline]
     pub(crate) fn take(&mut self, first: Entry<D>) -> Option<(TimerKey, D, T)> {
         let key = self.slab.key(first.slot);
-        self.queue.remove(first.slot);
+        self.queue.remove_first();
         Some((key, first.deadline, self.slab.remove(first.slot)?))
     }
 

@@ -23,14 +23,18 @@ pub(crate) struct Entry<D> {
     pub(crate) slot: u32,
 }
 
-impl<D: Ord> Entry<D> {
-    /// Whether this entry comes first. `&` and `|` instead of `&&` and `||`: there is nothing to
-    /// save by stopping early, and a branch here is one that no processor can predict.
+impl<D: Ord + Copy> Entry<D> {
     #[inline]
     fn before(&self, other: &Self) -> bool {
-        (self.deadline < other.deadline)
-            | ((self.deadline == other.deadline) & (self.seq < other.seq))
+        before((self.deadline, self.seq), (other.deadline, other.seq))
     }
+}
+
+/// Which comes first. `&` and `|` instead of `&&` and `||`: there is nothing to save by stopping
+/// early, and a branch here is one that no processor can predict.
+#[inline]
+fn before<D: Ord>(one: (D, u64), other: (D, u64)) -> bool {
+    (one.0 < other.0) | ((one.0 == other.0) & (one.1 < other.1))
 }
 
 pub(crate) struct Queue<D> {
@@ -122,56 +126,33 @@ impl<D: Ord + Copy> Queue<D> {
         self.sink(0, entry);
     }
 
+    /// Takes the first entry out, as `remove` does, but without looking for it.
+    #[inline]
+    pub(crate) fn remove_first(&mut self) {
+        let Some(last) = self.entries.pop() else {
+            return;
+        };
+        if !self.entries.is_empty() {
+            self.sink(0, last);
+        }
+    }
+
     /// Puts `entry` where the gap at `place` ends after moving later parents down into it.
     #[inline]
-    fn rise(&mut self, mut place: usize, entry: Entry<D>) {
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            let above = self.entries[parent];
-            if !entry.before(&above) {
-                break;
-            }
-            self.put(place, above);
-            place = parent;
-        }
-        self.put(place, entry);
+    fn rise(&mut self, place: usize, entry: Entry<D>) {
+        rise(&mut self.entries, &mut self.places, place, entry);
     }
 
     /// Moves the gap at `place` down to a leaf, always along the least child, and lets `entry`
     /// rise from there. What is put in a gap was a leaf or has been postponed, so it belongs near
     /// the bottom: comparing it at every level on the way down would cost more than the way back.
-    #[inline]
     fn sink(&mut self, mut place: usize, entry: Entry<D>) {
-        while let Some(child) = self.least_child(place) {
-            self.put(place, self.entries[child]);
+        let (entries, places) = (&mut self.entries[..], &mut self.places[..]);
+        while let Some(child) = least_child(entries, place) {
+            put(entries, places, place, entries[child]);
             place = child;
         }
-        self.rise(place, entry);
-    }
-
-    /// The place of the child that comes first.
-    #[inline]
-    fn least_child(&self, place: usize) -> Option<usize> {
-        let first = ARITY * place + 1;
-        if let Some([a, b, c, d]) = self.entries.get(first..first + ARITY) {
-            let (left, ab) = if b.before(a) { (1, b) } else { (0, a) };
-            let (right, cd) = if d.before(c) { (3, d) } else { (2, c) };
-            return Some(first + if cd.before(ab) { right } else { left });
-        }
-        let mut rest = first..self.entries.len();
-        let mut least = rest.next()?;
-        for child in rest {
-            if self.entries[child].before(&self.entries[least]) {
-                least = child;
-            }
-        }
-        Some(least)
-    }
-
-    #[inline]
-    fn put(&mut self, place: usize, entry: Entry<D>) {
-        self.entries[place] = entry;
-        self.places[entry.slot as usize] = place as u32;
+        rise(entries, places, place, entry);
     }
 
     /// The entries, in no particular order.
@@ -192,4 +173,64 @@ impl<D: Ord + Copy> Queue<D> {
             }
         }
     }
+}
+
+// The walks through the heap are functions of slices: so the compiler knows that nothing they write
+// moves or resizes what they read.
+
+#[inline]
+fn rise<D: Ord + Copy>(
+    entries: &mut [Entry<D>],
+    places: &mut [u32],
+    mut place: usize,
+    entry: Entry<D>,
+) {
+    while place > 0 {
+        let parent = (place - 1) / ARITY;
+        let above = entries[parent];
+        if !entry.before(&above) {
+            break;
+        }
+        put(entries, places, place, above);
+        place = parent;
+    }
+    put(entries, places, place, entry);
+}
+
+/// The place of the child that comes first.
+#[inline]
+fn least_child<D: Ord + Copy>(entries: &[Entry<D>], place: usize) -> Option<usize> {
+    let first = ARITY * place + 1;
+    let children = entries.get(first..)?;
+    let Some(four) = children.first_chunk::<ARITY>() else {
+        let by_order = |a: usize, b: usize| {
+            if children[b].before(&children[a]) {
+                b
+            } else {
+                a
+            }
+        };
+        return Some(first + (0..children.len()).reduce(by_order)?);
+    };
+    // Two pairs, then their winners. What wins a pair is carried on by value: to load it again by
+    // its number would make each level wait for memory twice.
+    let [a, b, c, d] = four.each_ref().map(|entry| (entry.deadline, entry.seq));
+    let (second, fourth) = (before(b, a), before(d, c));
+    let left = if second { b } else { a };
+    let right = if fourth { d } else { c };
+    let (left_place, right_place) = (usize::from(second), 2 + usize::from(fourth));
+    Some(
+        first
+            + if before(right, left) {
+                right_place
+            } else {
+                left_place
+            },
+    )
+}
+
+#[inline]
+fn put<D: Copy>(entries: &mut [Entry<D>], places: &mut [u32], place: usize, entry: Entry<D>) {
+    entries[place] = entry;
+    places[entry.slot as usize] = place as u32;
 }
