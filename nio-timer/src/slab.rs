@@ -17,8 +17,8 @@ use crate::TimerKey;
 
 /// The generation of a slot that is retired.
 const RETIRED: u32 = 0;
-/// The end of the list of free slots.
-const NONE: u32 = u32::MAX;
+/// How many slots there can be: their numbers are 32 bits, and so is their count.
+const MOST: usize = u32::MAX as usize;
 
 /// A timer: when it is due, when it was armed, what it carries.
 ///
@@ -26,8 +26,6 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Slot<D, T> {
     /// Of the timer in this slot or, in a free slot, of the next one.
     generation: u32,
-    /// The next free slot, in a free slot.
-    next_free: u32,
     pub(crate) deadline: D,
     pub(crate) seq: u64,
     /// `None` in a free slot.
@@ -36,8 +34,10 @@ pub(crate) struct Slot<D, T> {
 
 pub(crate) struct Slab<D, T> {
     slots: Vec<Slot<D, T>>,
-    /// The free slot to use next: the one freed last, which the cache still knows.
-    free: u32,
+    /// The free slots; the one freed last, which the cache still knows, is used next. A list through
+    /// the slots would need no memory, but make each insertion wait for the one before: after many
+    /// timers have expired, free slots are all over the place.
+    free: Vec<u32>,
     /// The first generation of all: a slot that would get it a second time is retired.
     birth: u32,
     /// The first generation of the slots yet to be made.
@@ -49,7 +49,7 @@ impl<D: Copy, T> Slab<D, T> {
         let birth = first_generation();
         Slab {
             slots: Vec::with_capacity(capacity),
-            free: NONE,
+            free: Vec::new(),
             birth,
             fresh: birth,
         }
@@ -72,11 +72,10 @@ impl<D: Copy, T> Slab<D, T> {
 
     #[inline]
     pub(crate) fn insert(&mut self, deadline: D, seq: u64, payload: T) -> TimerKey {
-        let index = self.free;
-        let Some(slot) = self.slots.get_mut(index as usize) else {
+        let Some(index) = self.free.pop() else {
             return self.append(deadline, seq, payload);
         };
-        self.free = slot.next_free;
+        let slot = &mut self.slots[index as usize];
         slot.deadline = deadline;
         slot.seq = seq;
         slot.payload = Some(payload);
@@ -88,14 +87,10 @@ impl<D: Copy, T> Slab<D, T> {
 
     fn append(&mut self, deadline: D, seq: u64, payload: T) -> TimerKey {
         let index = self.slots.len();
-        assert!(
-            index < NONE as usize,
-            "a heap holds at most 2^32 - 1 timers"
-        );
-        let (generation, next_free) = (self.fresh, NONE);
+        assert!(index < MOST, "a heap holds at most 2^32 - 1 timers");
+        let generation = self.fresh;
         self.slots.push(Slot {
             generation,
-            next_free,
             deadline,
             seq,
             payload: Some(payload),
@@ -115,8 +110,7 @@ impl<D: Copy, T> Slab<D, T> {
         if slot.generation == self.birth {
             slot.generation = RETIRED;
         } else {
-            slot.next_free = self.free;
-            self.free = index;
+            self.free.push(index);
         }
         Some(payload)
     }
@@ -168,13 +162,9 @@ impl<D: Copy, T> Slab<D, T> {
             self.slots.pop();
         }
         self.slots.shrink_to_fit();
-        self.free = NONE;
-        for (index, slot) in self.slots.iter_mut().enumerate().rev() {
-            if slot.payload.is_none() && slot.generation != RETIRED {
-                slot.next_free = self.free;
-                self.free = index as u32;
-            }
-        }
+        let slots = self.slots.len();
+        self.free.retain(|&index| (index as usize) < slots);
+        self.free.shrink_to_fit();
     }
 
     /// An empty slab whose generations begin with `next` and run out before `birth`.
@@ -195,24 +185,23 @@ impl<D: Copy, T> Slab<D, T> {
             .count()
     }
 
-    /// Every slot is in use, retired, or once in the list of free slots.
+    /// Every slot is in use, retired, or once among the free slots.
     #[cfg(test)]
     pub(crate) fn check(&self) {
-        let mut free = 0;
-        let mut next = self.free;
-        while next != NONE {
-            let slot = self.at(next);
+        let mut free = self.free.clone();
+        free.sort_unstable();
+        free.dedup();
+        assert_eq!(free.len(), self.free.len(), "a slot is free twice");
+        for &index in &free {
+            let slot = self.at(index);
             assert!(slot.payload.is_none() && slot.generation != RETIRED);
-            free += 1;
-            assert!(free <= self.slots.len(), "the list of free slots is a ring");
-            next = slot.next_free;
         }
         let retired = self
             .slots
             .iter()
             .filter(|slot| slot.generation == RETIRED)
             .count();
-        assert_eq!(free + retired + self.live(), self.slots.len());
+        assert_eq!(free.len() + retired + self.live(), self.slots.len());
     }
 }
 
