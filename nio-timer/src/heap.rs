@@ -153,7 +153,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     pub fn shrink_to_fit(&mut self) {
         self.slab.shrink_to_fit();
-        self.queue.shrink_to_fit(self.slab.len());
+        self.queue.shrink_to_fit();
     }
 
     /// Drops all timers, and ends a drain. The memory is kept, and no old key becomes valid again.
@@ -192,11 +192,14 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     pub fn insert(&mut self, deadline: D, payload: T) -> TimerKey {
         let (deadline, seq) = self.arm(deadline);
         let key = self.slab.insert(deadline, seq, payload);
-        self.queue.push(Entry {
-            deadline,
-            seq,
-            slot: key.slot,
-        });
+        self.queue.push(
+            self.slab.slots_mut(),
+            Entry {
+                deadline,
+                seq,
+                slot: key.slot,
+            },
+        );
         key
     }
 
@@ -211,8 +214,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
-        self.slab.get(key)?;
-        self.queue.remove(key.slot);
+        let place = self.slab.get(key)?.place;
+        self.queue.remove(self.slab.slots_mut(), place);
         self.slab.remove(key.slot)
     }
 
@@ -237,17 +240,21 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         let Some(timer) = self.slab.get_mut(key) else {
             return false;
         };
-        let postponed = timer.deadline <= deadline;
+        let (place, postponed) = (timer.place, timer.deadline <= deadline);
         timer.deadline = deadline;
         timer.seq = seq;
         // Law 2 holds without a look at the entry if the timer moved back in time, and with one if it
         // moved forward, but only within what earlier pushes had gained.
-        if !postponed && deadline < self.queue.entry(key.slot).deadline {
-            self.queue.advance(Entry {
-                deadline,
-                seq,
-                slot: key.slot,
-            });
+        if !postponed && deadline < self.queue.deadline_at(place) {
+            self.queue.advance(
+                self.slab.slots_mut(),
+                place,
+                Entry {
+                    deadline,
+                    seq,
+                    slot: key.slot,
+                },
+            );
         }
         true
     }
@@ -398,7 +405,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
                 seq: timer.seq,
                 slot: first.slot,
             };
-            self.queue.postpone_first(exact);
+            self.queue.postpone_first(self.slab.slots_mut(), exact);
         }
     }
 
@@ -406,7 +413,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     #[inline]
     pub(crate) fn take(&mut self, first: Entry<D>) -> Option<(TimerKey, D, T)> {
         let key = self.slab.key(first.slot);
-        self.queue.remove_first();
+        self.queue.remove_first(self.slab.slots_mut());
         Some((key, first.deadline, self.slab.remove(first.slot)?))
     }
 

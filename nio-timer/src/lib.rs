@@ -51,7 +51,7 @@
 //! | [`pop_expired`](TimerHeap::pop_expired), [`pop_drained`](TimerHeap::pop_drained) | the same and, if a timer is taken, O(log *n*) |
 //! | [`begin_drain`](TimerHeap::begin_drain) | O(1) |
 //! | [`get`](TimerHeap::get), [`get_mut`](TimerHeap::get_mut), [`deadline`](TimerHeap::deadline), [`contains`](TimerHeap::contains) | O(1) |
-//! | memory, for deadlines of 8 bytes | 52 bytes per timer, 4 more once it is free, and the payload (as an [`Option`]) |
+//! | memory, for deadlines of 8 bytes | 48 bytes per timer, 4 more once it is free, and the payload (as an [`Option`]) |
 //!
 //! # Special problems
 //!

@@ -2,15 +2,15 @@
 //!
 //! Laws:
 //! 1. No entry comes before its parent; the children of place `p` are `4p + 1 ..= 4p + 4`.
-//! 2. `places[entry.slot]` is the place of that entry. The places of slots that have no entry are
-//!    left over and mean nothing.
+//! 2. The slot of each entry knows its place.
 //! 3. An entry's order, `(deadline, seq)`, is total: no two entries share a `seq`.
 //!
 //! The deadlines stand in the entries, so finding the least of four children reads neighbours in
-//! memory and follows no pointer. The places stand in a vector of their own, 4 bytes each, because
-//! every level an entry moves writes one of them: in the slots they would be a cache line each.
+//! memory and follows no pointer.
 
 use alloc::vec::Vec;
+
+use crate::slab::Slot;
 
 /// Children per entry. Two make the heap deeper, eight make each level dearer; both measured slower.
 const ARITY: usize = 4;
@@ -39,14 +39,12 @@ fn before<D: Ord>(one: (D, u64), other: (D, u64)) -> bool {
 
 pub(crate) struct Queue<D> {
     entries: Vec<Entry<D>>,
-    places: Vec<u32>,
 }
 
 impl<D: Ord + Copy> Queue<D> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Queue {
             entries: Vec::with_capacity(capacity),
-            places: Vec::with_capacity(capacity),
         }
     }
 
@@ -55,21 +53,15 @@ impl<D: Ord + Copy> Queue<D> {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.entries.capacity().min(self.places.capacity())
+        self.entries.capacity()
     }
 
     pub(crate) fn reserve(&mut self, additional: usize) {
         self.entries.reserve(additional);
-        let wanted = self.entries.len().saturating_add(additional);
-        self.places
-            .reserve(wanted.saturating_sub(self.places.len()));
     }
 
-    /// Gives back unused memory; `slots` is how many slots there still are.
-    pub(crate) fn shrink_to_fit(&mut self, slots: usize) {
+    pub(crate) fn shrink_to_fit(&mut self) {
         self.entries.shrink_to_fit();
-        self.places.truncate(slots);
-        self.places.shrink_to_fit();
     }
 
     #[inline]
@@ -77,35 +69,43 @@ impl<D: Ord + Copy> Queue<D> {
         self.entries.first().copied()
     }
 
-    /// The entry of a slot that has one.
     #[inline]
-    pub(crate) fn entry(&self, slot: u32) -> Entry<D> {
-        self.entries[self.places[slot as usize] as usize]
+    pub(crate) fn deadline_at(&self, place: u32) -> D {
+        self.entries[place as usize].deadline
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, entry: Entry<D>) {
-        if self.places.len() <= entry.slot as usize {
-            self.places.resize(entry.slot as usize + 1, 0);
-        }
+    pub(crate) fn push<T>(&mut self, slots: &mut [Slot<D, T>], entry: Entry<D>) {
         self.entries.push(entry);
-        self.rise(self.entries.len() - 1, entry);
+        let last = self.entries.len() - 1;
+        rise(&mut self.entries, slots, last, entry);
     }
 
-    /// Takes the entry of a slot out; the last entry fills the gap.
+    /// Takes the entry at `place` out; the last entry fills the gap.
     #[inline]
-    pub(crate) fn remove(&mut self, slot: u32) {
-        let place = self.places[slot as usize] as usize;
+    pub(crate) fn remove<T>(&mut self, slots: &mut [Slot<D, T>], place: u32) {
+        let place = place as usize;
         let Some(last) = self.entries.pop() else {
             return;
         };
-        if place == self.entries.len() {
+        let Some(gone) = self.entries.get(place) else {
             return;
-        }
-        if last.before(&self.entries[place]) {
-            self.rise(place, last);
+        };
+        if last.before(gone) {
+            rise(&mut self.entries, slots, place, last);
         } else {
-            self.sink(place, last);
+            sink(&mut self.entries, slots, place, last);
+        }
+    }
+
+    /// Takes the first entry out, as `remove` does.
+    #[inline]
+    pub(crate) fn remove_first<T>(&mut self, slots: &mut [Slot<D, T>]) {
+        let Some(last) = self.entries.pop() else {
+            return;
+        };
+        if !self.entries.is_empty() {
+            sink(&mut self.entries, slots, 0, last);
         }
     }
 
@@ -114,45 +114,16 @@ impl<D: Ord + Copy> Queue<D> {
         self.entries.pop().map(|entry| entry.slot)
     }
 
-    /// Moves a slot's entry forward in time, to a place nearer the top.
+    /// Moves the entry at `place` forward in time: to where `entry` belongs, nearer the top.
     #[inline]
-    pub(crate) fn advance(&mut self, entry: Entry<D>) {
-        self.rise(self.places[entry.slot as usize] as usize, entry);
+    pub(crate) fn advance<T>(&mut self, slots: &mut [Slot<D, T>], place: u32, entry: Entry<D>) {
+        rise(&mut self.entries, slots, place as usize, entry);
     }
 
     /// Moves the first entry back in time.
     #[inline]
-    pub(crate) fn postpone_first(&mut self, entry: Entry<D>) {
-        self.sink(0, entry);
-    }
-
-    /// Takes the first entry out, as `remove` does, but without looking for it.
-    #[inline]
-    pub(crate) fn remove_first(&mut self) {
-        let Some(last) = self.entries.pop() else {
-            return;
-        };
-        if !self.entries.is_empty() {
-            self.sink(0, last);
-        }
-    }
-
-    /// Puts `entry` where the gap at `place` ends after moving later parents down into it.
-    #[inline]
-    fn rise(&mut self, place: usize, entry: Entry<D>) {
-        rise(&mut self.entries, &mut self.places, place, entry);
-    }
-
-    /// Moves the gap at `place` down to a leaf, always along the least child, and lets `entry`
-    /// rise from there. What is put in a gap was a leaf or has been postponed, so it belongs near
-    /// the bottom: comparing it at every level on the way down would cost more than the way back.
-    fn sink(&mut self, mut place: usize, entry: Entry<D>) {
-        let (entries, places) = (&mut self.entries[..], &mut self.places[..]);
-        while let Some(child) = least_child(entries, place) {
-            put(entries, places, place, entries[child]);
-            place = child;
-        }
-        rise(entries, places, place, entry);
+    pub(crate) fn postpone_first<T>(&mut self, slots: &mut [Slot<D, T>], entry: Entry<D>) {
+        sink(&mut self.entries, slots, 0, entry);
     }
 
     /// The entries, in no particular order.
@@ -162,9 +133,9 @@ impl<D: Ord + Copy> Queue<D> {
     }
 
     #[cfg(test)]
-    pub(crate) fn check(&self) {
+    pub(crate) fn check<T>(&self, slots: &[Slot<D, T>]) {
         for (place, entry) in self.entries.iter().enumerate() {
-            assert_eq!(self.places[entry.slot as usize] as usize, place, "law 2");
+            assert_eq!(slots[entry.slot as usize].place as usize, place, "law 2");
             if place > 0 {
                 assert!(
                     self.entries[(place - 1) / ARITY].before(entry),
@@ -178,10 +149,11 @@ impl<D: Ord + Copy> Queue<D> {
 // The walks through the heap are functions of slices: so the compiler knows that nothing they write
 // moves or resizes what they read.
 
+/// Puts `entry` where the gap at `place` ends after moving later parents down into it.
 #[inline]
-fn rise<D: Ord + Copy>(
+fn rise<D: Ord + Copy, T>(
     entries: &mut [Entry<D>],
-    places: &mut [u32],
+    slots: &mut [Slot<D, T>],
     mut place: usize,
     entry: Entry<D>,
 ) {
@@ -191,10 +163,26 @@ fn rise<D: Ord + Copy>(
         if !entry.before(&above) {
             break;
         }
-        put(entries, places, place, above);
+        put(entries, slots, place, above);
         place = parent;
     }
-    put(entries, places, place, entry);
+    put(entries, slots, place, entry);
+}
+
+/// Moves the gap at `place` down to a leaf, always along the least child, and lets `entry`
+/// rise from there. What is put in a gap was a leaf or has been postponed, so it belongs near
+/// the bottom: comparing it at every level on the way down would cost more than the way back.
+fn sink<D: Ord + Copy, T>(
+    entries: &mut [Entry<D>],
+    slots: &mut [Slot<D, T>],
+    mut place: usize,
+    entry: Entry<D>,
+) {
+    while let Some(child) = least_child(entries, place) {
+        put(entries, slots, place, entries[child]);
+        place = child;
+    }
+    rise(entries, slots, place, entry);
 }
 
 /// The place of the child that comes first.
@@ -230,7 +218,12 @@ fn least_child<D: Ord + Copy>(entries: &[Entry<D>], place: usize) -> Option<usiz
 }
 
 #[inline]
-fn put<D: Copy>(entries: &mut [Entry<D>], places: &mut [u32], place: usize, entry: Entry<D>) {
+fn put<D: Copy, T>(
+    entries: &mut [Entry<D>],
+    slots: &mut [Slot<D, T>],
+    place: usize,
+    entry: Entry<D>,
+) {
     entries[place] = entry;
-    places[entry.slot as usize] = place as u32;
+    slots[entry.slot as usize].place = place as u32;
 }

@@ -26,6 +26,8 @@ const MOST: usize = u32::MAX as usize;
 pub(crate) struct Slot<D, T> {
     /// Of the timer in this slot or, in a free slot, of the next one.
     generation: u32,
+    /// Where the queue has the timer's entry; nowhere in particular in a free slot.
+    pub(crate) place: u32,
     pub(crate) deadline: D,
     pub(crate) seq: u64,
     /// `None` in a free slot.
@@ -59,11 +61,6 @@ impl<D: Copy, T> Slab<D, T> {
         self.slots.capacity()
     }
 
-    /// How many slots there are, free ones included.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Makes room for `live + additional` timers.
     pub(crate) fn reserve(&mut self, live: usize, additional: usize) {
         let wanted = live.saturating_add(additional);
@@ -91,6 +88,7 @@ impl<D: Copy, T> Slab<D, T> {
         let generation = self.fresh;
         self.slots.push(Slot {
             generation,
+            place: 0,
             deadline,
             seq,
             payload: Some(payload),
@@ -142,6 +140,12 @@ impl<D: Copy, T> Slab<D, T> {
             slot: index,
             generation: nonzero(self.at(index).generation),
         }
+    }
+
+    /// All slots, for the queue to note places in.
+    #[inline]
+    pub(crate) fn slots_mut(&mut self) -> &mut [Slot<D, T>] {
+        &mut self.slots
     }
 
     /// All slots, free ones included.

@@ -15,7 +15,7 @@ use crate::{TimerHeap, TimerKey};
 impl<D: Ord + Copy + core::fmt::Debug, T> TimerHeap<D, T> {
     /// The laws of the modules, checked by looking at everything.
     fn check(&self) {
-        self.queue.check();
+        self.queue.check(self.slab.slots().as_slice());
         self.slab.check();
         assert_eq!(
             self.queue.len(),
