@@ -157,9 +157,11 @@ fn edge(mask: u32) -> u32 {
     if mask == 0 { 0 } else { mask | ET }
 }
 
-/// The error by which epoll says that a descriptor is not the one that was registered.
+/// The error by which epoll says that a descriptor is not the one that was registered. EPERM is
+/// said of files, which never have an entry.
 fn is_lost(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBADF))
+    let errno = error.raw_os_error();
+    matches!(errno, Some(libc::ENOENT | libc::EBADF | libc::EPERM))
 }
 
 impl Descriptors {

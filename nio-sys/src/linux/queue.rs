@@ -14,12 +14,15 @@ use std::{
 use super::{
     epoll,
     fd::{Descriptors, Set},
+    file::{self, Files},
     fork::Home,
     knote::invalid,
     process::{PROCESS, Processes},
     signal::Signals,
     timer::{self, Timers},
     user::Users,
+    vnode::Vnodes,
+    watch::Watches,
 };
 use crate::{EventFlags, EventList, Filter, Kevent};
 
@@ -47,6 +50,7 @@ const INTERNAL: u32 = u32::MAX;
 /// The payloads of the queue's own entries: [`INTERNAL`] below, one of these above.
 const WAKE: u32 = 0;
 pub(super) const SIDE: u32 = 1;
+pub(super) const WATCH: u32 = 2;
 /// This and the signal's number: the entry of a signal.
 pub(super) const SIGNAL: u32 = 0x100;
 
@@ -87,6 +91,9 @@ struct State {
     timers: Timers,
     signals: Signals,
     processes: Processes,
+    vnodes: Vnodes,
+    files: Files,
+    watches: Watches,
     active: Active,
     /// The eventfd has an edge that no wait has returned.
     signalled: bool,
@@ -236,6 +243,7 @@ impl Queue {
         state.timers.attach(&epoll)?;
         state.signals.attach(&epoll)?;
         state.processes.attach(&epoll)?;
+        state.watches.attach(&epoll)?;
         epoll::replace(&self.epoll, &epoll)?;
         epoll::signal(self.eventfd.as_raw_fd());
         Ok(())
@@ -284,7 +292,19 @@ impl State {
                     .filter(|second| self.descriptors.go_together(change, second))
                     .filter(|second| validate(second).is_ok());
                 let count = 1 + usize::from(second.is_some());
-                (count, self.descriptors.change(epoll, &changes[..count]))
+                match self.descriptors.change(epoll, &changes[..count]) {
+                    Err(error) if file::is_concerned(&error) => {
+                        self.read_notices(epoll);
+                        let (watches, active) = (&mut self.watches, &mut self.active);
+                        (1, self.files.change(epoll, watches, change, active))
+                    }
+                    result => (count, result),
+                }
+            }
+            Filter::VNODE => {
+                self.read_notices(epoll);
+                let (watches, active) = (&mut self.watches, &mut self.active);
+                (1, self.vnodes.change(epoll, watches, change, active))
             }
             Filter::USER => (1, self.users.change(change, &mut self.active)),
             Filter::TIMER => (1, self.timers.change(epoll, change, &mut self.active)),
@@ -321,6 +341,10 @@ impl State {
                 self.signalled = false;
                 self.collect(epoll, events, room);
             }
+            WATCH => {
+                self.read_notices(epoll);
+                self.collect(epoll, events, room);
+            }
             clock @ (timer::MONOTONIC | timer::REALTIME) => {
                 self.timers.expire(clock, &mut self.active);
                 self.collect(epoll, events, room);
@@ -333,6 +357,27 @@ impl State {
             process => {
                 self.processes.activate(process, &mut self.active);
                 self.collect(epoll, events, room);
+            }
+        }
+    }
+
+    /// Reads what inotify has to tell and passes it on to the knotes that listen.
+    fn read_notices(&mut self, epoll: &OwnedFd) {
+        let (watches, active) = (&mut self.watches, &mut self.active);
+        for notice in watches.read() {
+            if notice.mask & libc::IN_Q_OVERFLOW != 0 {
+                self.vnodes.overflow(epoll, watches, active);
+                self.files.overflow(watches, active);
+            }
+            for (filter, ident) in watches.listeners(notice.wd) {
+                match filter {
+                    Filter::VNODE => self.vnodes.notice(epoll, watches, ident, &notice, active),
+                    _ if notice.mask & libc::IN_MODIFY == 0 => {}
+                    _ => self.files.notice(watches, (filter, ident), active),
+                }
+            }
+            if notice.mask & libc::IN_IGNORED != 0 {
+                watches.forget(notice.wd);
             }
         }
     }
@@ -362,6 +407,14 @@ impl State {
                     self.processes.collect(epoll, filter, ident, serial)
                 }
                 Filter::SIGNAL => self.signals.collect(epoll, ident, serial),
+                Filter::VNODE => {
+                    let watches = &mut self.watches;
+                    self.vnodes.collect(watches, ident, serial, active)
+                }
+                _ if self.files.has_queued((filter, ident), serial) => {
+                    let watches = &mut self.watches;
+                    self.files.collect(watches, (filter, ident), active)
+                }
                 _ => {
                     self.collected_descriptor = true;
                     self.descriptors
@@ -438,6 +491,7 @@ fn validate(change: &Kevent) -> io::Result<()> {
             | Filter::SIGNAL
             | Filter::PROC
             | Filter::PROCDESC
+            | Filter::VNODE
     );
     let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
     let both = |a: EventFlags, b: EventFlags| flags.contains(a | b);

@@ -3,13 +3,14 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
@@ -378,6 +379,62 @@ pub fn reset(socket: TcpStream) {
         )
     })
     .unwrap();
+}
+
+/// A directory of the test's own, which goes with all that is in it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("nio-sys-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A file with this content; returns where it is, and it open for reading.
+    pub fn file(&self, name: &str, content: &str) -> (PathBuf, File) {
+        let path = self.join(name);
+        fs::write(&path, content).unwrap();
+        let file = File::open(&path).unwrap();
+        (path, file)
+    }
+
+    /// A directory; returns where it is, and it open.
+    pub fn directory(&self, name: &str) -> (PathBuf, File) {
+        let path = self.join(name);
+        fs::create_dir(&path).unwrap();
+        let directory = File::open(&path).unwrap();
+        (path, directory)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Writes to the end of a file, through a descriptor of its own.
+pub fn append(path: &Path, content: &str) {
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+}
+
+/// Writes over the start of a file, through a descriptor of its own.
+pub fn overwrite(path: &Path, content: &str) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all(content.as_bytes()).unwrap();
 }
 
 /// A signal handler that does nothing.

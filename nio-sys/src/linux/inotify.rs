@@ -1,0 +1,219 @@
+//! The system calls about files: inotify(7), and what there is to know of a file by its descriptor.
+
+use std::{
+    ffi::CString,
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use libc::c_int;
+
+/// A watch descriptor: the number by which inotify calls an inode.
+pub(super) type Wd = c_int;
+
+/// One read fetches this much: some 200 notices without a name, and at least 15 with the longest.
+const READ_SIZE: usize = 4096;
+
+/// The size of a notice without its name: wd, mask, cookie and length of the name, 4 bytes each.
+const HEADER: usize = 16;
+
+/// Something that happened to an inode that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Notice {
+    pub(super) wd: Wd,
+    pub(super) mask: u32,
+    /// It is about an entry of the directory, not about the directory itself.
+    pub(super) named: bool,
+}
+
+/// Which inode to watch.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// The file that a descriptor names, whatever it is called now.
+    Itself(RawFd),
+    /// The directory that has the one a descriptor names.
+    Parent(RawFd),
+}
+
+impl Place {
+    /// The path by which the kernel finds the inode, without looking at the names of the file.
+    fn path(self) -> CString {
+        let path = match self {
+            Place::Itself(fd) => format!("/proc/self/fd/{fd}"),
+            Place::Parent(fd) => format!("/proc/self/fd/{fd}/.."),
+        };
+        CString::new(path).expect("digits and slashes hold no zero")
+    }
+}
+
+/// A new inotify descriptor: close-on-exec, non-blocking.
+pub(super) fn create() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Watches an inode, for `mask` beside what it is watched for already. The same inode has the same
+/// watch descriptor.
+pub(super) fn watch(inotify: &OwnedFd, place: Place, mask: u32) -> io::Result<Wd> {
+    let path = place.path();
+    // SAFETY: the path ends with a zero and lives until the call returns.
+    let wd = unsafe {
+        libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr(), mask | libc::IN_MASK_ADD)
+    };
+    if wd >= 0 {
+        return Ok(wd);
+    }
+    let error = io::Error::last_os_error();
+    Err(match error.raw_os_error() {
+        // The limit on watches of a user is, for kqueue, a lack of memory.
+        Some(libc::ENOSPC) => io::Error::from_raw_os_error(libc::ENOMEM),
+        // The caller has seen that the file is open, so it is /proc that is missing: without it
+        // there is nothing to be told.
+        Some(libc::ENOENT | libc::ENOTDIR) => io::Error::from_raw_os_error(libc::ENOTSUP),
+        _ => error,
+    })
+}
+
+/// Stops watching an inode. One that is not watched any more, because it is gone, is no error.
+pub(super) fn unwatch(inotify: &OwnedFd, wd: Wd) {
+    // SAFETY: takes no pointers.
+    unsafe { libc::inotify_rm_watch(inotify.as_raw_fd(), wd) };
+}
+
+/// How many bytes of notices are there.
+pub(super) fn pending(inotify: &OwnedFd) -> usize {
+    let mut bytes: c_int = 0;
+    // SAFETY: FIONREAD writes one int, which lives until the call returns.
+    unsafe { libc::ioctl(inotify.as_raw_fd(), libc::FIONREAD, &mut bytes) };
+    usize::try_from(bytes).unwrap_or(0)
+}
+
+/// Appends some of the notices that are there, and returns how many bytes they had; 0 if there were
+/// none.
+pub(super) fn read(inotify: &OwnedFd, notices: &mut Vec<Notice>) -> usize {
+    let mut buffer = [0_u8; READ_SIZE];
+    // SAFETY: the buffer has the length given and lives until the call returns.
+    let read = unsafe {
+        libc::read(
+            inotify.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+        )
+    };
+    // EAGAIN is the only error of a buffer that has room for any notice.
+    let Ok(read @ 1..) = usize::try_from(read) else {
+        return 0;
+    };
+    parse(&buffer[..read], notices);
+    read
+}
+
+/// Takes notices apart. The kernel never cuts one off.
+fn parse(mut bytes: &[u8], notices: &mut Vec<Notice>) {
+    while let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() {
+        let field = |at: usize| {
+            let field = header[at..at + 4].try_into().expect("four bytes");
+            u32::from_ne_bytes(field)
+        };
+        let name = field(12) as usize;
+        notices.push(Notice {
+            wd: field(0) as Wd,
+            mask: field(4),
+            named: name > 0,
+        });
+        bytes = rest.get(name..).unwrap_or_default();
+    }
+}
+
+/// What a look at a file tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    dev: libc::dev_t,
+    inode: libc::ino64_t,
+    mode: libc::mode_t,
+    owner: (libc::uid_t, libc::gid_t),
+    pub(super) links: libc::nlink_t,
+    pub(super) size: i64,
+}
+
+impl Look {
+    /// Looks at the file that a descriptor names. EBADF if it is closed.
+    pub(super) fn at(fd: RawFd) -> io::Result<Look> {
+        let mut stat = MaybeUninit::<libc::stat64>::uninit();
+        // SAFETY: fstat64 fills in the whole struct when it returns 0, and only then is it read.
+        let stat = unsafe {
+            if libc::fstat64(fd, stat.as_mut_ptr()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            stat.assume_init()
+        };
+        Ok(Look {
+            dev: stat.st_dev,
+            inode: stat.st_ino,
+            mode: stat.st_mode,
+            owner: (stat.st_uid, stat.st_gid),
+            links: stat.st_nlink,
+            size: stat.st_size,
+        })
+    }
+
+    /// The same look at the same file as long as the number names it; None once it was closed,
+    /// whether or not another file has the number now (K98, K100).
+    pub(super) fn again(&self, fd: RawFd) -> Option<Look> {
+        let now = Look::at(fd).ok()?;
+        ((now.dev, now.inode) == (self.dev, self.inode)).then_some(now)
+    }
+
+    /// One of the `S_IF…` constants, or 0 for what is no file at all.
+    pub(super) fn file_type(&self) -> libc::mode_t {
+        self.mode & libc::S_IFMT
+    }
+
+    pub(super) fn is_directory(&self) -> bool {
+        self.file_type() == libc::S_IFDIR
+    }
+
+    /// Whether mode and owner are what they were.
+    pub(super) fn has_attributes_of(&self, other: &Look) -> bool {
+        (self.mode, self.owner) == (other.mode, other.owner)
+    }
+
+    /// Takes over what IN_ATTRIB is about.
+    pub(super) fn take_attributes(&mut self, now: &Look) {
+        (self.mode, self.owner, self.links) = (now.mode, now.owner, now.links);
+    }
+}
+
+/// Where in its file a descriptor is. 0 for what has no such place.
+pub(super) fn offset(fd: RawFd) -> i64 {
+    // SAFETY: takes no pointers, and moves by nothing.
+    unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) }.max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_are_taken_apart_with_and_without_names() {
+        let mut bytes = Vec::new();
+        for (wd, mask, name) in [(1_i32, 2_u32, 0_u32), (3, 4, 16), (-1, 0x4000, 0)] {
+            bytes.extend(wd.to_ne_bytes());
+            bytes.extend(mask.to_ne_bytes());
+            bytes.extend(7_u32.to_ne_bytes());
+            bytes.extend(name.to_ne_bytes());
+            bytes.extend(vec![b'n'; name as usize]);
+        }
+        let mut notices = Vec::new();
+        parse(&bytes, &mut notices);
+        let expected = [(1, 2, false), (3, 4, true), (-1, 0x4000, false)];
+        let expected = expected.map(|(wd, mask, named)| Notice { wd, mask, named });
+        assert_eq!(notices, expected);
+    }
+}
