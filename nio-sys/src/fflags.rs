@@ -107,7 +107,8 @@ bitflags! {
         const LINK = 0x10;
         /// It was renamed. All systems.
         const RENAME = 0x20;
-        /// Access was revoked or its file system unmounted. All systems.
+        /// Access was revoked or its file system unmounted. All systems; on Linux neither can happen to
+        /// an open file.
         const REVOKE = 0x40;
 
         /// No one event in particular: read back the vnode's state. Apple.

@@ -76,6 +76,27 @@
 //! - Of the flags of an event only `ERROR` and `EOF` mean the same everywhere (K83).
 //! - Delete before closing a descriptor that has duplicates. `ENOENT` and `EBADF` from a `DELETE`
 //!   both mean that there was nothing to delete (K50).
+//!
+//! # Where Linux differs
+//!
+//! inotify and epoll cannot tell everything that a BSD kernel can. Of files:
+//!
+//! | | on Linux |
+//! |---|---|
+//! | [`VNODE`](Filter::VNODE) needs | /proc (`ENOTSUP` without it) and permission to read the file, however it was opened (`EACCES`); only regular files and directories (`EINVAL`) |
+//! | limits | the first knote of a queue that watches files makes an inotify descriptor: `EMFILE` at `max_user_instances`, or at the limit of descriptors. Each watched file has a watch, a directory that is watched for its removal two: `ENOMEM` at `max_user_watches` |
+//! | a closed descriptor | is noticed when its knote would report, or is changed. If its number names *the same file* again by then, the knote goes on |
+//! | `WRITE`, `EXTEND` | `EXTEND` is seen by comparing sizes. A file that is emptied and written anew, but not beyond its old length, is not extended; one that is lengthened by ftruncate(2) is. Stores to mapped memory are not told |
+//! | `ATTRIB` | a change of only the time of modification looks like a `WRITE`, one of only the time of access like a `READ`. A name that came and went again before the queue looked is an `ATTRIB`, not a `LINK` |
+//! | `LINK`, `DELETE` | the removal of the last name is both, that of another is a `LINK` |
+//! | `DELETE` of a directory | needs permission to read its parent; without it, it is not told |
+//! | `REVOKE` | never happens: a file system with an open file is not unmounted |
+//! | overflow | if more happened than the kernel keeps (`max_queued_events`), each watched file reports `WRITE` and `ATTRIB`, and what a look at it shows; a `RENAME`, `OPEN`, `CLOSE` or `READ` may be lost |
+//! | not told | what other machines do to a network file system; changes in /proc and /sys; from Linux 6.14 on, writes to a memfd |
+//! | [`READ`](Filter::READ) of a regular file | needs what `VNODE` needs. Ready until the descriptor's offset is at the end of the file. A knote that has been at the end notices growth, but not that the offset was moved back: add it again |
+//! | [`WRITE`](Filter::WRITE) of a regular file, `READ` and `WRITE` of a device that epoll refuses, as /dev/null | always ready, `data` 0; with `CLEAR` once for each change of the knote |
+//! | `READ` and `WRITE` of a directory | `EINVAL` (K149) |
+//! | `LOWAT` and `EXCEPT` of a file | `ENOTSUP` |
 
 #![deny(missing_docs)]
 

@@ -1,7 +1,7 @@
 //! kqueue(2) on Linux: the same interface over epoll(7), eventfd(2), inotify(7) and signal handlers.
 //!
 //! Laid out like a BSD kernel: one engine ([`queue`]) that keeps the list of active knotes, and one
-//! file per filter ([`fd`] for READ, WRITE and EXCEPT, [`file`] for READ and WRITE of what epoll does
+//! file per filter ([`fd`] for READ, WRITE and EXCEPT, [`mod@file`] for READ and WRITE of what epoll does
 //! not take, [`user`], [`timer`], [`signal`], [`process`], [`vnode`]) that knows when its knotes are
 //! active. [`knote`] is what all filters share; [`watch`] is shared by those that watch files. The
 //! system calls are in [`epoll`] and [`inotify`].

@@ -19,7 +19,7 @@ use std::{
 
 use libc::{
     IN_ACCESS, IN_ATTRIB, IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF,
-    IN_ISDIR, IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_OPEN, IN_UNMOUNT,
+    IN_ISDIR, IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_OPEN,
 };
 
 use super::{
@@ -30,7 +30,8 @@ use super::{
 };
 use crate::{EventFlags, Filter, Kevent, VnodeFlags};
 
-/// What can be told. All the rest is refused rather than never reported (K242).
+/// What can be told. All the rest is refused rather than never reported (K242). NOTE_REVOKE is among
+/// them though nothing here reports it: what it tells cannot happen to a file that is open.
 const KNOWN: VnodeFlags = VnodeFlags::DELETE
     .union(VnodeFlags::WRITE)
     .union(VnodeFlags::EXTEND)
@@ -198,7 +199,6 @@ impl Vnode {
         }
         for (flag, notice) in [
             (VnodeFlags::RENAME, IN_MOVE_SELF),
-            (VnodeFlags::REVOKE, IN_UNMOUNT),
             (VnodeFlags::OPEN, IN_OPEN),
             (VnodeFlags::CLOSE, IN_CLOSE_NOWRITE),
             (VnodeFlags::CLOSE_WRITE, IN_CLOSE_WRITE),
@@ -371,12 +371,7 @@ impl Vnodes {
         if report.is_empty() || !vnode.knote.is_enabled() {
             return None;
         }
-        let flags = if report.contains(VnodeFlags::REVOKE) {
-            EventFlags::EOF
-        } else {
-            EventFlags::empty()
-        };
-        let event = vnode.knote.event(ident, Filter::VNODE, flags);
+        let event = vnode.knote.event(ident, Filter::VNODE, EventFlags::empty());
         if vnode.knote.is_clear() {
             vnode.happened = VnodeFlags::empty();
         }
