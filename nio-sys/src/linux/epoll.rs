@@ -214,6 +214,12 @@ pub(super) fn pidfd(pid: libc::pid_t) -> io::Result<OwnedFd> {
     owned(fd as c_int)
 }
 
+/// Another descriptor of the same file: close-on-exec.
+pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes the lowest number that the new descriptor may have.
+    owned(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
 /// Whether a descriptor is a pidfd: waitid(2) takes it for one. EBADF if it is closed.
 pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
     // SAFETY: F_GETFD takes no further argument.

@@ -1,8 +1,8 @@
 //! EVFILT_PROC and EVFILT_PROCDESC: the exit of a process, told by a pidfd.
 //!
 //! A pidfd names one process for ever, also when its number has gone to another; it becomes readable
-//! when the process has exited. EVFILT_PROC opens one for its knote; EVFILT_PROCDESC is given one,
-//! and does not close it.
+//! when the process has exited. EVFILT_PROC opens one for its knote; EVFILT_PROCDESC is given one, and
+//! duplicates it, so that the caller's number is free for other filters and for other files.
 
 use std::{
     collections::HashMap,
@@ -38,35 +38,18 @@ struct Process {
     queued: Option<u64>,
 }
 
+/// A descriptor of our own, and the payload of its entry.
 #[derive(Debug)]
-enum Pidfd {
-    Ours {
-        pid: libc::pid_t,
-        fd: OwnedFd,
-    },
-    /// The number of the caller's.
-    Given(RawFd),
+struct Pidfd {
+    fd: OwnedFd,
+    payload: u32,
 }
 
 impl Pidfd {
     /// Registers it with an epoll set.
     fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
-        let payload = internal(self.payload());
-        epoll::control(epoll, libc::EPOLL_CTL_ADD, self.number(), EDGE, payload)
-    }
-
-    fn payload(&self) -> u32 {
-        match self {
-            Pidfd::Ours { pid, .. } => PROCESS | *pid as u32,
-            Pidfd::Given(fd) => DESCRIPTOR | *fd as u32,
-        }
-    }
-
-    fn number(&self) -> RawFd {
-        match self {
-            Pidfd::Ours { fd, .. } => fd.as_raw_fd(),
-            Pidfd::Given(fd) => *fd,
-        }
+        let fd = self.fd.as_raw_fd();
+        epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, internal(self.payload))
     }
 }
 
@@ -120,20 +103,16 @@ impl Processes {
 
     /// Registers the pidfds with a new epoll set.
     pub(super) fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
-        for process in self.knotes.values() {
-            match process.pidfd.attach(epoll) {
-                // A descriptor of the caller that is closed by now.
-                Err(error) if error.raw_os_error() == Some(libc::EBADF) => {}
-                result => result?,
-            }
-        }
-        Ok(())
+        let mut processes = self.knotes.values();
+        processes.try_for_each(|process| process.pidfd.attach(epoll))
     }
 
     fn remove(&mut self, epoll: &OwnedFd, key: (Filter, usize)) -> Option<()> {
         let process = self.knotes.remove(&key)?;
-        // A descriptor of the caller may be closed, and then is gone from epoll too.
-        let _ = epoll::control(epoll, libc::EPOLL_CTL_DEL, process.pidfd.number(), 0, 0);
+        // The file may have other descriptors, in which the entry would live on. It is there, and if
+        // it were not, that would be as well.
+        let fd = process.pidfd.fd.as_raw_fd();
+        let _ = epoll::control(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0);
         Some(())
     }
 
@@ -168,8 +147,8 @@ impl Processes {
         if !process.knote.is_enabled() {
             return None;
         }
-        let asked = process.fflags != 0;
-        let status = epoll::exit_status(process.pidfd.number()).unwrap_or(0);
+        let asked = process.fflags != 0 && (filter == Filter::PROC || has_exited(ident as RawFd));
+        let status = epoll::exit_status(process.pidfd.fd.as_raw_fd()).unwrap_or(0);
         let event = process
             .knote
             .event(ident, filter, EventFlags::EOF | EventFlags::ONESHOT)
@@ -178,6 +157,13 @@ impl Processes {
         self.remove(epoll, (filter, ident));
         asked.then_some(event)
     }
+}
+
+/// Whether a number still is the descriptor of a process that has exited: closing it ends the knote
+/// (K98), and epoll does not tell.
+fn has_exited(fd: RawFd) -> bool {
+    let readable = libc::EPOLLIN as u32;
+    epoll::is_pidfd(fd).unwrap_or(false) && epoll::poll_now(fd, readable) & readable != 0
 }
 
 /// The pidfd of a change.
@@ -189,12 +175,18 @@ fn open(filter: Filter, ident: usize) -> io::Result<Pidfd> {
         if !epoll::is_pidfd(fd)? {
             return Err(invalid());
         }
-        return Ok(Pidfd::Given(fd));
+        return Ok(Pidfd {
+            fd: epoll::duplicate(fd)?,
+            payload: DESCRIPTOR | fd as u32,
+        });
     }
     let no_such_process = || io::Error::from_raw_os_error(libc::ESRCH);
     let pid = number.filter(|&pid| pid > 0).ok_or_else(no_such_process)?;
     match epoll::pidfd(pid) {
-        Ok(fd) => Ok(Pidfd::Ours { pid, fd }),
+        Ok(fd) => Ok(Pidfd {
+            fd,
+            payload: PROCESS | pid as u32,
+        }),
         Err(error) => Err(match error.raw_os_error() {
             // A kernel before 5.3 has no such filter.
             Some(libc::ENOSYS) => invalid(),
