@@ -1,0 +1,191 @@
+//! What a child of fork(2) has of a queue, which is nothing: K4.
+//!
+//! The queues are made in the process of the tests, and looked at in a child of it.
+
+mod support;
+
+use std::io;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nio_sys::{Filter, Kevent, ProcFlags};
+use support::*;
+
+fn errno<T>(result: io::Result<T>) -> Option<i32> {
+    result.err().and_then(|error| error.raw_os_error())
+}
+
+/// Whatever is asked of a queue that is not there, the answer is EBADF, and comes at once.
+fn assert_gone(queue: &Queue) {
+    let change = [user(1, ADD)];
+    for changes in [&[][..], &change] {
+        for timeout in [None, Some(Duration::ZERO), Some(LIMIT)] {
+            for room in [1, 16] {
+                let result = queue.call(changes, room, timeout);
+                assert_eq!(errno(result), Some(libc::EBADF));
+            }
+        }
+    }
+    assert_eq!(errno(queue.apply(&mut [user(1, ADD)])), Some(libc::EBADF));
+}
+
+#[test]
+fn k4_a_child_does_not_have_the_queue() {
+    let queue = Queue::new();
+    let (socket, _peer) = pair();
+    queue.add(&socket, WRITE, LEVEL, 1);
+    queue.add_user(1, LEVEL);
+    queue.trigger(1);
+    in_child(|| assert_gone(&queue));
+    assert_eq!(filters(&queue.collect()).len(), 2);
+}
+
+#[test]
+fn k4_a_child_that_drops_the_queue_leaves_that_of_its_parent() {
+    let queue = Queue::new();
+    let (socket, mut peer) = pair();
+    let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    queue.add(&socket, READ, CLEAR, 1);
+    queue.add(&socket, WRITE, LEVEL | DISABLE, 2);
+    queue.add_user(3, CLEAR);
+    queue.make(Kevent::timer(4, ADD | ONESHOT).with_data(50));
+    queue.make(Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT));
+    queue.make(Kevent::signal(libc::SIGWINCH, ADD));
+
+    // The child drops its own copy of this, not the parent's.
+    let mut queue = Some(queue);
+    in_child(|| drop(queue.take()));
+
+    let queue = queue.unwrap();
+    peer.write_all(b"x").unwrap();
+    queue.trigger(3);
+    cat.kill().unwrap();
+    raise(libc::SIGWINCH);
+    let mut seen = Vec::new();
+    while seen.len() < 5 {
+        seen.extend(queue.wait().iter().map(Kevent::filter));
+    }
+    for filter in [READ, Filter::USER, Filter::TIMER, Filter::PROC] {
+        assert!(seen.contains(&filter), "{filter} is not among {seen:?}");
+    }
+    queue.enable(&socket, WRITE, 2);
+    assert_eq!(queue.one().udata(), 2);
+    cat.wait().unwrap();
+}
+
+#[test]
+fn k4_a_child_may_make_a_queue_of_its_own() {
+    let queue = Queue::new();
+    queue.add_user(1, CLEAR);
+    in_child(|| {
+        let (socket, _peer) = pair();
+        let own = Queue::new();
+        own.add_user(1, CLEAR);
+        own.trigger(1);
+        assert_eq!(own.one().filter(), Filter::USER);
+        own.make(Kevent::timer(2, ADD | ONESHOT).with_data(1));
+        assert_eq!(own.one().filter(), Filter::TIMER);
+        own.add(&socket, WRITE, LEVEL, 3);
+        assert_eq!(own.one().filter(), WRITE);
+        // The number of the queue that is gone may be anybody's on other systems.
+        if cfg!(target_os = "linux") {
+            assert_gone(&queue);
+        }
+    });
+    queue.assert_silent();
+    queue.trigger(1);
+    queue.one();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k4_a_grandchild_has_neither_queue() {
+    let queue = Queue::new();
+    in_child(|| {
+        let own = Queue::new();
+        own.add_user(1, CLEAR);
+        // SAFETY: the grandchild asks and ends; its parent waits for it.
+        unsafe {
+            let pid = check(libc::fork()).unwrap();
+            if pid == 0 {
+                let gone = |queue: &Queue| {
+                    let result = queue.call(&[], 1, None);
+                    errno(result) == Some(libc::EBADF)
+                };
+                libc::_exit(i32::from(!(gone(&queue) && gone(&own))));
+            }
+            let mut status = 0;
+            assert_eq!(check(libc::waitpid(pid, &mut status, 0)).unwrap(), pid);
+            assert_eq!(status, 0);
+        }
+        assert_gone(&queue);
+        own.trigger(1);
+        own.one();
+    });
+}
+
+#[test]
+fn k4_a_child_made_while_others_use_the_queue_is_not_held_up() {
+    let queue = Queue::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for ident in 0..2 {
+            let (queue, done) = (&queue, &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Acquire) {
+                    queue.add_user(ident, CLEAR);
+                    queue.trigger(ident);
+                    queue.collect();
+                    let _ = queue.change(user(ident, DELETE));
+                }
+            });
+        }
+        for _ in 0..20 {
+            // Without a word in between: what the child allocates may be locked.
+            let (status, _) = child(|| {
+                let result = queue.apply(&mut [trigger(0)]);
+                assert_eq!(errno(result), Some(libc::EBADF));
+            });
+            assert_eq!(status, 0);
+        }
+        done.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn k4_a_program_that_is_started_does_not_disturb_the_queue() {
+    let queue = Queue::new();
+    queue.add_user(1, CLEAR);
+    for _ in 0..5 {
+        assert!(Command::new("true").status().unwrap().success());
+        queue.trigger(1);
+        queue.one();
+    }
+}
+
+#[test]
+fn k66_a_process_is_not_reported_after_its_deletion_though_a_child_has_our_descriptors() {
+    let queue = Queue::new();
+    let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let exit = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
+    queue.make(exit);
+    // SAFETY: the child waits to be killed.
+    unsafe {
+        let child = check(libc::fork()).unwrap();
+        if child == 0 {
+            libc::alarm(2 * LIMIT.as_secs() as u32);
+            loop {
+                libc::pause();
+            }
+        }
+        queue.make(exit.with_flags(DELETE));
+        cat.kill().unwrap();
+        cat.wait().unwrap();
+        queue.assert_silent_for(20);
+        check(libc::kill(child, libc::SIGKILL)).unwrap();
+        check(libc::waitpid(child, std::ptr::null_mut(), 0)).unwrap();
+    }
+}
