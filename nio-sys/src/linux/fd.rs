@@ -375,10 +375,12 @@ impl Descriptors {
         flags: EventFlags,
         batch: &mut Batch<'_>,
     ) {
-        if !self.carried.is_empty() && self.carried.remove(&(fd as RawFd, filter)).is_some() {
-            // This event says what the one carried over would have said.
-        } else if batch.has_repeated(fd, filter) {
+        if batch.has_repeated(fd, filter) {
             return;
+        }
+        if !self.carried.is_empty() {
+            // This event says what the one carried over would have said.
+            self.carried.remove(&(fd as RawFd, filter));
         }
         if !batch.has_room() {
             self.carry(fd as RawFd, filter, batch.active);
