@@ -407,7 +407,8 @@ impl Descriptors {
         if filter == Filter::READ && !self.marks.is_empty() {
             if let Some(mark) = self.marks.get(&fd) {
                 // The end of the stream and an error override the mark.
-                if flags.is_empty() && count::readable(fd) < *mark {
+                let below = flags.is_empty() && count::readable(fd) < *mark;
+                if below && epoll::poll_now(fd, 0) & ERR == 0 {
                     return None;
                 }
                 if !knote.is_clear() && !knote.fires_once() {
