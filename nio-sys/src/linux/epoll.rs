@@ -283,3 +283,91 @@ pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventFlags, EventList, Kevent, Kqueue, UserFlags};
+    use std::{sync::Mutex, thread, time::Instant};
+
+    /// The tests that choose how to wait, one at a time.
+    static CHOICE: Mutex<()> = Mutex::new(());
+
+    /// Runs a test as on a kernel that has epoll_pwait2 (as far as this one does), and as on one that
+    /// has not.
+    fn on_both_kernels(test: impl Fn()) {
+        let _alone = CHOICE.lock();
+        let before = NO_PWAIT2.load(Ordering::Relaxed);
+        test();
+        NO_PWAIT2.store(true, Ordering::Relaxed);
+        test();
+        NO_PWAIT2.store(before, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn k20_milliseconds_are_rounded_up() {
+        for (nanoseconds, up) in [
+            (0, 0),
+            (1, 1),
+            (300_000, 1),
+            (999_999, 1),
+            (1_000_000, 1),
+            (1_000_001, 2),
+            (1_300_000, 2),
+            (59_999_999_999, 60_000),
+        ] {
+            let timeout = Duration::from_nanos(nanoseconds);
+            assert_eq!(milliseconds(timeout), up, "{timeout:?}");
+        }
+    }
+
+    #[test]
+    fn k22_milliseconds_that_do_not_fit_are_24_days() {
+        let most = c_int::MAX as u64;
+        assert_eq!(milliseconds(Duration::from_millis(most)), c_int::MAX);
+        for timeout in [
+            Duration::from_millis(most + 1),
+            Duration::from_secs(FOREVER),
+            Duration::MAX,
+        ] {
+            assert_eq!(milliseconds(timeout), c_int::MAX, "{timeout:?}");
+        }
+    }
+
+    #[test]
+    fn k20_a_timeout_is_a_minimum_on_either_kernel() {
+        on_both_kernels(|| {
+            let queue = Kqueue::new().unwrap();
+            let mut events = EventList::with_capacity(4);
+            for timeout in [1, 300_000, 1_300_000, 20_000_000].map(Duration::from_nanos) {
+                let start = Instant::now();
+                assert_eq!(queue.kevent(&[], &mut events, Some(timeout)).unwrap(), 0);
+                assert!(start.elapsed() >= timeout, "{timeout:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn k22_a_timeout_of_more_than_24_days_waits_on_either_kernel() {
+        on_both_kernels(|| {
+            for days in [30, 10_000] {
+                let queue = Kqueue::new().unwrap();
+                let mut changes = [Kevent::user(1, EventFlags::ADD | EventFlags::CLEAR)];
+                queue.apply(&mut changes).unwrap();
+                thread::scope(|scope| {
+                    let waiter = scope.spawn(|| {
+                        let timeout = Duration::from_secs(days * 86_400);
+                        let mut events = EventList::with_capacity(4);
+                        queue.kevent(&[], &mut events, Some(timeout)).unwrap()
+                    });
+                    thread::sleep(Duration::from_millis(5));
+                    assert!(!waiter.is_finished());
+                    let trigger = Kevent::user(1, EventFlags::empty());
+                    let trigger = trigger.with_fflags(UserFlags::TRIGGER);
+                    queue.apply(&mut [trigger]).unwrap();
+                    assert_eq!(waiter.join().unwrap(), 1);
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,101 @@
+//! What an older kernel, or a container that forbids the newer system calls, makes of a queue. They
+//! are taken away from a child process by a filter of its system calls.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nio_sys::{Filter, Kevent, ProcFlags};
+use support::*;
+
+/// From now on a system call fails in this process.
+fn refuse(system_call: libc::c_long, errno: i32) {
+    let statement = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let mut filter = [
+        // The number of the system call is the first word of what the filter looks at.
+        statement(load, 0, 0, 0),
+        statement(equal, 0, 1, system_call as u32),
+        statement(answer, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
+        statement(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the kernel copies the program, which lives until the call returns.
+    unsafe {
+        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)).unwrap();
+        let mode = libc::SECCOMP_MODE_FILTER;
+        check(libc::prctl(libc::PR_SET_SECCOMP, mode, &program)).unwrap();
+    }
+}
+
+#[test]
+fn k20_without_epoll_pwait2_a_timeout_is_a_minimum_all_the_same() {
+    for errno in [libc::ENOSYS, libc::EPERM] {
+        in_child(|| {
+            refuse(libc::SYS_epoll_pwait2, errno);
+            let queue = Queue::new();
+            for microseconds in [1, 300, 1_300, 20_000] {
+                let timeout = Duration::from_micros(microseconds);
+                let start = Instant::now();
+                let events = queue.call(&[], 4, Some(timeout)).unwrap();
+                assert!(events.is_empty() && start.elapsed() >= timeout);
+            }
+            queue.make(Kevent::timer(1, ADD | ONESHOT).with_data(5));
+            queue.one();
+        });
+    }
+}
+
+#[test]
+fn k4_without_a_page_that_forks_empty_a_child_does_not_have_the_queue() {
+    in_child(|| {
+        refuse(libc::SYS_madvise, libc::EINVAL);
+        let queue = Queue::new();
+        queue.add_user(1, CLEAR);
+        // SAFETY: the child asks and ends; its parent waits for it.
+        unsafe {
+            let pid = check(libc::fork()).unwrap();
+            if pid == 0 {
+                let result = queue.apply(&mut [trigger(1)]);
+                let gone = result.is_err_and(|e| e.raw_os_error() == Some(libc::EBADF));
+                libc::_exit(i32::from(!gone));
+            }
+            let mut status = 0;
+            assert_eq!(check(libc::waitpid(pid, &mut status, 0)).unwrap(), pid);
+            assert_eq!(status, 0);
+        }
+        queue.assert_silent();
+        queue.trigger(1);
+        queue.one();
+    });
+}
+
+#[test]
+fn k211_without_process_descriptors_there_is_no_such_filter() {
+    in_child(|| {
+        refuse(libc::SYS_pidfd_open, libc::ENOSYS);
+        let queue = Queue::new();
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let change = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
+        assert_eq!(queue.refused(change), libc::EINVAL);
+        assert_eq!(queue.refused(change.with_flags(DELETE)), libc::ENOENT);
+        // The others are as they were.
+        queue.add_user(1, CLEAR);
+        queue.trigger(1);
+        assert_eq!(queue.one().filter(), Filter::USER);
+        cat.kill().unwrap();
+        cat.wait().unwrap();
+    });
+}
