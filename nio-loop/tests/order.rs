@@ -375,6 +375,20 @@ fn l14_an_unreferenced_immediate_does_not_keep_the_loop_from_waiting() {
 }
 
 #[test]
+fn l14_an_immediate_that_has_run_or_was_cleared_lets_the_loop_wait() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    handle.set_immediate(|_| {});
+    let cleared = handle.set_immediate(|_| panic!("cleared"));
+    assert!(handle.clear(cleared));
+    assert!(!event_loop.run_nowait().unwrap());
+    let start = Instant::now();
+    handle.set_timeout(ms(20), |_| {});
+    assert!(!event_loop.run_once().unwrap());
+    assert!(start.elapsed() >= ms(20));
+}
+
+#[test]
 fn l5_a_tick_of_the_last_of_many_tasks_runs_before_the_next_callback() {
     // Whatever the budget of tasks between two callbacks is, one of these meets it exactly.
     for count in 250..260 {
