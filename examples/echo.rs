@@ -31,8 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             if accepting.is_finished() {
                 std::process::exit(130);
             }
-            println!("no more connections; waiting for those that are open");
             accepting.abort();
+            println!("no more connections; waiting for those that are open");
         })?;
         // Waiting for a signal is no reason to stay.
         handle.unref(id);
