@@ -29,9 +29,12 @@ fn kqueue_101_answers_each_client() {
     let mut server = Program::start("kqueue_101", &["127.0.0.1:0"]);
     let address = server.address();
     server.hear("registered: READ");
-    for _ in 0..10 {
+    for n in 0..10 {
         check(&get(address));
-        server.hear("event: READ");
+        if n == 0 {
+            // One event may be for several of them.
+            server.hear("event: READ");
+        }
         server.hear("answered 127.0.0.1:");
     }
 }
