@@ -413,7 +413,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     #[inline]
     pub(crate) fn take(&mut self, first: Entry<D>) -> Option<(TimerKey, D, T)> {
         let key = self.slab.key(first.slot);
-        self.queue.remove_first(self.slab.slots_mut());
+        self.queue.remove(self.slab.slots_mut(), 0);
         Some((key, first.deadline, self.slab.remove(first.slot)?))
     }
 

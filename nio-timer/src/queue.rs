@@ -81,31 +81,15 @@ impl<D: Ord + Copy> Queue<D> {
         rise(&mut self.entries, slots, last, entry);
     }
 
-    /// Takes the entry at `place` out; the last entry fills the gap.
+    /// Takes the entry at `place` out; the last entry fills the gap. (It may have to rise above the
+    /// gap, if it comes from another branch; `sink` lets it.)
     #[inline]
     pub(crate) fn remove<T>(&mut self, slots: &mut [Slot<D, T>], place: u32) {
-        let place = place as usize;
         let Some(last) = self.entries.pop() else {
             return;
         };
-        let Some(gone) = self.entries.get(place) else {
-            return;
-        };
-        if last.before(gone) {
-            rise(&mut self.entries, slots, place, last);
-        } else {
-            sink(&mut self.entries, slots, place, last);
-        }
-    }
-
-    /// Takes the first entry out, as `remove` does.
-    #[inline]
-    pub(crate) fn remove_first<T>(&mut self, slots: &mut [Slot<D, T>]) {
-        let Some(last) = self.entries.pop() else {
-            return;
-        };
-        if !self.entries.is_empty() {
-            sink(&mut self.entries, slots, 0, last);
+        if (place as usize) < self.entries.len() {
+            sink(&mut self.entries, slots, place as usize, last);
         }
     }
 

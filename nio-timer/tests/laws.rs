@@ -309,7 +309,10 @@ fn a_heap_can_be_printed_and_made_of_pairs() {
         "{shown}"
     );
     assert_eq!(format!("{:?}", Heap::default()), "{}");
-    assert_eq!((&heap).into_iter().len(), 1);
+    let mut timers = (&heap).into_iter();
+    assert_eq!(timers.len(), 1);
+    assert!(timers.next().is_some());
+    assert_eq!((timers.len(), timers.next()), (0, None));
 }
 
 #[test]
