@@ -3,8 +3,10 @@
 //! This needs nothing but the programs themselves (in a folder `examples` beside this one's, or in
 //! it) and `sh`, to send signals and to set limits with.
 
+mod children;
 mod echo;
 mod kqueue_101;
 mod poll_echo;
 mod program;
+mod signals;
 mod timers;
