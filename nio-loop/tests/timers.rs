@@ -325,7 +325,7 @@ fn l33_timers_that_are_not_referenced_do_not_run_when_nothing_else_is_left() {
     assert!(!event_loop.run().unwrap());
     let texts = log.take();
     assert_eq!(texts[..2], ["timeout", "interval"]);
-    assert_eq!(texts.last().unwrap(), "other");
+    assert!(texts.iter().any(|text| text == "other"));
 }
 
 #[test]
