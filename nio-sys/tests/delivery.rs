@@ -290,6 +290,38 @@ fn k90_one_arrival_goes_to_one_of_several_waiters() {
 }
 
 #[test]
+fn k90_what_one_waiter_has_dealt_with_does_not_reach_another_when_it_is_armed_again() {
+    let queue = Queue::new();
+    let (reader, mut writer) = pair();
+    queue.add(&reader, READ, DISPATCH, 1);
+    let done = AtomicBool::new(false);
+    let empty = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    let timeout = Some(Duration::from_millis(5));
+                    if queue.call(&[], 1, timeout).unwrap().is_empty() {
+                        continue;
+                    }
+                    // Until it is enabled again, nobody else reads.
+                    if drain(&reader) == 0 {
+                        empty.fetch_add(1, Ordering::Relaxed);
+                    }
+                    queue.enable(&reader, READ, 1);
+                }
+            });
+        }
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(300) {
+            let _ = writer.write(b"x");
+        }
+        done.store(true, Ordering::Release);
+    });
+    assert_eq!(empty.into_inner(), 0);
+}
+
+#[test]
 fn k91_a_level_event_goes_to_one_waiter_at_least() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
