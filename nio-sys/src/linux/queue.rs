@@ -192,9 +192,11 @@ impl Queue {
     fn wait(&self, events: &mut EventList, timeout: Option<Duration>) -> io::Result<()> {
         let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
         let mut left = timeout;
+        let mut looks = 0;
         loop {
             let room = events.capacity();
             epoll::wait(&self.epoll, &mut events.epoll, room, left)?;
+            looks += 1;
             let timed_out = events.epoll.is_empty();
             if !timed_out {
                 self.translate(events);
@@ -205,7 +207,10 @@ impl Queue {
             if let (Some(timeout), Some(start)) = (timeout, start) {
                 left = Some(timeout.saturating_sub(start.elapsed()));
             }
-            if timed_out && left.is_none_or(|left| left.is_zero()) {
+            // A wait that is cut short by the width of a timer is not over yet. When the time is up,
+            // what came to nothing may still have hidden something, so there is a second look.
+            let over = left.is_some_and(|left| left.is_zero());
+            if over && (timed_out || looks > 1) {
                 return Ok(());
             }
         }
