@@ -5,6 +5,7 @@ mod support;
 use std::{
     io::{ErrorKind, Read, Write},
     net,
+    task::Poll,
     time::Duration,
 };
 
@@ -46,7 +47,7 @@ fn a_stream_that_outlives_its_loop_works_while_it_need_not_wait() {
     peer.write_all(b"!").unwrap();
     let mut byte = [0];
     // The byte is on its way through the system; until it is here, waiting is what fails.
-    while let std::task::Poll::Ready(Err(error)) = poll_once(stream.read(&mut byte)) {
+    while let Poll::Ready(Err(error)) = poll_once(stream.read(&mut byte)) {
         assert!(error.to_string().contains("loop is gone"), "{error}");
     }
     assert_eq!(&byte, b"!");
@@ -55,11 +56,13 @@ fn a_stream_that_outlives_its_loop_works_while_it_need_not_wait() {
 #[test]
 fn waiting_without_a_loop_is_an_error_every_time() {
     let event_loop = EventLoop::new().unwrap();
-    let (stream, _peer) = pair_with_std(event_loop.handle());
+    let (waiting, _peer) = pair_with_std(event_loop.handle());
+    let (new, _peer) = pair_with_std(event_loop.handle());
+    assert!(poll_once(waiting.read(&mut [0])).is_pending());
     drop(event_loop);
-    for _ in 0..3 {
+    for stream in [&new, &new, &waiting, &waiting] {
         match poll_once(stream.read(&mut [0])) {
-            std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
+            Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
             other => panic!("{other:?}"),
         }
     }
