@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-use nio_sys::Kevent;
+use nio_sys::{Kevent, VnodeFlags};
 use support::*;
 
 /// Devices that a descriptor can always read and write.
@@ -622,5 +622,75 @@ fn k84_a_knote_comes_once_in_a_call_whatever_wakes_it() {
         let mut seen: Vec<usize> = queue.collect().iter().map(Kevent::udata).collect();
         seen.sort_unstable();
         assert_eq!(seen, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn k100_with_a_duplicate_alive_the_old_socket_does_not_speak_for_the_file() {
+    in_child(|| {
+        for flags in [LEVEL, CLEAR] {
+            let scratch = Scratch::new();
+            let (path, first) = scratch.file("file", "");
+            drop(first);
+            let queue = Queue::new();
+            let (socket, mut peer) = pair();
+            queue.add(&socket, READ, flags, 1);
+            let _duplicate = socket.try_clone().unwrap();
+            let freed = number(&socket);
+            drop(socket);
+            let file = File::open(&path).unwrap();
+            assert_eq!(number(&file), freed);
+            queue.add(&file, READ, LEVEL, 2);
+            peer.write_all(b"x").unwrap();
+            queue.assert_silent_for(20);
+            append(&path, "d");
+            assert_eq!(queue.one().udata(), 2);
+        }
+    });
+}
+
+#[test]
+fn k147_what_happened_before_the_knote_was_added_is_not_reported_twice() {
+    in_child(|| {
+        let scratch = Scratch::new();
+        let (path, file) = scratch.file("file", "abc");
+        let queue = Queue::new();
+        // Wakes the queue before anything else does.
+        queue.add_user(9, CLEAR);
+        queue.trigger(9);
+        let other = File::open(&path).unwrap();
+        let write = VnodeFlags::WRITE;
+        queue.make(Kevent::vnode(&other, ADD | CLEAR).with_fflags(write));
+        append(&path, "d");
+        queue.add(&file, READ, CLEAR, 1);
+        assert_eq!(queue.collect().len(), 3);
+        queue.assert_silent();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_are_watched_on_after_the_queue_has_rebuilt_its_set() {
+    in_child(|| {
+        let scratch = Scratch::new();
+        let (path, file) = scratch.file("file", "");
+        let queue = Queue::new();
+        queue.add(&file, READ, CLEAR, 1);
+        let (socket, mut peer) = pair();
+        queue.add(&socket, READ, LEVEL, 2);
+        // An entry of epoll's that nobody can name any more, and that is always ready.
+        let _duplicate = socket.try_clone().unwrap();
+        let (socket, _peer) = {
+            let freed = number(&socket);
+            drop(socket);
+            let (new, peer) = pair();
+            assert_eq!(number(&new), freed);
+            (new, peer)
+        };
+        queue.add(&socket, READ, LEVEL, 3);
+        peer.write_all(b"x").unwrap();
+        queue.assert_silent_for(20);
+        append(&path, "d");
+        assert_eq!(queue.one().udata(), 1);
     });
 }

@@ -280,6 +280,10 @@ fn k230_a_directory_is_linked_to_by_those_in_it() {
         assert_eq!(seen(&queue, asked), VnodeFlags::WRITE);
         fs::remove_dir(path.join("inner")).unwrap();
         assert_eq!(seen(&queue, asked), asked);
+        // Though by now there are as many as before.
+        fs::create_dir(path.join("inner")).unwrap();
+        fs::remove_dir(path.join("inner")).unwrap();
+        assert_eq!(seen(&queue, asked), asked);
     });
 }
 
@@ -581,6 +585,33 @@ fn k237_a_new_file_of_the_same_number_has_no_knote() {
 }
 
 #[test]
+fn k237_a_close_is_noticed_though_the_file_is_left_alone() {
+    in_child(|| {
+        for change in [DELETE, ENABLE, DISABLE, LEVEL] {
+            let scratch = Scratch::new();
+            let (path, file) = scratch.file("file", "abc");
+            let (new_path, _) = scratch.file("new", "abc");
+            let queue = Queue::new();
+            queue.make(vnode(&file, ADD, ALL));
+            append(&path, "d");
+            queue.one();
+            // It is level-triggered, and so would be reported again.
+            let freed = number(&file);
+            drop(file);
+            queue.assert_silent();
+
+            let file = File::open(&path).unwrap();
+            assert_eq!(number(&file), freed);
+            queue.make(vnode(&file, ADD, ALL));
+            drop(file);
+            let new = File::open(&new_path).unwrap();
+            assert_eq!(number(&new), freed);
+            assert_eq!(queue.refused(vnode(&new, change, ALL)), libc::ENOENT);
+        }
+    });
+}
+
+#[test]
 fn k237_a_closed_number_is_no_file() {
     in_child(|| {
         let scratch = Scratch::new();
@@ -669,9 +700,9 @@ fn k238_each_descriptor_of_a_file_has_a_knote_of_its_own() {
         let (path, first) = scratch.file("file", "abc");
         let second = File::open(&path).unwrap();
         let third = second.try_clone().unwrap();
-        let queue = watching(&first, VnodeFlags::WRITE);
+        let queue = watching(&third, ALL);
+        queue.make(vnode(&first, ADD | CLEAR, VnodeFlags::WRITE));
         queue.make(vnode(&second, ADD | CLEAR, VnodeFlags::ATTRIB));
-        queue.make(vnode(&third, ADD | CLEAR, ALL));
         append(&path, "d");
         let mut both = vec![number(&first), number(&third)];
         both.sort_unstable();
@@ -784,6 +815,24 @@ fn k240_a_new_mask_takes_the_place_of_the_old_one() {
         if !cfg!(target_os = "freebsd") {
             queue.assert_silent();
         }
+    });
+}
+
+#[test]
+fn k240_a_wider_mask_tells_each_thing_once() {
+    in_child(|| {
+        let scratch = Scratch::new();
+        let (path, file) = scratch.file("file", "abc");
+        let asked = VnodeFlags::LINK | VnodeFlags::ATTRIB;
+        let queue = watching(&file, VnodeFlags::WRITE);
+        queue.make(vnode(&file, ADD, asked));
+        fs::hard_link(&path, scratch.join("second")).unwrap();
+        let bits = seen(&queue, asked);
+        assert!(bits.contains(VnodeFlags::LINK));
+        if cfg!(target_os = "linux") {
+            assert_eq!(bits, VnodeFlags::LINK);
+        }
+        queue.assert_silent();
     });
 }
 
