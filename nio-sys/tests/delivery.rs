@@ -209,6 +209,20 @@ fn k87_both_filters_of_a_descriptor_are_served_with_room_for_one() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn k88_reading_is_reported_before_writing() {
+    for (read, write) in [(LEVEL, LEVEL), (CLEAR, CLEAR)] {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        queue.add(&socket, WRITE, write, 2);
+        queue.add(&socket, READ, read, 1);
+        peer.write_all(b"x").unwrap();
+        let order: Vec<usize> = queue.collect().iter().map(|event| event.udata()).collect();
+        assert_eq!(order, [1, 2]);
+    }
+}
+
 /// How often a race is run: enough to meet both orders of its threads.
 const ROUNDS: usize = 100;
 

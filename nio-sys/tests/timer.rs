@@ -445,6 +445,14 @@ fn k189_a_time_of_34_years_is_accepted_everywhere() {
     queue.assert_silent_for(20);
 }
 
+#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
+#[test]
+fn k190_an_event_does_not_repeat_the_unit() {
+    let queue = Queue::new();
+    queue.make(timer(1, ADD | ONESHOT).with_time(1_000, TimerUnit::Microseconds));
+    assert_eq!(queue.one().fflags(), 0);
+}
+
 #[test]
 fn k191_there_may_be_a_thousand_timers() {
     let queue = Queue::new();

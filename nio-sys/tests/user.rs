@@ -158,6 +158,16 @@ fn k172_an_edge_has_the_data_of_its_own_trigger() {
     assert_eq!(queue.one().data(), 0);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn k171_adding_keeps_the_24_bits_it_is_given() {
+    let queue = Queue::new();
+    let bits = UserFlags::from_bits_retain(0xFEAB_CDEF);
+    queue.make(user(1, ADD | CLEAR).with_fflags(bits));
+    queue.trigger(1);
+    assert_eq!(queue.one().fflags(), 0xAB_CDEF);
+}
+
 #[test]
 fn k172_a_level_event_has_the_data_of_the_last_change() {
     let queue = Queue::new();
