@@ -9,4 +9,5 @@ mod kqueue_101;
 mod poll_echo;
 mod program;
 mod signals;
+mod tail;
 mod timers;

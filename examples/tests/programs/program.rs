@@ -61,6 +61,13 @@ impl Program {
         Program::spawn(shell.args(arguments))
     }
 
+    /// Starts it with its complaints among what it says, in their order.
+    pub(crate) fn start_with_one_output(name: &str, arguments: &[&str]) -> Program {
+        let mut shell = Command::new("sh");
+        let shell = shell.arg("-c").arg("exec \"$0\" \"$@\" 2>&1");
+        Program::spawn(shell.arg(path(name)).args(arguments))
+    }
+
     fn spawn(command: &mut Command) -> Program {
         let command = command.stdin(Stdio::null());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
