@@ -49,18 +49,20 @@ fn l1_a_turn_runs_timers_then_io_then_immediates() {
 }
 
 #[test]
-fn l1_posts_run_after_the_io_of_their_turn() {
+fn l1_posts_run_after_the_io_of_their_turn_and_before_its_immediates() {
+    thread_local!(static LOG: Log = Log::new());
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    let log = Log::new();
+    let log = LOG.with(Log::clone);
     let (ours, _theirs) = readable();
-    handle.remote().post(|handle| handle.stop()).unwrap();
+    let post = |_: &Handle| LOG.with(|log| log.push("post"));
+    handle.remote().post(post).unwrap();
     handle.set_immediate(log.says("immediate"));
     let on_read = log.clone();
     let watch = move |_: &Handle, _: &_, _| on_read.push("io");
     handle.watch(ours, Interest::READABLE, watch).unwrap();
-    assert!(event_loop.run().unwrap(), "the watch is still there");
-    log.assert("io immediate");
+    assert!(event_loop.run_nowait().unwrap(), "the watch is still there");
+    log.assert("io post immediate");
 }
 
 #[test]

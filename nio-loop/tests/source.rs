@@ -15,7 +15,7 @@ use std::{
 };
 
 use nio_loop::{Direction, Error, Handle, Interest, Source};
-use support::{Log, Wakes, event_loop, ms, pair, poll_once, poll_with, yield_once};
+use support::{Log, Wakes, event_loop, ms, pair, panic_of, poll_once, poll_with, yield_once};
 
 const READ: Direction = Direction::Read;
 const WRITE: Direction = Direction::Write;
@@ -506,6 +506,35 @@ fn a_source_dropped_earlier_in_the_batch_wakes_nobody() {
     event_loop.run_nowait().unwrap();
     assert_eq!(wakes.count(), 1);
     assert_eq!(Arc::strong_count(&wakes), 1, "nothing keeps the waker");
+}
+
+#[test]
+fn an_event_behind_a_callback_that_panics_is_not_lost() {
+    // Events of sources come once, so the rest of the batch has to be kept.
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (watched, mut first) = pair();
+    let panics = |_: &Handle, _: &UnixStream, _| panic!("in the batch");
+    handle.watch(watched, Interest::READABLE, panics).unwrap();
+    let log = Log::new();
+    let mut theirs = Vec::new();
+    for _ in 0..3 {
+        let (source, other) = sources(&handle);
+        let log = log.clone();
+        handle.spawn(async move {
+            read(&source, &mut [0; 8]).await.unwrap();
+            log.push("read");
+        });
+        theirs.push(other);
+    }
+    event_loop.run_nowait().unwrap();
+    first.write_all(b"x").unwrap();
+    for other in &mut theirs {
+        other.write_all(b"x").unwrap();
+    }
+    assert_eq!(panic_of(|| event_loop.run()), "in the batch");
+    assert!(!event_loop.run().unwrap());
+    log.assert("read read read");
 }
 
 #[test]
