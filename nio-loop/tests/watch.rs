@@ -464,10 +464,10 @@ fn timers_and_io_take_turns() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_that_cannot_be_waited_for_is_refused_and_closed() {
+fn a_directory_cannot_be_waited_for_and_is_refused_and_closed() {
     let event_loop = event_loop();
     use std::fs::File;
-    let file = Rc::new(File::open("/proc/self/exe").unwrap());
+    let file = Rc::new(File::open("/").unwrap());
     let never = |_: &Handle, _: &Rc<File>, _| {};
     let error = event_loop
         .handle()
