@@ -398,7 +398,7 @@ fn k224_many_exits_are_all_reported() {
         }
         let mut seen = BTreeSet::new();
         while seen.len() < children.len() {
-            for event in queue.call(&[], 7, Some(LIMIT)).unwrap() {
+            for event in queue.take(7, Some(LIMIT)) {
                 assert_eq!(event.data(), 0);
                 assert!(seen.insert(event.ident()), "{event:?} came twice");
             }
@@ -531,7 +531,7 @@ fn k85_exits_that_do_not_fit_come_with_the_next_calls() {
         }
         let mut seen = BTreeSet::new();
         for _ in 0..5 {
-            let events = queue.call(&[], 1, Some(LIMIT)).unwrap();
+            let events = queue.take(1, Some(LIMIT));
             seen.extend(idents(&events));
         }
         assert_eq!(seen.len(), 5);

@@ -757,7 +757,7 @@ fn k85_timers_that_do_not_fit_come_with_the_next_calls() {
     let_pass(10);
     let mut events = Vec::new();
     while events.len() < 10 {
-        let some = queue.call(&[], 3, None).unwrap();
+        let some = queue.take(3, None);
         events.extend(some);
     }
     assert_eq!(idents(&events), (0..10).collect::<Vec<_>>());
@@ -773,7 +773,7 @@ fn k87_a_short_timer_does_not_starve_the_others() {
     let mut seen = BTreeSet::new();
     let start = Instant::now();
     while seen.len() < 3 {
-        seen.extend(idents(&queue.call(&[], 1, Some(LIMIT)).unwrap()));
+        seen.extend(idents(&queue.take(1, Some(LIMIT))));
         assert!(start.elapsed() < LIMIT, "{seen:?}");
     }
 }

@@ -138,6 +138,20 @@ impl Queue {
         self.call(&[], room, Some(Duration::ZERO)).unwrap()
     }
 
+    /// Waits for so long, and returns what comes. A signal does not end it, nor whatever else ends
+    /// a wait on some systems: that the process was stopped, or frozen together with its container.
+    pub fn take(&self, room: usize, timeout: Option<Duration>) -> Vec<Kevent> {
+        let start = Instant::now();
+        loop {
+            let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+            match self.call(&[], room, left) {
+                Ok(events) => return events,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
     /// Waits until there is something, and returns it. A signal does not end it.
     pub fn wait(&self) -> Vec<Kevent> {
         loop {
@@ -178,8 +192,7 @@ impl Queue {
     /// Nothing comes for a while.
     #[track_caller]
     pub fn assert_silent_for(&self, milliseconds: u64) {
-        let timeout = Duration::from_millis(milliseconds);
-        let events = self.call(&[], ROOM, Some(timeout)).unwrap();
+        let events = self.take(ROOM, Some(Duration::from_millis(milliseconds)));
         assert!(events.is_empty(), "{events:?}");
     }
 }
@@ -224,7 +237,7 @@ pub fn wakes(queue: &Queue, cause: impl FnOnce()) {
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             start.wait();
-            queue.call(&[], 4, None).unwrap().len()
+            queue.take(4, None).len()
         });
         start.wait();
         cause();
@@ -243,7 +256,7 @@ pub fn share(queue: &Queue, cause: impl FnOnce()) -> usize {
             scope.spawn(|| {
                 start.wait();
                 let since = Instant::now();
-                let events = queue.call(&[], 4, Some(timeout)).unwrap();
+                let events = queue.take(4, Some(timeout));
                 assert!(!events.is_empty() || since.elapsed() >= timeout);
                 got.fetch_add(events.len(), Ordering::Relaxed);
             });
