@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use crate::slab::Slot;
 
-/// Children per entry. Two make the heap deeper, eight make each level dearer; both measured slower.
+/// Children per entry: half the depth of a binary heap, and the four to compare are neighbours.
 const ARITY: usize = 4;
 
 /// What is ordered: a slot by its deadline, then by when it was armed.
