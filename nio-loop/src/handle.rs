@@ -329,7 +329,8 @@ impl Handle {
         task::spawn(&self.core, future)
     }
 
-    /// A future that is ready when `duration` has passed from now, and never earlier.
+    /// A future that is ready when `duration` has passed from now, and never earlier. One of zero is
+    /// ready at once: awaiting it gives nothing else a turn.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         Sleep::new(Rc::clone(&self.core), self.core.deadline(duration))
     }

@@ -44,6 +44,8 @@
 //! - Dropping a future loses nothing: no byte and no connection is taken out of the kernel before
 //!   the future is ready.
 //! - Writing to a connection that the other side has closed is an error, never a signal.
+//! - Urgent data (MSG_OOB) is not for this crate: a read ends at its mark, and what lies behind the
+//!   mark may be noticed only when more arrives.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
