@@ -428,6 +428,7 @@ mod urgent {
     }
 
     /// Takes the urgent byte.
+    #[cfg(target_os = "linux")]
     fn take_urgent(fd: &impl AsFd) {
         let mut byte = [0_u8];
         let fd = fd.as_fd().as_raw_fd();
