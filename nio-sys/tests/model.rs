@@ -22,6 +22,7 @@ use std::os::unix::net::UnixStream;
 
 use nio_sys::{EventFlags, Filter, Kevent};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use support::*;
 
 /// What is watched: the sockets 0 and 1 for both filters, the ends 2 and 3 of two pipes.
@@ -445,6 +446,8 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 600,
         failure_persistence: None,
+        // The same cases each time: a change is to fail, and not by chance its neighbour.
+        rng_seed: RngSeed::Fixed(2001),
         ..ProptestConfig::default()
     })]
 

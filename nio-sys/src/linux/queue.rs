@@ -192,32 +192,26 @@ impl Queue {
     fn wait(&self, events: &mut EventList, timeout: Option<Duration>) -> io::Result<()> {
         let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
         let mut left = timeout;
-        let mut looks = 0;
         loop {
             let room = events.capacity();
             epoll::wait(&self.epoll, &mut events.epoll, room, left)?;
-            looks += 1;
-            let timed_out = events.epoll.is_empty();
-            if !timed_out {
-                self.translate(events);
-                if !events.is_empty() {
-                    return Ok(());
-                }
+            let nothing_left = events.epoll.is_empty() || self.translate(events);
+            if !events.is_empty() {
+                return Ok(());
             }
             if let (Some(timeout), Some(start)) = (timeout, start) {
                 left = Some(timeout.saturating_sub(start.elapsed()));
             }
-            // A wait that is cut short by the width of a timer is not over yet. When the time is up,
-            // what came to nothing may still have hidden something, so there is a second look.
-            let over = left.is_some_and(|left| left.is_zero());
-            if over && (timed_out || looks > 1) {
+            // When the time is up, what has come to nothing may still have hidden something.
+            if nothing_left && left.is_some_and(|left| left.is_zero()) {
                 return Ok(());
             }
         }
     }
 
-    /// Turns the batch that epoll returned into kevents.
-    fn translate(&self, events: &mut EventList) {
+    /// Turns the batch that epoll returned into kevents. Returns whether it is of no use to ask again,
+    /// because what comes to nothing would only come again.
+    fn translate(&self, events: &mut EventList) -> bool {
         let mut state = self.lock();
         let room = events.capacity();
         let EventList { events, epoll, .. } = events;
@@ -231,11 +225,10 @@ impl Queue {
             }
             state.event(&self.epoll, *event, events, room);
         }
-        if state.descriptors.haunted() {
-            // Without the memory or the descriptor for it, it stays as it is: slow, but right.
-            let _ = self.rebuild(&mut state);
-        }
+        // Without the memory or the descriptor for it, it stays as it is: slow, but right.
+        let stuck = state.descriptors.haunted() && self.rebuild(&mut state).is_err();
         self.unlock(state);
+        stuck
     }
 
     /// Makes the epoll set anew, without the entries that no call can remove, and puts it in the place
@@ -244,11 +237,12 @@ impl Queue {
     fn rebuild(&self, state: &mut State) -> io::Result<()> {
         let epoll = epoll::create()?;
         self.attach_eventfd(&epoll)?;
-        state.descriptors.attach(&self.epoll, &epoll);
         state.timers.attach(&epoll)?;
         state.signals.attach(&epoll)?;
         state.processes.attach(&epoll)?;
         state.watches.attach(&epoll)?;
+        // Nothing fails from here on.
+        state.descriptors.attach(&self.epoll, &epoll);
         epoll::replace(&self.epoll, &epoll)?;
         epoll::signal(self.eventfd.as_raw_fd());
         Ok(())
