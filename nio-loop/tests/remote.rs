@@ -1,5 +1,10 @@
 //! Other threads: posts, stops, and the wakes that they cause.
 
+#![allow(
+    clippy::missing_const_for_thread_local,
+    reason = "it is const, which the lint does not see where thread locals are emulated (OpenBSD)"
+)]
+
 mod support;
 
 use std::{

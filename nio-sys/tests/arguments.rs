@@ -73,6 +73,7 @@ fn k16_of_two_deletions_in_one_call_the_one_without_a_knote_fails_alone() {
 }
 
 /// NOTE bits that READ and WRITE have nowhere.
+#[cfg(target_os = "linux")]
 const UNKNOWN_NOTE: u32 = 0x0080_0000;
 
 #[cfg(target_os = "linux")]

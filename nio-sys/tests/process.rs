@@ -57,7 +57,13 @@ fn until_zombie(child: &Child) {
     unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
         let options = libc::WEXITED | libc::WNOWAIT;
-        check(libc::waitid(libc::P_PID, child.id(), &mut info, options)).unwrap();
+        check(libc::waitid(
+            libc::P_PID,
+            child.id() as libc::id_t,
+            &mut info,
+            options,
+        ))
+        .unwrap();
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use nio_sys::{EventFlags, Kevent};
