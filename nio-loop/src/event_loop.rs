@@ -104,8 +104,9 @@ impl EventLoop {
         Ok(self.finish())
     }
 
-    /// Takes one turn, which waits until something happens; a timer that comes due meanwhile is run.
-    /// Returns whether something keeps the loop alive.
+    /// Takes one turn that begins with the poll and ends with the timers: it waits until something
+    /// happens or a timer is due, and not at all if one is due already. Returns whether something
+    /// keeps the loop alive.
     ///
     /// # Errors
     ///
@@ -113,7 +114,8 @@ impl EventLoop {
     pub fn run_once(&mut self) -> Result<bool, Error> {
         let mut turn = Turn::new(&self.handle, None);
         if turn.goes_on() {
-            turn.take(Wait::Alive)?;
+            turn.drain();
+            turn.poll_and_check(Wait::Alive)?;
             turn.run_timers();
         }
         Ok(self.finish())
@@ -206,6 +208,11 @@ impl<'a> Turn<'a> {
     fn take(&mut self, wait: Wait) -> Result<(), Error> {
         self.drain();
         self.run_timers();
+        self.poll_and_check(wait)
+    }
+
+    /// What comes after the timers in a turn.
+    fn poll_and_check(&mut self, wait: Wait) -> Result<(), Error> {
         self.poll(wait)?;
         self.run_posts();
         self.run_immediates();

@@ -40,6 +40,19 @@ fn l36_run_once_waits_for_the_next_timer() {
 }
 
 #[test]
+fn l36_run_once_does_not_wait_if_a_timer_is_due_already() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    event_loop.handle().set_timeout(ms(1), log.says("timer"));
+    event_loop.handle().set_timeout(LIMIT / 2, |_| {});
+    spin(ms(2));
+    let start = Instant::now();
+    assert!(event_loop.run_once().unwrap());
+    assert!(start.elapsed() < LIMIT / 4);
+    log.assert("timer");
+}
+
+#[test]
 fn l36_a_loop_that_is_stopped_does_not_wait() {
     let mut event_loop = event_loop();
     event_loop.handle().set_timeout(LIMIT, |_| {});

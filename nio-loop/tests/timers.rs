@@ -309,6 +309,25 @@ fn l30_an_interval_of_zero_runs_once_in_each_turn() {
 }
 
 #[test]
+fn l30_a_timer_fires_once_in_a_run_once_and_one_that_it_arms_does_not() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let ticks = log.clone();
+    event_loop
+        .handle()
+        .set_interval(Duration::ZERO, move |handle, _| {
+            ticks.push("tick");
+            handle.set_timeout(Duration::ZERO, ticks.says("timeout"));
+            handle.stop();
+        });
+    spin(ms(1));
+    event_loop.run_once().unwrap();
+    log.assert("tick");
+    event_loop.run_once().unwrap();
+    assert_eq!(log.take().len(), 2);
+}
+
+#[test]
 fn l33_timers_that_are_not_referenced_do_not_run_when_nothing_else_is_left() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
