@@ -7,20 +7,24 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    panic::Location,
     sync::Arc,
     task::Waker,
 };
 
-use nio_poll::{Events, Poll, Token};
+use nio_poll::{Event, Events, Poll, Token};
 use nio_timer::TimerHeap;
 
 use crate::{
     Error, Handle,
-    clock::{Clock, Nanos},
+    blocking::Pool,
+    clock::{Clock, Time},
+    meter::Meter,
+    queues::Immediates,
     remote::{Mailbox, Post},
-    slab::{Key, Slab},
+    slab::Slab,
     source::Entry,
-    task::Task,
+    task::{Task, Woken},
     timer::Timer,
 };
 
@@ -35,70 +39,107 @@ pub(crate) const MAILBOX: Token = Token(usize::MAX);
 /// A callback that runs once.
 pub(crate) type Once = Box<dyn FnOnce(&Handle)>;
 
+/// A callback that runs once, and where it was set.
+pub(crate) struct Call {
+    pub(crate) callback: Once,
+    pub(crate) place: &'static Location<'static>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        callback: impl FnOnce(&Handle) + 'static,
+        place: &'static Location<'static>,
+    ) -> Call {
+        let callback = Box::new(callback);
+        Call { callback, place }
+    }
+}
+
+/// Where and when something was given to the loop.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) since: Time,
+}
+
 pub(crate) struct Core {
     pub(crate) poll: Poll,
     pub(crate) clock: Clock,
     pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) timers: RefCell<TimerHeap<Nanos, Timer>>,
+    pub(crate) timers: RefCell<TimerHeap<Time, Timer>>,
     pub(crate) sources: RefCell<Slab<Entry>>,
-    pub(crate) ticks: RefCell<VecDeque<Once>>,
+    pub(crate) ticks: RefCell<VecDeque<Call>>,
     pub(crate) immediates: RefCell<Immediates>,
+    pub(crate) closing: RefCell<VecDeque<Call>>,
     pub(crate) tasks: RefCell<Slab<Task>>,
-    /// Tasks that were woken and taken out of the inbox, in order.
-    pub(crate) ready: RefCell<VecDeque<Key>>,
-    /// Who has had his share of this turn, to be woken when the poll has had its own.
+    /// Tasks that were woken, in order.
+    pub(crate) ready: RefCell<VecDeque<Woken>>,
+    /// The future of `block_on` is in that queue.
+    pub(crate) root_queued: Cell<bool>,
+    /// Who has had his share of this turn, to be woken when the next poll has had its own.
     pub(crate) next_turn: RefCell<Vec<Waker>>,
+    /// Who is woken when this poll has had its own.
+    pub(crate) this_turn: RefCell<Vec<Waker>>,
     /// Counts the polls, and wraps.
     pub(crate) turn: Cell<u32>,
     /// What the last poll returned, and how much of it has been dispatched. A panic of a callback
     /// leaves the rest for the next turn.
     pub(crate) events: RefCell<Events>,
     pub(crate) dispatched: Cell<usize>,
+    /// Of these events those that come after the I/O.
+    pub(crate) late: RefCell<VecDeque<Event>>,
     /// Posts that were taken out of the inbox, in order.
     pub(crate) posts: RefCell<VecDeque<Post>>,
+    /// The threads for what blocks, from when there is something.
+    pub(crate) pool: RefCell<Option<Pool>>,
+    /// How many closures are there or on their way.
+    pub(crate) jobs: Cell<usize>,
+    pub(crate) meter: Meter,
     /// How many things keep the loop alive.
     pub(crate) alive: Cell<usize>,
+    pub(crate) running: Cell<bool>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) closed: Cell<bool>,
 }
 
-/// Immediates by key, and the keys in order. A cleared one leaves its key behind.
-#[derive(Default)]
-pub(crate) struct Immediates {
-    pub(crate) callbacks: Slab<Immediate>,
-    pub(crate) order: VecDeque<Key>,
-    /// How many of them keep the loop alive, and so from sleeping.
-    pub(crate) referenced: usize,
-}
-
-pub(crate) struct Immediate {
-    pub(crate) callback: Once,
-    pub(crate) referenced: bool,
-}
-
 impl Core {
-    pub(crate) fn new() -> Result<Core, Error> {
+    pub(crate) fn new(clock: Clock) -> Result<Core, Error> {
         let poll = Poll::new()?;
         let waker = nio_poll::Waker::new(&poll, MAILBOX)?;
         Ok(Core {
             poll,
-            clock: Clock::new(),
+            clock,
             mailbox: Arc::new(Mailbox::new(waker)),
             timers: RefCell::default(),
             sources: RefCell::default(),
             ticks: RefCell::default(),
             immediates: RefCell::default(),
+            closing: RefCell::default(),
             tasks: RefCell::default(),
             ready: RefCell::default(),
+            root_queued: Cell::new(false),
             next_turn: RefCell::default(),
+            this_turn: RefCell::default(),
             turn: Cell::new(0),
             events: RefCell::new(Events::with_capacity(EVENTS)),
             dispatched: Cell::new(0),
+            late: RefCell::default(),
             posts: RefCell::default(),
+            pool: RefCell::default(),
+            jobs: Cell::new(0),
+            meter: Meter::default(),
             alive: Cell::new(0),
+            running: Cell::new(false),
             stopping: Cell::new(false),
             closed: Cell::new(false),
         })
+    }
+
+    /// Where and when something is given to the loop. The time is that of the last look at the
+    /// clock: it is for a person to read.
+    pub(crate) fn origin(&self, place: &'static Location<'static>) -> Origin {
+        let since = self.meter.last_seen();
+        Origin { place, since }
     }
 
     /// Counts one more thing that keeps the loop alive.
@@ -123,37 +164,40 @@ impl Core {
         self.alive.get() > 0
             || !self.ticks.borrow().is_empty()
             || !self.posts.borrow().is_empty()
-            || self.mailbox.has_posts()
+            || self.mailbox.doorbell.is_rung()
     }
 
-    /// Takes what other threads have left, and says that the loop is awake.
-    pub(crate) fn open_mailbox(&self) {
-        let mut inbox = self.mailbox.open();
-        inbox.asleep = false;
-        self.posts.borrow_mut().extend(inbox.posts.drain(..));
-        if std::mem::take(&mut inbox.stop) {
-            self.stopping.set(true);
+    /// Something was given to the loop. If another loop waits on its behalf, that has to know.
+    pub(crate) fn rouse(&self) {
+        if !self.running.get() && self.mailbox.doorbell.is_parked() {
+            self.mailbox.ring();
         }
     }
 
     /// Ends everything: drops what the loop holds, and whatever that adds, until nothing is left.
     pub(crate) fn close(&self) {
         self.closed.set(true);
+        drop(self.pool.take());
         drop(self.mailbox.close());
-        drop(self.next_turn.take());
+        drop((self.next_turn.take(), self.this_turn.take()));
         loop {
             let tasks = self.tasks.borrow_mut().take_all();
-            let ticks = std::mem::take(&mut *self.ticks.borrow_mut());
+            let ticks = self.ticks.take();
             let immediates = self.immediates.borrow_mut().callbacks.take_all();
-            let timers = std::mem::take(&mut *self.timers.borrow_mut());
+            let closing = self.closing.take();
+            let timers = self.timers.take();
             let sources = self.sources.borrow_mut().take_all();
-            let posts = std::mem::take(&mut *self.posts.borrow_mut());
+            let posts = self.posts.take();
             let done = tasks.is_empty()
                 && ticks.is_empty()
                 && immediates.is_empty()
+                && closing.is_empty()
                 && timers.is_empty()
                 && posts.is_empty()
                 && sources.is_empty();
+            for mut task in tasks {
+                self.drop_task(&mut task);
+            }
             for source in &sources {
                 source.deregister(&self.poll);
             }

@@ -12,6 +12,12 @@ pub enum Error {
     /// The loop is gone: its [`EventLoop`](crate::EventLoop) has been dropped.
     #[error("the event loop is gone")]
     Closed,
+    /// There is no thread for blocking closures, and none can be started.
+    #[error("no thread for what blocks: {0}")]
+    Thread(#[source] io::Error),
+    /// The time of this loop is that of the system, which passes by itself.
+    #[error("the clock is real and cannot be moved")]
+    RealClock,
 }
 
 impl From<Error> for io::Error {
@@ -19,6 +25,8 @@ impl From<Error> for io::Error {
         match error {
             Error::Poll(error) => error.into(),
             Error::Closed => io::Error::new(io::ErrorKind::BrokenPipe, error),
+            Error::Thread(error) => error,
+            Error::RealClock => io::Error::new(io::ErrorKind::Unsupported, error),
         }
     }
 }

@@ -6,6 +6,7 @@
 //!       │ poll         wait for I/O, run its callbacks │   between any two callbacks:
 //!       │              then what other threads posted  │   first ticks, then woken tasks,
 //!       │ check        immediates                      │   until there are none
+//!       │ closing      what follows a close            │
 //!       └──────────────────────────────────────────────┘
 //! ```
 //!
@@ -14,8 +15,10 @@
 use std::{
     fmt,
     future::Future,
+    mem,
+    os::fd::{AsFd, BorrowedFd},
+    panic::Location,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -23,17 +26,21 @@ use std::{
 use nio_poll::Event;
 
 use crate::{
-    Error, Handle,
-    clock::NEVER,
-    core::{Core, MAILBOX},
+    CallbackKind, Clock, Error, Handle, Time, Warning,
+    core::{Call, Core},
     source::Entry,
-    task::RootWaker,
+    task::{Running, TaskWaker},
     timer::Due,
+    trace,
 };
 
 /// How many tasks are polled between two callbacks at most, so that tasks that wake each other for
 /// ever keep neither timers nor I/O from their turn.
 const TASKS_BETWEEN_CALLBACKS: usize = 256;
+
+/// How many ticks run between two callbacks at most. No program means to have so many: NodeJS would
+/// never come back from ticks that set each other, and used to warn at 1,000.
+const TICKS_BETWEEN_CALLBACKS: usize = 100_000;
 
 /// An event loop. It owns everything that is registered with it; [`handle`](EventLoop::handle)
 /// gives what uses it.
@@ -51,8 +58,26 @@ const TASKS_BETWEEN_CALLBACKS: usize = 256;
 /// ```
 ///
 /// Dropping it drops all callbacks and tasks without running them.
+///
+/// # In another loop
+///
+/// A loop can be driven by another one, of whatever make: its descriptor ([`AsFd`]) becomes readable
+/// when there is something to do for it. Before the other loop waits, it calls
+/// [`run_nowait`](EventLoop::run_nowait) and then [`next_deadline`](EventLoop::next_deadline), and
+/// waits until that or until the descriptor is readable. Whatever is given to this loop meanwhile,
+/// by its handle or by another thread, makes the descriptor readable, so that the other loop comes
+/// back and asks for the deadline again.
 pub struct EventLoop {
     handle: Handle,
+}
+
+/// How much of a turn is taken. See [`EventLoop::run_bounded`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// At most this many callbacks.
+    Callbacks(usize),
+    /// No callback that would begin later than this from now.
+    Time(Duration),
 }
 
 /// How long a turn may wait.
@@ -66,6 +91,13 @@ enum Wait {
     Never,
 }
 
+/// How long a poll waits.
+enum Pause {
+    Not,
+    Until(Time),
+    ForEver,
+}
+
 impl EventLoop {
     /// A loop with nothing to do.
     ///
@@ -73,7 +105,16 @@ impl EventLoop {
     ///
     /// [`Error::Poll`], mostly because the limit on open descriptors is reached.
     pub fn new() -> Result<EventLoop, Error> {
-        let core = Core::new()?.into();
+        EventLoop::with_clock(Clock::real())
+    }
+
+    /// A loop that has its time from a clock, mostly that of a test.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](EventLoop::new).
+    pub fn with_clock(clock: Clock) -> Result<EventLoop, Error> {
+        let core = Core::new(clock)?.into();
         Ok(EventLoop {
             handle: Handle { core },
         })
@@ -88,6 +129,9 @@ impl EventLoop {
     /// Runs until nothing keeps the loop alive, or until it is stopped. Returns whether something
     /// still keeps it alive.
     ///
+    /// A loop cannot be run by one of its own callbacks: that has a [`Handle`], and only the owner
+    /// can run it. A callback can run another loop.
+    ///
     /// # Errors
     ///
     /// [`Error::Poll`] if waiting fails, which no correct program sees. The loop can be run again.
@@ -98,10 +142,10 @@ impl EventLoop {
     /// again, and goes on where it was.
     pub fn run(&mut self) -> Result<bool, Error> {
         let mut turn = Turn::new(&self.handle, None);
-        while turn.goes_on() && turn.core().is_alive() {
+        while turn.goes_on() && turn.core.is_alive() {
             turn.take(Wait::Alive)?;
         }
-        Ok(self.finish())
+        Ok(turn.end())
     }
 
     /// Takes one turn that begins with the poll and ends with the timers: it waits until something
@@ -115,10 +159,10 @@ impl EventLoop {
         let mut turn = Turn::new(&self.handle, None);
         if turn.goes_on() {
             turn.drain();
-            turn.poll_and_check(Wait::Alive)?;
+            turn.after_timers(Wait::Alive)?;
             turn.run_timers();
         }
-        Ok(self.finish())
+        Ok(turn.end())
     }
 
     /// Takes one turn that does not wait. Returns whether something keeps the loop alive.
@@ -131,7 +175,28 @@ impl EventLoop {
         if turn.goes_on() {
             turn.take(Wait::Never)?;
         }
-        Ok(self.finish())
+        Ok(turn.end())
+    }
+
+    /// Takes one turn that does not wait, and ends it early when it has had as much as it may: for
+    /// a program that has something else to do at fixed times, such as drawing. What it leaves is
+    /// done in the next turn, in the order in which it would have been. Ticks and woken tasks run
+    /// after each callback as always, and are not counted. Returns whether something keeps the loop
+    /// alive.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](EventLoop::run).
+    pub fn run_bounded(&mut self, bound: Bound) -> Result<bool, Error> {
+        let mut turn = Turn::new(&self.handle, None);
+        match bound {
+            Bound::Callbacks(callbacks) => turn.callbacks_left = callbacks,
+            Bound::Time(time) => turn.until = turn.core.clock.now() + time,
+        }
+        if turn.goes_on() {
+            turn.take(Wait::Never)?;
+        }
+        Ok(turn.end())
     }
 
     /// Runs the loop until a future is ready, and returns its output. Whatever else the loop has to
@@ -145,20 +210,37 @@ impl EventLoop {
         {
             let root = pin!(async { output = Some(future.await) });
             let mut turn = Turn::new(&self.handle, Some(root));
-            turn.core().mailbox.leave(|inbox| inbox.root_woken = true);
+            turn.core.wake(None);
             turn.drain();
             while turn.root.is_some() {
                 turn.take(Wait::Root)?;
             }
+            turn.end();
         }
-        self.finish();
         Ok(output.expect("the root is gone only when it is ready"))
     }
 
-    /// The end of a run: a stop has had its effect.
-    fn finish(&self) -> bool {
-        self.handle.core.stopping.set(false);
-        self.handle.core.is_alive()
+    /// When the loop has to be run again at the latest, if nothing happens before: now or earlier if
+    /// there is something to do at once, `None` if it waits for events only.
+    ///
+    /// From this call on, and until the loop is run, its descriptor becomes readable also when
+    /// something is given to the loop, because that may change the answer.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let core = &self.handle.core;
+        if core.is_busy() || !core.mailbox.doorbell.park() {
+            return Some(core.clock.now());
+        }
+        core.next_deadline()
+    }
+}
+
+impl AsFd for EventLoop {
+    /// The descriptor that is readable when there is something to do. It is that of a kqueue (on
+    /// Linux, of an epoll), so it can be watched by any other kqueue or epoll, and by poll(2) except
+    /// on macOS.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.core.poll.as_fd()
     }
 }
 
@@ -176,137 +258,191 @@ impl fmt::Debug for EventLoop {
     }
 }
 
+impl Core {
+    /// Whether there is something to do that needs no event and no timer.
+    fn is_busy(&self) -> bool {
+        self.immediates.borrow().referenced > 0
+            || !self.next_turn.borrow().is_empty()
+            || !self.this_turn.borrow().is_empty()
+            || !self.ready.borrow().is_empty()
+            || !self.ticks.borrow().is_empty()
+            || !self.posts.borrow().is_empty()
+            || !self.closing.borrow().is_empty()
+            || !self.late.borrow().is_empty()
+            || self.dispatched.get() < self.events.borrow().len()
+    }
+}
+
 /// A loop that runs. Whoever has a `Turn` may run foreign code, and nothing else in the crate may.
 struct Turn<'a> {
     handle: &'a Handle,
+    core: &'a Core,
     /// The future of `block_on`, until it is ready.
     root: Option<Pin<&'a mut dyn Future<Output = ()>>>,
-    root_waker: Waker,
+    root_waker: Option<Waker>,
+    callbacks_left: usize,
+    until: Time,
+    _running: Running,
 }
 
 impl<'a> Turn<'a> {
     fn new(handle: &'a Handle, root: Option<Pin<&'a mut dyn Future<Output = ()>>>) -> Turn<'a> {
+        let core = &*handle.core;
         // A stop from elsewhere may have come between two runs.
-        handle.core.open_mailbox();
-        let mailbox = Arc::clone(&handle.core.mailbox);
+        core.collect();
+        let root_waker = root.is_some().then(|| TaskWaker::new(&core.mailbox, None));
         Turn {
             handle,
+            core,
             root,
-            root_waker: Arc::new(RootWaker(mailbox)).into(),
+            root_waker,
+            callbacks_left: usize::MAX,
+            until: Time::NEVER,
+            _running: Running::new(&handle.core),
         }
     }
 
-    fn core(&self) -> &'a Core {
-        &self.handle.core
+    fn goes_on(&self) -> bool {
+        !self.core.stopping.get()
     }
 
-    fn goes_on(&self) -> bool {
-        !self.core().stopping.get()
+    /// The end of a run: a stop has had its effect. Returns whether something keeps the loop alive.
+    fn end(self) -> bool {
+        self.core.collect();
+        self.core.stopping.set(false);
+        self.core.is_alive()
     }
 
     /// One turn of the loop.
     fn take(&mut self, wait: Wait) -> Result<(), Error> {
         self.drain();
         self.run_timers();
-        self.poll_and_check(wait)
+        self.after_timers(wait)
     }
 
     /// What comes after the timers in a turn.
-    fn poll_and_check(&mut self, wait: Wait) -> Result<(), Error> {
+    fn after_timers(&mut self, wait: Wait) -> Result<(), Error> {
         self.poll(wait)?;
         self.run_posts();
         self.run_immediates();
+        self.run_closing();
         Ok(())
     }
 
     /// Timers: those that are due now, whatever they arm.
     fn run_timers(&mut self) {
-        let core = self.core();
+        let core = self.core;
         if core.timers.borrow().is_empty() {
             return;
         }
         let now = core.clock.now();
+        core.meter.saw(now);
         core.timers.borrow_mut().begin_drain(now);
-        while let Some(due) = core.next_due(now) {
+        while self.may_call() {
+            let Some(due) = core.next_due(now) else {
+                return;
+            };
+            core.meter.count_timer();
             match due {
-                Due::Timeout(callback) => callback(self.handle),
-                Due::Sleep(waker) => waker.wake(),
-                Due::Interval(key, mut callback, periods) => {
-                    callback(self.handle, periods);
-                    drop(core.put_back(key, callback));
+                Due::Timeout(callback, origin) => {
+                    self.call(CallbackKind::Timeout, origin.place, callback);
+                }
+                Due::Interval(key, mut every, origin, periods) => {
+                    let lost = OnPanic(|| drop(core.cancel_timer(key)));
+                    self.call(CallbackKind::Interval, origin.place, |handle| {
+                        every(handle, periods);
+                        mem::forget(lost);
+                        drop(core.put_back(key, every));
+                    });
+                }
+                Due::Sleep(waker) => {
+                    waker.wake();
+                    self.drain();
                 }
             }
-            self.drain();
         }
     }
 
     /// Poll: waits for I/O and runs its callbacks.
     fn poll(&mut self, wait: Wait) -> Result<(), Error> {
-        let core = self.core();
+        let core = self.core;
         // A callback that panicked may have left a part of the last batch.
-        if core.dispatched.get() >= core.events.borrow().len() {
-            let timeout = self.timeout(wait);
-            let sleeps = timeout != Some(Duration::ZERO) && core.mailbox.fall_asleep();
-            let timeout = if sleeps {
-                timeout
-            } else {
-                Some(Duration::ZERO)
-            };
-            let result = core.poll.poll(&mut core.events.borrow_mut(), timeout);
-            core.dispatched.set(0);
-            core.turn.set(core.turn.get().wrapping_add(1));
-            core.open_mailbox();
-            result?;
+        if core.dispatched.get() >= core.events.borrow().len() && core.late.borrow().is_empty() {
+            let resumed = core.next_turn.take();
+            core.this_turn.borrow_mut().extend(resumed);
+            self.wait(wait)?;
         }
-        while let Some(event) = self.next_event() {
+        while self.may_call() {
+            let Some(event) = self.next_event() else {
+                break;
+            };
             self.dispatch(event);
         }
-        for waker in core.next_turn.take() {
+        for waker in core.this_turn.take() {
             waker.wake();
         }
         self.drain();
         Ok(())
     }
 
+    /// Asks for events, and waits until there are some unless there is something else to do.
+    fn wait(&mut self, wait: Wait) -> Result<(), Error> {
+        let core = self.core;
+        let result = match self.pause(wait) {
+            Pause::Not => core.poll_for(Some(Duration::ZERO)),
+            Pause::Until(deadline) if core.clock.is_real() => core.sleep(Some(deadline)),
+            Pause::Until(deadline) if core.clock.is_automatic() && !core.has_jobs() => {
+                core.jump(deadline)
+            }
+            Pause::Until(_) | Pause::ForEver => core.sleep(None),
+        };
+        core.dispatched.set(0);
+        core.turn.set(core.turn.get().wrapping_add(1));
+        let events = core.events.borrow().len();
+        core.meter.count_turn(events);
+        trace::turn(events);
+        core.collect();
+        result
+    }
+
     /// How long to wait for I/O: not at all while there is something else to do, else until the next
     /// timer is due.
-    fn timeout(&self, wait: Wait) -> Option<Duration> {
-        let core = self.core();
+    fn pause(&self, wait: Wait) -> Pause {
+        let core = self.core;
         let ends = match wait {
             Wait::Alive => core.stopping.get() || !core.is_alive(),
             Wait::Root => self.root.is_none(),
             Wait::Never => true,
         };
-        let busy = ends
-            || core.immediates.borrow().referenced > 0
-            || !core.next_turn.borrow().is_empty()
-            || !core.ready.borrow().is_empty()
-            || !core.posts.borrow().is_empty();
-        if busy {
-            return Some(Duration::ZERO);
+        if ends || core.is_busy() {
+            return Pause::Not;
         }
-        let deadline = core.timers.borrow_mut().next_deadline();
-        deadline
-            .filter(|&deadline| deadline != NEVER)
-            .map(|deadline| Duration::from_nanos(deadline.saturating_sub(core.clock.now())))
+        core.next_deadline().map_or(Pause::ForEver, Pause::Until)
     }
 
+    /// The next event of the batch. Signals and exits come after the I/O, so that who handles them
+    /// has seen what was there to be read.
     fn next_event(&self) -> Option<Event> {
-        let core = self.core();
-        let next = core.dispatched.get();
-        let event = core.events.borrow().get(next)?;
-        core.dispatched.set(next + 1);
-        Some(event)
+        let core = self.core;
+        loop {
+            let next = core.dispatched.get();
+            let Some(event) = core.events.borrow().get(next) else {
+                return core.late.borrow_mut().pop_front();
+            };
+            core.dispatched.set(next + 1);
+            if !event.is_signal() && !event.is_exit() {
+                return Some(event);
+            }
+            core.late.borrow_mut().push_back(event);
+        }
     }
 
     /// Gives an event to whom it is for, if it is still there.
     fn dispatch(&mut self, event: Event) {
-        if event.token() == MAILBOX {
-            return;
-        }
-        let core = self.core();
+        let core = self.core;
         let mut sources = core.sources.borrow_mut();
         let Some(key) = sources.key_of(event.token().0) else {
+            // Of the mailbox, or of something that is gone.
             return;
         };
         match sources.get_mut(key) {
@@ -316,16 +452,20 @@ impl<'a> Turn<'a> {
                 state.notify(event);
             }
             Some(Entry::Watch(watch)) => {
+                let (kind, place) = (watch.kind(), watch.origin.place);
                 let Some(mut callback) = watch.callback.take() else {
-                    // It was lost in a panic.
-                    drop(sources);
-                    drop(core.remove_watch(key));
                     return;
                 };
                 drop(sources);
-                callback(self.handle, event);
-                drop(core.put_back_watch(key, callback));
-                self.drain();
+                let lost = OnPanic(|| drop(core.remove_watch(key)));
+                self.call(kind, place, |handle| {
+                    callback(handle, event);
+                    mem::forget(lost);
+                    if event.is_exit() {
+                        drop(core.remove_watch(key));
+                    }
+                    drop(core.put_back_watch(key, callback));
+                });
             }
             None => {}
         }
@@ -333,79 +473,171 @@ impl<'a> Turn<'a> {
 
     /// The closures that other threads had posted when the poll returned.
     fn run_posts(&mut self) {
-        let core = self.core();
-        let count = core.posts.borrow().len();
+        let posts = &self.core.posts;
+        let count = posts.borrow().len();
         for _ in 0..count {
-            let post = core.posts.borrow_mut().pop_front();
-            if let Some(post) = post {
-                post(self.handle);
-                self.drain();
+            let next = self.may_call().then(|| posts.borrow_mut().pop_front());
+            if let Some(post) = next.flatten() {
+                self.call(CallbackKind::Post, post.place, post.closure);
             }
         }
     }
 
     /// Check: the immediates that were set before this phase.
     fn run_immediates(&mut self) {
-        let core = self.core();
+        let core = self.core;
         let count = core.immediates.borrow().order.len();
         for _ in 0..count {
+            if !self.may_call() {
+                return;
+            }
             let key = core.immediates.borrow_mut().order.pop_front();
             if let Some(immediate) = key.and_then(|key| core.remove_immediate(key)) {
-                (immediate.callback)(self.handle);
-                self.drain();
+                let Call { callback, place } = immediate.call;
+                self.call(CallbackKind::Immediate, place, callback);
             }
         }
     }
 
-    /// Between two callbacks: ticks, then woken tasks, until there are none. Tasks that are left when
-    /// enough were polled wait for the next time; ticks never do.
+    /// Closing: what follows the closes before this phase.
+    fn run_closing(&mut self) {
+        let closing = &self.core.closing;
+        let count = closing.borrow().len();
+        for _ in 0..count {
+            let next = self.may_call().then(|| closing.borrow_mut().pop_front());
+            if let Some(Call { callback, place }) = next.flatten() {
+                self.core.release(true);
+                self.call(CallbackKind::Close, place, callback);
+            }
+        }
+    }
+
+    /// Whether the turn has not had as much as it may.
+    fn may_call(&self) -> bool {
+        self.callbacks_left > 0 && (self.until == Time::NEVER || self.core.clock.now() < self.until)
+    }
+
+    /// Runs a callback, and then what comes between two callbacks.
+    fn call(
+        &mut self,
+        kind: CallbackKind,
+        place: &'static Location<'static>,
+        callback: impl FnOnce(&Handle),
+    ) {
+        self.callbacks_left -= 1;
+        self.core.meter.count_callback();
+        self.timed(kind, place, || callback(self.handle));
+        self.drain();
+    }
+
+    /// Runs something, and notes how long it takes if anybody wants to know.
+    fn timed(&self, kind: CallbackKind, place: &'static Location<'static>, run: impl FnOnce()) {
+        let Core { clock, meter, .. } = self.core;
+        trace::callback(kind, place);
+        let start = meter.is_timing().then(|| clock.now());
+        run();
+        if let Some(start) = start {
+            let took = clock.now() - start;
+            if meter.is_slow(took) {
+                self.handle.warn(&Warning::Slow { kind, place, took });
+            }
+        }
+    }
+
+    /// Between two callbacks: ticks, then woken tasks, until there are none. What is left when
+    /// enough of them have run waits for the next time.
     fn drain(&mut self) {
-        let mut left = TASKS_BETWEEN_CALLBACKS;
+        let mut ticks = TICKS_BETWEEN_CALLBACKS;
+        let mut tasks = TASKS_BETWEEN_CALLBACKS;
         loop {
-            while let Some(tick) = self.next_tick() {
-                tick(self.handle);
+            while let Some(place) = self.next_tick() {
+                if ticks == 0 {
+                    let ticks = TICKS_BETWEEN_CALLBACKS;
+                    return self.handle.warn(&Warning::TickFlood { ticks, place });
+                }
+                ticks -= 1;
+                self.run_tick();
             }
-            while left > 0 && self.run_task() {
-                left -= 1;
+            while tasks > 0 && self.run_task() {
+                tasks -= 1;
             }
-            if self.core().ticks.borrow().is_empty() {
+            if self.core.ticks.borrow().is_empty() {
                 return;
             }
         }
     }
 
-    fn next_tick(&self) -> Option<crate::core::Once> {
-        self.core().ticks.borrow_mut().pop_front()
+    /// Where the next tick was set, if there is one.
+    fn next_tick(&self) -> Option<&'static Location<'static>> {
+        self.core.ticks.borrow().front().map(|tick| tick.place)
+    }
+
+    fn run_tick(&self) {
+        let tick = self.core.ticks.borrow_mut().pop_front();
+        if let Some(Call { callback, place }) = tick {
+            self.timed(CallbackKind::Tick, place, || callback(self.handle));
+        }
     }
 
     /// Polls the next of the woken tasks, or the root. Returns false if there is none.
     fn run_task(&mut self) -> bool {
-        let core = self.core();
-        let mut next = core.ready.borrow_mut().pop_front();
-        if next.is_none() {
-            if self.collect_woken() {
-                self.poll_root();
-                return true;
-            }
-            next = core.ready.borrow_mut().pop_front();
+        let core = self.core;
+        let next = core.ready.borrow_mut().pop_front();
+        match next {
+            None => return false,
+            Some(None) => self.poll_root(),
+            Some(Some(key)) => match core.place_of_task(key) {
+                Some(place) => self.timed(CallbackKind::Task, place, || core.poll_task(key)),
+                None => core.poll_task(key),
+            },
         }
-        next.map(|key| core.poll_task(key)).is_some()
-    }
-
-    /// Takes the woken tasks out of the inbox. Returns whether the root is among them.
-    fn collect_woken(&self) -> bool {
-        let core = self.core();
-        let mut inbox = core.mailbox.open();
-        core.ready.borrow_mut().extend(inbox.woken.drain(..));
-        std::mem::take(&mut inbox.root_woken)
+        true
     }
 
     fn poll_root(&mut self) {
-        if let Some(root) = &mut self.root {
-            let mut context = Context::from_waker(&self.root_waker);
-            if root.as_mut().poll(&mut context) == Poll::Ready(()) {
+        self.core.root_queued.set(false);
+        if let (Some(root), Some(waker)) = (&mut self.root, &self.root_waker) {
+            if root.as_mut().poll(&mut Context::from_waker(waker)) == Poll::Ready(()) {
                 self.root = None;
             }
         }
+    }
+}
+
+impl Core {
+    fn poll_for(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        self.poll.poll(&mut self.events.borrow_mut(), timeout)?;
+        Ok(())
+    }
+
+    /// Polls, and waits until a time if nobody rings.
+    fn sleep(&self, deadline: Option<Time>) -> Result<(), Error> {
+        let before = self.clock.now();
+        if deadline.is_some_and(|deadline| deadline <= before) || !self.mailbox.doorbell.park() {
+            return self.poll_for(Some(Duration::ZERO));
+        }
+        let result = self.poll_for(deadline.map(|deadline| deadline - before));
+        self.meter.count_wait(before, self.clock.now());
+        result
+    }
+
+    /// Polls, and makes it the time of the deadline if nothing happens before.
+    fn jump(&self, deadline: Time) -> Result<(), Error> {
+        self.poll_for(Some(Duration::ZERO))?;
+        if self.events.borrow().is_empty() && !self.mailbox.doorbell.is_rung() {
+            let before = self.clock.now();
+            self.clock.advance_to(deadline);
+            self.meter.count_wait(before, self.clock.now());
+        }
+        Ok(())
+    }
+}
+
+/// Does something if there is a panic before it is forgotten.
+struct OnPanic<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

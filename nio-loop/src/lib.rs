@@ -45,26 +45,39 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod blocking;
 mod clock;
 mod core;
+mod doorbell;
 mod error;
 mod event_loop;
 mod handle;
+mod join;
+mod meter;
+mod queues;
 mod remote;
+mod report;
 mod slab;
+mod sleep;
 mod source;
 mod task;
 mod timer;
+mod trace;
 mod watch;
 
+pub use blocking::Lane;
+pub use clock::{Clock, Time};
 pub use error::Error;
-pub use event_loop::EventLoop;
-pub use handle::{CallbackId, Handle};
-pub use nio_poll::{Event, Interest, Signal};
+pub use event_loop::{Bound, EventLoop};
+pub use handle::{CallbackGuard, CallbackId, Handle};
+pub use join::{JoinError, JoinHandle};
+pub use meter::{Metrics, Warning};
+pub use nio_poll::{Event, FileChange, Interest, Signal};
 pub use remote::{Posted, Remote};
+pub use report::{CallbackKind, Report, ReportEntry};
+pub use sleep::{Elapsed, Interval, Sleep};
 pub use source::{Direction, Source};
-pub use task::{JoinError, JoinHandle};
-pub use timer::Sleep;
+pub use timer::Missed;
 
 /// The example of the README, so that it is run with the others.
 #[cfg(doctest)]

@@ -1,29 +1,35 @@
-//! Other threads: what they leave for the loop, and how they wake it.
+//! Other threads: what they leave for the loop, and how they reach it.
 //!
 //! The laws:
 //!
 //! 1. Everything that reaches a loop from outside goes through its inbox, under one lock: woken
 //!    tasks, posted closures, the wish to stop. So whatever was written before a wake or a post is
 //!    seen by what runs because of it, also when several wakes become one.
-//! 2. Before it waits, the loop looks into the inbox and says, under the same lock, that it is
-//!    about to sleep. Only who finds it so makes a system call to wake it, and only the first one.
+//! 2. Whoever has left something rings (see `doorbell`): that wakes the loop if it waits, and costs
+//!    a system call only then.
 
 use std::{
     fmt,
+    future::Future,
+    panic::Location,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use nio_poll::Waker;
 
-use crate::{Handle, slab::Key};
+use crate::{Handle, core::Core, doorbell::Doorbell, task::TaskWaker};
 
 /// A closure from another thread.
-pub(crate) type Post = Box<dyn FnOnce(&Handle) + Send>;
+pub(crate) struct Post {
+    pub(crate) closure: Box<dyn FnOnce(&Handle) + Send>,
+    pub(crate) place: &'static Location<'static>,
+}
 
 /// The part of a loop that other threads can reach.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     inbox: Mutex<Inbox>,
+    pub(crate) doorbell: Doorbell,
     waker: Waker,
 }
 
@@ -31,21 +37,11 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 pub(crate) struct Inbox {
     /// The tasks that were woken, in order.
-    pub(crate) woken: Vec<Key>,
-    /// The future of `block_on` was woken.
-    pub(crate) root_woken: bool,
+    pub(crate) woken: Vec<Arc<TaskWaker>>,
     pub(crate) posts: Vec<Post>,
     pub(crate) stop: bool,
-    /// The loop is waiting, or will be without looking here again.
-    pub(crate) asleep: bool,
     /// The loop is gone.
     closed: bool,
-}
-
-impl Inbox {
-    fn is_empty(&self) -> bool {
-        self.woken.is_empty() && self.posts.is_empty() && !self.stop && !self.root_woken
-    }
 }
 
 impl fmt::Debug for Inbox {
@@ -54,9 +50,8 @@ impl fmt::Debug for Inbox {
             .field("woken", &self.woken.len())
             .field("posts", &self.posts.len())
             .field("stop", &self.stop)
-            .field("asleep", &self.asleep)
             .field("closed", &self.closed)
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 
@@ -64,37 +59,17 @@ impl Mailbox {
     pub(crate) fn new(waker: Waker) -> Mailbox {
         Mailbox {
             inbox: Mutex::default(),
+            doorbell: Doorbell::new(),
             waker,
         }
     }
 
-    /// For the loop: what is in the inbox now.
-    pub(crate) fn open(&self) -> MutexGuard<'_, Inbox> {
+    fn open(&self) -> MutexGuard<'_, Inbox> {
         // No foreign code runs under the lock, so nothing can panic there.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the loop: says that it is about to sleep, unless there is something to do.
-    pub(crate) fn fall_asleep(&self) -> bool {
-        let mut inbox = self.open();
-        inbox.asleep = inbox.is_empty();
-        inbox.asleep
-    }
-
-    /// Whether a closure waits to be run.
-    pub(crate) fn has_posts(&self) -> bool {
-        !self.open().posts.is_empty()
-    }
-
-    /// For the loop's end: nothing is taken any more. Returns what was left, to be dropped without
-    /// the lock.
-    pub(crate) fn close(&self) -> Vec<Post> {
-        let mut inbox = self.open();
-        inbox.closed = true;
-        std::mem::take(&mut inbox.posts)
-    }
-
-    /// Leaves something, and wakes the loop if it sleeps. Returns false, and does nothing, if the
+    /// Leaves something, and wakes the loop if it waits. Returns false, and does nothing, if the
     /// loop is gone.
     pub(crate) fn leave(&self, put: impl FnOnce(&mut Inbox)) -> bool {
         let mut inbox = self.open();
@@ -102,14 +77,44 @@ impl Mailbox {
             return false;
         }
         put(&mut inbox);
-        let asleep = std::mem::take(&mut inbox.asleep);
         drop(inbox);
-        if asleep {
-            // The poll of the waker lives in the loop, which has said it sleeps; waking has no
-            // other way to fail.
+        self.ring();
+        true
+    }
+
+    /// Wakes the loop if it waits.
+    pub(crate) fn ring(&self) {
+        if self.doorbell.ring() {
+            // The poll of the waker lives in the loop, which is there as long as it says it waits;
+            // waking has no other way to fail.
             let _ = self.waker.wake();
         }
-        true
+    }
+
+    /// For the loop's end: nothing is taken any more. Returns what was left, to be dropped without
+    /// the lock.
+    pub(crate) fn close(&self) -> Inbox {
+        let mut inbox = self.open();
+        let left = std::mem::take(&mut *inbox);
+        inbox.closed = true;
+        left
+    }
+}
+
+impl Core {
+    /// Takes what other threads have left, and says that the loop is awake.
+    pub(crate) fn collect(&self) {
+        if !self.mailbox.doorbell.answer() {
+            return;
+        }
+        let mut inbox = self.mailbox.open();
+        for waker in inbox.woken.drain(..) {
+            self.wake(waker.collect());
+        }
+        self.posts.borrow_mut().extend(inbox.posts.drain(..));
+        if std::mem::take(&mut inbox.stop) {
+            self.stopping.set(true);
+        }
     }
 }
 
@@ -140,28 +145,70 @@ pub struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Remote {
-        Remote { mailbox }
-    }
-
     /// Has the loop run a closure, after the I/O events of its next turn. Closures of one thread
     /// run in the order in which they were posted. Wakes the loop if it waits.
     ///
     /// # Errors
     ///
     /// Gives the closure back if the loop is gone.
+    #[track_caller]
     pub fn post<F>(&self, closure: F) -> Result<(), Posted<F>>
     where
         F: FnOnce(&Handle) + Send + 'static,
     {
+        let place = Location::caller();
         let mut closure = Some(Box::new(closure));
         self.mailbox.leave(|inbox| {
             if let Some(closure) = closure.take() {
-                inbox.posts.push(closure);
+                inbox.posts.push(Post { closure, place });
             }
         });
         // Still here: the loop did not take it.
         closure.map_or(Ok(()), |closure| Err(Posted(*closure)))
+    }
+
+    /// Has the loop [spawn](Handle::spawn) a future. Once there, it is an ordinary task: it keeps
+    /// the loop alive, and never moves to another thread again. To learn its outcome, have it send
+    /// that somewhere.
+    ///
+    /// # Errors
+    ///
+    /// Gives the future back if the loop is gone.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # fn main() -> Result<(), nio_loop::Error> {
+    /// let mut event_loop = EventLoop::new()?;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let remote = event_loop.handle().remote();
+    /// remote.spawn(async move { sender.send(6 * 7).expect("somebody listens") }).unwrap();
+    /// event_loop.run()?;
+    /// assert_eq!(receiver.recv(), Ok(42));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Result<(), Posted<F>>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let place = Location::caller();
+        let mut future = Some(Box::new(future));
+        self.mailbox.leave(|inbox| {
+            if let Some(future) = future.take() {
+                let closure = Box::new(move |handle: &Handle| {
+                    handle.spawn_at(Box::into_pin(future), place).detach();
+                });
+                inbox.posts.push(Post { closure, place });
+            }
+        });
+        future.map_or(Ok(()), |future| Err(Posted(*future)))
+    }
+
+    /// Has the loop take a turn, also if there is nothing to do in it. Nothing happens if the loop
+    /// is gone.
+    pub fn wake(&self) {
+        self.mailbox.ring();
     }
 
     /// Stops the loop, as [`Handle::stop`] does. Nothing happens if the loop is gone.
@@ -170,11 +217,21 @@ impl Remote {
     }
 }
 
-/// The loop was gone when a closure was posted to it. Holds the closure.
+impl Handle {
+    /// Reaches this loop from other threads.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote {
+            mailbox: Arc::clone(&self.core.mailbox),
+        }
+    }
+}
+
+/// The loop was gone when a closure or a future was sent to it. Holds what was sent.
 #[derive(thiserror::Error)]
 #[error("the event loop is gone")]
 pub struct Posted<F>(
-    /// The closure that was not run.
+    /// What was sent, and has not run.
     pub F,
 );
 

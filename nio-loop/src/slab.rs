@@ -98,6 +98,11 @@ impl<T> Slab<T> {
         slot.value.take()
     }
 
+    /// What is in it, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    }
+
     /// Takes everything out.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
         let mut taken = Vec::new();

@@ -10,7 +10,7 @@
 //!    While it is, no operation is tried.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     fmt,
     future::poll_fn,
     io,
@@ -55,7 +55,7 @@ pub enum Direction {
     Write,
 }
 
-/// What is known of a source's two directions.
+/// What is known of a source's two directions. 80 bytes: there is one for each connection.
 #[derive(Default)]
 pub(crate) struct State {
     read: Half,
@@ -70,38 +70,46 @@ struct Half {
     /// The last event said that this direction has come to its end.
     closed: Cell<bool>,
     registered: Cell<bool>,
-    /// The turn of the last operation that succeeded, and how many have in that turn.
-    turn: Cell<u32>,
+    /// How many operations have succeeded in the turn of the last one that has.
     operations: Cell<u8>,
-    /// Who waits: nearly always one.
-    waiting: RefCell<Option<Waker>>,
-    others: RefCell<Vec<Waker>>,
+    turn: Cell<u32>,
+    waiting: Cell<Waiting>,
+}
+
+/// Who waits for one direction.
+#[derive(Default)]
+enum Waiting {
+    #[default]
+    Nobody,
+    One(Waker),
+    /// Rarely: two tasks that read from the same descriptor.
+    Many(Box<Vec<Waker>>),
 }
 
 impl Half {
+    /// Whoever clones, compares or drops a waker may run foreign code, so the cell is left empty
+    /// meanwhile.
     fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
-        match &*waiting {
-            None => *waiting = Some(waker.clone()),
-            Some(known) if known.will_wake(waker) => {}
-            Some(_) => {
-                let mut others = self.others.borrow_mut();
-                if !others.iter().any(|known| known.will_wake(waker)) {
-                    others.push(waker.clone());
+        let waiting = match self.waiting.take() {
+            Waiting::One(known) if known.will_wake(waker) => Waiting::One(known),
+            Waiting::Nobody => Waiting::One(waker.clone()),
+            Waiting::One(known) => Waiting::Many(Box::new(vec![known, waker.clone()])),
+            Waiting::Many(mut known) => {
+                if !known.iter().any(|known| known.will_wake(waker)) {
+                    known.push(waker.clone());
                 }
+                Waiting::Many(known)
             }
-        }
+        };
+        self.waiting.set(waiting);
     }
 
     fn wake(&self) {
         self.blocked.set(false);
-        let first = self.waiting.borrow_mut().take();
-        if let Some(waker) = first {
-            waker.wake();
-        }
-        if !self.others.borrow().is_empty() {
-            let others = std::mem::take(&mut *self.others.borrow_mut());
-            others.into_iter().for_each(Waker::wake);
+        match self.waiting.take() {
+            Waiting::Nobody => {}
+            Waiting::One(waker) => waker.wake(),
+            Waiting::Many(wakers) => wakers.into_iter().for_each(Waker::wake),
         }
     }
 }

@@ -5,15 +5,17 @@
 //! 1. A task that is woken any number of times while it waits in the queue is polled once; one that
 //!    is woken while it is polled is polled again.
 //! 2. Its waker may be used and dropped on any thread; the future itself is polled and dropped only
-//!    on the loop's.
-//! 3. While a task is polled it is out of the table, so that it may abort itself or spawn others.
+//!    on the loop's. A wake on the loop's own thread, while it runs, goes straight into the queue
+//!    and costs no lock; any other goes through the inbox.
+//! 3. While a task is polled its future is out of the table, so that it may abort itself or spawn
+//!    others.
+//! 4. The future is gone before anybody learns that the task has finished.
 
 use std::{
     any::Any,
     cell::RefCell,
-    fmt,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    future::Future,
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
     sync::{
@@ -23,26 +25,84 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use crate::{core::Core, remote::Mailbox, slab::Key};
+use crate::{
+    Handle, JoinHandle,
+    core::{Core, Origin},
+    join::{Joiner, Outcome},
+    remote::Mailbox,
+    slab::Key,
+};
 
-/// One spawned future.
+/// A future whose output may be of any type.
+pub(crate) trait Work {
+    fn work(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Box<dyn Any>>;
+}
+
+impl<F> Work for F
+where
+    F: Future,
+    F::Output: 'static,
+{
+    fn work(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Box<dyn Any>> {
+        // An output without a size, such as `()`, takes no memory.
+        self.poll(context)
+            .map(|output| Box::new(output) as Box<dyn Any>)
+    }
+}
+
+/// One spawned future. It stays in the table until it has finished and its [`JoinHandle`] has taken
+/// the outcome or is gone.
 pub(crate) struct Task {
-    /// Absent while it is polled.
-    running: Option<Running>,
+    pub(crate) stage: Stage,
+    pub(crate) joiner: Joiner,
+    pub(crate) origin: Origin,
+    /// It keeps the loop alive, unless it has finished.
+    pub(crate) referenced: bool,
+    /// It is in the queue.
+    queued: bool,
 }
 
-pub(crate) struct Running {
-    future: Pin<Box<dyn Future<Output = ()>>>,
-    waker: Waker,
-    state: Arc<TaskWaker>,
+pub(crate) enum Stage {
+    Waiting(Pin<Box<dyn Work>>, Waker),
+    Polled,
+    Finished(Outcome),
 }
+
+impl Task {
+    pub(crate) fn is_finished(&self) -> bool {
+        matches!(self.stage, Stage::Finished(_))
+    }
+}
+
+/// Who is in the queue: a task, or the future of `block_on`.
+pub(crate) type Woken = Option<Key>;
 
 /// What the wakers of a task share.
-struct TaskWaker {
+pub(crate) struct TaskWaker {
     mailbox: Arc<Mailbox>,
-    key: Key,
-    /// It is in the queue.
-    queued: AtomicBool,
+    task: Woken,
+    /// It is in the inbox.
+    left: AtomicBool,
+}
+
+impl TaskWaker {
+    pub(crate) fn new(mailbox: &Arc<Mailbox>, task: Woken) -> Waker {
+        let mailbox = Arc::clone(mailbox);
+        let left = AtomicBool::new(false);
+        Waker::from(Arc::new(TaskWaker {
+            mailbox,
+            task,
+            left,
+        }))
+    }
+
+    /// For the loop, which has found it in the inbox.
+    pub(crate) fn collect(&self) -> Woken {
+        // From here on it can be left there again. What was written before a wake that found the
+        // flag set is acquired here.
+        self.left.swap(false, Ordering::AcqRel);
+        self.task
+    }
 }
 
 impl Wake for TaskWaker {
@@ -51,245 +111,183 @@ impl Wake for TaskWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // The lock of the mailbox orders memory for the one who finds the flag unset. For the
-        // others this swap does: it is released here and acquired before the task is polled.
-        if !self.queued.swap(true, Ordering::AcqRel) {
-            self.mailbox.leave(|inbox| inbox.woken.push(self.key));
+        let here = running(|core| {
+            let ours = Arc::ptr_eq(&core.mailbox, &self.mailbox);
+            if ours {
+                core.wake(self.task);
+            }
+            ours
+        });
+        if !here && !self.left.swap(true, Ordering::AcqRel) {
+            self.mailbox
+                .leave(|inbox| inbox.woken.push(Arc::clone(self)));
         }
     }
 }
 
-/// The waker of the future of `block_on`.
-pub(crate) struct RootWaker(pub(crate) Arc<Mailbox>);
-
-impl Wake for RootWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+impl std::fmt::Debug for TaskWaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TaskWaker").field(&self.task).finish()
     }
+}
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.leave(|inbox| inbox.root_woken = true);
+thread_local! {
+    /// The loop that runs on this thread: the innermost, if a callback of one runs another.
+    static RUNNING: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+/// Asks the loop that runs on this thread, if there is one.
+fn running(ask: impl FnOnce(&Core) -> bool) -> bool {
+    let answer = RUNNING.try_with(|running| running.borrow().as_deref().is_some_and(ask));
+    // A thread that ends runs no loop.
+    answer.unwrap_or(false)
+}
+
+/// While it lives, a loop is the one that runs on this thread.
+pub(crate) struct Running {
+    outer: Option<Rc<Core>>,
+}
+
+impl Running {
+    pub(crate) fn new(core: &Rc<Core>) -> Running {
+        core.running.set(true);
+        let outer = RUNNING.with(|running| running.replace(Some(Rc::clone(core))));
+        Running { outer }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let inner = RUNNING.with(|running| running.replace(self.outer.take()));
+        if let Some(core) = inner {
+            core.running.set(false);
+        }
     }
 }
 
 impl Core {
-    /// Adds a task and has it polled soon. On a loop that is gone, the future is dropped.
-    pub(crate) fn spawn(self: &Rc<Core>, future: Pin<Box<dyn Future<Output = ()>>>) -> Option<Key> {
-        if self.closed.get() {
-            return None;
+    /// Puts a task into the queue, unless it is there.
+    pub(crate) fn wake(&self, woken: Woken) {
+        let queued = match woken {
+            Some(key) => match self.tasks.borrow_mut().get_mut(key) {
+                Some(task) => std::mem::replace(&mut task.queued, true),
+                None => return,
+            },
+            None => self.root_queued.replace(true),
+        };
+        if !queued {
+            self.ready.borrow_mut().push_back(woken);
         }
-        let key = self.tasks.borrow_mut().insert_with(|key| {
-            let state = Arc::new(TaskWaker {
-                mailbox: Arc::clone(&self.mailbox),
-                key,
-                queued: AtomicBool::new(true),
-            });
-            let waker = Waker::from(Arc::clone(&state));
-            let running = Some(Running {
-                future,
-                waker,
-                state,
-            });
-            Task { running }
-        });
-        self.retain(true);
-        // Behind those that were woken before: there is one queue for all.
-        self.mailbox.leave(|inbox| inbox.woken.push(key));
-        Some(key)
     }
 
-    /// Polls one task, if it is still there.
+    /// Polls one task, if it is still there and waits.
     pub(crate) fn poll_task(&self, key: Key) {
-        let taken = match self.tasks.borrow_mut().get_mut(key) {
-            Some(task) => task.running.take(),
-            None => None,
-        };
-        let Some(mut running) = taken else {
+        let Some((mut future, waker)) = self.take_task(key) else {
             return;
         };
-        // From here on a wake queues it again.
-        running.state.queued.swap(false, Ordering::AcqRel);
-        let mut context = Context::from_waker(&running.waker);
-        let future = running.future.as_mut();
-        match catch_unwind(AssertUnwindSafe(|| future.poll(&mut context))) {
+        self.meter.count_task();
+        let mut context = Context::from_waker(&waker);
+        let poll = catch_unwind(AssertUnwindSafe(|| future.as_mut().work(&mut context)));
+        let outcome = match poll {
             Ok(Poll::Pending) => {
                 if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
-                    task.running = Some(running);
+                    task.stage = Stage::Waiting(future, waker);
                 }
+                // If it has aborted itself, it is dropped here, with nothing borrowed.
+                return;
             }
-            Ok(Poll::Ready(())) => drop(self.remove_task(key)),
-            // The panics of a future become errors. This one is of something that was dropped.
-            Err(panic) => {
-                drop(self.remove_task(key));
-                drop(running);
-                resume_unwind(panic);
-            }
-        }
-        // What is left here has finished or has aborted itself: it is dropped with nothing borrowed.
-    }
-
-    pub(crate) fn remove_task(&self, key: Key) -> Option<Task> {
-        let task = self.tasks.borrow_mut().remove(key)?;
-        self.release(true);
-        Some(task)
-    }
-}
-
-/// What a task and its [`JoinHandle`] share.
-struct Join<T> {
-    outcome: Option<Result<T, JoinError>>,
-    waiting: Option<Waker>,
-}
-
-/// Waits for a task, or aborts it. Made by [`Handle::spawn`](crate::Handle::spawn).
-///
-/// Dropping it lets the task go on.
-pub struct JoinHandle<T> {
-    core: Rc<Core>,
-    key: Option<Key>,
-    join: Rc<RefCell<Join<T>>>,
-}
-
-/// Spawns a future and returns its handle.
-pub(crate) fn spawn<F>(core: &Rc<Core>, future: F) -> JoinHandle<F::Output>
-where
-    F: Future + 'static,
-{
-    let join = Rc::new(RefCell::new(Join {
-        outcome: None,
-        waiting: None,
-    }));
-    let finish = Finish(Rc::clone(&join));
-    let key = core.spawn(Box::pin(run(future, finish)));
-    JoinHandle {
-        core: Rc::clone(core),
-        key,
-        join,
-    }
-}
-
-/// Polls a future until it is ready, and stores its output; a panic of it becomes an error.
-fn run<F: Future>(future: F, finish: Finish<F::Output>) -> impl Future<Output = ()> {
-    // An `async` block would have a second place for the future, from where it is pinned, and move
-    // it there. Futures may be large.
-    let mut future = Some(Box::pin(future));
-    poll_fn(move |context| {
-        let Some(running) = &mut future else {
-            return Poll::Ready(());
-        };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
-            Err(panic) => Err(JoinError::panicked(panic)),
+            Err(panic) => Err(panic),
         };
-        // It is gone before anybody learns that it is done.
-        future = None;
-        finish.0.borrow_mut().outcome = Some(outcome);
-        Poll::Ready(())
-    })
-}
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        self.finish_task(key, outcome);
+        if let Err(panic) = dropped {
+            // The panics of a future become errors. This one is of something that was dropped.
+            resume_unwind(panic);
+        }
+    }
 
-/// The task's side of its join. It goes with the task, in whichever way, and wakes who waits: for
-/// the outcome if there is one, and to learn that the task was aborted if there is none.
-struct Finish<T>(Rc<RefCell<Join<T>>>);
+    /// Where a task was spawned, if the polls of tasks are timed or traced.
+    pub(crate) fn place_of_task(&self, key: Key) -> Option<&'static Location<'static>> {
+        if !self.meter.is_timing() && !cfg!(feature = "tracing") {
+            return None;
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        Some(tasks.get_mut(key)?.origin.place)
+    }
 
-impl<T> Drop for Finish<T> {
-    fn drop(&mut self) {
-        let waiting = self.0.borrow_mut().waiting.take();
-        if let Some(waker) = waiting {
-            waker.wake();
+    /// Takes the future of a task out of the table, to be polled.
+    fn take_task(&self, key: Key) -> Option<(Pin<Box<dyn Work>>, Waker)> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.get_mut(key)?;
+        task.queued = false;
+        match std::mem::replace(&mut task.stage, Stage::Polled) {
+            Stage::Waiting(future, waker) => Some((future, waker)),
+            other => {
+                task.stage = other;
+                None
+            }
         }
     }
 }
 
-impl<T> JoinHandle<T> {
-    /// Ends the task where it stands: its future is dropped, and whoever awaits this handle gets a
-    /// [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
-    /// finished. A task that aborts itself is dropped when it next awaits.
-    pub fn abort(&self) {
-        let task = self.key.and_then(|key| self.core.remove_task(key));
-        drop(task);
-    }
-
-    /// Whether the task has finished or was aborted.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.key
-            .is_none_or(|key| !self.core.tasks.borrow().contains(key))
-    }
-}
-
-impl<T> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    /// Polled again after it was ready, it answers that the task was aborted.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = self.join.borrow_mut().outcome.take();
-        if let Some(outcome) = outcome {
-            return Poll::Ready(outcome);
-        }
-        if self.is_finished() {
-            // It was aborted, or its loop is gone and it with it.
-            return Poll::Ready(Err(JoinError { panic: None }));
-        }
-        let waker = context.waker().clone();
-        let old = self.join.borrow_mut().waiting.replace(waker);
-        drop(old);
-        Poll::Pending
-    }
-}
-
-impl<T> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle")
-            .field("finished", &self.is_finished())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A task has no result: it was aborted, or it panicked.
-#[derive(thiserror::Error)]
-#[error("{}", self.text())]
-pub struct JoinError {
-    panic: Option<Box<dyn Any + Send>>,
-}
-
-impl JoinError {
-    fn panicked(panic: Box<dyn Any + Send>) -> JoinError {
-        JoinError { panic: Some(panic) }
-    }
-
-    /// The task was aborted, or its loop was dropped.
-    #[must_use]
-    pub fn is_aborted(&self) -> bool {
-        self.panic.is_none()
-    }
-
-    /// What the task panicked with, to be passed to [`std::panic::resume_unwind`]; the error itself
-    /// if it did not panic.
+impl Handle {
+    /// Runs a future on the loop, beside everything else. The loop stays alive until it has
+    /// finished. It is polled for the first time when the callback that runs now has returned.
     ///
-    /// # Errors
+    /// On a loop that is gone the future is dropped, and the handle says it was aborted.
     ///
-    /// The error, if the task was aborted.
-    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
-        self.panic.ok_or(JoinError { panic: None })
+    /// ```
+    /// # use std::time::Duration;
+    /// # use nio_loop::EventLoop;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle().clone();
+    /// let answer = event_loop.block_on(async {
+    ///     let task = handle.spawn({
+    ///         let handle = handle.clone();
+    ///         async move {
+    ///             handle.sleep(Duration::from_millis(1)).await;
+    ///             42
+    ///         }
+    ///     });
+    ///     task.await
+    /// })??;
+    /// assert_eq!(answer, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        self.spawn_at(Box::pin(future), Location::caller())
     }
 
-    fn text(&self) -> String {
-        let message = self.panic.as_ref().map(|panic| {
-            let text = panic.downcast_ref::<&str>().copied();
-            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+    pub(crate) fn spawn_at<F>(
+        &self,
+        future: Pin<Box<F>>,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        let core = &self.core;
+        if core.closed.get() {
+            return JoinHandle::new(Rc::clone(core), None);
+        }
+        let origin = core.origin(place);
+        let key = core.tasks.borrow_mut().insert_with(|key| Task {
+            stage: Stage::Waiting(future, TaskWaker::new(&core.mailbox, Some(key))),
+            joiner: Joiner::Handle(None),
+            origin,
+            referenced: true,
+            queued: true,
         });
-        match message {
-            None => "the task was aborted".into(),
-            Some(None) => "the task panicked".into(),
-            Some(Some(text)) => format!("the task panicked: {text}"),
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JoinError({:?})", self.text())
+        core.retain(true);
+        core.ready.borrow_mut().push_back(Some(key));
+        core.rouse();
+        JoinHandle::new(Rc::clone(core), Some(key))
     }
 }

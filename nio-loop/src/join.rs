@@ -1,0 +1,256 @@
+//! Joining tasks: what becomes of a spawned future, and who waits for it.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    mem,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::{
+    core::Core,
+    slab::Key,
+    task::{Stage, Task},
+};
+
+/// The output of a task, or what it panicked with.
+pub(crate) type Outcome = Result<Box<dyn Any>, Box<dyn Any + Send>>;
+
+/// The other end of a task.
+pub(crate) enum Joiner {
+    /// There is a [`JoinHandle`], and perhaps somebody awaits it.
+    Handle(Option<Waker>),
+    /// The handle is gone.
+    Nobody,
+}
+
+impl Joiner {
+    fn take(&mut self) -> Option<Waker> {
+        match self {
+            Joiner::Handle(waker) => waker.take(),
+            Joiner::Nobody => None,
+        }
+    }
+}
+
+impl Core {
+    /// Keeps the outcome of a task for who joins it, if somebody may. The future is gone already.
+    pub(crate) fn finish_task(&self, key: Key, outcome: Outcome) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(task) = tasks.get_mut(key) else {
+            // It has aborted itself; the outcome goes with it.
+            drop(tasks);
+            return drop(outcome);
+        };
+        self.release(task.referenced);
+        if matches!(task.joiner, Joiner::Nobody) {
+            let task = tasks.remove(key);
+            drop(tasks);
+            drop(task);
+            return drop(outcome);
+        }
+        task.stage = Stage::Finished(outcome);
+        let waker = task.joiner.take();
+        drop(tasks);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes a task out of the table before it has finished, and wakes who waits for it.
+    fn abort_task(&self, key: Key) {
+        let task = {
+            let mut tasks = self.tasks.borrow_mut();
+            match tasks.get_mut(key) {
+                Some(task) if !task.is_finished() => tasks.remove(key),
+                _ => None,
+            }
+        };
+        if let Some(mut task) = task {
+            self.release(task.referenced);
+            self.drop_task(&mut task);
+        }
+    }
+
+    /// Drops the future of a task that has left the table, and then wakes who waits for it.
+    pub(crate) fn drop_task(&self, task: &mut Task) {
+        let waker = task.joiner.take();
+        // Also if the future panics while it is dropped.
+        let _wake = OnDrop(waker);
+        drop(mem::replace(&mut task.stage, Stage::Polled));
+    }
+}
+
+/// Wakes somebody when it is dropped.
+struct OnDrop(Option<Waker>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        if let Some(waker) = self.0.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Waits for a task, or aborts it. Made by [`Handle::spawn`](crate::Handle::spawn).
+///
+/// Dropping it lets the task go on, as [`detach`](JoinHandle::detach) says by name.
+pub struct JoinHandle<T> {
+    core: Rc<Core>,
+    /// Absent for a task that was never there.
+    key: Option<Key>,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(core: Rc<Core>, key: Option<Key>) -> JoinHandle<T> {
+        let output = PhantomData;
+        JoinHandle { core, key, output }
+    }
+
+    /// Ends the task where it stands: its future is dropped, and whoever awaits this handle gets a
+    /// [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
+    /// finished. A task that aborts itself is dropped when it next awaits.
+    pub fn abort(&self) {
+        if let Some(key) = self.key {
+            self.core.abort_task(key);
+        }
+    }
+
+    /// Whether the task has finished or was aborted.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.with(|task| task.is_finished()).unwrap_or(true)
+    }
+
+    /// Lets the task go on by itself. Its output will be dropped.
+    pub fn detach(self) {}
+
+    /// Says that the task does not keep the loop alive: when only such are left,
+    /// [`run`](crate::EventLoop::run) returns, and they go on with the next run or are dropped with
+    /// the loop. Returns false if the task has finished.
+    pub fn unref(&self) -> bool {
+        self.set_referenced(false)
+    }
+
+    /// Takes [`unref`](JoinHandle::unref) back. Returns false if the task has finished.
+    pub fn reref(&self) -> bool {
+        self.set_referenced(true)
+    }
+
+    fn set_referenced(&self, to: bool) -> bool {
+        let changed = self.with(|task| {
+            let unfinished = !task.is_finished();
+            if unfinished {
+                self.core.change_reference(&mut task.referenced, to);
+            }
+            unfinished
+        });
+        changed.unwrap_or(false)
+    }
+
+    fn with<R>(&self, look: impl FnOnce(&mut Task) -> R) -> Option<R> {
+        self.core.tasks.borrow_mut().get_mut(self.key?).map(look)
+    }
+
+    /// Takes the outcome out of the table, if it is there.
+    fn take(&self) -> Option<Outcome> {
+        let key = self.key?;
+        let mut tasks = self.core.tasks.borrow_mut();
+        if !tasks.get_mut(key)?.is_finished() {
+            return None;
+        }
+        match tasks.remove(key)?.stage {
+            Stage::Finished(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+}
+
+impl<T: 'static> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// Polled again after it was ready, it answers that the task was aborted.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.take() {
+            Some(Ok(output)) => {
+                let output = output
+                    .downcast()
+                    .expect("the task of a handle has its output");
+                return Poll::Ready(Ok(*output));
+            }
+            Some(Err(panic)) => return Poll::Ready(Err(JoinError { panic: Some(panic) })),
+            None => {}
+        }
+        let waker = context.waker().clone();
+        let old = self.with(|task| mem::replace(&mut task.joiner, Joiner::Handle(Some(waker))));
+        match old {
+            Some(_) => Poll::Pending,
+            // It was aborted, or its loop is gone and it with it.
+            None => Poll::Ready(Err(JoinError { panic: None })),
+        }
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        let outcome = self.take();
+        let joiner = self.with(|task| mem::replace(&mut task.joiner, Joiner::Nobody));
+        drop((outcome, joiner));
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task has no result: it was aborted, or it panicked.
+#[derive(thiserror::Error)]
+#[error("{}", self.text())]
+pub struct JoinError {
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl JoinError {
+    /// The task was aborted, or its loop was dropped.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.panic.is_none()
+    }
+
+    /// What the task panicked with, to be passed to [`std::panic::resume_unwind`]; the error itself
+    /// if it did not panic.
+    ///
+    /// # Errors
+    ///
+    /// The error, if the task was aborted.
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
+        self.panic.ok_or(JoinError { panic: None })
+    }
+
+    fn text(&self) -> String {
+        let message = self.panic.as_ref().map(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        });
+        match message {
+            None => "the task was aborted".into(),
+            Some(None) => "the task panicked".into(),
+            Some(Some(text)) => format!("the task panicked: {text}"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({:?})", self.text())
+    }
+}

@@ -1,0 +1,254 @@
+//! What a loop tells about itself: counts, idle time, and warnings.
+//!
+//! The counts cost an addition each, and idle time two looks at the clock for each wait that is one.
+//! Callbacks are timed only when somebody wants to know of slow ones.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    panic::Location,
+    time::Duration,
+};
+
+use crate::{Handle, clock::Time, report::CallbackKind};
+
+/// What a loop has done since it was made. Got by [`Handle::metrics`].
+///
+/// ```
+/// # use std::time::Duration;
+/// # use nio_loop::{Clock, EventLoop};
+/// # fn main() -> Result<(), nio_loop::Error> {
+/// let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
+/// let handle = event_loop.handle().clone();
+/// let before = handle.metrics();
+/// handle.set_timeout(Duration::from_secs(3), |_| {});
+/// event_loop.run()?;
+/// let metrics = handle.metrics().since(&before);
+/// assert_eq!(metrics.timers, 1);
+/// assert_eq!(metrics.idle, Duration::from_secs(3));
+/// assert_eq!(metrics.utilization(), 0.0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// How often the loop has polled for events.
+    pub turns: u64,
+    /// How many of these polls have waited.
+    pub waits: u64,
+    /// The events that these polls returned.
+    pub events: u64,
+    /// Timeouts and intervals that ran, and sleeps that ended.
+    pub timers: u64,
+    /// Callbacks of all kinds that ran.
+    pub callbacks: u64,
+    /// How often a task was polled.
+    pub polled_tasks: u64,
+    /// What the callback or the poll of a task that took longest took. Zero unless they are timed:
+    /// see [`Handle::on_warning`].
+    pub longest_callback: Duration,
+    /// The time spent waiting.
+    pub idle: Duration,
+    /// All the time, waiting or not.
+    pub elapsed: Duration,
+}
+
+impl Metrics {
+    /// The share of the time in which the loop did not wait: 0 of a loop with nothing to do, 1 of
+    /// one that always had something. NodeJS calls it event loop utilization.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        if self.elapsed.is_zero() {
+            return 0.0;
+        }
+        1.0 - self.idle.as_secs_f64() / self.elapsed.as_secs_f64()
+    }
+
+    /// What came after an earlier look at the same loop. The longest callback is that of all times.
+    #[must_use]
+    pub fn since(&self, earlier: &Metrics) -> Metrics {
+        Metrics {
+            turns: self.turns.saturating_sub(earlier.turns),
+            waits: self.waits.saturating_sub(earlier.waits),
+            events: self.events.saturating_sub(earlier.events),
+            timers: self.timers.saturating_sub(earlier.timers),
+            callbacks: self.callbacks.saturating_sub(earlier.callbacks),
+            polled_tasks: self.polled_tasks.saturating_sub(earlier.polled_tasks),
+            longest_callback: self.longest_callback,
+            idle: self.idle.saturating_sub(earlier.idle),
+            elapsed: self.elapsed.saturating_sub(earlier.elapsed),
+        }
+    }
+}
+
+/// Something is wrong with the program that runs on a loop. See [`Handle::on_warning`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A callback, or one poll of a task, has kept the loop to itself for longer than allowed.
+    Slow {
+        /// What it is.
+        kind: CallbackKind,
+        /// Where it was given to the loop.
+        place: &'static Location<'static>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Ticks go on and on. The other phases have their turn now, and the ticks after that.
+    TickFlood {
+        /// How many ran without anything else.
+        ticks: usize,
+        /// Where the next of them was set.
+        place: &'static Location<'static>,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Slow { kind, place, took } => {
+                write!(f, "{kind} of {place} kept the loop for {took:?}")
+            }
+            Warning::TickFlood { ticks, place } => {
+                write!(f, "{ticks} ticks in a row, the next set at {place}")
+            }
+        }
+    }
+}
+
+/// What a user does about a warning.
+type Hook = Box<dyn FnMut(&Handle, &Warning)>;
+
+#[derive(Default)]
+pub(crate) struct Meter {
+    counts: Counts,
+    idle: Cell<Duration>,
+    longest: Cell<Duration>,
+    last_seen: Cell<Time>,
+    /// Callbacks that take longer are reported; none are timed without it.
+    slow: Cell<Option<Duration>>,
+    /// Absent while it runs.
+    hook: RefCell<Option<Hook>>,
+    /// Nobody listens, so the user was told of a flood on the standard error.
+    told: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Counts {
+    turns: Cell<u64>,
+    waits: Cell<u64>,
+    events: Cell<u64>,
+    timers: Cell<u64>,
+    callbacks: Cell<u64>,
+    tasks: Cell<u64>,
+}
+
+fn add(count: &Cell<u64>, more: u64) {
+    count.set(count.get() + more);
+}
+
+impl Meter {
+    pub(crate) fn count_turn(&self, events: usize) {
+        add(&self.counts.turns, 1);
+        add(&self.counts.events, events as u64);
+    }
+
+    pub(crate) fn count_wait(&self, from: Time, to: Time) {
+        add(&self.counts.waits, 1);
+        self.idle.set(self.idle.get() + (to - from));
+        self.last_seen.set(to);
+    }
+
+    pub(crate) fn count_timer(&self) {
+        add(&self.counts.timers, 1);
+    }
+
+    pub(crate) fn count_callback(&self) {
+        add(&self.counts.callbacks, 1);
+    }
+
+    pub(crate) fn count_task(&self) {
+        add(&self.counts.tasks, 1);
+    }
+
+    /// Somebody has looked at the clock.
+    pub(crate) fn saw(&self, time: Time) {
+        self.last_seen.set(time);
+    }
+
+    pub(crate) fn last_seen(&self) -> Time {
+        self.last_seen.get()
+    }
+
+    pub(crate) fn is_timing(&self) -> bool {
+        self.slow.get().is_some()
+    }
+
+    /// Notes how long something has taken. Returns whether that is too long.
+    pub(crate) fn is_slow(&self, took: Duration) -> bool {
+        self.longest.set(self.longest.get().max(took));
+        self.slow.get().is_some_and(|slow| took > slow)
+    }
+}
+
+impl Handle {
+    /// What the loop has done so far.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let meter = &self.core.meter;
+        Metrics {
+            turns: meter.counts.turns.get(),
+            waits: meter.counts.waits.get(),
+            events: meter.counts.events.get(),
+            timers: meter.counts.timers.get(),
+            callbacks: meter.counts.callbacks.get(),
+            polled_tasks: meter.counts.tasks.get(),
+            longest_callback: meter.longest.get(),
+            idle: meter.idle.get(),
+            elapsed: self.now().since_start(),
+        }
+    }
+
+    /// Calls a function when a callback or one poll of a task has taken longer than `slow`, and when
+    /// ticks flood the loop. Replaces the function that was set before. From now on each callback is
+    /// timed, which costs two looks at the clock.
+    ///
+    /// Without it, nothing is timed, and a flood of ticks is told on the standard error, once.
+    ///
+    /// ```
+    /// # use std::{thread, time::Duration};
+    /// # use nio_loop::EventLoop;
+    /// # fn main() -> Result<(), nio_loop::Error> {
+    /// let mut event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// handle.on_warning(Duration::from_millis(5), |_, warning| eprintln!("warning: {warning}"));
+    /// handle.set_immediate(|_| thread::sleep(Duration::from_millis(10)));
+    /// event_loop.run()?; // warning: immediate of src/main.rs:8:8 kept the loop for 10.1ms
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_warning(&self, slow: Duration, hook: impl FnMut(&Handle, &Warning) + 'static) {
+        let meter = &self.core.meter;
+        meter.slow.set(Some(slow));
+        let old = meter.hook.replace(Some(Box::new(hook)));
+        drop(old);
+    }
+
+    /// Tells the user.
+    pub(crate) fn warn(&self, warning: &Warning) {
+        crate::trace::warning(warning);
+        let meter = &self.core.meter;
+        let hook = meter.hook.take();
+        if let Some(mut hook) = hook {
+            hook(self, warning);
+            // Unless it has set another one.
+            let mut place = meter.hook.borrow_mut();
+            if place.is_none() {
+                *place = Some(hook);
+            }
+        } else if !meter.is_timing() && !meter.told.replace(true) {
+            eprintln!("nio-loop: {warning}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Events for the `tracing` crate, where that feature is on; nothing where it is not.
+//!
+//! `TRACE`: each turn, callback and task. `WARN`: the [warnings](crate::Warning).
+
+use std::panic::Location;
+
+use crate::{CallbackKind, Warning};
+
+#[cfg(feature = "tracing")]
+pub(crate) fn turn(events: usize) {
+    tracing::trace!(target: "nio_loop", events, "polled");
+}
+
+#[cfg(feature = "tracing")]
+pub(crate) fn callback(kind: CallbackKind, place: &'static Location<'static>) {
+    tracing::trace!(target: "nio_loop", %kind, %place, "runs");
+}
+
+#[cfg(feature = "tracing")]
+pub(crate) fn warning(warning: &Warning) {
+    tracing::warn!(target: "nio_loop", "{warning}");
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn turn(_: usize) {}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn callback(_: CallbackKind, _: &'static Location<'static>) {}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn warning(_: &Warning) {}
