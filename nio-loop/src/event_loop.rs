@@ -290,7 +290,9 @@ impl<'a> Turn<'a> {
         let core = &*handle.core;
         // A stop from elsewhere may have come between two runs.
         core.collect();
-        let root_waker = root.is_some().then(|| TaskWaker::new(&core.mailbox, None));
+        let root_waker = root
+            .is_some()
+            .then(|| TaskWaker::waker(&core.mailbox, None));
         Turn {
             handle,
             core,

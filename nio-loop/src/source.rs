@@ -83,6 +83,10 @@ enum Waiting {
     Nobody,
     One(Waker),
     /// Rarely: two tasks that read from the same descriptor.
+    #[expect(
+        clippy::box_collection,
+        reason = "the state of a connection is smaller by it"
+    )]
     Many(Box<Vec<Waker>>),
 }
 

@@ -86,7 +86,7 @@ pub(crate) struct TaskWaker {
 }
 
 impl TaskWaker {
-    pub(crate) fn new(mailbox: &Arc<Mailbox>, task: Woken) -> Waker {
+    pub(crate) fn waker(mailbox: &Arc<Mailbox>, task: Woken) -> Waker {
         let mailbox = Arc::clone(mailbox);
         let left = AtomicBool::new(false);
         Waker::from(Arc::new(TaskWaker {
@@ -279,7 +279,7 @@ impl Handle {
         }
         let origin = core.origin(place);
         let key = core.tasks.borrow_mut().insert_with(|key| Task {
-            stage: Stage::Waiting(future, TaskWaker::new(&core.mailbox, Some(key))),
+            stage: Stage::Waiting(future, TaskWaker::waker(&core.mailbox, Some(key))),
             joiner: Joiner::Handle(None),
             origin,
             referenced: true,
