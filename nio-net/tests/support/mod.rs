@@ -78,7 +78,7 @@ pub(crate) fn pair_with_std(handle: &Handle) -> (TcpStream, net::TcpStream) {
 }
 
 /// Waits for a spawned task, and panics if it did.
-pub(crate) async fn join<T>(task: nio_loop::JoinHandle<T>) -> T {
+pub(crate) async fn join<T: 'static>(task: nio_loop::JoinHandle<T>) -> T {
     task.await
         .unwrap_or_else(|error| resume_unwind(error.into_panic().unwrap()))
 }
