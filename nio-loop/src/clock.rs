@@ -83,7 +83,9 @@ impl fmt::Debug for Time {
 
 /// A duration in nanoseconds; what does not fit is "never".
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    let seconds = duration.as_secs().checked_mul(1_000_000_000);
+    let nanos = seconds.and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into()));
+    nanos.unwrap_or(u64::MAX)
 }
 
 /// Where a loop has its time from: the system, or a test.

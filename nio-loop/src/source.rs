@@ -91,8 +91,8 @@ enum Waiting {
 }
 
 impl Half {
-    /// Whoever clones, compares or drops a waker may run foreign code, so the cell is left empty
-    /// meanwhile.
+    /// Notes who waits. Whoever clones, compares or drops a waker may run foreign code, so the cell
+    /// is left empty meanwhile.
     fn wait(&self, waker: &Waker) {
         let waiting = match self.waiting.take() {
             Waiting::One(known) if known.will_wake(waker) => Waiting::One(known),
@@ -108,11 +108,25 @@ impl Half {
         self.waiting.set(waiting);
     }
 
+    /// Something has happened: whoever waits tries again.
     fn wake(&self) {
-        self.blocked.set(false);
+        // Nobody waits for what is not blocked.
+        if self.blocked.replace(false) {
+            self.wake_all();
+        }
+    }
+
+    fn wake_all(&self) {
         match self.waiting.take() {
             Waiting::Nobody => {}
-            Waiting::One(waker) => waker.wake(),
+            Waiting::One(waker) => {
+                waker.wake_by_ref();
+                // The same task will most likely wait again.
+                self.waiting.set(match self.waiting.take() {
+                    Waiting::Nobody => Waiting::One(waker),
+                    new => new,
+                });
+            }
             Waiting::Many(wakers) => wakers.into_iter().for_each(Waker::wake),
         }
     }
@@ -130,7 +144,8 @@ impl State {
     fn forsake(&self) {
         for half in [&self.read, &self.write] {
             half.registered.set(false);
-            half.wake();
+            half.blocked.set(false);
+            half.wake_all();
         }
     }
 
@@ -238,11 +253,7 @@ impl<S: AsFd> Source<S> {
         }
         let result = operation(self.get_ref());
         if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            // A direction that is not registered would stay blocked for ever.
-            if !half.registered.get() {
-                self.register(direction)?;
-            }
-            half.blocked.set(true);
+            self.block(direction)?;
         }
         result
     }
@@ -260,6 +271,11 @@ impl<S: AsFd> Source<S> {
 
     /// Tries an operation until it does not answer "would block" or "interrupted", and in the
     /// meantime waits. For futures written by hand; others use [`io`](Source::io).
+    ///
+    /// # Errors
+    ///
+    /// As [`io`](Source::io).
+    #[inline]
     pub fn poll_io<R>(
         &self,
         context: &mut Context<'_>,
@@ -267,28 +283,50 @@ impl<S: AsFd> Source<S> {
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         let half = self.state.half(direction);
-        let turn = self.handle.core.turn.get();
-        if half.turn.replace(turn) != turn {
-            half.operations.set(0);
+        if half.blocked.get() {
+            self.check_loop()?;
+            half.wait(context.waker());
+            return Poll::Pending;
         }
-        if half.operations.get() == OPERATIONS_IN_A_TURN {
+        if !self.may_operate(half) {
             let waker = context.waker().clone();
             self.handle.core.next_turn.borrow_mut().push(waker);
             return Poll::Pending;
         }
         loop {
-            match self.try_io(direction, &mut operation) {
+            match operation(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.block(direction)?;
                     half.wait(context.waker());
                     return Poll::Pending;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     half.operations.set(half.operations.get() + 1);
                     return Poll::Ready(result);
                 }
             }
         }
+    }
+
+    /// Whether a direction has not had its share of this turn.
+    fn may_operate(&self, half: &Half) -> bool {
+        let turn = self.handle.core.turn.get();
+        if half.turn.replace(turn) != turn {
+            half.operations.set(0);
+        }
+        half.operations.get() < OPERATIONS_IN_A_TURN
+    }
+
+    /// Notes that a direction is blocked.
+    fn block(&self, direction: Direction) -> Result<(), Error> {
+        let half = self.state.half(direction);
+        // A direction that is not registered would stay blocked for ever.
+        if !half.registered.get() {
+            self.register(direction)?;
+        }
+        half.blocked.set(true);
+        Ok(())
     }
 
     /// Tries an operation until it does not answer "would block", waiting in between.
