@@ -50,15 +50,30 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod channel;
 mod error;
+mod half;
 mod listener;
+mod options;
+mod pipe;
 #[allow(unsafe_code)]
 mod raw;
+mod socket;
 mod stream;
+mod tcp;
+mod unix;
 
+pub use channel::{Channel, Readable, Socket, Writable};
 pub use error::Error;
-pub use listener::TcpListener;
-pub use stream::TcpStream;
+pub use half::{OwnedReadHalf, OwnedWriteHalf, Owner, ReadHalf, ReuniteError, WriteHalf};
+pub use listener::{Accepted, Incoming, Listener, Listens, TcpListener};
+pub use options::{Keepalive, Options};
+pub use pipe::{PipeReader, PipeWriter, ReadEnd, WriteEnd, pipe};
+pub use raw::Address;
+pub use socket::TcpSocket;
+pub use stream::ByteStream;
+pub use tcp::TcpStream;
+pub use unix::{Credentials, UnixListener, UnixStream};
 
 /// The example of the README, so that it is run with the others.
 #[cfg(doctest)]

@@ -1,14 +1,362 @@
-//! A socket that accepts connections.
+//! Sockets that accept connections.
+//!
+//! The laws:
+//!
+//! 1. A connection stays in the kernel's queue until an `accept` is ready with it.
+//! 2. After an accept the loop has a turn before the next one, so that a burst of connections holds
+//!    up neither those that are open nor another process that accepts from the same queue.
+//! 3. Without descriptors or memory an accept fails, once, and the next ones wait: no connection is
+//!    lost, the loop does not run idle, and accepting goes on by itself.
 
 use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::{Future, poll_fn},
     io,
     net::{self, SocketAddr},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use nio_loop::{Direction, Handle, Source};
 
-use crate::{Error, TcpStream};
+use crate::{ByteStream, Error, Options, Readable, Socket, TcpSocket, Writable, raw};
+
+/// How many connections wait to be accepted, where nothing else is said. A burst is to fit into it;
+/// systems have limits of their own below, and some of 128.
+pub(crate) const BACKLOG: u32 = 1024;
+
+/// How long accepting waits after a first shortage of descriptors or memory; twice as long after
+/// each further one, up to [`LONGEST_PAUSE`]. Nothing tells when there are some again.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Listens for connections: [`TcpListener`] and [`UnixListener`](crate::UnixListener) are this.
+/// Dropping it refuses the connections that wait to be accepted.
+///
+/// All operations take `&self`; several tasks may accept from one listener.
+pub struct Listener<L: Listens> {
+    source: Source<L>,
+    gate: Rc<Gate>,
+}
+
+/// A socket of the standard library that accepts connections.
+pub trait Listens: Socket {
+    /// The connections.
+    type Stream: Socket + Readable + Writable + From<OwnedFd>;
+}
+
+/// A connection, and the address of its other side.
+pub type Accepted<L> = (ByteStream<<L as Listens>::Stream>, <L as Socket>::Address);
+
+impl Listens for net::TcpListener {
+    type Stream = net::TcpStream;
+}
+
+/// What keeps connections waiting.
+struct Gate {
+    /// The user wants it.
+    paused: Cell<bool>,
+    /// There was a shortage a short while ago.
+    short: Cell<bool>,
+    /// How long the next shortage is waited out.
+    pause: Cell<Duration>,
+    /// How many connections may be accepted in a row, and how many were.
+    burst: Cell<u32>,
+    in_a_row: Cell<u32>,
+    /// Those who wait at it.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Gate {
+    fn is_closed(&self) -> bool {
+        self.paused.get() || self.short.get()
+    }
+
+    fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|known| known.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        let waiting = self.waiting.take();
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<L: Listens> Listener<L> {
+    pub(crate) fn new(handle: &Handle, listener: L) -> Result<Listener<L>, Error> {
+        let source = Source::new(handle, listener)?;
+        let gate = Rc::new(Gate {
+            paused: Cell::new(false),
+            short: Cell::new(false),
+            pause: Cell::new(FIRST_PAUSE),
+            burst: Cell::new(1),
+            in_a_row: Cell::new(0),
+            waiting: RefCell::default(),
+        });
+        Ok(Listener { source, gate })
+    }
+
+    /// Takes a listener of the standard library into the loop.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking, or the loop is gone.
+    pub fn from_std(handle: &Handle, listener: L) -> io::Result<Listener<L>> {
+        listener.set_nonblocking(true)?;
+        Ok(Listener::new(handle, listener)?)
+    }
+
+    /// Takes the listener out of the loop. It stays non-blocking.
+    #[must_use]
+    pub fn into_std(self) -> L {
+        self.source.into_inner()
+    }
+
+    /// The handle of the loop it belongs to.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        self.source.handle()
+    }
+
+    /// Waits for a connection and returns it with the address of its other side. Dropping the future
+    /// loses no connection. A connection that broke while it was in the queue is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Mostly those of a process or a system that has no more descriptors (`EMFILE`, `ENFILE`) or no
+    /// memory. The connection stays in the queue, and the next call waits for a little while before
+    /// it tries again, the longer the more often it fails (5 ms to 1 s): a loop that reports the
+    /// error and accepts again is no busy one. [`incoming`](Listener::incoming) does not report it.
+    pub fn accept(&self) -> impl Future<Output = io::Result<Accepted<L>>> {
+        poll_fn(|context| self.poll_accept(context))
+    }
+
+    /// [`accept`](Listener::accept), for futures written by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Listener::accept).
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
+        let gate = &self.gate;
+        loop {
+            if gate.is_closed() {
+                gate.wait(context.waker());
+                return Poll::Pending;
+            }
+            if gate.in_a_row.get() >= gate.burst.get() {
+                gate.in_a_row.set(0);
+                let waker = context.waker().clone();
+                self.handle().set_immediate(move |_| waker.wake());
+                return Poll::Pending;
+            }
+            match self.source.poll_io(context, Direction::Read, raw::accept) {
+                Poll::Pending => {
+                    gate.in_a_row.set(0);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok((stream, peer))) => {
+                    gate.in_a_row.set(gate.in_a_row.get() + 1);
+                    gate.pause.set(FIRST_PAUSE);
+                    let stream = ByteStream::new(self.handle(), L::Stream::from(stream))?;
+                    return Poll::Ready(Ok((stream, peer)));
+                }
+                Poll::Ready(Err(error)) if is_of_the_connection(&error) => {}
+                Poll::Ready(Err(error)) => {
+                    if is_shortage(&error) {
+                        self.wait_out_shortage();
+                    }
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Accepts a connection that waits already.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, or if the listener is
+    /// [paused](Listener::pause); those of [`accept`](Listener::accept).
+    pub fn try_accept(&self) -> io::Result<Accepted<L>> {
+        if self.gate.is_closed() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        loop {
+            match self.source.try_io(Direction::Read, raw::accept) {
+                Ok((stream, peer)) => {
+                    let stream = ByteStream::new(self.handle(), L::Stream::from(stream))?;
+                    return Ok((stream, peer));
+                }
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => {
+                    if is_shortage(&error) {
+                        self.wait_out_shortage();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Closes the gate for a little while.
+    fn wait_out_shortage(&self) {
+        let gate = Rc::clone(&self.gate);
+        gate.short.set(true);
+        let pause = gate.pause.get();
+        gate.pause.set((pause * 2).min(LONGEST_PAUSE));
+        let opens = self.handle().set_timeout(pause, move |_| {
+            gate.short.set(false);
+            gate.wake();
+        });
+        // A listener does not keep the loop alive; the task that accepts does.
+        self.handle().unref(opens);
+    }
+
+    /// The connections, one after the other, for as long as one likes; a shortage of descriptors or
+    /// memory is waited out in silence.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::{TcpListener, TcpStream};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle().clone();
+    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+    /// # let address = listener.local_addr()?;
+    /// # let client = handle.spawn({ let handle = handle.clone(); async move {
+    /// #     TcpStream::connect(&handle, address).await.map(drop) }});
+    /// # event_loop.block_on(async move {
+    /// let incoming = listener.incoming();
+    /// loop {
+    ///     let (stream, peer) = incoming.next().await?;
+    ///     println!("{peer} is here");
+    ///     handle.spawn(async move { stream.write_all(b"hello").await });
+    ///     # return std::io::Result::Ok(());
+    /// }
+    /// # })??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn incoming(&self) -> Incoming<'_, L> {
+        Incoming { listener: self }
+    }
+
+    /// Waits for a connection and ends it at once: the other side sees that it is reset, instead of
+    /// waiting for somebody who has no time. Returns its address.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Listener::accept).
+    pub async fn reject(&self) -> io::Result<L::Address> {
+        let (stream, peer) = self.accept().await?;
+        // Where this is not possible, the other side sees an end instead of a reset.
+        let _ = stream.options().set_linger(Some(Duration::ZERO));
+        Ok(peer)
+    }
+
+    /// Accepts no more connections, until it is [resumed](Listener::resume): they wait in the queue,
+    /// and when that is full the system refuses them. Those who accept wait.
+    pub fn pause(&self) {
+        self.gate.paused.set(true);
+    }
+
+    /// Accepts connections again.
+    pub fn resume(&self) {
+        self.gate.paused.set(false);
+        self.gate.wake();
+    }
+
+    /// Whether it is [paused](Listener::pause).
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.gate.paused.get()
+    }
+
+    /// How many connections are accepted in a row before the loop has a turn: 1 if nothing else is
+    /// said, which is fair to the connections that are open and to other processes that accept from
+    /// the same queue. A server of many short connections may gain by more. 0 is taken for 1.
+    pub fn set_burst(&self, connections: u32) {
+        self.gate.burst.set(connections.max(1));
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    ///
+    /// None that a listener can have.
+    pub fn local_addr(&self) -> io::Result<L::Address> {
+        self.source.get_ref().local_addr()
+    }
+
+    /// The options of the socket. Most systems give a connection those that the listener had when
+    /// the connection was made.
+    #[must_use]
+    pub fn options(&self) -> Options<'_> {
+        Options::of(self)
+    }
+}
+
+/// Whether an error is of the connection that would have been accepted, and so no reason to stop.
+/// Linux reports what the network has said of it; the others say only that it is gone.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+        )
+    )
+}
+
+/// Whether an error says that something has run out that others may give back.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+/// The connections that come to a [`Listener`].
+pub struct Incoming<'a, L: Listens> {
+    listener: &'a Listener<L>,
+}
+
+impl<L: Listens> Incoming<'_, L> {
+    /// The next connection, and the address of its other side. Dropping the future loses no
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Listener::accept`], but for those that pass.
+    pub fn next(&self) -> impl Future<Output = io::Result<Accepted<L>>> {
+        poll_fn(|context| self.poll_next(context))
+    }
+
+    /// [`next`](Incoming::next), for futures written by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Incoming::next).
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
+        loop {
+            match self.listener.poll_accept(context) {
+                Poll::Ready(Err(error)) if is_shortage(&error) => {}
+                result => return result,
+            }
+        }
+    }
+}
 
 /// Listens for TCP connections.
 ///
@@ -29,84 +377,72 @@ use crate::{Error, TcpStream};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
-pub struct TcpListener {
-    source: Source<net::TcpListener>,
-}
+pub type TcpListener = Listener<net::TcpListener>;
 
-impl TcpListener {
+impl Listener<net::TcpListener> {
     /// Listens on an address. Port 0 lets the system choose one, which
-    /// [`local_addr`](TcpListener::local_addr) tells. The address may be one whose last connections
-    /// are still in TIME_WAIT (SO_REUSEADDR).
+    /// [`local_addr`](Listener::local_addr) tells. The address may be one whose last connections
+    /// are still in TIME_WAIT (SO_REUSEADDR). For anything else there is [`TcpSocket`].
     ///
     /// # Errors
     ///
     /// [`Error::Bind`] with the address; [`Error::Loop`] if the loop is gone.
     pub fn bind(handle: &Handle, address: SocketAddr) -> Result<TcpListener, Error> {
-        let bind = || {
-            let listener = net::TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        let listener = bind().map_err(|source| Error::Bind { address, source })?;
-        let source = Source::new(handle, listener)?;
-        Ok(TcpListener { source })
+        listen(address, false).and_then(|listener| Listener::new(handle, listener))
     }
 
-    /// Takes a listener of the standard library into the loop.
+    /// Listens on several addresses, as those that a name has, with a listener for each. Port 0
+    /// becomes the same port for all. Sockets of IP version 6 are for that version only, so that
+    /// both versions may be among the addresses.
     ///
     /// # Errors
     ///
-    /// If it cannot be made non-blocking, or the loop is gone.
-    pub fn from_std(handle: &Handle, listener: net::TcpListener) -> io::Result<TcpListener> {
-        listener.set_nonblocking(true)?;
-        let source = Source::new(handle, listener)?;
-        Ok(TcpListener { source })
-    }
-
-    /// Waits for a connection and returns it with the address of its other side. Dropping the future
-    /// loses no connection.
-    ///
-    /// # Errors
-    ///
-    /// Mostly those of a process or a system that has no more descriptors (`EMFILE`, `ENFILE`): the
-    /// connection stays in the queue, so wait a little before accepting again. A connection that
-    /// broke while it was in the queue is passed over.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        loop {
-            match self
-                .source
-                .io(Direction::Read, net::TcpListener::accept)
-                .await
-            {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(error),
-                Ok((stream, peer)) => {
-                    let stream = TcpStream::from_std(self.source.handle(), stream)?;
-                    return Ok((stream, peer));
-                }
+    /// As [`bind`](Listener::bind), for the first address that fails; then none is listened on.
+    pub fn bind_all(
+        handle: &Handle,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Result<Vec<TcpListener>, Error> {
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        let mut port = 0;
+        for mut address in addresses {
+            if address.port() == 0 {
+                address.set_port(port);
             }
+            let listener = listen(address, true)?;
+            if address.port() == 0 {
+                let chosen = listener.local_addr();
+                port = chosen
+                    .map_err(|source| Error::Bind { address, source })?
+                    .port();
+            }
+            listeners.push(Listener::new(handle, listener)?);
         }
-    }
-
-    /// The address it listens on.
-    ///
-    /// # Errors
-    ///
-    /// None that a listener can have.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.get_ref().local_addr()
-    }
-
-    /// Takes the listener out of the loop. It stays non-blocking.
-    #[must_use]
-    pub fn into_std(self) -> net::TcpListener {
-        self.source.into_inner()
+        Ok(listeners)
     }
 }
 
-impl AsFd for TcpListener {
+fn listen(address: SocketAddr, only_v6: bool) -> Result<net::TcpListener, Error> {
+    let listen = || {
+        let socket = TcpSocket::new(address)?;
+        socket.options().set_reuse_addr(true)?;
+        if only_v6 && address.is_ipv6() {
+            socket.options().set_only_v6(true)?;
+        }
+        socket.into_listener(Some(address), BACKLOG)
+    };
+    listen().map_err(|source| Error::Bind { address, source })
+}
+
+impl<L: Listens> AsFd for Listener<L> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.get_ref().as_fd()
+    }
+}
+
+impl<L: Listens + fmt::Debug> fmt::Debug for Listener<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listener")
+            .field(self.source.get_ref())
+            .finish()
     }
 }

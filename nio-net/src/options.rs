@@ -1,0 +1,356 @@
+//! The options of a socket: one place for all types of sockets.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use libc::c_int;
+
+use crate::{Error, raw};
+
+/// The options of a socket, to be looked at and changed at any time of its life.
+///
+/// Get it from a socket by its `options`, or for any other socket by [`of`](Options::of). An option
+/// that the kind of socket or the system does not have is an [`Error::Option`] that names it.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use nio_net::{Keepalive, TcpSocket};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let socket = TcpSocket::new_v4()?;
+/// socket.options().set_nodelay(true)?;
+/// socket.options().set_keepalive(Some(Keepalive {
+///     idle: Some(Duration::from_secs(60)),
+///     ..Keepalive::default()
+/// }))?;
+/// assert!(socket.options().nodelay()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    socket: BorrowedFd<'a>,
+}
+
+/// How a TCP connection without traffic asks whether the other side is still there. `None` leaves
+/// what the system does: on most, two hours, then every 75 seconds, and eight or nine times.
+///
+/// Durations are of whole seconds, at least one; parts of a second are rounded up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long nothing must have come before it asks for the first time.
+    pub idle: Option<Duration>,
+    /// How long it waits for an answer before it asks again.
+    pub interval: Option<Duration>,
+    /// How often it asks before it gives the connection up.
+    pub count: Option<u32>,
+}
+
+/// An option: its name, level and number.
+type Name = (&'static str, c_int, c_int);
+
+/// Makes a [`Name`] of the name in the C header.
+macro_rules! name {
+    ($level:ident, $name:ident) => {
+        (stringify!($name), libc::$level, libc::$name)
+    };
+}
+
+/// The names of the options of [`Keepalive`], which are not the same everywhere, and which OpenBSD
+/// has for all connections together only.
+#[cfg(target_vendor = "apple")]
+const IDLE: Option<Name> = Some(name!(IPPROTO_TCP, TCP_KEEPALIVE));
+#[cfg(not(any(target_vendor = "apple", target_os = "openbsd")))]
+const IDLE: Option<Name> = Some(name!(IPPROTO_TCP, TCP_KEEPIDLE));
+#[cfg(not(target_os = "openbsd"))]
+const INTERVAL: Option<Name> = Some(name!(IPPROTO_TCP, TCP_KEEPINTVL));
+#[cfg(not(target_os = "openbsd"))]
+const COUNT: Option<Name> = Some(name!(IPPROTO_TCP, TCP_KEEPCNT));
+#[cfg(target_os = "openbsd")]
+const IDLE: Option<Name> = None;
+#[cfg(target_os = "openbsd")]
+const INTERVAL: Option<Name> = None;
+#[cfg(target_os = "openbsd")]
+const COUNT: Option<Name> = None;
+
+/// Lingering, in seconds: what the others call SO_LINGER counts ticks of a clock on Apple's systems.
+#[cfg(target_vendor = "apple")]
+const LINGER: Name = name!(SOL_SOCKET, SO_LINGER_SEC);
+#[cfg(not(target_vendor = "apple"))]
+const LINGER: Name = name!(SOL_SOCKET, SO_LINGER);
+
+impl<'a> Options<'a> {
+    /// The options of any socket.
+    #[must_use]
+    pub fn of(socket: &'a impl AsFd) -> Options<'a> {
+        let socket = socket.as_fd();
+        Options { socket }
+    }
+
+    /// Lets an address be bound whose last connections are still in TIME_WAIT (SO_REUSEADDR).
+    /// To be set before binding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_reuse_addr(self, reuse: bool) -> Result<(), Error> {
+        self.set(name!(SOL_SOCKET, SO_REUSEADDR), reuse.into())
+    }
+
+    /// Whether such an address may be bound.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn reuse_addr(self) -> Result<bool, Error> {
+        self.is(name!(SOL_SOCKET, SO_REUSEADDR))
+    }
+
+    /// Lets several sockets, each with this option, be bound to one address and port
+    /// (SO_REUSEPORT). Linux shares connections and datagrams out among them; elsewhere, one of them
+    /// may get them all. To be set before binding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_reuse_port(self, reuse: bool) -> Result<(), Error> {
+        self.set(name!(SOL_SOCKET, SO_REUSEPORT), reuse.into())
+    }
+
+    /// Whether several sockets may be bound to one address and port.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn reuse_port(self) -> Result<bool, Error> {
+        self.is(name!(SOL_SOCKET, SO_REUSEPORT))
+    }
+
+    /// Whether a socket of IP version 6 is for that version only, so that the same port of version 4
+    /// can be bound beside it (IPV6_V6ONLY). To be set before binding. OpenBSD has no others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_only_v6(self, only: bool) -> Result<(), Error> {
+        self.set(name!(IPPROTO_IPV6, IPV6_V6ONLY), only.into())
+    }
+
+    /// Whether a socket of IP version 6 is for that version only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn only_v6(self) -> Result<bool, Error> {
+        self.is(name!(IPPROTO_IPV6, IPV6_V6ONLY))
+    }
+
+    /// How many routers a packet may pass (IP_TTL, IPV6_UNICAST_HOPS).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_ttl(self, ttl: u32) -> Result<(), Error> {
+        self.set(self.ttl_name()?, clamped(ttl))
+    }
+
+    /// How many routers a packet may pass.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn ttl(self) -> Result<u32, Error> {
+        Ok(self.get(self.ttl_name()?)?.unsigned_abs())
+    }
+
+    /// The version of IP decides.
+    fn ttl_name(self) -> Result<Name, Error> {
+        const V4: Name = name!(IPPROTO_IP, IP_TTL);
+        match raw::local_addr(&self.socket).map_err(|source| of_option(V4, source))? {
+            SocketAddr::V4(_) => Ok(V4),
+            SocketAddr::V6(_) => Ok(name!(IPPROTO_IPV6, IPV6_UNICAST_HOPS)),
+        }
+    }
+
+    /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_nodelay(self, nodelay: bool) -> Result<(), Error> {
+        self.set(name!(IPPROTO_TCP, TCP_NODELAY), nodelay.into())
+    }
+
+    /// Whether small writes are sent at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn nodelay(self) -> Result<bool, Error> {
+        self.is(name!(IPPROTO_TCP, TCP_NODELAY))
+    }
+
+    /// Asks, or does not ask, whether the other side is still there (SO_KEEPALIVE, TCP_KEEPIDLE,
+    /// TCP_KEEPINTVL, TCP_KEEPCNT). OpenBSD has only one setting for the whole system: there every
+    /// field must be `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`]; whether it asks has not changed then.
+    pub fn set_keepalive(self, keepalive: Option<Keepalive>) -> Result<(), Error> {
+        if let Some(Keepalive {
+            idle,
+            interval,
+            count,
+        }) = keepalive
+        {
+            self.set_if_some(IDLE, "TCP_KEEPIDLE", idle.map(seconds))?;
+            self.set_if_some(INTERVAL, "TCP_KEEPINTVL", interval.map(seconds))?;
+            self.set_if_some(COUNT, "TCP_KEEPCNT", count.map(clamped))?;
+        }
+        self.set(name!(SOL_SOCKET, SO_KEEPALIVE), keepalive.is_some().into())
+    }
+
+    /// How it asks whether the other side is still there; `None` if it does not ask. A field is
+    /// `None` where the system does not tell.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn keepalive(self) -> Result<Option<Keepalive>, Error> {
+        if !self.is(name!(SOL_SOCKET, SO_KEEPALIVE))? {
+            return Ok(None);
+        }
+        let get = |name: Option<Name>| name.map(|name| self.get(name)).transpose();
+        let duration = |seconds: c_int| Duration::from_secs(seconds.unsigned_abs().into());
+        Ok(Some(Keepalive {
+            idle: get(IDLE)?.map(duration),
+            interval: get(INTERVAL)?.map(duration),
+            count: get(COUNT)?.map(c_int::unsigned_abs),
+        }))
+    }
+
+    /// What closing does with bytes that are not sent yet (SO_LINGER). `None`: closing returns at
+    /// once, and the system goes on sending. A duration of zero: they are thrown away and the
+    /// connection is reset. A longer one, of whole seconds: closing *blocks* until they are sent,
+    /// for no longer than that, and so would hold up the loop.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_linger(self, linger: Option<Duration>) -> Result<(), Error> {
+        let value = libc::linger {
+            l_onoff: linger.is_some().into(),
+            l_linger: linger.map_or(0, whole_seconds),
+        };
+        let (_, level, number) = LINGER;
+        raw::options::set(&self.socket, level, number, value)
+            .map_err(|source| of_option(LINGER, source))
+    }
+
+    /// What closing does with bytes that are not sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn linger(self) -> Result<Option<Duration>, Error> {
+        let (_, level, number) = LINGER;
+        let value: libc::linger = raw::options::get(&self.socket, level, number)
+            .map_err(|source| of_option(LINGER, source))?;
+        let seconds = u64::from(value.l_linger.unsigned_abs());
+        Ok((value.l_onoff != 0).then_some(Duration::from_secs(seconds)))
+    }
+
+    /// How many bytes wait to be sent at most (SO_SNDBUF). The system may round, and Linux doubles,
+    /// to have room for its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_send_buffer_size(self, bytes: usize) -> Result<(), Error> {
+        self.set(name!(SOL_SOCKET, SO_SNDBUF), clamped(bytes))
+    }
+
+    /// How many bytes wait to be sent at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn send_buffer_size(self) -> Result<usize, Error> {
+        Ok(self.get(name!(SOL_SOCKET, SO_SNDBUF))?.unsigned_abs() as usize)
+    }
+
+    /// How many bytes wait to be read at most (SO_RCVBUF), rounded as those
+    /// [to be sent](Options::set_send_buffer_size) are. To be set before connecting or listening:
+    /// TCP tells the other side then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn set_receive_buffer_size(self, bytes: usize) -> Result<(), Error> {
+        self.set(name!(SOL_SOCKET, SO_RCVBUF), clamped(bytes))
+    }
+
+    /// How many bytes wait to be read at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`].
+    pub fn receive_buffer_size(self) -> Result<usize, Error> {
+        Ok(self.get(name!(SOL_SOCKET, SO_RCVBUF))?.unsigned_abs() as usize)
+    }
+
+    fn set(self, name: Name, value: c_int) -> Result<(), Error> {
+        let (_, level, number) = name;
+        raw::options::set(&self.socket, level, number, value)
+            .map_err(|source| of_option(name, source))
+    }
+
+    /// Sets an option that is to be set, if the system has it.
+    fn set_if_some(
+        self,
+        name: Option<Name>,
+        text: &'static str,
+        value: Option<c_int>,
+    ) -> Result<(), Error> {
+        match (name, value) {
+            (_, None) => Ok(()),
+            (Some(name), Some(value)) => self.set(name, value),
+            (None, Some(_)) => {
+                let source = io::ErrorKind::Unsupported.into();
+                Err(Error::Option { name: text, source })
+            }
+        }
+    }
+
+    fn get(self, name: Name) -> Result<c_int, Error> {
+        let (_, level, number) = name;
+        raw::options::get(&self.socket, level, number).map_err(|source| of_option(name, source))
+    }
+
+    fn is(self, name: Name) -> Result<bool, Error> {
+        Ok(self.get(name)? != 0)
+    }
+}
+
+fn of_option((name, ..): Name, source: io::Error) -> Error {
+    Error::Option { name, source }
+}
+
+/// A number as the kernel takes it: larger ones are as good as the largest.
+fn clamped(number: impl TryInto<c_int>) -> c_int {
+    number.try_into().unwrap_or(c_int::MAX)
+}
+
+/// A duration in whole seconds, rounded up.
+fn whole_seconds(duration: Duration) -> c_int {
+    clamped(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
+}
+
+/// As [`whole_seconds`], at least one.
+fn seconds(duration: Duration) -> c_int {
+    whole_seconds(duration).max(1)
+}

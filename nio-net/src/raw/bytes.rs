@@ -1,0 +1,128 @@
+//! Bytes in and out of sockets and pipes.
+//!
+//! A socket is read with recv(2) and written with send(2), which raises no SIGPIPE; everything else
+//! with read(2) and write(2). Which of them is known when the program is compiled.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    os::fd::AsRawFd,
+};
+
+use libc::c_int;
+
+use super::check_len;
+use crate::Channel;
+
+/// How a write to a connection that is gone is made an error instead of a signal. Apple's systems
+/// have it said of the socket instead.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+pub(super) const NO_SIGNAL: c_int = 0;
+
+/// How many slices one call takes: the least that any system allows.
+pub(crate) const SLICES: usize = 1024;
+
+#[inline]
+pub(crate) fn read<C: Channel>(channel: &C, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and the length are those of the buffer.
+    unsafe { read_raw(channel, buffer.as_mut_ptr(), buffer.len()) }
+}
+
+/// Reads into the memory that a vector has in reserve, at most `limit` bytes of it, and makes what
+/// was read a part of the vector.
+#[inline]
+pub(crate) fn read_spare<C: Channel>(
+    channel: &C,
+    vector: &mut Vec<u8>,
+    limit: usize,
+) -> io::Result<usize> {
+    let spare = vector.spare_capacity_mut();
+    let room = spare.len().min(limit);
+    // SAFETY: the pointer and the length are those of a part of the reserve, which the call only
+    // writes to, so that it need not be initialised.
+    let n = unsafe { read_raw(channel, spare.as_mut_ptr().cast(), room) }?;
+    // SAFETY: the kernel has initialised the first `n` bytes of the reserve, and never more than
+    // there was room for.
+    unsafe { vector.set_len(vector.len() + n) };
+    Ok(n)
+}
+
+/// # Safety
+///
+/// `len` bytes from `buffer` on must be writable; they need not be initialised.
+#[inline]
+unsafe fn read_raw<C: Channel>(channel: &C, buffer: *mut u8, len: usize) -> io::Result<usize> {
+    let fd = channel.as_fd().as_raw_fd();
+    check_len(if C::SOCKET {
+        // SAFETY: the caller vouches for the buffer.
+        unsafe { libc::recv(fd, buffer.cast(), len, 0) }
+    } else {
+        // SAFETY: as above.
+        unsafe { libc::read(fd, buffer.cast(), len) }
+    })
+}
+
+/// Reads from a socket without taking anything out of it.
+pub(crate) fn peek<C: Channel>(channel: &C, buffer: &mut [u8]) -> io::Result<usize> {
+    let fd = channel.as_fd().as_raw_fd();
+    let (pointer, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the pointer and the length are those of the buffer.
+    check_len(unsafe { libc::recv(fd, pointer, len, libc::MSG_PEEK) })
+}
+
+/// readv(2).
+pub(crate) fn read_vectored<C: Channel>(
+    channel: &C,
+    buffers: &mut [IoSliceMut<'_>],
+) -> io::Result<usize> {
+    let fd = channel.as_fd().as_raw_fd();
+    let count = buffers.len().min(SLICES) as c_int;
+    // SAFETY: an `IoSliceMut` is an iovec of bytes that are ours to write to, and there are at least
+    // `count` of them.
+    check_len(unsafe { libc::readv(fd, buffers.as_mut_ptr().cast(), count) })
+}
+
+#[inline]
+pub(crate) fn send<C: Channel>(channel: &C, bytes: &[u8]) -> io::Result<usize> {
+    let fd = channel.as_fd().as_raw_fd();
+    let (pointer, len) = (bytes.as_ptr().cast(), bytes.len());
+    let result = check_len(if C::SOCKET {
+        // SAFETY: the pointer and the length are those of the bytes.
+        unsafe { libc::send(fd, pointer, len, NO_SIGNAL) }
+    } else {
+        // SAFETY: as above.
+        unsafe { libc::write(fd, pointer, len) }
+    });
+    result.map_err(translate)
+}
+
+/// sendmsg(2) of several slices, or writev(2).
+pub(crate) fn send_vectored<C: Channel>(channel: &C, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+    let fd = channel.as_fd().as_raw_fd();
+    let count = bytes.len().min(SLICES);
+    let slices = bytes.as_ptr().cast::<libc::iovec>();
+    let result = check_len(if C::SOCKET {
+        // SAFETY: all zeroes is a message without an address, slices and ancillary data.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = slices.cast_mut();
+        message.msg_iovlen = count as _;
+        // SAFETY: an `IoSlice` is an iovec of bytes, of which there are at least `count`, and the
+        // call writes to none of them.
+        unsafe { libc::sendmsg(fd, &message, NO_SIGNAL) }
+    } else {
+        // SAFETY: as above.
+        unsafe { libc::writev(fd, slices, count as c_int) }
+    });
+    result.map_err(translate)
+}
+
+/// What the error of a write means. macOS says EPROTOTYPE when the other side resets a connection
+/// while it is being written to.
+#[cold]
+fn translate(error: io::Error) -> io::Error {
+    if cfg!(target_vendor = "apple") && error.raw_os_error() == Some(libc::EPROTOTYPE) {
+        return io::Error::from_raw_os_error(libc::ECONNRESET);
+    }
+    error
+}

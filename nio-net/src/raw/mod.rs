@@ -1,0 +1,209 @@
+//! The calls that the standard library does not make: those that begin something without waiting
+//! for it, that move bytes without a signal or into memory that is not initialised, and that carry
+//! more than one thing at a time.
+//!
+//! All `unsafe` code of this crate is here, and nothing here waits: the descriptors are
+//! non-blocking, and the answer of one that would block is an error like any other.
+
+mod address;
+mod bytes;
+pub(crate) mod options;
+pub(crate) mod unix;
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+};
+
+use libc::{c_int, c_short};
+
+pub use address::Address;
+pub(crate) use bytes::{SLICES, peek, read, read_spare, read_vectored, send, send_vectored};
+
+/// connect(2). The answers that are no failure are success here: the connection goes on by itself,
+/// also when a signal came. Whether it is made is to be found out when the socket is writable.
+pub(crate) fn connect<A: Address>(socket: &impl AsFd, address: &A) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the pointer and the length are those of one whole address structure, which lives until
+    // the call returns.
+    let result = address.with_raw(|raw, len| unsafe { libc::connect(fd, raw, len) });
+    match check(result?) {
+        Err(error) if is_under_way(&error) => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR))
+}
+
+/// bind(2).
+pub(crate) fn bind<A: Address>(socket: &impl AsFd, address: &A) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: as in `connect`.
+    let result = address.with_raw(|raw, len| unsafe { libc::bind(fd, raw, len) });
+    check(result?).map(drop)
+}
+
+/// listen(2).
+pub(crate) fn listen(socket: &impl AsFd, backlog: u32) -> io::Result<()> {
+    let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) }).map(drop)
+}
+
+/// A socket, non-blocking and close-on-exec, that raises no signal.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
+    let kind = kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: takes no pointers.
+    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A socket, non-blocking and close-on-exec, that raises no signal, in several steps: Apple's
+/// systems have no other.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    set_flags(&socket)?;
+    no_sigpipe(&socket)?;
+    Ok(socket)
+}
+
+/// accept(2): a connection, non-blocking and close-on-exec, and the address of its other side.
+pub(crate) fn accept<A: Address>(listener: &impl AsFd) -> io::Result<(OwnedFd, A)> {
+    let listener = listener.as_fd().as_raw_fd();
+    let mut socket = Err(io::ErrorKind::WouldBlock.into());
+    let address = A::from_call(|raw, len| {
+        #[cfg(not(target_vendor = "apple"))]
+        // SAFETY: `raw` has room for `len` bytes, and the call writes no more.
+        let fd =
+            unsafe { libc::accept4(listener, raw, len, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) };
+        #[cfg(target_vendor = "apple")]
+        // SAFETY: as above.
+        let fd = unsafe { libc::accept(listener, raw, len) };
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+        socket = check(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        fd
+    });
+    let socket = socket?;
+    #[cfg(target_vendor = "apple")]
+    {
+        set_flags(&socket)?;
+        no_sigpipe(&socket)?;
+    }
+    Ok((socket, address?))
+}
+
+/// pipe2(2): the end to read and the end to write, non-blocking and close-on-exec.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
+    #[cfg(target_os = "netbsd")]
+    let flags = flags | libc::O_NOSIGPIPE;
+    let mut ends = [0; 2];
+    // SAFETY: the pointer is to the two numbers that the call writes.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
+    // SAFETY: the kernel has just made these descriptors for us, and nobody else knows them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// pipe(2): the end to read and the end to write, non-blocking and close-on-exec, in several steps.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    /// From <sys/fcntl.h>: a write without a reader raises no signal.
+    const F_SETNOSIGPIPE: c_int = 73;
+    let mut ends = [0; 2];
+    // SAFETY: the pointer is to the two numbers that the call writes.
+    check(unsafe { libc::pipe(ends.as_mut_ptr()) })?;
+    // SAFETY: the kernel has just made these descriptors for us, and nobody else knows them.
+    let (reader, writer) =
+        unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    set_flags(&reader)?;
+    set_flags(&writer)?;
+    // SAFETY: the command takes an int, and the descriptor is open.
+    check(unsafe { libc::fcntl(writer.as_raw_fd(), F_SETNOSIGPIPE, 1 as c_int) })?;
+    Ok((reader, writer))
+}
+
+/// Makes a descriptor non-blocking and close-on-exec.
+#[cfg(target_vendor = "apple")]
+fn set_flags(descriptor: &OwnedFd) -> io::Result<()> {
+    let fd = descriptor.as_raw_fd();
+    // SAFETY: these commands take an int, and the descriptor is open.
+    unsafe {
+        check(libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC))?;
+        check(libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// Makes a write to a connection that is gone an error instead of a signal. Only Apple's systems
+/// need it said of the socket; to the others it is said with each write.
+pub(crate) fn no_sigpipe(socket: &impl AsFd) -> io::Result<()> {
+    #[cfg(target_vendor = "apple")]
+    options::set(socket, libc::SOL_SOCKET, libc::SO_NOSIGPIPE, 1 as c_int)?;
+    #[cfg(not(target_vendor = "apple"))]
+    let _ = socket;
+    Ok(())
+}
+
+/// getsockname(2).
+pub(crate) fn local_addr<A: Address>(socket: &impl AsFd) -> io::Result<A> {
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `raw` has room for `len` bytes, and the call writes no more.
+    A::from_call(|raw, len| unsafe { libc::getsockname(fd, raw, len) })
+}
+
+/// shutdown(2).
+pub(crate) fn shutdown(socket: &impl AsFd, how: std::net::Shutdown) -> io::Result<()> {
+    let how = match how {
+        std::net::Shutdown::Read => libc::SHUT_RD,
+        std::net::Shutdown::Write => libc::SHUT_WR,
+        std::net::Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::shutdown(socket.as_fd().as_raw_fd(), how) }).map(drop)
+}
+
+/// Whether an operation would not block now, asked with poll(2): an error that says "would block"
+/// if it would. An end and an error of the descriptor are something not to wait for.
+pub(crate) fn ready_to_read(descriptor: &impl AsFd) -> io::Result<()> {
+    ready(descriptor, libc::POLLIN)
+}
+
+/// As [`ready_to_read`], for writing.
+pub(crate) fn ready_to_write(descriptor: &impl AsFd) -> io::Result<()> {
+    ready(descriptor, libc::POLLOUT)
+}
+
+fn ready(descriptor: &impl AsFd, events: c_short) -> io::Result<()> {
+    let mut entry = libc::pollfd {
+        fd: descriptor.as_fd().as_raw_fd(),
+        events,
+        revents: 0,
+    };
+    // SAFETY: the pointer is to one entry, as the count says, and the call returns at once.
+    match check(unsafe { libc::poll(&mut entry, 1, 0) })? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
+fn check(result: c_int) -> io::Result<c_int> {
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+/// The count that a call returned, or its error.
+#[inline]
+fn check_len(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}

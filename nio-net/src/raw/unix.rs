@@ -1,0 +1,140 @@
+//! What only Unix sockets can: to carry descriptors, and to tell who is on the other side.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem::{size_of, size_of_val, zeroed},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+};
+
+use libc::c_int;
+
+use super::{bytes::NO_SIGNAL, check_len};
+
+/// How many descriptors one message carries at most. It is Linux's limit, and the others' is higher.
+pub(crate) const DESCRIPTORS: usize = 253;
+
+/// Room for the ancillary data of that many descriptors, aligned as it must be.
+type Ancillary = [u64; ROOM];
+const ROOM: usize = (DESCRIPTORS * size_of::<RawFd>() + 64) / size_of::<u64>();
+
+/// Received descriptors are to be closed in a program that is started. Apple's systems cannot do so
+/// in one step.
+#[cfg(not(target_vendor = "apple"))]
+const CLOSE_ON_EXEC: c_int = libc::MSG_CMSG_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOSE_ON_EXEC: c_int = 0;
+
+/// sendmsg(2) with descriptors, of which there must be no more than [`DESCRIPTORS`].
+pub(crate) fn send_with_descriptors(
+    socket: &impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let mut slice = IoSlice::new(bytes);
+    let mut ancillary: Ancillary = [0; ROOM];
+    // SAFETY: all zeroes is a message without an address, slices and ancillary data.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = ptr::from_mut(&mut slice).cast();
+    message.msg_iovlen = 1;
+    if !descriptors.is_empty() {
+        put(&mut message, &mut ancillary, descriptors);
+    }
+    // SAFETY: the message points to one slice and to ancillary data as long as it says; both live
+    // until the call returns, which writes to neither.
+    check_len(unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &message, NO_SIGNAL) })
+}
+
+/// Writes down descriptors as the ancillary data of a message.
+fn put(message: &mut libc::msghdr, ancillary: &mut Ancillary, descriptors: &[BorrowedFd<'_>]) {
+    let len = size_of_val(descriptors);
+    assert!(descriptors.len() <= DESCRIPTORS);
+    message.msg_control = ptr::from_mut(ancillary).cast();
+    // SAFETY: the macros of C compute with numbers only, and go from the message to its ancillary
+    // data, which is there, aligned, zeroed, and has room for so many descriptors: the assertion says
+    // so of the descriptors, and the type of the array of the header and the alignment. A
+    // `BorrowedFd` is as its documentation says laid out as a number.
+    unsafe {
+        message.msg_controllen = libc::CMSG_SPACE(len as _) as _;
+        let header = libc::CMSG_FIRSTHDR(message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(len as _) as _;
+        let data = libc::CMSG_DATA(header);
+        ptr::copy_nonoverlapping(descriptors.as_ptr().cast(), data, len);
+    }
+}
+
+/// recvmsg(2) that appends the descriptors that came along to a vector. If the system had to throw
+/// some away, that is an error, and the others are closed.
+pub(crate) fn receive_with_descriptors(
+    socket: &impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut slice = IoSliceMut::new(buffer);
+    let mut ancillary: Ancillary = [0; ROOM];
+    // SAFETY: all zeroes is a message without an address, slices and ancillary data.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = ptr::from_mut(&mut slice).cast();
+    message.msg_iovlen = 1;
+    message.msg_control = ptr::from_mut(&mut ancillary).cast();
+    message.msg_controllen = size_of::<Ancillary>() as _;
+    // SAFETY: the message points to one slice of a buffer and to memory for ancillary data as long
+    // as it says, all of it ours to write to until the call returns.
+    let result = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &mut message, CLOSE_ON_EXEC) };
+    let n = check_len(result)?;
+    let before = descriptors.len();
+    take(&message, descriptors)?;
+    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+        descriptors.truncate(before);
+        return Err(io::Error::other("descriptors were lost for want of room"));
+    }
+    Ok(n)
+}
+
+/// Takes the descriptors out of the ancillary data of a message that was received.
+fn take(message: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) -> io::Result<()> {
+    // SAFETY: the kernel has written the ancillary data and its length, within the room that it had,
+    // and the macros of C go from one header in it to the next until there is none. What a header of
+    // this type has as its data are whole numbers of descriptors, which the kernel has just opened for
+    // us, and nobody else knows them. They are read without an assumption on their alignment.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let data = libc::CMSG_DATA(header);
+                let len = (*header).cmsg_len as usize - (data as usize - header as usize);
+                for i in 0..len / size_of::<RawFd>() {
+                    let fd = data.cast::<RawFd>().add(i).read_unaligned();
+                    descriptors.push(OwnedFd::from_raw_fd(fd));
+                    #[cfg(target_vendor = "apple")]
+                    super::check(libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC))?;
+                }
+            }
+            header = libc::CMSG_NXTHDR(message, header);
+        }
+    }
+    Ok(())
+}
+
+/// User, group and process of the other side; the process where the system tells it.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer(socket: &impl AsFd) -> io::Result<(libc::uid_t, libc::gid_t, Option<c_int>)> {
+    let peer: libc::ucred = super::options::get(socket, libc::SOL_SOCKET, libc::SO_PEERCRED)?;
+    Ok((peer.uid, peer.gid, Some(peer.pid)))
+}
+
+/// User, group and process of the other side; the process where the system tells it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn peer(socket: &impl AsFd) -> io::Result<(libc::uid_t, libc::gid_t, Option<c_int>)> {
+    let (mut user, mut group) = (0, 0);
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the pointers are to numbers that live until the call returns.
+    super::check(unsafe { libc::getpeereid(fd, &mut user, &mut group) })?;
+    #[cfg(target_vendor = "apple")]
+    let process = super::options::get(socket, libc::SOL_LOCAL, libc::LOCAL_PEERPID).ok();
+    #[cfg(not(target_vendor = "apple"))]
+    let process = None;
+    Ok((user, group, process))
+}
