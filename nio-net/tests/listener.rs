@@ -5,17 +5,20 @@ mod support;
 use std::{
     cell::Cell,
     error::Error as _,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, Read, Write},
     net,
     os::fd::AsFd,
     pin::pin,
     rc::Rc,
-    time::Duration,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use nio_loop::EventLoop;
 use nio_net::{Error, TcpListener};
-use support::{ANY_PORT, alone, join, listen, poll, poll_once, read_to_end, reset, run};
+use support::{
+    ANY_PORT, alone, end_of_turn, join, listen, poll, poll_once, read_to_end, reset, run,
+};
 
 #[test]
 fn port_0_becomes_one_that_the_system_chooses() {
@@ -208,8 +211,8 @@ fn l64_a_connection_that_breaks_in_the_queue_does_not_end_accepting() {
 }
 
 #[test]
-fn l64_without_descriptors_accept_fails_and_serves_the_connection_later() {
-    let name = "l64_without_descriptors_accept_fails_and_serves_the_connection_later";
+fn l64_without_descriptors_accept_fails_now_and_then_and_serves_the_connection_later() {
+    let name = "l64_without_descriptors_accept_fails_now_and_then_and_serves_the_connection_later";
     alone(name, || {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle().clone();
@@ -219,7 +222,6 @@ fn l64_without_descriptors_accept_fails_and_serves_the_connection_later() {
 
         let errors = Rc::new(Cell::new(0));
         let count = Rc::clone(&errors);
-        let sleeper = handle.clone();
         let mut task = handle.spawn(async move {
             loop {
                 match listener.accept().await {
@@ -227,21 +229,57 @@ fn l64_without_descriptors_accept_fails_and_serves_the_connection_later() {
                     Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EMFILE)),
                 }
                 count.set(count.get() + 1);
-                sleeper.sleep(Duration::from_millis(20)).await;
             }
         });
 
-        // It fails once for each time that it is called, and in between the loop sleeps.
+        // The task calls it again and again, and yet the loop sleeps: for 5, 10, 20 and 40 ms.
+        let began = Instant::now();
         let mut turns = 0;
         while errors.get() < 5 {
             event_loop.run_once().unwrap();
             turns += 1;
         }
         assert!(turns < 50, "{turns} turns");
+        assert!(began.elapsed() >= Duration::from_millis(75));
 
         hoard.truncate(hoard.len() - 1);
         let peer = event_loop.block_on(&mut task).unwrap().unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn l64_without_descriptors_what_comes_in_is_waited_for_in_silence() {
+    let name = "l64_without_descriptors_what_comes_in_is_waited_for_in_silence";
+    alone(name, || {
+        run(async |handle| {
+            let (listener, address) = listen(&handle);
+            let clients = [(); 3].map(|()| net::TcpStream::connect(address).unwrap());
+            let hoard = hoard_descriptors();
+            handle.set_timeout(Duration::from_millis(30), move |_| drop(hoard));
+            // Nothing is lost, and the order is that of the queue.
+            let incoming = listener.incoming();
+            for client in clients {
+                let (_, peer) = incoming.next().await.unwrap();
+                assert_eq!(peer, client.local_addr().unwrap());
+            }
+        });
+    });
+}
+
+#[test]
+fn l64_a_shortage_does_not_keep_the_loop_alive() {
+    alone("l64_a_shortage_does_not_keep_the_loop_alive", || {
+        let mut event_loop = EventLoop::new().unwrap();
+        let (listener, address) = listen(event_loop.handle());
+        let _client = net::TcpStream::connect(address).unwrap();
+        let _hoard = hoard_descriptors();
+        assert!(matches!(poll_once(listener.accept()), Poll::Ready(Err(_))));
+        assert_eq!(
+            listener.try_accept().unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
+        assert!(!event_loop.run().unwrap());
     });
 }
 
@@ -259,6 +297,156 @@ fn hoard_descriptors() -> Vec<std::os::fd::OwnedFd> {
         hoard.push(fd);
     }
     hoard
+}
+
+#[test]
+fn l63_after_an_accept_the_loop_has_a_turn() {
+    run(async |handle| {
+        // How many of a hundred connections are accepted in a turn at most.
+        let most_in_a_turn = async |burst: Option<u32>| {
+            let (listener, address) = listen(&handle);
+            if let Some(burst) = burst {
+                listener.set_burst(burst);
+            }
+            let clients: Vec<_> = (0..100)
+                .map(|_| net::TcpStream::connect(address).unwrap())
+                .collect();
+            let accepted = Rc::new(Cell::new(0));
+            let count = Rc::clone(&accepted);
+            let task = handle.spawn(async move {
+                while count.get() < 100 {
+                    listener.accept().await.unwrap();
+                    count.set(count.get() + 1);
+                }
+            });
+            let (mut most, mut before) = (0, 0);
+            while !task.is_finished() {
+                end_of_turn(&handle).await;
+                let now = accepted.get();
+                most = most.max(now - before);
+                before = now;
+            }
+            drop(clients);
+            most
+        };
+        assert_eq!(most_in_a_turn(None).await, 1);
+        assert_eq!(most_in_a_turn(Some(0)).await, 1);
+        assert!((2..=10).contains(&most_in_a_turn(Some(10)).await));
+    });
+}
+
+#[test]
+fn l63_a_paused_listener_leaves_connections_in_the_queue() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let listener = Rc::new(listener);
+        listener.pause();
+        assert!(listener.is_paused());
+        let accept = || {
+            let listener = Rc::clone(&listener);
+            handle.spawn(async move { listener.accept().await.unwrap().1 })
+        };
+        let tasks = [accept(), accept()];
+        let clients = [(); 2].map(|()| net::TcpStream::connect(address).unwrap());
+        handle.sleep(Duration::from_millis(5)).await;
+        assert!(!tasks.iter().any(|task| task.is_finished()));
+        let error = listener.try_accept().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+
+        listener.resume();
+        let mut peers = Vec::new();
+        for task in tasks {
+            peers.push(join(task).await);
+        }
+        peers.sort();
+        let mut expected = clients.map(|client| client.local_addr().unwrap());
+        expected.sort();
+        assert_eq!(peers, expected);
+    });
+}
+
+#[test]
+fn a_listener_that_is_paused_while_accept_waits_accepts_nothing() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let mut waits = pin!(listener.accept());
+        assert!(poll(waits.as_mut()).is_pending());
+        listener.pause();
+        let _client = net::TcpStream::connect(address).unwrap();
+        handle.sleep(Duration::from_millis(5)).await;
+        assert!(poll(waits.as_mut()).is_pending());
+        listener.resume();
+        waits.await.unwrap();
+    });
+}
+
+#[test]
+fn a_connection_that_is_rejected_is_reset() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let mut client = net::TcpStream::connect(address).unwrap();
+        let peer = listener.reject().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn those_who_try_to_accept_do_not_wait() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let error = listener.try_accept().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        let client = net::TcpStream::connect(address).unwrap();
+        let mut turns = 0;
+        let peer = loop {
+            match listener.try_accept() {
+                Ok((_, peer)) => break peer,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            handle.sleep(Duration::from_millis(1)).await;
+            turns += 1;
+        };
+        assert!(turns < 1000);
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn several_addresses_get_a_listener_each_with_one_port() {
+    run(async |handle| {
+        let addresses = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap());
+        let listeners = match TcpListener::bind_all(&handle, addresses) {
+            Ok(listeners) => listeners,
+            Err(error) => return println!("nothing to test here: {error}"),
+        };
+        let bound: Vec<_> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
+        assert_eq!(bound[0].ip(), addresses[0].ip());
+        assert_eq!(bound[1].ip(), addresses[1].ip());
+        assert_eq!(bound[0].port(), bound[1].port());
+        for (listener, address) in listeners.iter().zip(bound) {
+            let client = net::TcpStream::connect(address).unwrap();
+            let (_, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+        // Any address of both versions: one port for both, side by side.
+        let any = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().unwrap());
+        let listeners = TcpListener::bind_all(&handle, any).unwrap();
+        assert!(listeners[1].options().only_v6().unwrap());
+    });
+}
+
+#[test]
+fn of_several_addresses_either_all_are_listened_on_or_none() {
+    run(async |handle| {
+        let (_taken, taken) = listen(&handle);
+        let (free, address) = listen(&handle);
+        drop(free);
+        let error = TcpListener::bind_all(&handle, [address, taken]).unwrap_err();
+        assert!(matches!(error, Error::Bind { address, .. } if address == taken));
+        net::TcpStream::connect(address).unwrap_err();
+    });
 }
 
 #[test]
