@@ -1,0 +1,317 @@
+//! Unix sockets: what only they have. What they share with TCP is tried in `bytes`.
+
+mod support;
+
+use std::{
+    fs,
+    io::{self, ErrorKind, Read, Write},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::net,
+    },
+    path::PathBuf,
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use nio_net::{Error, UnixListener, UnixStream};
+use support::{alone, join, open_descriptors, poll, poll_once, run};
+
+/// A path for a socket, removed at the end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Place {
+        let name = format!("nio-net-{}-{name}", std::process::id());
+        Place(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn bytes_travel_both_ways_over_a_path() {
+    let place = Place::new("both-ways");
+    run(async |handle| {
+        let listener = UnixListener::bind(&handle, &place.0).unwrap();
+        assert_eq!(
+            listener.local_addr().unwrap().as_pathname(),
+            Some(&*place.0)
+        );
+        let client = UnixStream::connect(&handle, &place.0).await.unwrap();
+        let (server, peer) = listener.accept().await.unwrap();
+        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*place.0));
+        assert!(client.local_addr().unwrap().is_unnamed());
+        // q85: nobody is the one who connects, and the system says so in one of several ways.
+        assert!(peer.is_unnamed());
+        assert!(server.peer_addr().unwrap().is_unnamed());
+
+        client.write_all(b"there").await.unwrap();
+        drop(client);
+        let mut bytes = Vec::new();
+        server.read_to_end(&mut bytes, 100).await.unwrap();
+        assert_eq!(bytes, b"there");
+    });
+}
+
+#[test]
+fn q85_a_client_with_a_name_is_accepted_with_it() {
+    let (listens, connects) = (Place::new("listens"), Place::new("connects"));
+    run(async |handle| {
+        let listener = UnixListener::bind(&handle, &listens.0).unwrap();
+        let client = named_client(&connects.0, &listens.0);
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer.as_pathname(), Some(&*connects.0));
+        drop(client);
+    });
+}
+
+/// A connected client that is bound to a path, which the standard library cannot make.
+fn named_client(own: &std::path::Path, other: &std::path::Path) -> net::UnixStream {
+    use std::os::{fd::FromRawFd, unix::ffi::OsStrExt};
+    let raw = |path: &std::path::Path| {
+        // SAFETY: all zeroes is a valid sockaddr_un.
+        let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+        raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        for (to, from) in raw.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        raw
+    };
+    let (own, other) = (raw(own), raw(other));
+    let len = size_of_val(&own) as libc::socklen_t;
+    // SAFETY: the pointers and the lengths are those of whole address structures; the descriptor is
+    // new and ours.
+    unsafe {
+        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0);
+        assert!(fd != -1);
+        assert_eq!(libc::bind(fd, (&raw const own).cast(), len), 0);
+        assert_eq!(libc::connect(fd, (&raw const other).cast(), len), 0);
+        net::UnixStream::from_raw_fd(fd)
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_abstract_name_needs_no_file() {
+    use std::os::linux::net::SocketAddrExt;
+    run(async |handle| {
+        let name = format!("nio-net-{}\0with a zero", std::process::id());
+        let address = net::SocketAddr::from_abstract_name(&name).unwrap();
+        let listener = UnixListener::bind_addr(&handle, &address).unwrap();
+        let bound = listener.local_addr().unwrap();
+        assert_eq!(bound.as_abstract_name(), Some(name.as_bytes()));
+        let client = UnixStream::connect_addr(&handle, &address).await.unwrap();
+        listener.accept().await.unwrap();
+        let peer = client.peer_addr().unwrap();
+        assert_eq!(peer.as_abstract_name(), Some(name.as_bytes()));
+    });
+}
+
+#[test]
+fn errors_name_the_path() {
+    let place = Place::new("errors");
+    run(async |handle| {
+        let name = place.0.to_str().unwrap();
+        let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
+        assert!(matches!(error, Error::ConnectUnix { .. }));
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::NotFound);
+
+        drop(UnixListener::bind(&handle, &place.0).unwrap());
+        let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+        // The file is still there.
+        let error = UnixListener::bind(&handle, &place.0).unwrap_err();
+        assert!(matches!(error, Error::BindUnix { .. }));
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrInUse);
+
+        let long = "x".repeat(200);
+        let error = UnixListener::bind(&handle, &long).unwrap_err();
+        assert!(matches!(error, Error::Path { .. }));
+        assert!(error.to_string().contains(&long), "{error}");
+    });
+}
+
+#[test]
+fn q42_a_connection_waits_for_room_in_a_full_queue() {
+    let place = Place::new("full");
+    run(async |handle| {
+        let listener = net::UnixListener::bind(&place.0).unwrap();
+        // SAFETY: takes no pointers.
+        unsafe { libc::listen(listener.as_raw_fd(), 0) };
+        let mut made = Vec::new();
+        for _ in 0..10 {
+            let mut connect = pin!(UnixStream::connect(&handle, &place.0));
+            match poll(connect.as_mut()) {
+                Poll::Ready(Ok(stream)) => made.push(stream),
+                // On the BSDs a full queue refuses.
+                Poll::Ready(Err(error)) if !cfg!(target_os = "linux") => {
+                    return println!("nothing to test here: {error}");
+                }
+                Poll::Ready(Err(error)) => panic!("{error}"),
+                Poll::Pending => {
+                    handle.sleep(Duration::from_millis(20)).await;
+                    assert!(poll(connect.as_mut()).is_pending());
+                    drop(listener.accept().unwrap());
+                    let stream = connect.await.unwrap();
+                    assert!(stream.peer_addr().unwrap().as_pathname().is_some());
+                    return;
+                }
+            }
+        }
+        panic!("the queue is never full");
+    });
+}
+
+#[test]
+fn the_other_side_is_this_process() {
+    run(async |handle| {
+        let (one, other) = UnixStream::pair(&handle).unwrap();
+        for stream in [one, other] {
+            let peer = stream.peer_credentials().unwrap();
+            // SAFETY: these take nothing and always succeed.
+            assert_eq!((peer.user, peer.group), unsafe {
+                (libc::geteuid(), libc::getegid())
+            });
+            if cfg!(any(target_os = "linux", target_vendor = "apple")) {
+                assert_eq!(peer.process, Some(std::process::id() as i32));
+            }
+        }
+    });
+}
+
+#[test]
+fn descriptors_arrive_open_in_order_and_close_on_exec() {
+    run(async |handle| {
+        let (one, other) = UnixStream::pair(&handle).unwrap();
+        let pairs = [(); 3].map(|()| net::UnixStream::pair().unwrap());
+        let sent: Vec<_> = pairs.iter().map(|(_, sent)| sent.as_fd()).collect();
+        one.write_with_descriptors(b"three", &sent).await.unwrap();
+
+        let (mut bytes, mut descriptors) = ([0; 64], Vec::new());
+        let n = other
+            .read_with_descriptors(&mut bytes, &mut descriptors)
+            .await
+            .unwrap();
+        assert_eq!((&bytes[..n], descriptors.len()), (&b"three"[..], 3));
+        for (i, ((mut keeps, sent), got)) in pairs.into_iter().zip(descriptors).enumerate() {
+            drop(sent);
+            // SAFETY: F_GETFD takes no further argument.
+            let flags = unsafe { libc::fcntl(got.as_raw_fd(), libc::F_GETFD) };
+            assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+            net::UnixStream::from(got).write_all(&[i as u8]).unwrap();
+            let mut byte = Vec::new();
+            keeps.read_to_end(&mut byte).unwrap();
+            assert_eq!(byte, [i as u8]);
+        }
+    });
+}
+
+#[test]
+fn descriptors_are_waited_for() {
+    run(async |handle| {
+        let (one, other) = UnixStream::pair(&handle).unwrap();
+        let (mut bytes, mut descriptors) = ([0; 64], Vec::new());
+        let reading = handle.spawn(async move {
+            let n = other
+                .read_with_descriptors(&mut bytes, &mut descriptors)
+                .await
+                .unwrap();
+            (n, descriptors.len())
+        });
+        handle.sleep(Duration::from_millis(2)).await;
+        let all: Vec<OwnedFd> = (0..253)
+            .map(|_| io::stdin().as_fd().try_clone_to_owned().unwrap())
+            .collect();
+        let all: Vec<_> = all.iter().map(AsFd::as_fd).collect();
+        one.write_with_descriptors(b"!", &all).await.unwrap();
+        assert_eq!(join(reading).await, (1, 253));
+    });
+}
+
+#[test]
+fn descriptors_need_a_byte_and_must_not_be_too_many() {
+    run(async |handle| {
+        let (one, other) = UnixStream::pair(&handle).unwrap();
+        let stdin = io::stdin();
+        let many = [stdin.as_fd(); 254];
+        for (bytes, descriptors) in [(&b""[..], &many[..1]), (b"!", &many)] {
+            let sent = one.write_with_descriptors(bytes, descriptors).await;
+            assert_eq!(sent.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+        assert!(poll_once(other.read(&mut [0])).is_pending());
+        // None is no reason for an error.
+        assert_eq!(one.write_with_descriptors(b"!", &[]).await.unwrap(), 1);
+        let (mut bytes, mut descriptors) = ([0; 64], Vec::new());
+        let n = other
+            .read_with_descriptors(&mut bytes, &mut descriptors)
+            .await
+            .unwrap();
+        assert_eq!((n, descriptors.len()), (1, 0));
+    });
+}
+
+#[test]
+fn descriptors_that_find_no_room_are_an_error_and_none_stays_open() {
+    let name = "descriptors_that_find_no_room_are_an_error_and_none_stays_open";
+    alone(name, || {
+        run(async |handle| {
+            let (one, other) = UnixStream::pair(&handle).unwrap();
+            let stdin = io::stdin();
+            one.write_with_descriptors(b"!", &[stdin.as_fd(); 100])
+                .await
+                .unwrap();
+            // The first read registers with the loop what it may need.
+            other.readable().await.unwrap();
+            let before = open_descriptors();
+            limit_descriptors(before as u64 + 10);
+            let (mut bytes, mut descriptors) = ([0; 64], Vec::new());
+            let result = other
+                .read_with_descriptors(&mut bytes, &mut descriptors)
+                .await;
+            result.unwrap_err();
+            assert!(descriptors.is_empty());
+            assert_eq!(open_descriptors(), before);
+        });
+    });
+}
+
+fn limit_descriptors(to: u64) {
+    // SAFETY: the pointers are to a whole struct, which lives until the calls return.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        limit.rlim_cur = to as _;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+    }
+}
+
+#[test]
+fn l66_writing_to_a_unix_stream_that_is_gone_raises_no_signal() {
+    let name = "l66_writing_to_a_unix_stream_that_is_gone_raises_no_signal";
+    alone(name, || {
+        // Rust programs ignore this signal from the beginning; others die of it.
+        // SAFETY: the default action is no handler that could be unsound.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        run(async |handle| {
+            let (one, other) = UnixStream::pair(&handle).unwrap();
+            drop(other);
+            let pieces = [io::IoSlice::new(b"hello")];
+            let errors = [
+                one.write(b"hello").await.unwrap_err(),
+                one.write_vectored(&pieces).await.unwrap_err(),
+                one.write_with_descriptors(b"hello", &[]).await.unwrap_err(),
+            ];
+            for error in errors {
+                assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+            }
+        });
+    });
+}
