@@ -18,6 +18,8 @@ pub enum Subject {
     Process(u32),
     /// The timer with this token.
     Timer(Token),
+    /// The user event with this token.
+    User(Token),
 }
 
 impl fmt::Display for Subject {
@@ -28,6 +30,7 @@ impl fmt::Display for Subject {
             Subject::Signal(signal) => write!(f, "{signal:?}"),
             Subject::Process(pid) => write!(f, "process {pid}"),
             Subject::Timer(Token(token)) => write!(f, "the timer of token {token}"),
+            Subject::User(Token(token)) => write!(f, "the user event of token {token}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a poll returns: a buffer of events, and the event.
 
-use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use nio_sys::{EventList, Filter, Kevent};
 
@@ -42,11 +42,13 @@ impl Events {
 
     /// The event at this place, in the order of arrival.
     #[must_use]
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Event> {
         self.list.get(index).copied().map(Event)
     }
 
     /// The events, in the order of arrival.
+    #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Event> + '_ {
         self.list.iter().copied().map(Event)
     }
@@ -68,19 +70,22 @@ pub struct Event(Kevent);
 impl Event {
     /// The token of the registration.
     #[must_use]
+    #[inline]
     pub fn token(&self) -> Token {
         Token(self.0.udata())
     }
 
-    /// There is something to read or to accept, the other side has finished writing, or a
-    /// [`Waker`](crate::Waker) was used.
+    /// There is something to read or to accept, the other side has finished writing, a
+    /// [`Waker`](crate::Waker) was used, or a [user event](crate::Poll::trigger_user) triggered.
     #[must_use]
+    #[inline]
     pub fn is_readable(&self) -> bool {
         matches!(self.0.filter(), Filter::READ | Filter::USER) && !is_hang_up(&self.0)
     }
 
     /// There is room to write, the connection is made or has failed, or nobody reads any more.
     #[must_use]
+    #[inline]
     pub fn is_writable(&self) -> bool {
         self.0.filter() == Filter::WRITE || is_hang_up(&self.0)
     }
@@ -88,6 +93,7 @@ impl Event {
     /// Nothing will arrive after what is there to be read now: the other side has shut down its
     /// writing half or is gone, or this side has shut down its reading half.
     #[must_use]
+    #[inline]
     pub fn is_read_closed(&self) -> bool {
         self.0.filter() == Filter::READ && self.0.is_eof()
     }
@@ -96,8 +102,57 @@ impl Event {
     /// pipe is gone. On the kqueue systems also when this side has shut down its writing half;
     /// Linux does not tell that.
     #[must_use]
+    #[inline]
     pub fn is_write_closed(&self) -> bool {
         self.0.filter() == Filter::WRITE && self.0.is_eof() || is_hang_up(&self.0)
+    }
+
+    /// The other end is gone, in the direction of this event: it is
+    /// [read-closed](Event::is_read_closed) or [write-closed](Event::is_write_closed) (`EV_EOF`). What
+    /// has arrived before can still be read.
+    #[must_use]
+    pub fn is_eof(&self) -> bool {
+        self.is_read_closed() || self.is_write_closed()
+    }
+
+    /// The error that has ended a connection, or with which connecting has failed: reset, refused,
+    /// timed out. `None` when the end was an orderly one.
+    ///
+    /// On Linux also `None` unless the poll was made [`with_counts`](crate::Poll::with_counts): there
+    /// the error is left to [`take_error`](std::net::TcpStream::take_error), or to the read or write
+    /// that comes next.
+    ///
+    /// An error that does not end anything, as that of a datagram that did not arrive, makes a socket
+    /// readable, and reading has it.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::{io::{ErrorKind, Write}, os::unix::net::UnixStream};
+    /// use nio_poll::{Events, Interest, Poll, Token};
+    ///
+    /// let poll = Poll::with_counts()?;
+    /// let (near, far) = UnixStream::pair()?;
+    /// poll.register(&near, Token(1), Interest::READABLE)?;
+    /// (&near).write_all(b"never read")?;
+    /// drop(far);
+    ///
+    /// let mut events = Events::with_capacity(4);
+    /// poll.poll(&mut events, None)?;
+    /// let event = events.get(0).expect("the other end is gone");
+    /// assert!(event.is_eof() && event.is_read_closed());
+    /// if let Some(error) = event.error() {
+    ///     assert_eq!(error.kind(), ErrorKind::ConnectionReset); // not every system minds
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn error(&self) -> Option<io::Error> {
+        let of_descriptor = matches!(self.0.filter(), Filter::READ | Filter::WRITE);
+        // K108; without the end, fflags are not an errno (K109).
+        let errno = i32::try_from(self.0.fflags()).ok()?;
+        let failed = of_descriptor && self.0.is_eof() && errno != 0;
+        failed.then(|| io::Error::from_raw_os_error(errno))
     }
 
     /// The process has exited.
@@ -134,10 +189,18 @@ impl Event {
         self.0.filter() == Filter::SIGNAL
     }
 
-    /// How often a timer has expired, or a signal was sent, since the last event. Signals merge
-    /// while they wait for delivery, so of them this is a hint. For descriptors what the system gives as
-    /// data: on the kqueue systems, how many bytes (or connections) can be read or written; on
-    /// Linux 0, because asking would cost a system call.
+    /// How much there is.
+    ///
+    /// | event | count |
+    /// |---|---|
+    /// | readable | how many bytes can be read; of a listener, how many connections can be accepted |
+    /// | writable | about how many bytes can be written |
+    /// | timer | how often it has expired since its last event |
+    /// | signal | how often it was sent since its last event; signals merge while they wait for delivery, so this is a hint |
+    ///
+    /// On Linux the first two are 0, unless the poll was made
+    /// [`with_counts`](crate::Poll::with_counts): then they cost a system call each. They are hints
+    /// too, and may be out of date when one looks. Of anything else it says nothing.
     #[must_use]
     pub fn count(&self) -> i64 {
         self.0.data()

@@ -45,10 +45,15 @@ impl Shared {
     }
 
     /// Takes that back.
+    #[inline]
     pub(crate) fn forget_hang_up(&self, fd: RawFd) {
-        if !self.hang_ups.load(Ordering::Relaxed) {
-            return;
+        if self.hang_ups.load(Ordering::Relaxed) {
+            self.delete_hang_up(fd);
         }
+    }
+
+    #[cold]
+    fn delete_hang_up(&self, fd: RawFd) {
         let knote = Kevent::user(HANG_UP | fd as usize, EventFlags::DELETE);
         // It may have been reported once and be gone.
         let _ = self.apply(knote);

@@ -63,6 +63,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod descriptor;
 mod error;
 mod event;
 mod file;
@@ -74,6 +75,7 @@ mod registry;
 mod signal;
 mod timer;
 mod token;
+mod user;
 mod waker;
 
 pub use error::{Error, Subject};
@@ -81,6 +83,7 @@ pub use event::{Event, Events};
 pub use file::FileChange;
 pub use interest::{Interest, Trigger};
 pub use poll::Poll;
+pub use process::Process;
 pub use signal::Signal;
 pub use timer::Timer;
 pub use token::Token;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,16 +12,13 @@ use std::{
 
 use nio_sys::{EventFlags, Filter, Kevent, Kqueue};
 
-use crate::{
-    Error, Events, Interest, Subject, Token, Trigger, hang_up,
-    registry::{Changes, Registration, Registry},
-};
+use crate::{Error, Events, Subject, Token, registry::Registry};
 
 /// Waits for many things at once: descriptors, signals, processes, files, timers and
 /// [`Waker`](crate::Waker)s.
 ///
 /// Everything takes `&self`, so a poll in an [`Arc`] can be waited on by one thread while others
-/// register with it.
+/// register with it. What they register counts for the wait that has begun.
 ///
 /// Anything that is [`AsFd`] can be registered, the standard library's sockets included. Put
 /// sockets into non-blocking mode first, and deregister a descriptor before it is closed: the kernel
@@ -68,9 +65,44 @@ impl Poll {
     /// [`Error::Create`], mostly because the limit on open descriptors is reached. A poll needs
     /// one descriptor, on Linux two.
     pub fn new() -> Result<Poll, Error> {
+        Poll::with(Kqueue::new())
+    }
+
+    /// A poll whose events also say how much there is: [`Event::count`](crate::Event::count) of a
+    /// descriptor, and the error of a socket, [`Event::error`](crate::Event::error).
+    ///
+    /// A kernel with kqueues tells that in any case. On Linux it costs one or two system calls for each
+    /// event, so there [`new`](Poll::new) makes a poll that does not ask. Asking for the error of a
+    /// socket takes it away: [`take_error`](std::net::TcpStream::take_error) has none afterwards.
+    ///
+    /// ```
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    /// use nio_poll::{Events, Interest, Poll, Token};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let poll = Poll::with_counts()?;
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// poll.register(&near, Token(1), Interest::READABLE)?;
+    /// far.write_all(b"hello")?;
+    ///
+    /// let mut events = Events::with_capacity(4);
+    /// poll.poll(&mut events, None)?;
+    /// assert_eq!(events.get(0).map(|event| event.count()), Some(5));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Poll::new).
+    pub fn with_counts() -> Result<Poll, Error> {
+        Poll::with(Kqueue::with_counts())
+    }
+
+    fn with(kqueue: io::Result<Kqueue>) -> Result<Poll, Error> {
         Ok(Poll {
             shared: Arc::new(Shared {
-                kqueue: Kqueue::new().map_err(Error::Create)?,
+                kqueue: kqueue.map_err(Error::Create)?,
                 registered: Mutex::default(),
                 next_user_ident: AtomicUsize::new(0),
                 hang_ups: AtomicBool::new(false),
@@ -83,152 +115,58 @@ impl Poll {
     ///
     /// `None` waits for as long as it takes, zero not at all. A timeout is a minimum, with a
     /// resolution of nanoseconds where the system has it (Linux from 5.11 on; NetBSD and OpenBSD
-    /// round up to their clock tick). A signal handler that runs meanwhile does not end the wait.
+    /// round up to their clock tick). Any length will do; one of more than three years may be for ever.
+    ///
+    /// A signal handler that runs meanwhile does not end the wait, and does not prolong it either: where
+    /// the system call fails with `EINTR`, it is made again with what is left of the time. To end a wait
+    /// by a signal, [watch the signal](Poll::register_signal).
+    ///
+    /// Nothing is allocated. Several threads may wait at once; each event goes to one of them, except
+    /// those of [`Trigger::Level`](crate::Trigger::Level), which may go to each.
     ///
     /// # Errors
     ///
     /// [`Error::Wait`], which no correct program sees.
+    #[inline]
     pub fn poll(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize, Error> {
-        let mut left = timeout;
-        let mut deadline = None;
-        loop {
-            // A clock is read only where a signal can make it necessary.
-            if let Some(timeout) = left.filter(|timeout| !timeout.is_zero()) {
-                deadline = deadline.or_else(|| Instant::now().checked_add(timeout));
-            }
+        // The clock is read only for what an interruption may leave of the time.
+        let start = match timeout {
+            None | Some(Duration::ZERO) => None,
+            Some(_) => Some(Instant::now()),
+        };
+        match self.shared.kqueue.kevent(&[], &mut events.list, timeout) {
+            Ok(count) => Ok(count),
+            Err(error) => self.poll_again(error, events, timeout, start),
+        }
+    }
+
+    /// After an error that may be an interruption (K24) the wait goes on, for what is left of its time.
+    #[cold]
+    fn poll_again(
+        &self,
+        mut error: io::Error,
+        events: &mut Events,
+        timeout: Option<Duration>,
+        start: Option<Instant>,
+    ) -> Result<usize, Error> {
+        while error.kind() == io::ErrorKind::Interrupted {
+            let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
+            let left = timeout.map(|timeout| timeout.saturating_sub(passed));
             match self.shared.kqueue.kevent(&[], &mut events.list, left) {
                 Ok(count) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-                }
-                Err(error) => return Err(Error::Wait(error)),
+                Err(again) => error = again,
             }
         }
-    }
-
-    /// Registers a descriptor with [`Trigger::Edge`].
-    ///
-    /// # Errors
-    ///
-    /// As [`register_with`](Poll::register_with).
-    pub fn register(
-        &self,
-        source: &impl AsFd,
-        token: Token,
-        interest: Interest,
-    ) -> Result<(), Error> {
-        self.register_with(source, token, interest, Trigger::Edge)
-    }
-
-    /// Registers a descriptor. If its condition holds already, the next poll says so.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyRegistered`], and [`Error::Refused`] if the system refuses the descriptor.
-    pub fn register_with(
-        &self,
-        source: &impl AsFd,
-        token: Token,
-        interest: Interest,
-        trigger: Trigger,
-    ) -> Result<(), Error> {
-        let fd = source.as_fd().as_raw_fd();
-        let new = Registration {
-            token,
-            interest,
-            trigger,
-        };
-        let mut registered = self.lock();
-        if let Some(known) = registered.descriptor(fd) {
-            if self.is_live(fd, known) {
-                return Err(Error::AlreadyRegistered {
-                    subject: Subject::Descriptor(fd),
-                    token: known.token,
-                });
-            }
-        }
-        self.change(fd, None, Some(new))?;
-        registered.set_descriptor(fd, Some(new));
-        Ok(())
-    }
-
-    /// Changes the token and the interest of a registered descriptor, with [`Trigger::Edge`].
-    ///
-    /// # Errors
-    ///
-    /// As [`reregister_with`](Poll::reregister_with).
-    pub fn reregister(
-        &self,
-        source: &impl AsFd,
-        token: Token,
-        interest: Interest,
-    ) -> Result<(), Error> {
-        self.reregister_with(source, token, interest, Trigger::Edge)
-    }
-
-    /// Changes the token, the interest and the trigger of a registered descriptor. Whatever
-    /// condition of the new interest holds is reported by the next poll, even if it was reported
-    /// before: so this is also how [`Trigger::Oneshot`] is armed again.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRegistered`], and [`Error::Refused`] if the system refuses the change.
-    pub fn reregister_with(
-        &self,
-        source: &impl AsFd,
-        token: Token,
-        interest: Interest,
-        trigger: Trigger,
-    ) -> Result<(), Error> {
-        let fd = source.as_fd().as_raw_fd();
-        let new = Registration {
-            token,
-            interest,
-            trigger,
-        };
-        let mut registered = self.lock();
-        let Some(old) = registered.descriptor(fd) else {
-            let subject = Subject::Descriptor(fd);
-            return Err(Error::NotRegistered { subject });
-        };
-        self.change(fd, Some(old), Some(new))?;
-        registered.set_descriptor(fd, Some(new));
-        Ok(())
-    }
-
-    /// Ends the registration of a descriptor. Polls that begin afterwards do not report it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRegistered`].
-    pub fn deregister(&self, source: &impl AsFd) -> Result<(), Error> {
-        let fd = source.as_fd().as_raw_fd();
-        let mut registered = self.lock();
-        let Some(old) = registered.descriptor(fd) else {
-            let subject = Subject::Descriptor(fd);
-            return Err(Error::NotRegistered { subject });
-        };
-        self.change(fd, Some(old), None)?;
-        registered.set_descriptor(fd, None);
-        Ok(())
+        Err(Error::Wait(error))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
+    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
-        let registered = &self.shared.registered;
-        registered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the kernel still has a registration: it drops those of a closed descriptor, whose
-    /// number may since have gone to another file. Asked by a change that changes nothing.
-    fn is_live(&self, fd: RawFd, known: Registration) -> bool {
-        known.knotes(fd, EventFlags::empty()).any(|knote| {
-            let result = self.shared.apply(knote);
-            !result.is_err_and(|error| is_absent(&error))
-        })
+        self.shared.lock()
     }
 
     /// Registers something that is not a descriptor's readiness: one knote with a ident of its own.
@@ -257,63 +195,33 @@ impl Poll {
         ident: usize,
     ) -> Result<(), Error> {
         let mut registered = self.lock();
-        if registered.others.remove(&(filter, ident)).is_none() {
+        if !registered.others.contains_key(&(filter, ident)) {
             return Err(Error::NotRegistered { subject });
         }
-        let knote = Kevent::new(ident, filter, EventFlags::DELETE);
-        match self.shared.apply(knote) {
+        match self
+            .shared
+            .apply(Kevent::new(ident, filter, EventFlags::DELETE))
+        {
             Err(source) if !is_absent(&source) => Err(Error::Refused { subject, source }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Brings the knotes of a descriptor from one registration to another in one call, or, if the
-    /// system refuses, back to what they were.
-    fn change(
-        &self,
-        fd: RawFd,
-        old: Option<Registration>,
-        new: Option<Registration>,
-    ) -> Result<(), Error> {
-        if old.is_some() {
-            self.shared.forget_hang_up(fd);
-        }
-        let result = self.submit(Changes::between(fd, old, new));
-        result.map_err(|source| {
-            // What cannot be put back has no one to be told but the caller, who is told already.
-            let _ = self.submit(Changes::between(fd, new, None));
-            let _ = self.submit(Changes::between(fd, None, old));
-            let subject = Subject::Descriptor(fd);
-            Error::Refused { subject, source }
-        })
-    }
-
-    fn submit(&self, mut changes: Changes) -> io::Result<()> {
-        let mode = changes.mode;
-        let changes = changes.as_mut_slice();
-        let deletes = changes
-            .iter()
-            .filter(|change| change.flags().contains(EventFlags::DELETE))
-            .count();
-        self.shared.kqueue.apply(changes)?;
-        for (index, change) in changes.iter().enumerate() {
-            match change.receipt() {
-                // Deletions come first. The kernel may have been faster: it drops the knotes of a
-                // closed descriptor, and FreeBSD that of a pipe without a reader.
-                Err(error) if index < deletes && is_absent(&error) => {}
-                Err(error) if index >= deletes && hang_up::is_refusal(change, &error) => {
-                    let fd = change.ident() as RawFd;
-                    self.shared.report_hang_up(fd, change.udata(), mode)?;
-                }
-                result => result?,
+            _ => {
+                registered.others.remove(&(filter, ident));
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
 impl Shared {
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
+        // Whoever panics has not begun to change it.
+        self.registered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes one change and returns what came of it.
+    #[inline]
     pub(crate) fn apply(&self, change: Kevent) -> io::Result<()> {
         let mut changes = [change];
         self.kqueue.apply(&mut changes)?;

@@ -1,5 +1,7 @@
 //! Waiting for processes to exit.
 
+use std::process::Child;
+
 use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 
 use crate::{Error, Poll, Subject, Token};
@@ -10,10 +12,28 @@ const EXIT: ProcFlags = ProcFlags::EXIT.union(ProcFlags::EXITSTATUS);
 #[cfg(not(target_vendor = "apple"))]
 const EXIT: ProcFlags = ProcFlags::EXIT;
 
+/// Which process to watch: a [`Child`], or the number of any process.
+///
+/// Both convert into it, so that [`Poll::register_process`] takes either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Process(u32);
+
+impl From<u32> for Process {
+    fn from(pid: u32) -> Process {
+        Process(pid)
+    }
+}
+
+impl From<&Child> for Process {
+    fn from(child: &Child) -> Process {
+        Process(child.id())
+    }
+}
+
 impl Poll {
     /// Watches a process, mostly a child: when it exits, a poll says so, once, and the registration
     /// is over. The event has the exit status. A child still has to be waited for, as always
-    /// ([`Child::wait`](std::process::Child::wait) or `try_wait`), or it stays a zombie.
+    /// ([`Child::wait`] or `try_wait`), or it stays a zombie.
     ///
     /// ```
     /// use nio_poll::{Events, Poll, Token};
@@ -22,7 +42,7 @@ impl Poll {
     /// let poll = Poll::new()?;
     /// let mut child = std::process::Command::new("sh").args(["-c", "read line; exit 7"])
     ///     .stdin(std::process::Stdio::piped()).spawn()?;
-    /// poll.register_process(child.id(), Token(1))?;
+    /// poll.register_process(&child, Token(1))?;
     /// drop(child.stdin.take()); // the end of its input: it exits
     ///
     /// let mut events = Events::with_capacity(4);
@@ -44,7 +64,8 @@ impl Poll {
     ///
     /// Linux needs 5.3 for this (`EINVAL` before), and a descriptor for each process. There and on
     /// macOS the status of a process that is not a child of this one is not known: it is 0.
-    pub fn register_process(&self, pid: u32, token: Token) -> Result<(), Error> {
+    pub fn register_process(&self, process: impl Into<Process>, token: Token) -> Result<(), Error> {
+        let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);
         let knote = knote.with_fflags(EXIT).with_udata(token.0);
         self.add(Subject::Process(pid), knote)
@@ -55,7 +76,8 @@ impl Poll {
     /// # Errors
     ///
     /// [`Error::NotRegistered`].
-    pub fn deregister_process(&self, pid: u32) -> Result<(), Error> {
+    pub fn deregister_process(&self, process: impl Into<Process>) -> Result<(), Error> {
+        let Process(pid) = process.into();
         self.remove(Subject::Process(pid), Filter::PROC, pid as usize)
     }
 }

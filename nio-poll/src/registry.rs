@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt, os::fd::RawFd};
 
 use nio_sys::{CaughtSignal, EventFlags, Filter, Kevent};
 
-use crate::{Interest, Signal, Subject, Token, Trigger};
+use crate::{FileChange, Interest, Signal, Subject, Timer, Token, Trigger, user::UserEvent};
 
 /// The tables of one poll.
 #[derive(Default)]
@@ -17,20 +17,30 @@ pub(crate) struct Registry {
     descriptors: Vec<Option<Registration>>,
     /// Everything else, by filter and ident, as it was registered.
     pub(crate) others: HashMap<(Filter, usize), Kevent>,
+    pub(crate) users: HashMap<Token, UserEvent>,
+    /// The tokens of the wakers, to be shown.
+    pub(crate) wakers: Vec<Token>,
     /// While a signal is watched it is kept from doing what it does by default.
     pub(crate) caught: HashMap<Signal, CaughtSignal>,
 }
 
 impl Registry {
+    #[inline]
     pub(crate) fn descriptor(&self, fd: RawFd) -> Option<Registration> {
         *self.descriptors.get(fd as usize)?
     }
 
+    #[inline]
     pub(crate) fn set_descriptor(&mut self, fd: RawFd, registration: Option<Registration>) {
-        let index = fd as usize;
-        if index >= self.descriptors.len() {
-            self.descriptors.resize(index + 1, None);
+        match self.descriptors.get_mut(fd as usize) {
+            Some(place) => *place = registration,
+            None => self.grow(fd as usize, registration),
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, index: usize, registration: Option<Registration>) {
+        self.descriptors.resize(index + 1, None);
         self.descriptors[index] = registration;
     }
 }
@@ -40,11 +50,7 @@ impl fmt::Debug for Registry {
         let mut list = f.debug_list();
         for (fd, known) in self.descriptors.iter().enumerate() {
             if let Some(known) = known {
-                let Registration {
-                    token,
-                    interest,
-                    trigger,
-                } = known;
+                let (interest, trigger, token) = (known.interest, known.trigger, known.token);
                 list.entry(&format_args!(
                     "descriptor {fd}: {interest:?}, {trigger:?}, {token:?}"
                 ));
@@ -53,14 +59,33 @@ impl fmt::Debug for Registry {
         let mut others: Vec<_> = self.others.values().collect();
         others.sort_by_key(|knote| (knote.filter(), knote.ident()));
         for knote in others {
-            let ident = knote.ident();
-            let subject = match knote.filter() {
-                Filter::SIGNAL => Subject::Signal(Signal::from_raw(ident as i32)),
-                Filter::PROC => Subject::Process(ident as u32),
-                Filter::TIMER => Subject::Timer(Token(ident)),
-                _ => Subject::File(ident as RawFd),
-            };
-            list.entry(&format_args!("{subject}: {:?}", Token(knote.udata())));
+            let (ident, token) = (knote.ident(), Token(knote.udata()));
+            match knote.filter() {
+                Filter::SIGNAL => {
+                    let subject = Subject::Signal(Signal::from_raw(ident as i32));
+                    list.entry(&format_args!("{subject}: {token:?}"));
+                }
+                Filter::PROC => {
+                    let subject = Subject::Process(ident as u32);
+                    list.entry(&format_args!("{subject}: {token:?}"));
+                }
+                Filter::TIMER => {
+                    list.entry(&format_args!("timer: {:?}, {token:?}", Timer::of(knote)));
+                }
+                _ => {
+                    let subject = Subject::File(ident as RawFd);
+                    let changes = FileChange::from_fflags(knote.fflags());
+                    list.entry(&format_args!("{subject}: {changes:?}, {token:?}"));
+                }
+            }
+        }
+        let mut users: Vec<_> = self.users.keys().collect();
+        users.sort_unstable();
+        for token in users {
+            list.entry(&format_args!("user event: {token:?}"));
+        }
+        for token in &self.wakers {
+            list.entry(&format_args!("waker: {token:?}"));
         }
         list.finish()
     }
@@ -77,6 +102,7 @@ pub(crate) struct Registration {
 const FILTERS: [Filter; 2] = [Filter::READ, Filter::WRITE];
 
 impl Registration {
+    #[inline]
     fn has(self, filter: Filter) -> bool {
         match filter {
             Filter::READ => self.interest.is_readable(),
@@ -84,74 +110,76 @@ impl Registration {
         }
     }
 
-    /// What the trigger is called in the flags of a knote.
-    fn mode(self) -> EventFlags {
-        match self.trigger {
-            Trigger::Edge => EventFlags::CLEAR,
-            Trigger::Level => EventFlags::empty(),
-            Trigger::Oneshot => EventFlags::DISPATCH,
-        }
-    }
-
-    /// A change of one knote of this registration.
-    fn knote(self, fd: RawFd, filter: Filter, flags: EventFlags) -> Kevent {
-        Kevent::new(fd as usize, filter, flags | self.mode()).with_udata(self.token.0)
-    }
-
-    /// The same change of each of its knotes.
-    pub(crate) fn knotes(self, fd: RawFd, flags: EventFlags) -> impl Iterator<Item = Kevent> {
-        FILTERS
-            .into_iter()
-            .filter(move |&filter| self.has(filter))
-            .map(move |filter| self.knote(fd, filter, flags))
+    /// Whether the knote of a filter can stay when this registration follows `old`. What a knote's mode
+    /// is, is fixed when it is added (K60).
+    #[inline]
+    fn keeps(self, old: Registration, filter: Filter) -> bool {
+        self.has(filter) && self.trigger == old.trigger
     }
 }
 
-/// The changes of one call: two deletions and two additions at most, the deletions first.
+/// What a trigger is called in the flags of a knote.
+#[inline]
+pub(crate) fn mode(trigger: Trigger) -> EventFlags {
+    match trigger {
+        Trigger::Edge => EventFlags::CLEAR,
+        Trigger::Level => EventFlags::empty(),
+        Trigger::Oneshot => EventFlags::DISPATCH,
+    }
+}
+
+/// The changes that lead from one registration of a descriptor to another: two deletions and two
+/// additions at most, the deletions first.
 pub(crate) struct Changes {
     list: [Kevent; 4],
     len: usize,
+    /// How many of them are deletions.
+    pub(crate) deletions: usize,
     /// The mode of what is added.
     pub(crate) mode: EventFlags,
 }
 
 impl Changes {
-    /// What leads from one registration of a descriptor to another. What a knote's mode is, is
-    /// fixed when it is added, so another trigger takes a deletion and an addition.
+    #[inline(always)]
     pub(crate) fn between(
         fd: RawFd,
         old: Option<Registration>,
         new: Option<Registration>,
     ) -> Changes {
-        let filler = Kevent::new(0, Filter::READ, EventFlags::empty());
+        let change = |filter, flags| Kevent::new(fd as usize, filter, flags);
         let mut changes = Changes {
-            list: [filler; 4],
+            list: [change(Filter::READ, EventFlags::empty()); 4],
             len: 0,
-            mode: new.map_or(EventFlags::empty(), Registration::mode),
+            deletions: 0,
+            mode: new.map_or(EventFlags::empty(), |new| mode(new.trigger)),
         };
-        for filter in FILTERS {
-            let old = old.filter(|old| old.has(filter));
-            let new = new.filter(|new| new.has(filter));
-            match (old, new) {
-                (Some(old), Some(new)) if old.trigger == new.trigger => {}
-                (Some(old), _) => changes.push(old.knote(fd, filter, EventFlags::DELETE)),
-                (None, _) => {}
+        if let Some(old) = old {
+            for filter in FILTERS {
+                if old.has(filter) && !new.is_some_and(|new| new.keeps(old, filter)) {
+                    changes.push(change(filter, EventFlags::DELETE));
+                }
             }
+            changes.deletions = changes.len;
         }
-        for knote in new
-            .into_iter()
-            .flat_map(|new| new.knotes(fd, EventFlags::ADD | EventFlags::ENABLE))
-        {
-            changes.push(knote);
+        if let Some(new) = new {
+            // An addition also enables: a oneshot that has fired is disabled (K63).
+            let flags = EventFlags::ADD | EventFlags::ENABLE | changes.mode;
+            for filter in FILTERS {
+                if new.has(filter) {
+                    changes.push(change(filter, flags).with_udata(new.token.0));
+                }
+            }
         }
         changes
     }
 
+    #[inline]
     fn push(&mut self, change: Kevent) {
         self.list[self.len] = change;
         self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [Kevent] {
         &mut self.list[..self.len]
     }

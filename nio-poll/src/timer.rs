@@ -19,6 +19,24 @@ pub enum Timer {
     Every(Duration),
 }
 
+impl Timer {
+    /// The timer that a knote was made of.
+    pub(crate) fn of(knote: &Kevent) -> Timer {
+        let time = knote.data().unsigned_abs();
+        // DragonFly counts in milliseconds only.
+        let time = if cfg!(target_os = "dragonfly") {
+            Duration::from_millis(time)
+        } else {
+            Duration::from_nanos(time)
+        };
+        if knote.flags().contains(EventFlags::ONESHOT) {
+            Timer::After(time)
+        } else {
+            Timer::Every(time)
+        }
+    }
+}
+
 impl Poll {
     /// Sets a timer of the kernel. There is one for each token; setting it again starts it anew. Its
     /// event says how often it has expired since the last.
@@ -43,7 +61,8 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`], when the system has no more timers (FreeBSD has a limit).
+    /// [`Error::Refused`], when the system has no more timers (FreeBSD has a limit); a timer that there
+    /// was begins anew then, with its old time.
     ///
     /// # Platform differences
     ///
@@ -73,6 +92,10 @@ impl Poll {
             }
         });
         let result = delete.and_then(|()| self.shared().apply(knote));
+        if let (Err(_), Some(&old)) = (&result, registered.others.get(&(Filter::TIMER, token.0))) {
+            // Back to what it was; nothing can be done if that fails too.
+            let _ = self.shared().apply(old);
+        }
         result.map_err(|source| Error::Refused { subject, source })?;
         registered.others.insert((Filter::TIMER, token.0), knote);
         Ok(())
