@@ -89,6 +89,25 @@ fn a_stale_registration_can_be_changed_into_one_of_the_new_file() {
 }
 
 #[test]
+fn a_stale_registration_is_no_obstacle_for_a_batch() {
+    in_child(|| {
+        for trigger in TRIGGERS {
+            let poll = Poll::new().unwrap();
+            let (old, _peer) = pair();
+            let (other, mut others_peer) = pair();
+            poll.register_with(&old, Token(1), both(), trigger).unwrap();
+            let (new, mut peer) = reuse(old);
+            peer.write_all(b"x").unwrap();
+            others_peer.write_all(b"x").unwrap();
+            let batch = [(&other, 2), (&new, 3)];
+            let batch = batch.map(|(socket, token)| (socket, Token(token), Interest::READABLE));
+            poll.register_all(batch, trigger).unwrap();
+            assert_eq!(tokens(&poll), [2, 3]);
+        }
+    });
+}
+
+#[test]
 fn a_poll_cannot_be_made_without_descriptors() {
     in_child(|| {
         let mut limit = libc::rlimit {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use nio_poll::{Error, Event, Events, Poll, Subject, Token};
+use nio_poll::{Error, Event, Events, Poll, Process, Subject, Token};
 
 /// How long to wait for what must come. Far more than it takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ fn an_exit_is_told_once_and_with_its_status() {
 fn a_signal_that_killed_it_is_named() {
     let poll = Poll::new().unwrap();
     let mut child = shell("kill -TERM $$");
-    poll.register_process(child.id(), Token(3)).unwrap();
+    poll.register_process(&child, Token(3)).unwrap();
     let_go(&mut child);
     let status = one(&poll).exit_status().unwrap();
     assert_eq!(
@@ -124,6 +124,25 @@ fn a_process_is_registered_once() {
     );
     let_go(&mut child);
     assert_eq!(one(&poll).token(), Token(3));
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_child_and_its_number_are_the_same_process() {
+    let poll = Poll::new().unwrap();
+    let mut child = shell("exit 0");
+    assert_eq!(Process::from(&child), Process::from(child.id()));
+    poll.register_process(&child, Token(3)).unwrap();
+    let again = poll.register_process(child.id(), Token(4));
+    assert!(matches!(
+        again,
+        Err(Error::AlreadyRegistered {
+            token: Token(3),
+            ..
+        })
+    ));
+    poll.deregister_process(&child).unwrap();
+    let_go(&mut child);
     child.wait().unwrap();
 }
 
