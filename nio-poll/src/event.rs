@@ -1,6 +1,6 @@
 //! What a poll returns: a buffer of events, and the event.
 
-use std::{fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, slice};
 
 use nio_sys::{EventList, Filter, Kevent};
 
@@ -49,8 +49,8 @@ impl Events {
 
     /// The events, in the order of arrival.
     #[inline]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Event> + '_ {
-        self.list.iter().copied().map(Event)
+    pub fn iter(&self) -> Iter<'_> {
+        Iter(self.list.iter())
     }
 
     /// Forgets all events.
@@ -58,6 +58,36 @@ impl Events {
         self.list.clear();
     }
 }
+
+impl<'a> IntoIterator for &'a Events {
+    type Item = Event;
+    type IntoIter = Iter<'a>;
+
+    #[inline]
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The events of a buffer, one after the other: of [`Events::iter`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a>(slice::Iter<'a, Kevent>);
+
+impl Iterator for Iter<'_> {
+    type Item = Event;
+
+    #[inline]
+    fn next(&mut self) -> Option<Event> {
+        self.0.next().copied().map(Event)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
 
 /// Something happened to a registration.
 ///

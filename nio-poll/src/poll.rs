@@ -71,8 +71,8 @@ impl Poll {
     /// A poll whose events also say how much there is: [`Event::count`](crate::Event::count) of a
     /// descriptor, and the error of a socket, [`Event::error`](crate::Event::error).
     ///
-    /// A kernel with kqueues tells that in any case. On Linux it costs one or two system calls for each
-    /// event, so there [`new`](Poll::new) makes a poll that does not ask. Asking for the error of a
+    /// A kernel with kqueues tells that in any case. On Linux it costs one to three system calls for
+    /// each event, so there [`new`](Poll::new) makes a poll that does not ask. Asking for the error of a
     /// socket takes it away: [`take_error`](std::net::TcpStream::take_error) has none afterwards.
     ///
     /// ```

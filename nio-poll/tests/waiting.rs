@@ -112,6 +112,9 @@ fn a_poll_replaces_what_the_buffer_held() {
     assert!(events.is_empty());
     waker.wake().unwrap();
     poll.poll(&mut events, None).unwrap();
+    let again = (&events).into_iter().map(|event| event.token());
+    assert_eq!(again.collect::<Vec<_>>(), [Token(1)]);
+    assert_eq!((events.iter().len(), events.get(1)), (1, None));
     events.clear();
     assert_eq!(events.iter().len(), 0);
 }

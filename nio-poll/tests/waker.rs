@@ -38,16 +38,14 @@ const STEPS: [Step; 6] = [
 /// All programs of at most `length` steps.
 fn programs(length: usize) -> Vec<Vec<Step>> {
     let mut programs = vec![Vec::new()];
-    let mut begun = 0;
+    let mut longest = programs.clone();
     for _ in 0..length {
-        for done in begun..programs.len() {
-            begun = done + 1;
-            for step in STEPS {
-                let mut program = programs[done].clone();
-                program.push(step);
-                programs.push(program);
-            }
-        }
+        let longer = |program: &Vec<Step>| {
+            let program = program.clone();
+            STEPS.map(|step| [&program[..], &[step]].concat())
+        };
+        longest = longest.iter().flat_map(longer).collect();
+        programs.extend_from_slice(&longest);
     }
     programs
 }
