@@ -75,10 +75,11 @@ impl Poll {
         token: Token,
         changes: FileChange,
     ) -> Result<(), Error> {
+        let fd = file.as_fd().as_raw_fd();
         let knote = Kevent::vnode(file, EventFlags::ADD | EventFlags::CLEAR)
             .with_fflags(VnodeFlags::from_bits_retain(changes.bits()))
             .with_udata(token.0);
-        self.add(Subject::File(file.as_fd().as_raw_fd()), knote)
+        self.add(&mut self.lock(), Subject::File(fd), knote)
     }
 
     /// Ends the watching of a file.
@@ -88,6 +89,11 @@ impl Poll {
     /// [`Error::NotRegistered`].
     pub fn deregister_file(&self, file: &impl AsFd) -> Result<(), Error> {
         let fd = file.as_fd().as_raw_fd();
-        self.remove(Subject::File(fd), Filter::VNODE, fd as usize)
+        self.remove(
+            &mut self.lock(),
+            Subject::File(fd),
+            Filter::VNODE,
+            fd as usize,
+        )
     }
 }

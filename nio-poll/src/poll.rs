@@ -169,9 +169,13 @@ impl Poll {
         self.shared.lock()
     }
 
-    /// Registers something that is not a descriptor's readiness: one knote with a ident of its own.
-    pub(crate) fn add(&self, subject: Subject, knote: Kevent) -> Result<(), Error> {
-        let mut registered = self.lock();
+    /// Registers something that is not a descriptor's readiness: one knote with an ident of its own.
+    pub(crate) fn add(
+        &self,
+        registered: &mut Registry,
+        subject: Subject,
+        knote: Kevent,
+    ) -> Result<(), Error> {
         let key = (knote.filter(), knote.ident());
         if let Some(known) = registered.others.get(&key) {
             let probe = self.shared.apply(known.with_flags(EventFlags::empty()));
@@ -190,11 +194,11 @@ impl Poll {
     /// exited.
     pub(crate) fn remove(
         &self,
+        registered: &mut Registry,
         subject: Subject,
         filter: Filter,
         ident: usize,
     ) -> Result<(), Error> {
-        let mut registered = self.lock();
         if !registered.others.contains_key(&(filter, ident)) {
             return Err(Error::NotRegistered { subject });
         }

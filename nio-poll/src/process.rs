@@ -68,7 +68,7 @@ impl Poll {
         let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);
         let knote = knote.with_fflags(EXIT).with_udata(token.0);
-        self.add(Subject::Process(pid), knote)
+        self.add(&mut self.lock(), Subject::Process(pid), knote)
     }
 
     /// Ends the watching of a process.
@@ -78,6 +78,11 @@ impl Poll {
     /// [`Error::NotRegistered`].
     pub fn deregister_process(&self, process: impl Into<Process>) -> Result<(), Error> {
         let Process(pid) = process.into();
-        self.remove(Subject::Process(pid), Filter::PROC, pid as usize)
+        self.remove(
+            &mut self.lock(),
+            Subject::Process(pid),
+            Filter::PROC,
+            pid as usize,
+        )
     }
 }

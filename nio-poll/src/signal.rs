@@ -86,8 +86,9 @@ impl Poll {
         let caught = CaughtSignal::new(signal.as_raw());
         let caught = caught.map_err(|source| Error::Refused { subject, source })?;
         let knote = Kevent::signal(signal.as_raw(), EventFlags::ADD | EventFlags::CLEAR);
-        self.add(subject, knote.with_udata(token.0))?;
-        self.lock().caught.insert(signal, caught);
+        let mut registered = self.lock();
+        self.add(&mut registered, subject, knote.with_udata(token.0))?;
+        registered.caught.insert(signal, caught);
         Ok(())
     }
 
@@ -98,8 +99,10 @@ impl Poll {
     /// [`Error::NotRegistered`].
     pub fn deregister_signal(&self, signal: Signal) -> Result<(), Error> {
         let number = signal.as_raw() as usize;
-        self.remove(Subject::Signal(signal), Filter::SIGNAL, number)?;
-        self.lock().caught.remove(&signal);
+        let mut registered = self.lock();
+        let subject = Subject::Signal(signal);
+        self.remove(&mut registered, subject, Filter::SIGNAL, number)?;
+        registered.caught.remove(&signal);
         Ok(())
     }
 }

@@ -107,6 +107,11 @@ impl Poll {
     ///
     /// [`Error::NotRegistered`] if no timer was ever set with this token, or it was stopped.
     pub fn deregister_timer(&self, token: Token) -> Result<(), Error> {
-        self.remove(Subject::Timer(token), Filter::TIMER, token.0)
+        self.remove(
+            &mut self.lock(),
+            Subject::Timer(token),
+            Filter::TIMER,
+            token.0,
+        )
     }
 }
