@@ -8,6 +8,7 @@
 //!    the table says is checked before it becomes an error.
 
 use std::{
+    collections::HashMap,
     io,
     os::fd::{AsFd, AsRawFd, RawFd},
 };
@@ -202,27 +203,26 @@ impl Poll {
         Ok(())
     }
 
-    /// Many at once: first into the table, where those are found that come twice.
     fn register_descriptors(&self, all: &[(RawFd, Registration)]) -> Result<(), Error> {
         let mut registered = self.lock();
-        for &(fd, _) in all {
+        let mut seen = HashMap::with_capacity(all.len());
+        for &(fd, new) in all {
             self.check_free(&mut registered, fd)?;
-        }
-        for (index, &(fd, new)) in all.iter().enumerate() {
-            if let Some(known) = registered.descriptor(fd) {
-                forget(&mut registered, &all[..index]);
-                return Err(already_registered(fd, known));
+            if let Some(first) = seen.insert(fd, new) {
+                return Err(already_registered(fd, first));
             }
-            registered.set_descriptor(fd, Some(new));
         }
         self.add_all(all).map_err(|(fd, source)| {
             for &(fd, new) in all {
                 self.restore(fd, None, Some(new));
             }
-            forget(&mut registered, all);
             let subject = Subject::Descriptor(fd);
             Error::Refused { subject, source }
-        })
+        })?;
+        for &(fd, new) in all {
+            registered.set_descriptor(fd, Some(new));
+        }
+        Ok(())
     }
 
     /// Has the kernel watch them, in one call. An error comes with the descriptor that it is about: the
@@ -354,12 +354,5 @@ fn already_registered(fd: RawFd, known: Registration) -> Error {
     Error::AlreadyRegistered {
         subject: Subject::Descriptor(fd),
         token: known.token,
-    }
-}
-
-/// Takes registrations out of the table again.
-fn forget(registered: &mut Registry, some: &[(RawFd, Registration)]) {
-    for &(fd, _) in some {
-        registered.set_descriptor(fd, None);
     }
 }

@@ -17,6 +17,7 @@ pub(crate) struct Registry {
     descriptors: Vec<Option<Registration>>,
     /// Everything else, by filter and ident, as it was registered.
     pub(crate) others: HashMap<(Filter, usize), Kevent>,
+    /// User events, but not those of wakers.
     pub(crate) users: HashMap<Token, UserEvent>,
     /// The tokens of the wakers, to be shown.
     pub(crate) wakers: Vec<Token>,

@@ -192,8 +192,17 @@ mod interleavings {
         };
         let mask = std::ptr::null::<libc::sigset_t>();
         // SAFETY: the arguments are the caller's; a null mask is ignored together with its size.
-        let count =
-            unsafe { libc::syscall(libc::SYS_epoll_pwait, set, events, room, limit, mask, 8) };
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait,
+                set,
+                events,
+                room,
+                limit,
+                mask,
+                8_usize,
+            )
+        };
         if timeout == -1 && count == 0 {
             eprintln!("a wait for ever has found nothing: a wake was lost");
             std::process::abort();
