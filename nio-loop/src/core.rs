@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     panic::Location,
     sync::Arc,
-    task::Waker,
+    task::RawWakerVTable,
 };
 
 use nio_poll::{Event, Events, Poll, Token};
@@ -22,9 +22,9 @@ use crate::{
     meter::Meter,
     queues::Immediates,
     remote::{Mailbox, Post},
-    slab::Slab,
+    slab::{Key, Slab},
     source::Entry,
-    task::{Task, Woken},
+    task::{Task, Waiter},
     timer::Timer,
 };
 
@@ -62,6 +62,9 @@ pub(crate) struct Origin {
     pub(crate) since: Time,
 }
 
+/// What tells a waker from others: compared, never used.
+pub(crate) type Identity = (*const (), *const RawWakerVTable);
+
 pub(crate) struct Core {
     pub(crate) poll: Poll,
     pub(crate) clock: Clock,
@@ -73,13 +76,15 @@ pub(crate) struct Core {
     pub(crate) closing: RefCell<VecDeque<Call>>,
     pub(crate) tasks: RefCell<Slab<Task>>,
     /// Tasks that were woken, in order.
-    pub(crate) ready: RefCell<VecDeque<Woken>>,
+    pub(crate) ready: RefCell<VecDeque<Key>>,
     /// The future of `block_on` is in that queue.
     pub(crate) root_queued: Cell<bool>,
+    /// The task that is being polled, and its waker.
+    pub(crate) polled: Cell<Option<(Key, Identity)>>,
     /// Who has had his share of this turn, to be woken when the next poll has had its own.
-    pub(crate) next_turn: RefCell<Vec<Waker>>,
+    pub(crate) next_turn: RefCell<Vec<Waiter>>,
     /// Who is woken when this poll has had its own.
-    pub(crate) this_turn: RefCell<Vec<Waker>>,
+    pub(crate) this_turn: RefCell<Vec<Waiter>>,
     /// Counts the polls, and wraps.
     pub(crate) turn: Cell<u32>,
     /// What the last poll returned, and how much of it has been dispatched. A panic of a callback
@@ -118,6 +123,7 @@ impl Core {
             tasks: RefCell::default(),
             ready: RefCell::default(),
             root_queued: Cell::new(false),
+            polled: Cell::new(None),
             next_turn: RefCell::default(),
             this_turn: RefCell::default(),
             turn: Cell::new(0),
@@ -199,7 +205,7 @@ impl Core {
                 self.drop_task(&mut task);
             }
             for source in &sources {
-                source.deregister(&self.poll);
+                source.deregister(self);
             }
             if done {
                 break;

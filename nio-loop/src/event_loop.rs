@@ -19,7 +19,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     panic::Location,
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -29,7 +29,7 @@ use crate::{
     CallbackKind, Clock, Error, Handle, Time, Warning,
     core::{Call, Core},
     source::Entry,
-    task::{Running, TaskWaker},
+    task::{ROOT, Running, TaskWaker},
     timer::Due,
     trace,
 };
@@ -210,7 +210,7 @@ impl EventLoop {
         {
             let root = pin!(async { output = Some(future.await) });
             let mut turn = Turn::new(&self.handle, Some(root));
-            turn.core.wake(None);
+            turn.core.wake(ROOT);
             turn.drain();
             while turn.root.is_some() {
                 turn.take(Wait::Root)?;
@@ -292,7 +292,7 @@ impl<'a> Turn<'a> {
         core.collect();
         let root_waker = root
             .is_some()
-            .then(|| TaskWaker::waker(&core.mailbox, None));
+            .then(|| TaskWaker::waker(&core.mailbox, ROOT));
         Turn {
             handle,
             core,
@@ -357,8 +357,8 @@ impl<'a> Turn<'a> {
                         drop(core.put_back(key, every));
                     });
                 }
-                Due::Sleep(waker) => {
-                    waker.wake();
+                Due::Sleep(waiter) => {
+                    waiter.wake(core);
                     self.drain();
                 }
             }
@@ -380,8 +380,8 @@ impl<'a> Turn<'a> {
             };
             self.dispatch(event);
         }
-        for waker in core.this_turn.take() {
-            waker.wake();
+        for waiter in core.this_turn.take() {
+            waiter.wake(core);
         }
         self.drain();
         Ok(())
@@ -443,17 +443,13 @@ impl<'a> Turn<'a> {
     fn dispatch(&mut self, event: Event) {
         let core = self.core;
         let mut sources = core.sources.borrow_mut();
-        let Some(key) = sources.key_of(event.token().0) else {
-            // Of the mailbox, or of something that is gone.
-            return;
-        };
-        match sources.get_mut(key) {
-            Some(Entry::Source(state)) => {
+        match sources.get_by_word(event.token().0) {
+            Some((_, Entry::Source(state))) => {
                 let state = state.clone();
                 drop(sources);
-                state.notify(event);
+                state.notify(core, event);
             }
-            Some(Entry::Watch(watch)) => {
+            Some((key, Entry::Watch(watch))) => {
                 let (kind, place) = (watch.kind(), watch.origin.place);
                 let Some(mut callback) = watch.callback.take() else {
                     return;
@@ -469,6 +465,7 @@ impl<'a> Turn<'a> {
                     drop(core.put_back_watch(key, callback));
                 });
             }
+            // It is of the mailbox, or of something that is gone.
             None => {}
         }
     }
@@ -587,8 +584,8 @@ impl<'a> Turn<'a> {
         let next = core.ready.borrow_mut().pop_front();
         match next {
             None => return false,
-            Some(None) => self.poll_root(),
-            Some(Some(key)) => match core.place_of_task(key) {
+            Some(ROOT) => self.poll_root(),
+            Some(key) => match core.place_of_task(key) {
                 Some(place) => self.timed(CallbackKind::Task, place, || core.poll_task(key)),
                 None => core.poll_task(key),
             },
@@ -599,7 +596,8 @@ impl<'a> Turn<'a> {
     fn poll_root(&mut self) {
         self.core.root_queued.set(false);
         if let (Some(root), Some(waker)) = (&mut self.root, &self.root_waker) {
-            if root.as_mut().poll(&mut Context::from_waker(waker)) == Poll::Ready(()) {
+            let poll = |context: &mut Context<'_>| root.as_mut().poll(context);
+            if self.core.poll_as(ROOT, waker, poll).is_ready() {
                 self.root = None;
             }
         }

@@ -15,6 +15,12 @@ pub(crate) struct Key {
 const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 
 impl Key {
+    /// A key that no slab gives, for who is in no table.
+    pub(crate) const NONE: Key = Key {
+        index: u32::MAX,
+        generation: 0,
+    };
+
     /// The key in one word, so that it can travel through the kernel.
     pub(crate) fn to_word(self) -> usize {
         (self.generation as usize) << INDEX_BITS | self.index as usize
@@ -80,12 +86,16 @@ impl<T> Slab<T> {
         slot.is_some_and(|slot| slot.generation == key.generation && slot.value.is_some())
     }
 
-    /// The key that a word was made of, if its value is still there.
-    pub(crate) fn key_of(&self, word: usize) -> Option<Key> {
+    /// What a word names, with its key, if that is still there.
+    pub(crate) fn get_by_word(&mut self, word: usize) -> Option<(Key, &mut T)> {
         let index = (word & ((1 << INDEX_BITS) - 1)) as u32;
-        let generation = self.slots.get(index as usize)?.generation;
+        let slot = self.slots.get_mut(index as usize)?;
+        let generation = slot.generation;
         let key = Key { index, generation };
-        (key.to_word() == word && self.contains(key)).then_some(key)
+        if key.to_word() != word {
+            return None;
+        }
+        slot.value.as_mut().map(|value| (key, value))
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
@@ -134,8 +144,8 @@ mod tests {
         assert_eq!(new.index, old.index, "the slot is used again");
         assert_eq!(slab.get_mut(old), None);
         assert_eq!(slab.remove(old), None);
-        assert_eq!(slab.key_of(old.to_word()), None);
-        assert_eq!(slab.key_of(new.to_word()), Some(new));
+        assert_eq!(slab.get_by_word(old.to_word()), None);
+        assert_eq!(slab.get_by_word(new.to_word()), Some((new, &mut 'b')));
     }
 
     proptest! {
@@ -159,8 +169,8 @@ mod tests {
                 for key in &keys {
                     prop_assert_eq!(slab.contains(*key), model.contains_key(key));
                     prop_assert_eq!(slab.get_mut(*key).copied(), model.get(key).copied());
-                    let word = slab.key_of(key.to_word());
-                    prop_assert_eq!(word, model.contains_key(key).then_some(*key));
+                    let found = slab.get_by_word(key.to_word()).map(|(key, value)| (key, *value));
+                    prop_assert_eq!(found, model.get(key).map(|value| (*key, *value)));
                 }
             }
             let mut left = slab.take_all();

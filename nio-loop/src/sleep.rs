@@ -50,24 +50,17 @@ impl Sleep {
 
     /// Has the timer wake somebody. Returns false if it has fired.
     fn wake(&mut self, context: &Context<'_>) -> bool {
-        let waker = context.waker();
+        // A waker may do anything while it is cloned or dropped, so nothing is borrowed then.
+        let waiter = self.core.waiter(context.waker());
         let mut timers = self.core.timers.borrow_mut();
         match self.key.map(|key| timers.get_mut(key)) {
+            None => self.key = Some(timers.insert(self.deadline, Timer::Sleep(waiter))),
             Some(None) => return false,
-            Some(Some(Timer::Sleep(known))) if known.will_wake(waker) => return true,
-            _ => {}
-        }
-        drop(timers);
-        // A waker may do anything while it is cloned or dropped.
-        let new = Timer::Sleep(waker.clone());
-        let mut timers = self.core.timers.borrow_mut();
-        match self.key.and_then(|key| timers.get_mut(key)) {
-            Some(timer) => {
-                let old = mem::replace(timer, new);
+            Some(Some(timer)) => {
+                let old = mem::replace(timer, Timer::Sleep(waiter));
                 drop(timers);
                 drop(old);
             }
-            None => self.key = Some(timers.insert(self.deadline, new)),
         }
         true
     }
@@ -241,8 +234,8 @@ impl Handle {
             if mem::replace(&mut yielded, true) || core.closed.get() {
                 return Poll::Ready(());
             }
-            let waker = context.waker().clone();
-            core.next_turn.borrow_mut().push(waker);
+            let waiter = core.waiter(context.waker());
+            core.next_turn.borrow_mut().push(waiter);
             Poll::Pending
         })
     }

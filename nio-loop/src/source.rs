@@ -21,7 +21,7 @@ use std::{
 
 use nio_poll::{Event, Interest, Token};
 
-use crate::{Error, Handle, slab::Key, watch::Watch};
+use crate::{Error, Handle, core::Core, slab::Key, task::Waiter, watch::Watch};
 
 /// How many operations of one direction of a source may succeed in one turn of the loop, so that a
 /// socket that never runs dry does not keep the loop to itself. The number is libuv's.
@@ -38,10 +38,10 @@ pub(crate) enum Entry {
 impl Entry {
     /// Ends the registration with the poll. That of a source ends with the source, which knows its
     /// descriptor; those who wait for it learn that the loop is gone when they try again.
-    pub(crate) fn deregister(&self, poll: &nio_poll::Poll) {
+    pub(crate) fn deregister(&self, core: &Core) {
         match self {
-            Entry::Watch(watch) => watch.deregister(poll),
-            Entry::Source(state) => state.forsake(),
+            Entry::Watch(watch) => watch.deregister(&core.poll),
+            Entry::Source(state) => state.forsake(core),
         }
     }
 }
@@ -55,7 +55,7 @@ pub enum Direction {
     Write,
 }
 
-/// What is known of a source's two directions. 80 bytes: there is one for each connection.
+/// What is known of a source's two directions. 88 bytes: there is one for each connection.
 #[derive(Default)]
 pub(crate) struct State {
     read: Half,
@@ -73,61 +73,40 @@ struct Half {
     /// How many operations have succeeded in the turn of the last one that has.
     operations: Cell<u8>,
     turn: Cell<u32>,
-    waiting: Cell<Waiting>,
-}
-
-/// Who waits for one direction.
-#[derive(Default)]
-enum Waiting {
-    #[default]
-    Nobody,
-    One(Waker),
-    /// Rarely: two tasks that read from the same descriptor.
-    #[expect(
-        clippy::box_collection,
-        reason = "the state of a connection is smaller by it"
-    )]
-    Many(Box<Vec<Waker>>),
+    /// The task that waits.
+    task: Cell<Option<Key>>,
+    /// Who else waits: rarely anybody.
+    #[expect(clippy::box_collection, reason = "so it takes 8 bytes, not 24")]
+    others: Cell<Option<Box<Vec<Waiter>>>>,
 }
 
 impl Half {
-    /// Notes who waits. Whoever clones, compares or drops a waker may run foreign code, so the cell
-    /// is left empty meanwhile.
-    fn wait(&self, waker: &Waker) {
-        let waiting = match self.waiting.take() {
-            Waiting::One(known) if known.will_wake(waker) => Waiting::One(known),
-            Waiting::Nobody => Waiting::One(waker.clone()),
-            Waiting::One(known) => Waiting::Many(Box::new(vec![known, waker.clone()])),
-            Waiting::Many(mut known) => {
-                if !known.iter().any(|known| known.will_wake(waker)) {
-                    known.push(waker.clone());
-                }
-                Waiting::Many(known)
+    /// Notes who waits.
+    fn wait(&self, core: &Core, waker: &Waker) {
+        match core.waiter(waker) {
+            Waiter::Task(key) if self.task.get().is_none_or(|task| task == key) => {
+                self.task.set(Some(key));
             }
-        };
-        self.waiting.set(waiting);
-    }
-
-    /// Something has happened: whoever waits tries again.
-    fn wake(&self) {
-        // Nobody waits for what is not blocked.
-        if self.blocked.replace(false) {
-            self.wake_all();
+            // Whoever compares or drops a waker may run foreign code, so the cell is left empty
+            // meanwhile.
+            waiter => {
+                let mut others = self.others.take().unwrap_or_default();
+                if !others.iter().any(|other| other.is(&waiter)) {
+                    others.push(waiter);
+                }
+                self.others.set(Some(others));
+            }
         }
     }
 
-    fn wake_all(&self) {
-        match self.waiting.take() {
-            Waiting::Nobody => {}
-            Waiting::One(waker) => {
-                waker.wake_by_ref();
-                // The same task will most likely wait again.
-                self.waiting.set(match self.waiting.take() {
-                    Waiting::Nobody => Waiting::One(waker),
-                    new => new,
-                });
-            }
-            Waiting::Many(wakers) => wakers.into_iter().for_each(Waker::wake),
+    /// Something has happened: whoever waits tries again.
+    fn wake(&self, core: &Core) {
+        self.blocked.set(false);
+        if let Some(key) = self.task.take() {
+            core.wake(key);
+        }
+        if let Some(others) = self.others.take() {
+            others.into_iter().for_each(|other| other.wake(core));
         }
     }
 }
@@ -141,23 +120,22 @@ impl State {
     }
 
     /// Says that no event will come any more.
-    fn forsake(&self) {
+    fn forsake(&self, core: &Core) {
         for half in [&self.read, &self.write] {
             half.registered.set(false);
-            half.blocked.set(false);
-            half.wake_all();
+            half.wake(core);
         }
     }
 
     /// What an event of the poll means for those who wait.
-    pub(crate) fn notify(&self, event: Event) {
+    pub(crate) fn notify(&self, core: &Core, event: Event) {
         if event.is_readable() {
             self.read.closed.set(event.is_read_closed());
-            self.read.wake();
+            self.read.wake(core);
         }
         // The death of a pipe's reader comes to its writer as an end of reading on some BSDs.
         if event.is_writable() || event.is_read_closed() {
-            self.write.wake();
+            self.write.wake(core);
         }
     }
 }
@@ -285,12 +263,12 @@ impl<S: AsFd> Source<S> {
         let half = self.state.half(direction);
         if half.blocked.get() {
             self.check_loop()?;
-            half.wait(context.waker());
+            half.wait(&self.handle.core, context.waker());
             return Poll::Pending;
         }
         if !self.may_operate(half) {
-            let waker = context.waker().clone();
-            self.handle.core.next_turn.borrow_mut().push(waker);
+            let waiter = self.handle.core.waiter(context.waker());
+            self.handle.core.next_turn.borrow_mut().push(waiter);
             return Poll::Pending;
         }
         loop {
@@ -298,7 +276,7 @@ impl<S: AsFd> Source<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.block(direction)?;
-                    half.wait(context.waker());
+                    half.wait(&self.handle.core, context.waker());
                     return Poll::Pending;
                 }
                 result => {

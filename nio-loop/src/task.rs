@@ -74,19 +74,42 @@ impl Task {
     }
 }
 
-/// Who is in the queue: a task, or the future of `block_on`.
-pub(crate) type Woken = Option<Key>;
+/// Stands in the queue for the future of `block_on`, which is in no table.
+pub(crate) const ROOT: Key = Key::NONE;
+
+/// Who waits for something: a task of the loop itself, which needs no waker, or anybody.
+pub(crate) enum Waiter {
+    Task(Key),
+    Waker(Waker),
+}
+
+impl Waiter {
+    pub(crate) fn wake(self, core: &Core) {
+        match self {
+            Waiter::Task(key) => core.wake(key),
+            Waiter::Waker(waker) => waker.wake(),
+        }
+    }
+
+    pub(crate) fn is(&self, other: &Waiter) -> bool {
+        match (self, other) {
+            (Waiter::Task(one), Waiter::Task(other)) => one == other,
+            (Waiter::Waker(one), Waiter::Waker(other)) => one.will_wake(other),
+            _ => false,
+        }
+    }
+}
 
 /// What the wakers of a task share.
 pub(crate) struct TaskWaker {
     mailbox: Arc<Mailbox>,
-    task: Woken,
+    task: Key,
     /// It is in the inbox.
     left: AtomicBool,
 }
 
 impl TaskWaker {
-    pub(crate) fn waker(mailbox: &Arc<Mailbox>, task: Woken) -> Waker {
+    pub(crate) fn waker(mailbox: &Arc<Mailbox>, task: Key) -> Waker {
         let mailbox = Arc::clone(mailbox);
         let left = AtomicBool::new(false);
         Waker::from(Arc::new(TaskWaker {
@@ -97,7 +120,7 @@ impl TaskWaker {
     }
 
     /// For the loop, which has found it in the inbox.
-    pub(crate) fn collect(&self) -> Woken {
+    pub(crate) fn collect(&self) -> Key {
         // From here on it can be left there again. What was written before a wake that found the
         // flag set is acquired here.
         self.left.swap(false, Ordering::AcqRel);
@@ -161,23 +184,48 @@ impl Drop for Running {
         let inner = RUNNING.with(|running| running.replace(self.outer.take()));
         if let Some(core) = inner {
             core.running.set(false);
+            // Unless the root has panicked, it is so already.
+            core.polled.set(None);
         }
     }
 }
 
 impl Core {
     /// Puts a task into the queue, unless it is there.
-    pub(crate) fn wake(&self, woken: Woken) {
-        let queued = match woken {
-            Some(key) => match self.tasks.borrow_mut().get_mut(key) {
+    pub(crate) fn wake(&self, key: Key) {
+        let queued = if key == ROOT {
+            self.root_queued.replace(true)
+        } else {
+            match self.tasks.borrow_mut().get_mut(key) {
                 Some(task) => std::mem::replace(&mut task.queued, true),
                 None => return,
-            },
-            None => self.root_queued.replace(true),
+            }
         };
         if !queued {
-            self.ready.borrow_mut().push_back(woken);
+            self.ready.borrow_mut().push_back(key);
         }
+    }
+
+    /// Who waits when a future is polled with this waker: mostly the task that runs now.
+    pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
+        match self.polled.get() {
+            Some((key, data)) if data == (waker.data(), waker.vtable()) => Waiter::Task(key),
+            _ => Waiter::Waker(waker.clone()),
+        }
+    }
+
+    /// Polls a future as a task, or as the root.
+    pub(crate) fn poll_as<R>(
+        &self,
+        key: Key,
+        waker: &Waker,
+        poll: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> R {
+        let polled = Some((key, (waker.data(), std::ptr::from_ref(waker.vtable()))));
+        self.polled.set(polled);
+        let result = poll(&mut Context::from_waker(waker));
+        self.polled.set(None);
+        result
     }
 
     /// Polls one task, if it is still there and waits.
@@ -186,8 +234,9 @@ impl Core {
             return;
         };
         self.meter.count_task();
-        let mut context = Context::from_waker(&waker);
-        let poll = catch_unwind(AssertUnwindSafe(|| future.as_mut().work(&mut context)));
+        let poll = self.poll_as(key, &waker, |context| {
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().work(context)))
+        });
         let outcome = match poll {
             Ok(Poll::Pending) => {
                 if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
@@ -279,14 +328,14 @@ impl Handle {
         }
         let origin = core.origin(place);
         let key = core.tasks.borrow_mut().insert_with(|key| Task {
-            stage: Stage::Waiting(future, TaskWaker::waker(&core.mailbox, Some(key))),
+            stage: Stage::Waiting(future, TaskWaker::waker(&core.mailbox, key)),
             joiner: Joiner::Handle(None),
             origin,
             referenced: true,
             queued: true,
         });
         core.retain(true);
-        core.ready.borrow_mut().push_back(Some(key));
+        core.ready.borrow_mut().push_back(key);
         core.rouse();
         JoinHandle::new(Rc::clone(core), Some(key))
     }

@@ -1,6 +1,6 @@
 //! Timeouts and intervals: callbacks in the timer heap.
 
-use std::{panic::Location, task::Waker, time::Duration};
+use std::{panic::Location, time::Duration};
 
 use nio_timer::TimerKey;
 
@@ -9,6 +9,7 @@ use crate::{
     clock::{Time, nanos},
     core::{Core, Once, Origin},
     handle::Kind,
+    task::Waiter,
 };
 
 /// A callback that runs again and again; the number says how many periods have passed since its
@@ -31,7 +32,7 @@ pub(crate) enum Timer {
         referenced: bool,
     },
     /// A task sleeps. It keeps the loop alive by itself.
-    Sleep(Waker),
+    Sleep(Waiter),
 }
 
 impl Timer {
@@ -48,7 +49,7 @@ impl Timer {
 pub(crate) enum Due {
     Timeout(Once, Origin),
     Interval(TimerKey, Every, Origin, u64),
-    Sleep(Waker),
+    Sleep(Waiter),
 }
 
 /// What becomes of the periods of an interval that the loop was too busy to run.
@@ -123,7 +124,7 @@ impl Core {
             Timer::Timeout {
                 callback, origin, ..
             } => Some(Due::Timeout(callback, origin)),
-            Timer::Sleep(waker) => Some(Due::Sleep(waker)),
+            Timer::Sleep(waiter) => Some(Due::Sleep(waiter)),
             Timer::Interval { .. } => None,
         }
     }

@@ -61,7 +61,7 @@ impl Core {
     /// Ends a watch.
     pub(crate) fn remove_watch(&self, key: Key) -> Option<Entry> {
         let entry = self.sources.borrow_mut().remove(key)?;
-        entry.deregister(&self.poll);
+        entry.deregister(self);
         if let Entry::Watch(watch) = &entry {
             self.release(watch.referenced);
         }
