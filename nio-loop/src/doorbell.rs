@@ -81,10 +81,10 @@ impl Doorbell {
     }
 }
 
-/// `RUSTFLAGS="--cfg loom" cargo test -p nio-loop --release --lib doorbell` tries all orders in
-/// which threads can meet here.
+/// `RUSTFLAGS="--cfg loom" cargo test -p nio-loop --release --lib loom_` tries all orders in which
+/// threads can meet here.
 #[cfg(all(test, loom))]
-mod tests {
+mod loom_tests {
     use loom::{
         sync::{Arc, Condvar, Mutex, atomic::AtomicUsize},
         thread,
