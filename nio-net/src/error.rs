@@ -41,6 +41,14 @@ pub enum Error {
         /// The addresses, in the order in which they failed, and what the system said of each.
         Vec<(SocketAddr, io::Error)>,
     ),
+    /// The name of a host has no address, or nobody could be asked for it.
+    #[error("cannot look up {name:?}: {source}")]
+    Resolve {
+        /// The name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The name of a Unix socket cannot be used: it exists already
     /// ([`AddrInUse`](io::ErrorKind::AddrInUse)), or its directory does not
     /// ([`NotFound`](io::ErrorKind::NotFound)).
@@ -101,6 +109,7 @@ impl From<Error> for io::Error {
             Error::Bind { ref source, .. }
             | Error::LocalAddress { ref source, .. }
             | Error::Connect { ref source, .. }
+            | Error::Resolve { ref source, .. }
             | Error::BindUnix { ref source, .. }
             | Error::ConnectUnix { ref source, .. }
             | Error::Path { ref source, .. }

@@ -51,6 +51,7 @@
 #![deny(unsafe_code)]
 
 mod channel;
+mod connect;
 mod error;
 mod half;
 mod listener;
@@ -58,6 +59,7 @@ mod options;
 mod pipe;
 #[allow(unsafe_code)]
 mod raw;
+mod resolve;
 mod socket;
 mod stream;
 mod tcp;
@@ -70,6 +72,7 @@ pub use listener::{Accepted, Incoming, Listener, Listens, TcpListener};
 pub use options::{Keepalive, Options};
 pub use pipe::{PipeReader, PipeWriter, ReadEnd, WriteEnd, pipe};
 pub use raw::Address;
+pub use resolve::resolve;
 pub use socket::TcpSocket;
 pub use stream::ByteStream;
 pub use tcp::TcpStream;

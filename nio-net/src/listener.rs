@@ -9,12 +9,13 @@
 //!    lost, the loop does not run idle, and accepting goes on by itself.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     fmt,
     future::{Future, poll_fn},
     io,
     net::{self, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -22,7 +23,7 @@ use std::{
 
 use nio_loop::{Direction, Handle, Source};
 
-use crate::{ByteStream, Error, Options, Readable, Socket, TcpSocket, Writable, raw};
+use crate::{ByteStream, Error, Options, Readable, Socket, TcpSocket, Writable, raw, resolve};
 
 /// How many connections wait to be accepted, where nothing else is said. A burst is to fit into it;
 /// systems have limits of their own below, and some of 128.
@@ -67,7 +68,7 @@ struct Gate {
     burst: Cell<u32>,
     in_a_row: Cell<u32>,
     /// Those who wait at it.
-    waiting: RefCell<Vec<Waker>>,
+    waiting: Cell<Vec<Waker>>,
 }
 
 impl Gate {
@@ -75,11 +76,13 @@ impl Gate {
         self.paused.get() || self.short.get()
     }
 
+    /// Wakers are foreign code: the cell is left empty while they are looked at.
     fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
+        let mut waiting = self.waiting.take();
         if !waiting.iter().any(|known| known.will_wake(waker)) {
             waiting.push(waker.clone());
         }
+        self.waiting.set(waiting);
     }
 
     fn wake(&self) {
@@ -97,7 +100,7 @@ impl<L: Listens> Listener<L> {
             pause: Cell::new(FIRST_PAUSE),
             burst: Cell::new(1),
             in_a_row: Cell::new(0),
-            waiting: RefCell::default(),
+            waiting: Cell::default(),
         });
         Ok(Listener { source, gate })
     }
@@ -151,9 +154,10 @@ impl<L: Listens> Listener<L> {
             }
             if gate.in_a_row.get() >= gate.burst.get() {
                 gate.in_a_row.set(0);
-                let waker = context.waker().clone();
-                self.handle().set_immediate(move |_| waker.wake());
-                return Poll::Pending;
+                // It wakes the task in the next turn, also when it is gone by then.
+                if pin!(self.handle().yield_now()).poll(context).is_pending() {
+                    return Poll::Pending;
+                }
             }
             match self.source.poll_io(context, Direction::Read, raw::accept) {
                 Poll::Pending => {
@@ -388,7 +392,9 @@ impl Listener<net::TcpListener> {
     ///
     /// [`Error::Bind`] with the address; [`Error::Loop`] if the loop is gone.
     pub fn bind(handle: &Handle, address: SocketAddr) -> Result<TcpListener, Error> {
-        listen(address, false).and_then(|listener| Listener::new(handle, listener))
+        let listener = listen(address, false);
+        let listener = listener.map_err(|source| Error::Bind { address, source })?;
+        Listener::new(handle, listener)
     }
 
     /// Listens on several addresses, as those that a name has, with a listener for each. Port 0
@@ -402,35 +408,64 @@ impl Listener<net::TcpListener> {
         handle: &Handle,
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<Vec<TcpListener>, Error> {
-        let mut listeners: Vec<TcpListener> = Vec::new();
-        let mut port = 0;
-        for mut address in addresses {
-            if address.port() == 0 {
-                address.set_port(port);
-            }
-            let listener = listen(address, true)?;
-            if address.port() == 0 {
-                let chosen = listener.local_addr();
-                port = chosen
-                    .map_err(|source| Error::Bind { address, source })?
-                    .port();
-            }
-            listeners.push(Listener::new(handle, listener)?);
-        }
-        Ok(listeners)
+        bind_each(handle, addresses, |_| false)
+    }
+
+    /// [Listens](Self::bind_all) on all addresses of a host, by its name, as long as there is one
+    /// that this machine has; those that it has not are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resolve`] with the name; [`Error::Bind`] with the address that cannot be listened
+    /// on; [`Error::Loop`] if the loop is gone.
+    pub async fn bind_host(
+        handle: &Handle,
+        name: &str,
+        port: u16,
+    ) -> Result<Vec<TcpListener>, Error> {
+        let addresses = resolve(handle, name, port).await?;
+        bind_each(handle, addresses, |error| {
+            error.kind() == io::ErrorKind::AddrNotAvailable
+                || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+        })
     }
 }
 
-fn listen(address: SocketAddr, only_v6: bool) -> Result<net::TcpListener, Error> {
-    let listen = || {
-        let socket = TcpSocket::new(address)?;
-        socket.options().set_reuse_addr(true)?;
-        if only_v6 && address.is_ipv6() {
-            socket.options().set_only_v6(true)?;
+/// Listens on all addresses but those whose error is `passed_over`, unless there is no other.
+fn bind_each(
+    handle: &Handle,
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    passed_over: impl Fn(&io::Error) -> bool,
+) -> Result<Vec<TcpListener>, Error> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let (mut port, mut last_error) = (0, None);
+    for mut address in addresses {
+        if address.port() == 0 {
+            address.set_port(port);
         }
-        socket.into_listener(Some(address), BACKLOG)
-    };
-    listen().map_err(|source| Error::Bind { address, source })
+        let fail = |source| Error::Bind { address, source };
+        match listen(address, true) {
+            Ok(listener) => {
+                port = listener.local_addr().map_err(fail)?.port();
+                listeners.push(Listener::new(handle, listener)?);
+            }
+            Err(error) if passed_over(&error) => last_error = Some(fail(error)),
+            Err(error) => return Err(fail(error)),
+        }
+    }
+    match last_error {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+fn listen(address: SocketAddr, only_v6: bool) -> io::Result<net::TcpListener> {
+    let socket = TcpSocket::new(address)?;
+    socket.options().set_reuse_addr(true)?;
+    if only_v6 && address.is_ipv6() {
+        socket.options().set_only_v6(true)?;
+    }
+    socket.into_listener(Some(address), BACKLOG)
 }
 
 impl<L: Listens> AsFd for Listener<L> {

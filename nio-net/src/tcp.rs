@@ -7,7 +7,7 @@ use std::{
 
 use nio_loop::{Direction, Handle, Source};
 
-use crate::{ByteStream, Error, TcpSocket};
+use crate::{ByteStream, Error, TcpSocket, connect::connect_any, resolve};
 
 /// A TCP connection. What it can do is, for the most part, what every [`ByteStream`] can.
 pub type TcpStream = ByteStream<net::TcpStream>;
@@ -22,6 +22,51 @@ impl ByteStream<net::TcpStream> {
         let socket = TcpSocket::new(address);
         let socket = socket.map_err(|source| Error::Connect { address, source })?;
         socket.connect(handle, address).await
+    }
+
+    /// Connects to the first of several addresses that answers (Happy Eyeballs, RFC 8305): they are
+    /// tried one after the other, IP versions in turn, and each has 250 ms before the next one is
+    /// tried beside it, or less if it fails. When a connection is made, all other attempts end.
+    /// Dropping the future ends all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConnectAny`] with each address and its error; [`Error::Loop`] if the loop is gone.
+    pub async fn connect_any(
+        handle: &Handle,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Result<TcpStream, Error> {
+        connect_any(handle, addresses.into_iter().collect()).await
+    }
+
+    /// Connects to a host by its name: [looks it up](crate::resolve) and
+    /// [tries](Self::connect_any) its addresses.
+    ///
+    /// How long that may take is up to the system, and often minutes; give it a limit:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::{TcpListener, TcpStream};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle().clone();
+    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+    /// # let port = listener.local_addr()?.port();
+    /// # event_loop.block_on(async {
+    /// let connect = TcpStream::connect_host(&handle, "localhost", port);
+    /// let stream = handle.timeout(Duration::from_secs(10), connect).await??;
+    /// # drop(stream);
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resolve`] with the name; those of [`connect_any`](Self::connect_any).
+    pub async fn connect_host(handle: &Handle, name: &str, port: u16) -> Result<TcpStream, Error> {
+        connect_any(handle, resolve(handle, name, port).await?).await
     }
 
     /// The address of the other side.

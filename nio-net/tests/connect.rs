@@ -5,15 +5,16 @@ mod support;
 use std::{
     error::Error as _,
     io::{self, ErrorKind, Read, Write},
-    net,
+    net::{self, SocketAddr},
     os::fd::AsRawFd,
     pin::pin,
+    rc::Rc,
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use nio_loop::EventLoop;
-use nio_net::{Error, TcpListener, TcpStream};
+use nio_loop::{EventLoop, Handle};
+use nio_net::{Error, TcpListener, TcpStream, resolve};
 use support::{ANY_PORT, alone, listen, open_descriptors, poll, poll_once, read_to_end, run};
 
 /// Says `what` through a new connection to a listener, and returns what came out at the other end.
@@ -184,5 +185,224 @@ fn an_address_without_a_way_to_it_is_an_error_that_names_it() {
         let address = "255.255.255.255:80".parse().unwrap();
         let error = TcpStream::connect(&handle, address).await.unwrap_err();
         assert!(error.to_string().contains("255.255.255.255:80"), "{error}");
+    });
+}
+
+/// A listener whose queue is full, so that a connection to it neither succeeds nor fails, and what
+/// fills it. `None` on a system whose queues are never full.
+fn hanging(handle: &Handle) -> Option<(net::TcpListener, Vec<TcpStream>)> {
+    let listener = net::TcpListener::bind(ANY_PORT).unwrap();
+    // SAFETY: takes no pointers.
+    unsafe { libc::listen(listener.as_raw_fd(), 0) };
+    let address = listener.local_addr().unwrap();
+    let mut made = Vec::new();
+    for _ in 0..10 {
+        match poll_once(TcpStream::connect(handle, address)) {
+            Poll::Ready(stream) => made.push(stream.unwrap()),
+            Poll::Pending => return Some((listener, made)),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("nothing to test here: the queue of this system is never full");
+    None
+}
+
+/// The address of a client: it is taken, and nobody listens there.
+fn refusing() -> (SocketAddr, (net::TcpListener, net::TcpStream)) {
+    let listener = net::TcpListener::bind(ANY_PORT).unwrap();
+    let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client.local_addr().unwrap(), (listener, client))
+}
+
+/// The time that an address has before the next one is tried.
+const STAGGER: Duration = Duration::from_millis(250);
+
+#[test]
+fn of_several_addresses_the_first_that_accepts_is_connected_to() {
+    run(async |handle| {
+        let (refuses, _keep) = refusing();
+        let (listener, accepts) = listen(&handle);
+        let began = Instant::now();
+        let addresses = [refuses, refuses, accepts, refuses];
+        let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), accepts);
+        // Who refuses is not waited for.
+        assert!(began.elapsed() < STAGGER);
+        listener.accept().await.unwrap();
+        assert!(poll_once(listener.accept()).is_pending());
+    });
+}
+
+#[test]
+fn while_an_address_does_not_answer_the_next_one_is_tried_beside_it() {
+    run(async |handle| {
+        let Some((full, _made)) = hanging(&handle) else {
+            return;
+        };
+        let (_listener, accepts) = listen(&handle);
+        let began = Instant::now();
+        let addresses = [full.local_addr().unwrap(), accepts];
+        let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), accepts);
+        assert!(began.elapsed() >= STAGGER);
+    });
+}
+
+#[test]
+fn an_address_that_answers_late_still_wins_over_those_that_do_not() {
+    run(async |handle| {
+        let (Some((late, _made)), Some((never, _more))) = (hanging(&handle), hanging(&handle))
+        else {
+            return;
+        };
+        let address = late.local_addr().unwrap();
+        let (refuses, _keep) = refusing();
+        let addresses = [address, never.local_addr().unwrap(), refuses];
+        // When all are under way, and the last one has failed, the first one gets its answer.
+        let listener = Rc::new(late);
+        let late = Rc::clone(&listener);
+        let release = handle.set_timeout(3 * STAGGER, move |_| drop(late.accept().unwrap()));
+        let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(!handle.clear(release));
+    });
+}
+
+#[test]
+fn the_attempts_that_lose_are_closed() {
+    alone("the_attempts_that_lose_are_closed", || {
+        run(async |handle| {
+            let Some((full, _made)) = hanging(&handle) else {
+                return;
+            };
+            let full = full.local_addr().unwrap();
+            let (_listener, accepts) = listen(&handle);
+            let before = open_descriptors();
+            let addresses = [full, full, accepts];
+            let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+            assert_eq!(open_descriptors(), before + 1);
+            drop(stream);
+
+            // And so are all of those that are given up.
+            let connect = TcpStream::connect_any(&handle, [full, full]);
+            let limit = STAGGER + STAGGER / 2;
+            handle.timeout(limit, connect).await.unwrap_err();
+            assert_eq!(open_descriptors(), before);
+        });
+    });
+}
+
+#[test]
+fn when_all_addresses_fail_the_error_tells_each_ones_own() {
+    run(async |handle| {
+        let (one, _keep) = refusing();
+        let (other, _keep) = refusing();
+        // Broadcast has no connections: this one fails before it has begun.
+        let broadcast = "255.255.255.255:80".parse().unwrap();
+        let addresses = [one, broadcast, other];
+        let error = TcpStream::connect_any(&handle, addresses)
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("cannot connect to any of 3 addresses: "),
+            "{text}"
+        );
+        match &error {
+            Error::ConnectAny(errors) => {
+                let failed: Vec<_> = errors.iter().map(|(address, _)| *address).collect();
+                assert_eq!(failed, addresses);
+                assert_eq!(errors[0].1.kind(), ErrorKind::ConnectionRefused);
+                assert_ne!(errors[1].1.kind(), ErrorKind::ConnectionRefused);
+                for (address, error) in errors {
+                    assert!(text.contains(&format!("{address}: {error}")), "{text}");
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn no_address_is_an_error_too() {
+    run(async |handle| {
+        let error = TcpStream::connect_any(&handle, []).await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot connect to any of 0 addresses");
+    });
+}
+
+#[test]
+fn a_host_is_connected_to_and_listened_on_by_its_name() {
+    run(async |handle| {
+        let listeners = TcpListener::bind_host(&handle, "localhost", 0)
+            .await
+            .unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        assert!(address.ip().is_loopback());
+        let connect = TcpStream::connect_host(&handle, "localhost", address.port());
+        let stream = connect.await.unwrap();
+        let peer = stream.peer_addr().unwrap();
+        let listens = |listener: &TcpListener| listener.local_addr().unwrap() == peer;
+        let listener = listeners.into_iter().find(listens).unwrap();
+        assert_eq!(
+            listener.accept().await.unwrap().1,
+            stream.local_addr().unwrap()
+        );
+    });
+}
+
+#[test]
+fn a_host_of_several_addresses_is_connected_to_where_it_listens() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        // Perhaps the name has an address of version 6 as well, where nobody is.
+        let connect = TcpStream::connect_host(&handle, "localhost", address.port());
+        assert_eq!(connect.await.unwrap().peer_addr().unwrap(), address);
+        drop(listener);
+    });
+}
+
+#[test]
+fn a_name_without_an_address_is_an_error_that_names_it() {
+    run(async |handle| {
+        let error = TcpStream::connect_host(&handle, "no..name", 80)
+            .await
+            .unwrap_err();
+        assert!(matches!(&error, Error::Resolve { name, .. } if name == "no..name"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot look up \"no..name\": "),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn an_address_is_its_own_name() {
+    run(async |handle| {
+        let v6 = poll_once(resolve(&handle, "::1", 7));
+        assert!(matches!(v6, Poll::Ready(Ok(all)) if all == ["[::1]:7".parse().unwrap()]));
+        let v4 = poll_once(resolve(&handle, "192.0.2.1", 7));
+        assert!(matches!(v4, Poll::Ready(Ok(all)) if all == ["192.0.2.1:7".parse().unwrap()]));
+    });
+}
+
+#[test]
+fn names_have_threads_of_their_own() {
+    run(async |handle| {
+        // All threads for files are busy until the name is there.
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+        for _ in 0..8 {
+            let wait = wait.clone();
+            handle
+                .spawn_blocking(move || wait.lock().unwrap().recv().is_ok())
+                .unwrap()
+                .detach();
+        }
+        resolve(&handle, "localhost", 7).await.unwrap();
+        drop(done);
     });
 }

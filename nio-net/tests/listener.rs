@@ -302,36 +302,30 @@ fn hoard_descriptors() -> Vec<std::os::fd::OwnedFd> {
 #[test]
 fn l63_after_an_accept_the_loop_has_a_turn() {
     run(async |handle| {
-        // How many of a hundred connections are accepted in a turn at most.
-        let most_in_a_turn = async |burst: Option<u32>| {
+        // How many turns it takes to accept a hundred connections.
+        let turns_taken = async |burst: Option<u32>| {
             let (listener, address) = listen(&handle);
             if let Some(burst) = burst {
                 listener.set_burst(burst);
             }
-            let clients: Vec<_> = (0..100)
+            let _clients: Vec<_> = (0..100)
                 .map(|_| net::TcpStream::connect(address).unwrap())
                 .collect();
-            let accepted = Rc::new(Cell::new(0));
-            let count = Rc::clone(&accepted);
             let task = handle.spawn(async move {
-                while count.get() < 100 {
+                for _ in 0..100 {
                     listener.accept().await.unwrap();
-                    count.set(count.get() + 1);
                 }
             });
-            let (mut most, mut before) = (0, 0);
+            let mut turns = 0;
             while !task.is_finished() {
                 end_of_turn(&handle).await;
-                let now = accepted.get();
-                most = most.max(now - before);
-                before = now;
+                turns += 1;
             }
-            drop(clients);
-            most
+            turns
         };
-        assert_eq!(most_in_a_turn(None).await, 1);
-        assert_eq!(most_in_a_turn(Some(0)).await, 1);
-        assert!((2..=10).contains(&most_in_a_turn(Some(10)).await));
+        assert!(turns_taken(None).await >= 99);
+        assert!(turns_taken(Some(0)).await >= 99);
+        assert!(turns_taken(Some(10)).await < 60);
     });
 }
 

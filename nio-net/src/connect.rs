@@ -1,0 +1,144 @@
+//! Connecting to one of several addresses: Happy Eyeballs (RFC 8305).
+//!
+//! The laws:
+//!
+//! 1. The versions of IP take turns, beginning with that of the first address; within a version the
+//!    order stays.
+//! 2. The next attempt begins when the last one has had [`STAGGER`], or at once when one fails. Those
+//!    before it go on.
+//! 3. The first connection that is made ends all other attempts, and so does dropping the future.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::{self, SocketAddr},
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
+
+use nio_loop::{Direction, Handle, Source};
+
+use crate::{Error, TcpSocket, TcpStream, tcp::is_connected};
+
+/// How long an attempt has before the next one begins beside it. The number is the RFC's.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Connects to the first address that answers.
+pub(crate) async fn connect_any(
+    handle: &Handle,
+    addresses: Vec<SocketAddr>,
+) -> Result<TcpStream, Error> {
+    let mut addresses = alternate(addresses).into_iter();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut errors = Vec::new();
+    loop {
+        if let Some(address) = addresses.next() {
+            match Attempt::begin(handle, address) {
+                Ok(attempt) => attempts.push(attempt),
+                Err(Error::Connect { source, .. }) => {
+                    errors.push((address, source));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if attempts.is_empty() {
+            return Err(Error::ConnectAny(errors));
+        }
+        let more = addresses.len() > 0;
+        match first(handle, &attempts, more.then_some(STAGGER)).await {
+            None => {}
+            Some((i, Ok(()))) => {
+                let source = attempts.swap_remove(i).source;
+                return Ok(TcpStream { source });
+            }
+            Some((i, Err(error))) => errors.push((attempts.remove(i).address, error)),
+        }
+    }
+}
+
+/// A connection that is being made.
+struct Attempt {
+    address: SocketAddr,
+    source: Source<net::TcpStream>,
+}
+
+impl Attempt {
+    fn begin(handle: &Handle, address: SocketAddr) -> Result<Attempt, Error> {
+        let socket = TcpSocket::new(address);
+        let socket = socket.map_err(|source| Error::Connect { address, source })?;
+        let source = socket.begin_connect(handle, address)?;
+        Ok(Attempt { address, source })
+    }
+}
+
+/// Which attempt is the first to come to a result, and to which; `None` if none does in time.
+async fn first(
+    handle: &Handle,
+    attempts: &[Attempt],
+    limit: Option<Duration>,
+) -> Option<(usize, io::Result<()>)> {
+    let mut limit = limit.map(|limit| handle.sleep(limit));
+    poll_fn(|context| {
+        for (i, attempt) in attempts.iter().enumerate() {
+            let source = &attempt.source;
+            if let Poll::Ready(result) = source.poll_io(context, Direction::Write, is_connected) {
+                return Poll::Ready(Some((i, result)));
+            }
+        }
+        match &mut limit {
+            Some(limit) => Pin::new(limit).poll(context).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Puts addresses into the order in which they are tried.
+fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else {
+        return addresses;
+    };
+    let first_is_v4 = first.is_ipv4();
+    let (one, other): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv4() == first_is_v4);
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let mut order = Vec::new();
+    while one.len() + other.len() > 0 {
+        order.extend(one.next());
+        order.extend(other.next());
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(addresses: &[&str]) -> Vec<String> {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        let order = alternate(addresses.collect());
+        order
+            .iter()
+            .map(|address| address.ip().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn versions_take_turns_beginning_with_the_first_address() {
+        let (a, b, c) = ("10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1");
+        let (x, y) = ("[::1]:1", "[::2]:1");
+        assert_eq!(
+            order(&[a, b, x, c, y]),
+            ["10.0.0.1", "::1", "10.0.0.2", "::2", "10.0.0.3"]
+        );
+        assert_eq!(
+            order(&[x, y, a, b, c]),
+            ["::1", "10.0.0.1", "::2", "10.0.0.2", "10.0.0.3"]
+        );
+        assert_eq!(order(&[b, a]), ["10.0.0.2", "10.0.0.1"]);
+        assert!(order(&[]).is_empty());
+    }
+}
