@@ -55,7 +55,7 @@ pub enum Error {
     #[error("cannot use the address {address:?}: {source}")]
     BindUnix {
         /// The address.
-        address: unix::net::SocketAddr,
+        address: Box<unix::net::SocketAddr>,
         /// What the system said.
         source: io::Error,
     },
@@ -64,7 +64,7 @@ pub enum Error {
     #[error("cannot connect to {address:?}: {source}")]
     ConnectUnix {
         /// The address.
-        address: unix::net::SocketAddr,
+        address: Box<unix::net::SocketAddr>,
         /// What the system said.
         source: io::Error,
     },

@@ -50,8 +50,10 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod batch;
 mod channel;
 mod connect;
+mod datagram;
 mod error;
 mod half;
 mod listener;
@@ -65,7 +67,9 @@ mod stream;
 mod tcp;
 mod unix;
 
+pub use batch::{Batch, Datagram};
 pub use channel::{Channel, Readable, Socket, Writable};
+pub use datagram::{DatagramSocket, Datagrams, UdpSocket};
 pub use error::Error;
 pub use half::{OwnedReadHalf, OwnedWriteHalf, Owner, ReadHalf, ReuniteError, WriteHalf};
 pub use listener::{Accepted, Incoming, Listener, Listens, TcpListener};
@@ -76,7 +80,7 @@ pub use resolve::resolve;
 pub use socket::TcpSocket;
 pub use stream::ByteStream;
 pub use tcp::TcpStream;
-pub use unix::{Credentials, UnixListener, UnixStream};
+pub use unix::{Credentials, UnixDatagram, UnixListener, UnixStream};
 
 /// The example of the README, so that it is run with the others.
 #[cfg(doctest)]

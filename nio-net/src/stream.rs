@@ -490,7 +490,7 @@ impl<S: Writable> ByteStream<S> {
 
 /// Wakes a task in a little while.
 #[cold]
-fn poll_again_later(handle: &Handle, context: &Context<'_>) {
+pub(crate) fn poll_again_later(handle: &Handle, context: &Context<'_>) {
     let waker = context.waker().clone();
     handle.set_timeout(NO_BUFFERS_PAUSE, move |_| waker.wake());
 }

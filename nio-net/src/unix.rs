@@ -1,4 +1,4 @@
-//! Unix sockets that are streams: connections within a machine.
+//! Unix sockets: streams and datagrams within a machine.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,7 +15,7 @@ use std::{
 use nio_loop::{Direction, Handle};
 
 use crate::{
-    ByteStream, Channel, Error, Listener, Readable, Writable,
+    ByteStream, Channel, DatagramSocket, Error, Listener, Readable, Writable,
     listener::{BACKLOG, Listens},
     raw,
 };
@@ -96,7 +96,7 @@ impl ByteStream<net::UnixStream> {
     /// [`Error::ConnectUnix`] with the address; [`Error::Loop`] if the loop is gone.
     pub async fn connect_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixStream, Error> {
         let fail = |source| Error::ConnectUnix {
-            address: address.clone(),
+            address: address.clone().into(),
             source,
         };
         let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM).map_err(fail)?;
@@ -245,10 +245,89 @@ impl Listener<net::UnixListener> {
             Ok(socket.into())
         };
         let listener = listen().map_err(|source| Error::BindUnix {
-            address: address.clone(),
+            address: address.clone().into(),
             source,
         })?;
         Listener::new(handle, listener)
+    }
+}
+
+/// A Unix socket of datagrams. They are neither lost nor out of order. One that has no room at the
+/// receiver waits; as the system does not tell when there is room, it tries again every millisecond.
+///
+/// The file of one that is bound stays when it is dropped.
+pub type UnixDatagram = DatagramSocket<net::UnixDatagram>;
+
+impl DatagramSocket<net::UnixDatagram> {
+    /// A socket of a path, where there must be no file yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Path`] if it cannot be the path of a socket; those of [`bind_addr`](Self::bind_addr).
+    pub fn bind(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixDatagram, Error> {
+        UnixDatagram::bind_addr(handle, &address(path.as_ref())?)
+    }
+
+    /// A socket of an address, which may be an abstract one on Linux.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindUnix`] with the address; [`Error::Loop`] if the loop is gone.
+    pub fn bind_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixDatagram, Error> {
+        let bind = || {
+            let socket = raw::socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
+            raw::bind(&socket, address)?;
+            Ok(socket.into())
+        };
+        let socket = bind().map_err(|source| Error::BindUnix {
+            address: address.clone().into(),
+            source,
+        })?;
+        DatagramSocket::new(handle, socket)
+    }
+
+    /// A socket without an address, which only sends.
+    ///
+    /// # Errors
+    ///
+    /// Those of a process or a system that has no more descriptors; if the loop is gone.
+    pub fn unbound(handle: &Handle) -> io::Result<UnixDatagram> {
+        UnixDatagram::from_std(handle, net::UnixDatagram::unbound()?)
+    }
+
+    /// Two sockets that are connected with each other.
+    ///
+    /// # Errors
+    ///
+    /// Those of a process or a system that has no more descriptors; if the loop is gone.
+    pub fn pair(handle: &Handle) -> io::Result<(UnixDatagram, UnixDatagram)> {
+        let (one, other) = net::UnixDatagram::pair()?;
+        Ok((
+            UnixDatagram::from_std(handle, one)?,
+            UnixDatagram::from_std(handle, other)?,
+        ))
+    }
+
+    /// Connects the socket to an address: it [sends](DatagramSocket::send) to it and receives from
+    /// nobody else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConnectUnix`] with the address.
+    pub fn connect(&self, address: &SocketAddr) -> Result<(), Error> {
+        raw::connect(self, address).map_err(|source| Error::ConnectUnix {
+            address: address.clone().into(),
+            source,
+        })
+    }
+
+    /// The address that the socket is connected to.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().peer_addr()
     }
 }
 

@@ -3,36 +3,18 @@
 mod support;
 
 use std::{
-    fs,
     io::{self, ErrorKind, Read, Write},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::net,
     },
-    path::PathBuf,
     pin::pin,
     task::Poll,
     time::Duration,
 };
 
 use nio_net::{Error, UnixListener, UnixStream};
-use support::{alone, join, open_descriptors, poll, poll_once, run};
-
-/// A path for a socket, removed at the end.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Place {
-        let name = format!("nio-net-{}-{name}", std::process::id());
-        Place(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
+use support::{Place, alone, join, open_descriptors, poll, poll_once, run};
 
 #[test]
 fn bytes_travel_both_ways_over_a_path() {

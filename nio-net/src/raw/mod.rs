@@ -7,6 +7,7 @@
 
 mod address;
 mod bytes;
+pub(crate) mod datagram;
 pub(crate) mod options;
 pub(crate) mod unix;
 

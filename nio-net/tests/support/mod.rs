@@ -4,12 +4,13 @@
 
 use std::{
     cell::{Cell, RefCell},
-    env,
+    env, fs,
     future::{Future, poll_fn},
     io::{self, Write},
     net::{self, SocketAddr},
     os::fd::{AsFd, AsRawFd},
     panic::resume_unwind,
+    path::PathBuf,
     pin::{Pin, pin},
     process::Command,
     rc::Rc,
@@ -49,6 +50,22 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// A path for a socket, removed at the end.
+pub(crate) struct Place(pub(crate) PathBuf);
+
+impl Place {
+    pub(crate) fn new(name: &str) -> Place {
+        let name = format!("nio-net-{}-{name}", std::process::id());
+        Place(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// A port of this machine that the system chooses.

@@ -1,0 +1,83 @@
+//! Memory for many datagrams that are received at once.
+
+use std::{fmt, io, net::SocketAddr};
+
+use crate::{
+    Datagrams,
+    raw::{self, Address, datagram::Received},
+};
+
+/// Room for datagrams that are [received](crate::DatagramSocket::recv_many) at once, to be used again
+/// and again: receiving allocates nothing.
+pub struct Batch<A = SocketAddr> {
+    bytes: Box<[u8]>,
+    /// How many of the bytes each datagram has.
+    size: usize,
+    received: Vec<Received<A>>,
+}
+
+/// A datagram of a [`Batch`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Datagram<'a, A = SocketAddr> {
+    /// What it says.
+    pub bytes: &'a [u8],
+    /// Who has sent it.
+    pub from: &'a A,
+    /// Whether it was longer, and the rest is lost.
+    pub truncated: bool,
+}
+
+impl<A: Address> Batch<A> {
+    /// Room for `count` datagrams of `size` bytes each. More than 64 are never received at once.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is 0.
+    #[must_use]
+    pub fn new(count: usize, size: usize) -> Batch<A> {
+        assert!(count > 0 && size > 0, "a batch without room");
+        let count = count.min(raw::datagram::MANY);
+        Batch {
+            bytes: vec![0; count * size].into(),
+            size,
+            received: Vec::with_capacity(count),
+        }
+    }
+
+    pub(crate) fn receive<S: Datagrams<Address = A>>(&mut self, socket: &S) -> io::Result<usize> {
+        self.received.clear();
+        raw::datagram::receive_many(socket, &mut self.bytes, self.size, &mut self.received)?;
+        Ok(self.received.len())
+    }
+
+    /// How many datagrams were received.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.received.len()
+    }
+
+    /// Whether nothing was received.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.received.is_empty()
+    }
+
+    /// The datagrams that were received, in the order in which they came.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Datagram<'_, A>> {
+        let pieces = self.bytes.chunks_exact(self.size);
+        pieces
+            .zip(&self.received)
+            .map(|(piece, received)| Datagram {
+                bytes: &piece[..received.len],
+                from: &received.from,
+                truncated: received.truncated,
+            })
+    }
+}
+
+impl<A: Address + fmt::Debug> fmt::Debug for Batch<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
