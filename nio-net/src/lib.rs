@@ -1,4 +1,4 @@
-//! TCP sockets whose reads and writes are futures on the nio event loop.
+//! Sockets whose operations are futures on the nio event loop: TCP, UDP, Unix sockets and pipes.
 //!
 //! An echo server, and a client of it on the same loop:
 //!
@@ -35,17 +35,42 @@
 //! # }
 //! ```
 //!
+//! # What there is
+//!
+//! | | TCP | UDP | Unix | pipes |
+//! |---|---|---|---|---|
+//! | a [`ByteStream`] | [`TcpStream`] | | [`UnixStream`] | [`PipeReader`], [`PipeWriter`] |
+//! | a [`Listener`] | [`TcpListener`] | | [`UnixListener`] | |
+//! | a [`DatagramSocket`] | | [`UdpSocket`] | [`UnixDatagram`] | |
+//!
+//! The types of a row are one type over different descriptors, and what they have in common is
+//! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`]
+//! are those of any socket; [`resolve`] looks up names.
+//!
 //! # What to know
 //!
 //! - Every operation is tried before it is waited for; a socket that never blocks is never even
 //!   registered with the loop.
 //! - All operations take `&self`. Put a stream into an [`Rc`](std::rc::Rc) to read it in one task and
-//!   write it in another: there are no halves to split it into.
+//!   write it in another, or [split](ByteStream::into_split) it. Where two tasks read, or two write,
+//!   each may get what the other waits for.
 //! - Dropping a future loses nothing: no byte and no connection is taken out of the kernel before
-//!   the future is ready.
+//!   the future is ready. Those that make several calls say what becomes of the first ones.
+//! - No operation has a limit of time; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to
+//!   any.
 //! - Writing to a connection that the other side has closed is an error, never a signal.
+//! - Closing is dropping. What was written is sent all the same; to know that it has arrived, have
+//!   the other side say so.
+//! - A socket belongs to one loop. To give it to another, take it out (`into_std`), move it to the
+//!   other thread, and put it into that loop (`from_std`).
 //! - Urgent data (MSG_OOB) is not for this crate: a read ends at its mark, and what lies behind the
 //!   mark may be noticed only when more arrives.
+//!
+//! # How to read the source
+//!
+//! `channel` says what there can be streams of, `stream` is the stream, `half` its halves; `tcp`,
+//! `unix` and `pipe` add what is special. `listener` accepts, `datagram` is its own world, with `batch`.
+//! `connect` races for a connection. What the standard library cannot do is in `raw`.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
