@@ -413,7 +413,8 @@ impl<S: Writable> ByteStream<S> {
     /// [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let write = |stream: &S| raw::send(stream, bytes);
-        self.source.try_io(Direction::Write, write)
+        let result = self.source.try_io(Direction::Write, write);
+        result.map_err(no_buffers_would_block)
     }
 
     /// As [`write_vectored`](Self::write_vectored), without waiting.
@@ -423,7 +424,8 @@ impl<S: Writable> ByteStream<S> {
     /// As [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let write = |stream: &S| raw::send_vectored(stream, pieces);
-        self.source.try_io(Direction::Write, write)
+        let result = self.source.try_io(Direction::Write, write);
+        result.map_err(no_buffers_would_block)
     }
 
     /// [`write`](Self::write), for futures written by hand.
@@ -479,13 +481,25 @@ impl<S: Writable> ByteStream<S> {
                 }
                 Poll::Ready(Ok(n))
             }
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+            Err(error) if is_no_buffers(&error) => {
                 poll_again_later(self.handle(), context);
                 Poll::Pending
             }
             Err(error) => Poll::Ready(Err(error)),
         }
     }
+}
+
+/// Whether the system has no memory for a write. It will have some.
+fn is_no_buffers(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+fn no_buffers_would_block(error: io::Error) -> io::Error {
+    if is_no_buffers(&error) {
+        return io::ErrorKind::WouldBlock.into();
+    }
+    error
 }
 
 /// Wakes a task in a little while.
@@ -618,5 +632,47 @@ impl<S: AsFd> AsFd for ByteStream<S> {
 impl<S: AsFd + fmt::Debug> fmt::Debug for ByteStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ByteStream").field(self.get_ref()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nio_loop::EventLoop;
+
+    use super::*;
+    use crate::UnixStream;
+
+    /// Runs a write of five bytes to a stream for which the system has no memory at first, and
+    /// returns how often it was tried.
+    fn tries_of_a_write(without_memory: u32) -> u32 {
+        let mut event_loop = EventLoop::new().unwrap();
+        let (stream, _other) = UnixStream::pair(event_loop.handle()).unwrap();
+        let mut tries = 0;
+        let written = event_loop.block_on(poll_fn(|context| {
+            stream.poll_write_with(context, 5, |_| {
+                tries += 1;
+                match tries > without_memory {
+                    true => Ok(5),
+                    false => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+                }
+            })
+        }));
+        assert_eq!(written.unwrap().unwrap(), 5);
+        tries
+    }
+
+    #[test]
+    fn l65_a_write_that_finds_no_memory_is_tried_again_a_little_later() {
+        assert_eq!(tries_of_a_write(0), 1);
+        assert_eq!(tries_of_a_write(3), 4);
+    }
+
+    #[test]
+    fn l65_to_those_who_try_no_memory_is_no_room() {
+        let error = io::Error::from_raw_os_error(libc::ENOBUFS);
+        let error = no_buffers_would_block(error);
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let error = no_buffers_would_block(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

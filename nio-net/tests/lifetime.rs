@@ -154,9 +154,9 @@ fn two_thousand_connections_leave_no_descriptor_behind() {
 }
 
 #[test]
-fn every_socket_is_closed_in_a_program_that_is_started() {
+fn q83_every_socket_is_closed_in_a_program_that_is_started() {
     alone(
-        "every_socket_is_closed_in_a_program_that_is_started",
+        "q83_every_socket_is_closed_in_a_program_that_is_started",
         || {
             run(async |handle| {
                 use std::os::fd::{AsFd, AsRawFd};

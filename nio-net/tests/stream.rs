@@ -173,7 +173,7 @@ fn after_shutting_down_writing_one_can_read_on() {
 }
 
 #[test]
-fn after_the_other_side_shut_down_writing_one_can_write_on() {
+fn q31_after_the_other_side_shut_down_writing_one_can_write_on() {
     run(async |handle| {
         let (stream, mut peer) = pair_with_std(&handle);
         peer.shutdown(Shutdown::Write).unwrap();
@@ -226,7 +226,7 @@ fn q24_shutting_down_reading_ends_a_read_that_waits() {
 }
 
 #[test]
-fn a_reset_is_an_error_of_a_read() {
+fn q23_a_reset_is_an_error_of_a_read() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
         reset(peer);
@@ -249,7 +249,7 @@ fn a_reset_ends_a_read_that_waits() {
 }
 
 #[test]
-fn a_reset_ends_a_write_that_waits() {
+fn q27_a_reset_ends_a_write_that_waits_while_nobody_reads() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
         let bytes = vec![0; 64 * MEGABYTE];
@@ -281,9 +281,9 @@ fn is_gone(kind: ErrorKind) -> bool {
 }
 
 #[test]
-fn l66_writing_to_a_connection_that_is_gone_raises_no_signal() {
+fn l66_q84_writing_to_a_connection_that_is_gone_raises_no_signal() {
     alone(
-        "l66_writing_to_a_connection_that_is_gone_raises_no_signal",
+        "l66_q84_writing_to_a_connection_that_is_gone_raises_no_signal",
         || {
             // Rust programs ignore this signal from the beginning; others die of it.
             // SAFETY: the default action is no handler that could be unsound.
@@ -605,5 +605,65 @@ fn a_blocking_stream_that_is_full_is_taken_into_the_loop() {
         assert!(!writer.is_finished());
         assert_eq!(read_to_end(&peer).await.unwrap().len(), filled + 1);
         join(writer).await;
+    });
+}
+
+#[test]
+fn q43_urgent_data_neither_is_read_nor_keeps_the_loop_busy() {
+    run(async |handle| {
+        let (stream, mut peer) = pair_with_std(&handle);
+        let stream = Rc::new(stream);
+        let reader = Rc::clone(&stream);
+        let read = handle.spawn(async move {
+            let mut bytes = [0; 64];
+            let n = reader.read(&mut bytes).await.unwrap();
+            bytes[..n].to_vec()
+        });
+        handle.sleep(Duration::from_millis(1)).await;
+        // SAFETY: the pointer and the length are those of one byte.
+        let sent = unsafe {
+            libc::send(
+                std::os::fd::AsRawFd::as_raw_fd(&peer),
+                b"!".as_ptr().cast(),
+                1,
+                libc::MSG_OOB,
+            )
+        };
+        assert_eq!(sent, 1);
+        let before = handle.metrics().turns;
+        handle.sleep(Duration::from_millis(20)).await;
+        let turns = handle.metrics().turns - before;
+        assert!(turns < 10, "{turns} turns");
+        assert!(!read.is_finished());
+        peer.write_all(b"hello").unwrap();
+        assert_eq!(join(read).await, b"hello");
+    });
+}
+
+#[test]
+fn q25_a_reset_after_an_end_ends_a_write_that_waits() {
+    run(async |handle| {
+        let (stream, peer) = pair_with_std(&handle);
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        // The end has been read; the other direction is full.
+        let bytes = vec![0; 64 * MEGABYTE];
+        handle.set_timeout(Duration::from_millis(10), move |_| reset(peer));
+        let error = stream.write_all(&bytes).await.unwrap_err();
+        assert!(is_gone(error.kind()), "{error}");
+    });
+}
+
+#[test]
+fn q26_an_end_that_is_read_does_not_keep_the_loop_busy() {
+    run(async |handle| {
+        let (stream, peer) = pair_with_std(&handle);
+        assert!(poll_once(stream.read(&mut [0])).is_pending());
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        let before = handle.metrics().turns;
+        handle.sleep(Duration::from_millis(20)).await;
+        let turns = handle.metrics().turns - before;
+        assert!(turns < 10, "{turns} turns");
     });
 }
