@@ -46,8 +46,8 @@ pub struct DatagramSocket<S: Datagrams> {
 
 /// A socket of the standard library that receives and sends datagrams.
 pub trait Datagrams: Socket {
-    /// Whether a send that would block may wait for the queue of the receiver, of which the socket
-    /// itself is not told when it has room again.
+    /// Whether a send that would block may wait for the queue of the receiver. Of that the loop knows
+    /// nothing: it says never that there is room again, or all the time.
     const WAITS_FOR_RECEIVER: bool;
 }
 
