@@ -23,18 +23,24 @@ macro_rules! set_length {
     };
 }
 
-/// An address of one of the families of this crate.
-pub trait Address: Sized {
-    /// Calls `f` with the address as the kernel reads it. Fails if it cannot be written down.
-    #[doc(hidden)]
+/// An address of a socket: that of the standard library for IP, or the one for Unix sockets. No other
+/// type can be one.
+pub trait Address: Raw {}
+
+impl Address for SocketAddr {}
+impl Address for UnixAddr {}
+
+/// How an address is given to the kernel and taken from it. It has no name outside of this crate: the
+/// pointers that it hands out must be as they are here.
+pub trait Raw: Sized {
+    /// Calls `f` with a pointer to a whole address structure, and its length, which is no more than
+    /// that of a `sockaddr_storage`. Fails if the address cannot be written down.
     fn with_raw<R>(&self, f: impl FnOnce(*const sockaddr, socklen_t) -> R) -> io::Result<R>;
 
     /// The address that the kernel has written.
-    #[doc(hidden)]
     fn from_raw(raw: &sockaddr_storage, len: socklen_t) -> io::Result<Self>;
 
     /// Makes a call that writes an address. If it fails, by returning -1, so does this.
-    #[doc(hidden)]
     fn from_call(call: impl FnOnce(*mut sockaddr, *mut socklen_t) -> c_int) -> io::Result<Self> {
         // SAFETY: all zeroes is a valid sockaddr_storage.
         let mut raw: sockaddr_storage = unsafe { zeroed() };
@@ -44,7 +50,7 @@ pub trait Address: Sized {
     }
 }
 
-impl Address for SocketAddr {
+impl Raw for SocketAddr {
     #[inline]
     fn with_raw<R>(&self, f: impl FnOnce(*const sockaddr, socklen_t) -> R) -> io::Result<R> {
         match self {
@@ -103,7 +109,7 @@ impl Address for SocketAddr {
 /// Where the name begins in the address of a Unix socket.
 const NAME: usize = offset_of!(libc::sockaddr_un, sun_path);
 
-impl Address for UnixAddr {
+impl Raw for UnixAddr {
     fn with_raw<R>(&self, f: impl FnOnce(*const sockaddr, socklen_t) -> R) -> io::Result<R> {
         let mut raw = Name::default();
         if let Some(path) = self.as_pathname() {
