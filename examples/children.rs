@@ -11,6 +11,7 @@ use std::{
     time::Instant,
 };
 
+use nio_examples::println;
 use nio_poll::{Events, Poll, Token};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -10,6 +10,7 @@
 
 use std::{env, error::Error, io, net::SocketAddr, rc::Rc, time::Duration};
 
+use nio_examples::println;
 use nio_loop::{EventLoop, Handle, Signal};
 use nio_net::{TcpListener, TcpStream};
 

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use nio_examples::println;
 use nio_sys::{EventFlags, EventList, Kevent, Kqueue};
 
 /// What we want to be told with each event of the listener. It could be any number.

@@ -15,6 +15,7 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
+use nio_examples::println;
 use nio_poll::{Events, Interest, Poll, Signal, Token};
 
 const LISTENER: Token = Token(0);

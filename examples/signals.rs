@@ -7,6 +7,7 @@
 
 use std::{error::Error, process};
 
+use nio_examples::println;
 use nio_poll::{Events, Poll, Signal, Token};
 
 const RELOAD: Token = Token(0);

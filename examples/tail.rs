@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nio_examples::printed;
 use nio_poll::{Events, FileChange, Poll, Signal, Token};
 
 const FILE: Token = Token(0);
@@ -103,9 +104,12 @@ fn print_new(followed: &mut Followed) -> io::Result<()> {
     let mut bytes = [0; 16 * 1024];
     loop {
         match file.read(&mut bytes)? {
-            0 => return out.flush(),
+            0 => {
+                printed(out.flush());
+                return Ok(());
+            }
             n => {
-                out.write_all(&bytes[..n])?;
+                printed(out.write_all(&bytes[..n]));
                 *position += n as u64;
             }
         }

@@ -6,6 +6,7 @@
 //!
 //! cargo run --example timer_heap
 
+use nio_examples::println;
 use nio_timer::{TimerHeap, TimerKey};
 use std::collections::VecDeque;
 

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nio_examples::println;
 use nio_loop::EventLoop;
 
 fn main() -> Result<(), Box<dyn Error>> {

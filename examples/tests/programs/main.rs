@@ -6,6 +6,7 @@
 mod children;
 mod echo;
 mod kqueue_101;
+mod nobody_listens;
 mod poll_echo;
 mod program;
 mod signals;

@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -53,6 +54,22 @@ impl Program {
         Program::spawn(Command::new(path(name)).args(arguments))
     }
 
+    /// Starts it with somebody who types all at once, and then no more.
+    pub(crate) fn start_with_input(name: &str, input: &str) -> Program {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.write_all(input.as_bytes()).unwrap();
+        let mut command = Command::new(path(name));
+        Program::spawn_with(&mut command, OwnedFd::from(theirs), Stdio::piped())
+    }
+
+    /// Starts it with an output to which nobody listens any more.
+    pub(crate) fn start_unheard(name: &str, arguments: &[&str]) -> Program {
+        let (_, theirs) = UnixStream::pair().unwrap();
+        let mut command = Command::new(path(name));
+        let command = command.args(arguments);
+        Program::spawn_with(command, Stdio::null(), OwnedFd::from(theirs))
+    }
+
     /// Starts it with fewer descriptors than it would like to have.
     pub(crate) fn start_with_descriptors(count: u32, name: &str, arguments: &[&str]) -> Program {
         let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
@@ -69,19 +86,36 @@ impl Program {
     }
 
     fn spawn(command: &mut Command) -> Program {
-        let command = command.stdin(Stdio::null());
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Program::spawn_with(command, Stdio::null(), Stdio::piped())
+    }
+
+    fn spawn_with(
+        command: &mut Command,
+        input: impl Into<Stdio>,
+        output: impl Into<Stdio>,
+    ) -> Program {
+        let command = command.stdin(input).stdout(output).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = child.stderr.take().unwrap();
         let (sender, lines) = channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                // Nobody may want to hear it any more.
-                let _ = sender.send(line);
+        let unheard = match child.stdout.take() {
+            Some(stdout) => {
+                thread::spawn(move || {
+                    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                        // Nobody may want to hear it any more.
+                        let _ = sender.send(line);
+                    }
+                });
+                None
             }
-        });
-        let complaints = Some(thread::spawn(move || io::read_to_string(stderr).unwrap()));
+            None => Some(sender),
+        };
+        let complaints = Some(thread::spawn(move || {
+            let complaints = io::read_to_string(stderr).unwrap();
+            // Without an output, this is how it is known that it has ended.
+            drop(unheard);
+            complaints
+        }));
         Program {
             child,
             lines,

@@ -1,0 +1,22 @@
+//! All examples that print something when they start, as in `… | head -1`.
+
+use crate::program::Program;
+
+#[test]
+fn an_example_ends_quietly_when_nobody_listens() {
+    let examples = [
+        "children",
+        "signals",
+        "timer_heap",
+        "timers",
+    ];
+    let servers = ["echo", "kqueue_101", "poll_echo"];
+    let examples = examples.map(|name| (name, &[][..]));
+    let servers = servers.map(|name| (name, &["127.0.0.1:0"][..]));
+    for (name, arguments) in examples.into_iter().chain(servers) {
+        let end = Program::start_unheard(name, arguments).end();
+        // What a shell says of a program that SIGPIPE has ended.
+        assert_eq!(end.status.code(), Some(141), "{name}: {end:?}");
+        assert_eq!(end.complaints, "", "{name}");
+    }
+}
