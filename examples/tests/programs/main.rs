@@ -7,6 +7,7 @@ mod children;
 mod echo;
 mod kqueue_101;
 mod nobody_listens;
+mod phases;
 mod poll_echo;
 mod program;
 mod signals;

@@ -6,6 +6,7 @@ use crate::program::Program;
 fn an_example_ends_quietly_when_nobody_listens() {
     let examples = [
         "children",
+        "phases",
         "signals",
         "timer_heap",
         "timers",

@@ -1,0 +1,43 @@
+// The example `phases` in NodeJS. What it prints stands in phases.txt: `node phases.js >phases.txt`.
+const net = require("net");
+const { MessageChannel } = require("worker_threads");
+
+// Says in which phase it runs, and leaves a task and a tick behind.
+function callback(phase, what) {
+  console.log(`${phase.padEnd(8)} ${what}`);
+  queueMicrotask(() => console.log("           task"));
+  process.nextTick(() => console.log("           tick"));
+}
+
+// Until a timeout of the least delay is due, which is a millisecond.
+function spin() {
+  const end = Date.now() + 5;
+  while (Date.now() < end);
+}
+
+const inbox = new MessageChannel();
+inbox.port1.on("message", () => {
+  callback("poll", "a message");
+  inbox.port1.close();
+});
+
+const server = net.createServer((connection) => {
+  callback("poll", "an event of I/O");
+  setTimeout(() => {
+    callback("timers", "timeout 1");
+    setImmediate(callback, "check", "an immediate of timeout 1");
+  }, 0);
+  setTimeout(callback, 0, "timers", "timeout 2");
+  setImmediate(() => {
+    callback("check", "an immediate");
+    setImmediate(callback, "check", "an immediate of an immediate");
+  });
+  inbox.port2.postMessage("hello");
+  connection.on("close", () => callback("closing", "what was closed is gone"));
+  connection.destroy();
+  server.close();
+  spin();
+});
+server.listen(0, "127.0.0.1", () => net.connect(server.address().port, "127.0.0.1"));
+
+callback("main", "the program itself");
