@@ -3,6 +3,7 @@
 //! This needs nothing but the programs themselves (in a folder `examples` beside this one's, or in
 //! it) and `sh`, to send signals and to set limits with.
 
+mod blocking;
 mod children;
 mod echo;
 mod kqueue_101;

@@ -5,6 +5,7 @@ use crate::program::Program;
 #[test]
 fn an_example_ends_quietly_when_nobody_listens() {
     let examples = [
+        "blocking",
         "children",
         "phases",
         "signals",
