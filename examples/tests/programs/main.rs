@@ -14,3 +14,4 @@ mod program;
 mod signals;
 mod tail;
 mod timers;
+mod virtual_time;

@@ -11,6 +11,7 @@ fn an_example_ends_quietly_when_nobody_listens() {
         "signals",
         "timer_heap",
         "timers",
+        "virtual_time",
     ];
     let servers = ["echo", "kqueue_101", "poll_echo"];
     let examples = examples.map(|name| (name, &[][..]));

@@ -1,0 +1,142 @@
+//! An hour of timeouts in a moment: the loop's clock is one that jumps to the next deadline instead
+//! of waiting for it. And how to test with such a clock.
+//!
+//! ```text
+//! cargo run --example virtual_time
+//! cargo test --example virtual_time
+//! ```
+//!
+//! It prints what a client does in an hour in which nobody answers it: each line at the second at
+//! which it belongs there, and the same lines each time. The tests at the end of the file are as
+//! those of any program: nothing in them waits, and nothing depends on how busy the machine is.
+
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+
+use nio_examples::println;
+use nio_loop::{Clock, EventLoop, Handle};
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// What is to be tested: asks until there is an answer, and waits twice as long after each time in
+/// vain. It has its time from the loop only, so it lives in whatever time that has.
+async fn persist<T>(handle: &Handle, mut ask: impl FnMut() -> Option<T>) -> T {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        handle.sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    // The only difference from a program in real time, where this is `EventLoop::new()`.
+    let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
+    let handle = event_loop.handle().clone();
+
+    handle.set_interval(Duration::from_secs(15 * 60), |handle, _| {
+        say(handle, "a quarter of an hour")
+    });
+    let mut attempts = 0;
+    let asking = persist(&handle, || {
+        attempts += 1;
+        say(&handle, &format!("attempt {attempts}"));
+        None::<()>
+    });
+    // At the end of the hour the interval is due too: timers of one moment run in the order in
+    // which they were armed.
+    let outcome = event_loop.block_on(handle.timeout(Duration::from_secs(3600), asking))?;
+    match outcome {
+        Ok(()) => say(&handle, "there is an answer"),
+        Err(elapsed) => say(&handle, &elapsed.to_string()),
+    }
+    println!("in truth it took {:?}", start.elapsed());
+    Ok(())
+}
+
+/// Prints what happens, and when, by the clock of the loop.
+fn say(handle: &Handle, what: &str) {
+    let seconds = handle.now().since_start().as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    println!("{hours:02}:{minutes:02}:{:02}  {what}", seconds % 60);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, rc::Rc};
+
+    use super::*;
+
+    /// With an automatic clock: run through all of it, then look at what came out.
+    #[test]
+    fn a_late_answer_is_got_when_it_is_asked_for_next() {
+        let mut event_loop = EventLoop::with_clock(Clock::automatic()).unwrap();
+        let handle = event_loop.handle().clone();
+        let mut attempts = 0;
+        let answer = persist(&handle, || {
+            attempts += 1;
+            (attempts == 5).then_some("here you are")
+        });
+        assert_eq!(event_loop.block_on(answer).unwrap(), "here you are");
+        // After 1, 2, 4 and 8 seconds. Not about that: exactly that.
+        assert_eq!(handle.now().since_start(), Duration::from_secs(15));
+    }
+
+    /// With a manual clock: move the time yourself, and look at what happens in between.
+    #[test]
+    fn nobody_is_asked_before_the_pause_is_over() {
+        let mut event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
+        let handle = event_loop.handle().clone();
+        let attempts = Rc::new(Cell::new(0));
+        handle.spawn({
+            let (handle, attempts) = (handle.clone(), Rc::clone(&attempts));
+            async move {
+                let ask = || {
+                    attempts.set(attempts.get() + 1);
+                    None::<()>
+                };
+                persist(&handle, ask).await
+            }
+        });
+        event_loop.run_nowait().unwrap();
+        assert_eq!(attempts.get(), 1);
+
+        handle
+            .advance(FIRST_PAUSE - Duration::from_nanos(1))
+            .unwrap();
+        event_loop.run_nowait().unwrap();
+        assert_eq!(attempts.get(), 1);
+
+        handle.advance(Duration::from_nanos(1)).unwrap();
+        event_loop.run_nowait().unwrap();
+        assert_eq!(attempts.get(), 2);
+    }
+
+    /// From deadline to deadline: for what goes on for ever.
+    #[test]
+    fn a_pause_never_becomes_longer_than_the_longest() {
+        let mut event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
+        let handle = event_loop.handle().clone();
+        handle.spawn({
+            let handle = handle.clone();
+            async move { persist(&handle, || None::<()>).await }
+        });
+        event_loop.run_nowait().unwrap();
+        let mut pauses = Vec::new();
+        for _ in 0..20 {
+            let before = handle.now();
+            let deadline = handle.advance_to_next().unwrap().unwrap();
+            pauses.push(deadline - before);
+            event_loop.run_nowait().unwrap();
+        }
+        assert!(pauses.is_sorted());
+        assert_eq!(pauses[..3], [1, 2, 4].map(Duration::from_secs));
+        assert_eq!(pauses[19], LONGEST_PAUSE);
+    }
+}
