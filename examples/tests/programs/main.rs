@@ -11,6 +11,7 @@ mod nobody_listens;
 mod phases;
 mod poll_echo;
 mod program;
+mod report;
 mod signals;
 mod tail;
 mod timers;

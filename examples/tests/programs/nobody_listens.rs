@@ -8,6 +8,7 @@ fn an_example_ends_quietly_when_nobody_listens() {
         "blocking",
         "children",
         "phases",
+        "report",
         "signals",
         "timer_heap",
         "timers",
