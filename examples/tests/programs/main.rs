@@ -6,6 +6,7 @@
 mod blocking;
 mod children;
 mod echo;
+mod embed;
 mod kqueue_101;
 mod nobody_listens;
 mod phases;

@@ -7,6 +7,7 @@ fn an_example_ends_quietly_when_nobody_listens() {
     let examples = [
         "blocking",
         "children",
+        "embed",
         "phases",
         "report",
         "signals",
