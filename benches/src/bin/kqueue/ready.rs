@@ -7,12 +7,12 @@ use std::{
         unix::net::UnixStream,
     },
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nio_sys::{EventFlags, EventList, Kevent, Kqueue};
 
-use crate::group::Group;
+use crate::group::{self, Group, time};
 
 /// How many waits a turn times: with many sockets fewer.
 fn waits(sockets: usize) -> u32 {
@@ -39,9 +39,8 @@ impl Sockets {
             for (_, far) in &self.0 {
                 (&*far).write_all(&[1]).expect("there is room for a byte");
             }
-            let start = Instant::now();
-            let count = wait();
-            time += start.elapsed();
+            let mut count = 0;
+            time += group::time(1, || count = wait());
             assert_eq!(count, self.0.len());
             for (near, _) in &self.0 {
                 let _ = (&*near).read(&mut [0; 8]).expect("there is a byte");
@@ -170,15 +169,6 @@ pub(crate) fn empty() -> io::Result<Group> {
         })
     });
     Ok(group)
-}
-
-/// Times a thing done a number of times.
-pub(crate) fn time(times: u32, mut thing: impl FnMut()) -> Duration {
-    let start = Instant::now();
-    for _ in 0..times {
-        thing();
-    }
-    start.elapsed()
 }
 
 pub(crate) fn bare_epoll() -> io::Result<OwnedFd> {

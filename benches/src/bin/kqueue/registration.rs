@@ -8,8 +8,8 @@ use std::{
 use nio_sys::{EventFlags, Kevent, Kqueue};
 
 use crate::{
-    group::Group,
-    ready::{bare_epoll, control, time},
+    group::{Group, time},
+    ready::{bare_epoll, control},
 };
 
 const CALLS: u32 = 5_000;
