@@ -47,6 +47,17 @@ pub(super) fn signal(eventfd: RawFd) {
     unsafe { libc::write(eventfd, ptr::from_ref(&one).cast(), size_of::<u64>()) };
 }
 
+/// Takes back an edge that no wait has returned.
+pub(super) fn unsignal(eventfd: &OwnedFd) {
+    let mut count = 0_u64;
+    // SAFETY: the buffer is eight bytes that live until the call returns. It never blocks; EAGAIN says
+    // that there is nothing to be taken back.
+    unsafe {
+        let buffer = ptr::from_mut(&mut count).cast();
+        libc::read(eventfd.as_raw_fd(), buffer, size_of::<u64>())
+    };
+}
+
 /// Adds, modifies or removes (`op`) the entry of `fd` in an epoll set.
 pub(super) fn control(
     set: &OwnedFd,

@@ -10,8 +10,9 @@
 //!
 //! 1. The queue's descriptor is an epoll descriptor, so it can itself be polled or nested.
 //! 2. Conditions that the kernel watches are told by epoll; conditions of user space stand in the
-//!    list of active knotes. Whenever that list is not empty while nobody holds the lock, the
-//!    queue's eventfd has an edge that no wait has returned yet. So one wait on epoll sees both.
+//!    list of active knotes. Whenever that list is not empty, the queue's eventfd has an edge that no
+//!    wait has returned yet, or whoever had the lock last is about to write it ([`wake`]). So one wait
+//!    on epoll sees both.
 //! 3. The lock is never held across a wait, and no foreign code runs under it.
 //! 4. A call that waits makes one system call, and none per event, unless an event is of the rare
 //!    kinds: hang-ups and errors, oneshots, descriptors whose two filters have different modes,
@@ -30,6 +31,7 @@ mod signal;
 mod timer;
 mod user;
 mod vnode;
+mod wake;
 mod watch;
 
 pub(crate) use queue::Queue;

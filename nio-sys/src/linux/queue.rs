@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,6 +22,7 @@ use super::{
     timer::{self, Timers},
     user::Users,
     vnode::Vnodes,
+    wake::Promises,
     watch::Watches,
 };
 use crate::{EventFlags, EventList, Filter, Kevent};
@@ -56,11 +57,14 @@ pub(super) const SIGNAL: u32 = 0x100;
 
 /// The descriptors that are queues of this process, a bit for each number. Asking is one load; a
 /// lock would be shared by all threads that register. Numbers beyond it are not known as queues.
-static QUEUES: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+static QUEUES: [AtomicUsize; 65_536 / BITS] = [const { AtomicUsize::new(0) }; 65_536 / BITS];
+
+/// How many descriptors a word of [`QUEUES`] has. Not every system has larger atomics.
+const BITS: usize = usize::BITS as usize;
 
 /// The word of [`QUEUES`] that has a descriptor, and its bit there.
-fn queue_bit(fd: usize) -> Option<(&'static AtomicU64, u64)> {
-    Some((QUEUES.get(fd / 64)?, 1 << (fd % 64)))
+fn queue_bit(fd: usize) -> Option<(&'static AtomicUsize, usize)> {
+    Some((QUEUES.get(fd / BITS)?, 1 << (fd % BITS)))
 }
 
 /// Whether a descriptor is a queue: epoll would let it be watched for writing, and say nothing
@@ -78,9 +82,10 @@ pub(super) type Collected = Option<Kevent>;
 pub(crate) struct Queue {
     home: Home,
     epoll: OwnedFd,
-    /// Written when the list of active knotes becomes non-empty. Edge-triggered and never read:
-    /// each write is an edge of its own.
+    /// Written when the list of active knotes becomes non-empty. Edge-triggered: each write is an edge
+    /// of its own, and only one that has become needless is read.
     eventfd: OwnedFd,
+    promises: Promises,
     state: Mutex<State>,
 }
 
@@ -95,7 +100,7 @@ struct State {
     files: Files,
     watches: Watches,
     active: Active,
-    /// The eventfd has an edge that no wait has returned.
+    /// The eventfd has an edge that no wait has returned, or was promised one ([`Promises`]).
     signalled: bool,
     /// The batch being translated has events that were carried over from an earlier call.
     collected_descriptor: bool,
@@ -108,6 +113,7 @@ impl Queue {
             home: Home::new(),
             epoll: epoll::create()?,
             eventfd: epoll::eventfd()?,
+            promises: Promises::default(),
             state: Mutex::default(),
         };
         queue.attach_eventfd(&queue.epoll)?;
@@ -269,9 +275,18 @@ impl Queue {
 
     /// Lets go of the lock, and sees to it that law 2 holds from then on.
     fn unlock(&self, mut state: MutexGuard<'_, State>) {
-        if !state.active.is_empty() && !state.signalled {
-            state.signalled = true;
+        if state.active.is_empty() {
+            if std::mem::take(&mut state.signalled) {
+                // All that it was for has been deleted, or came with a wait that another edge ended.
+                epoll::unsignal(&self.eventfd);
+            }
+            return;
+        }
+        let promised = self.promises.make(&mut state.signalled);
+        drop(state);
+        if promised {
             epoll::signal(self.eventfd.as_raw_fd());
+            self.promises.kept();
         }
     }
 }
