@@ -109,8 +109,8 @@ struct Slot {
     /// READ has a low-water mark: its entry is edge-triggered, and as long as the condition holds it
     /// stays in the list of active knotes (K156).
     marked: bool,
-    /// Nothing of the above, no second entry, and no knote that fires once: nothing has to be done
-    /// after a delivery.
+    /// Nothing of the above, no second entry, no knote that fires once, and no counts: an event is made
+    /// of what is here, and nothing has to be done after it.
     plain: bool,
 }
 
@@ -157,6 +157,11 @@ fn edge(mask: u32) -> u32 {
     if mask == 0 { 0 } else { mask | ET }
 }
 
+/// The payload of a descriptor's entries.
+fn payload(fd: RawFd, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(fd as u32)
+}
+
 /// The error by which epoll says that a descriptor is not the one that was registered. EPERM is
 /// said of files, which never have an entry.
 fn is_lost(error: &io::Error) -> bool {
@@ -191,6 +196,75 @@ impl Descriptors {
     pub(super) fn change(&mut self, main: &OwnedFd, changes: &[Kevent]) -> io::Result<()> {
         let fd = RawFd::try_from(changes[0].ident())
             .map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+        if self.errors.is_none() && self.marks.is_empty() {
+            let plain = if changes[0].flags().contains(EventFlags::DELETE) {
+                self.delete_last(main, fd, changes)
+            } else {
+                self.add_first(main, fd, changes)
+            };
+            if plain.is_some() {
+                return Ok(());
+            }
+        }
+        self.change_any(main, fd, changes)
+    }
+
+    /// Adds the first knotes of a descriptor, if they are plain and of one mode: what most programs
+    /// do first with most descriptors. Otherwise, and if epoll refuses, it has done nothing.
+    fn add_first(&mut self, main: &OwnedFd, fd: RawFd, changes: &[Kevent]) -> Option<()> {
+        let slot = self.slots.get_mut(fd as usize)?;
+        if slot.main != 0 {
+            return None;
+        }
+        let mode = changes[0].flags() & EventFlags::CLEAR;
+        let mut added = Slot {
+            generation: self.next_generation.wrapping_add(1),
+            plain: true,
+            ..Slot::default()
+        };
+        for change in changes {
+            let harmless = EventFlags::RECEIPT.union(EventFlags::ENABLE);
+            let place = place(change.filter());
+            let plain = change.flags().difference(harmless) == EventFlags::ADD | mode
+                && change.fflags() == 0
+                && (place == READ || place == WRITE && !is_queue(change.ident()));
+            if !plain {
+                return None;
+            }
+            added.knotes[place] = Some(Knote::new(change));
+            added.main |= FILTERS[place].1;
+        }
+        if !mode.is_empty() {
+            added.main = edge(added.main);
+        }
+        let payload = payload(fd, added.generation);
+        epoll::control(main, EPOLL_CTL_ADD, fd, added.main, payload).ok()?;
+        self.next_generation = added.generation;
+        *slot = added;
+        Some(())
+    }
+
+    /// Deletes the last knotes of a descriptor, if they are plain. Otherwise, and if epoll refuses, it
+    /// has done nothing.
+    fn delete_last(&mut self, main: &OwnedFd, fd: RawFd, changes: &[Kevent]) -> Option<()> {
+        let slot = self.slots.get_mut(fd as usize)?;
+        let mut left = slot.knotes.map(|knote| knote.is_some());
+        for change in changes {
+            // A knote that is not there is an error.
+            if !std::mem::take(&mut left[place(change.filter())]) {
+                return None;
+            }
+        }
+        if !slot.plain || left.contains(&true) {
+            return None;
+        }
+        epoll::control(main, EPOLL_CTL_DEL, fd, 0, 0).ok()?;
+        (slot.knotes, slot.main) = ([None; 3], 0);
+        Some(())
+    }
+
+    /// Applies any change, or two that go together.
+    fn change_any(&mut self, main: &OwnedFd, fd: RawFd, changes: &[Kevent]) -> io::Result<()> {
         let before = self.slots.get(fd as usize).copied().unwrap_or_default();
         let mut after = before;
         for change in changes {
@@ -211,7 +285,7 @@ impl Descriptors {
                     .iter()
                     .all(|change| change.flags().contains(EventFlags::ADD))
                 {
-                    return self.change(main, changes);
+                    return self.change_any(main, fd, changes);
                 }
                 Err(no_such_knote())
             }
@@ -248,7 +322,10 @@ impl Descriptors {
         (after.main, after.side) = after.wanted();
         let mut knotes = after.knotes.iter().flatten();
         let lasting = knotes.all(|knote| !knote.fires_once());
-        after.plain = lasting && after.side == 0 && !after.quiet && !after.marked;
+        after.plain = lasting
+            && after.side == 0
+            && !(after.quiet || after.marked)
+            && self.errors.is_none();
         if matches!(before.main, 0 | IDLE) {
             // No knote was enabled: whatever another thread still holds of it is out of date.
             self.next_generation = self.next_generation.wrapping_add(1);
@@ -257,7 +334,7 @@ impl Descriptors {
                 errors.remove(&fd);
             }
         }
-        let payload = u64::from(after.generation) << 32 | u64::from(fd as u32);
+        let payload = payload(fd, after.generation);
         let touches = |set| {
             let mut touched = touched.iter().enumerate();
             touched.any(|(place, touched)| *touched && after.listener(set, place).is_some())
@@ -300,40 +377,48 @@ impl Descriptors {
         Ok(self.side.as_ref().expect("made just above"))
     }
 
-    /// Turns an event of epoll into kevents if there is nothing special about it: what the loops of
-    /// most programs see, and nothing else. Returns false, and has done nothing, otherwise.
+    /// Turns events of epoll into kevents, up to the first that is special in any way: what the loops
+    /// of most programs see, and nothing else. Returns the rest.
     #[inline]
-    pub(super) fn deliver_plain(
+    pub(super) fn deliver_plain<'a>(
         &self,
-        event: libc::epoll_event,
+        mut rest: &'a [libc::epoll_event],
         events: &mut Vec<Kevent>,
         room: usize,
-    ) -> bool {
-        let (fd, mask) = (event.u64 as u32 as usize, event.events);
-        let slot = match self.slots.get(fd) {
-            Some(slot) if slot.generation == (event.u64 >> 32) as u32 => slot,
-            _ => return false,
-        };
-        let (read, write) = (mask & (IN | RDHUP) != 0, mask & OUT != 0);
-        let fits = events.len() + usize::from(read) + usize::from(write) <= room;
-        let plain = slot.plain && self.carried.is_empty() && self.errors.is_none();
-        if !plain || !fits || mask & (HUP | ERR | PRI) != 0 {
-            return false;
+    ) -> &'a [libc::epoll_event] {
+        if !self.carried.is_empty() {
+            return rest;
         }
-        let none = EventFlags::empty();
-        let eof = if mask & RDHUP != 0 {
-            EventFlags::EOF
-        } else {
-            none
-        };
-        for (ready, place, flags) in [(read, READ, eof), (write, WRITE, none)] {
-            if let (true, Some(knote)) = (ready, &slot.knotes[place]) {
-                if knote.is_enabled() {
+        while let Some((event, after)) = rest.split_first() {
+            let (fd, mask) = (event.u64 as u32 as usize, event.events);
+            let slot = match self.slots.get(fd) {
+                Some(slot) if slot.plain && mask & (HUP | ERR | PRI) == 0 => slot,
+                _ => break,
+            };
+            let both = mask & OUT != 0 && mask & (IN | RDHUP) != 0;
+            let last = events.len() + usize::from(both);
+            // Each of the others has to have a place. That the list does not grow is known, but not
+            // to the compiler.
+            let fits = last + after.len() < room && last < events.capacity();
+            if !fits || slot.generation != (event.u64 >> 32) as u32 {
+                break;
+            }
+            let mut push = |place: usize, flags| {
+                if let Some(knote) = slot.knotes[place].filter(Knote::is_enabled) {
                     events.push(knote.event(fd, FILTERS[place].0, flags));
                 }
+            };
+            if mask & RDHUP != 0 {
+                push(READ, EventFlags::EOF);
+            } else if mask & IN != 0 {
+                push(READ, EventFlags::empty());
             }
+            if mask & OUT != 0 {
+                push(WRITE, EventFlags::empty());
+            }
+            rest = after;
         }
-        true
+        rest
     }
 
     /// Turns any event of epoll into the kevents of its descriptor.
@@ -508,7 +593,7 @@ impl Descriptors {
                 self.slots[fd] = Slot::default();
                 continue;
             }
-            let payload = u64::from(slot.generation) << 32 | fd as u64;
+            let payload = payload(fd as RawFd, slot.generation);
             // It was possible with the old set; without the memory for the new one it is silent.
             let _ = write_entry(new, fd as RawFd, 0, slot.main, payload);
             if had_side && slot.side != 0 {

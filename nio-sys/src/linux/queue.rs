@@ -127,6 +127,7 @@ impl Queue {
     }
 
     /// kevent(2).
+    #[inline]
     pub(crate) fn kevent(
         &self,
         changes: &[Kevent],
@@ -149,6 +150,7 @@ impl Queue {
     }
 
     /// All changes, each one's result written over it.
+    #[inline]
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
         self.check_home()?;
         let mut state = self.lock();
@@ -167,6 +169,7 @@ impl Queue {
     /// Applies changes; errors and receipts become entries of `events`. Where there is no room for
     /// an error the call fails at that change (K40), where there is none for a receipt it is
     /// dropped (K46).
+    #[inline(never)]
     fn change(&self, changes: &[Kevent], events: &mut EventList) -> io::Result<()> {
         let mut state = self.lock();
         let mut outcome = Ok(());
@@ -195,6 +198,7 @@ impl Queue {
     /// Waits until at least one event is there or the time is up. What epoll returns may come to
     /// nothing (another thread was faster, the descriptor is not the one it was): then it waits on,
     /// for the rest of the time (K92).
+    #[inline(always)]
     fn wait(&self, events: &mut EventList, timeout: Option<Duration>) -> io::Result<()> {
         let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
         let mut left = timeout;
@@ -217,19 +221,23 @@ impl Queue {
 
     /// Turns the batch that epoll returned into kevents. Returns whether it is of no use to ask again,
     /// because what comes to nothing would only come again.
+    #[inline(never)]
     fn translate(&self, events: &mut EventList) -> bool {
         let mut state = self.lock();
         let room = events.capacity();
         let EventList { events, epoll, .. } = events;
         state.collected_descriptor = false;
-        for (i, event) in epoll.iter().enumerate() {
-            // Each event of the batch has one place at least: no knote starves.
-            let room = room - (epoll.len() - 1 - i);
-            if !state.collected_descriptor && state.descriptors.deliver_plain(*event, events, room)
-            {
-                continue;
+        let mut rest = &epoll[..];
+        loop {
+            if !state.collected_descriptor {
+                rest = state.descriptors.deliver_plain(rest, events, room);
             }
-            state.event(&self.epoll, *event, events, room);
+            let Some((event, after)) = rest.split_first() else {
+                break;
+            };
+            // Each event of the batch has one place at least: no knote starves.
+            state.event(&self.epoll, *event, events, room - after.len());
+            rest = after;
         }
         // Without the memory or the descriptor for it, it stays as it is: slow, but right.
         let stuck = state.descriptors.haunted() && self.rebuild(&mut state).is_err();
@@ -274,6 +282,7 @@ impl Queue {
     }
 
     /// Lets go of the lock, and sees to it that law 2 holds from then on.
+    #[inline]
     fn unlock(&self, mut state: MutexGuard<'_, State>) {
         if state.active.is_empty() {
             if std::mem::take(&mut state.signalled) {
@@ -330,7 +339,9 @@ impl State {
         }
     }
 
-    /// One event of epoll: a descriptor's, or one of the queue's own entries.
+    /// One event of epoll: a descriptor's, or one of the queue's own entries. Apart from the loop over
+    /// plain events, which has no use for its many variables.
+    #[inline(never)]
     fn event(
         &mut self,
         epoll: &OwnedFd,
@@ -493,30 +504,14 @@ fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EINVAL)
 }
 
-/// What can be said of a change without looking at its knote; the filter first (K37).
+/// What can be said of the flags of a change without looking at its knote.
 fn validate(change: &Kevent) -> io::Result<()> {
-    let known = matches!(
-        change.filter(),
-        Filter::READ
-            | Filter::WRITE
-            | Filter::EXCEPT
-            | Filter::USER
-            | Filter::TIMER
-            | Filter::SIGNAL
-            | Filter::PROC
-            | Filter::PROCDESC
-            | Filter::VNODE
-    );
     let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
     let both = |a: EventFlags, b: EventFlags| flags.contains(a | b);
     let sound = KNOWN.contains(flags)
         && !both(EventFlags::ADD, EventFlags::DELETE)
         && !both(EventFlags::ENABLE, EventFlags::DISABLE);
-    if known && sound {
-        Ok(())
-    } else {
-        Err(invalid())
-    }
+    if sound { Ok(()) } else { Err(invalid()) }
 }
 
 /// The list of active knotes: those whose condition user space knows to hold, oldest first. An
