@@ -106,8 +106,14 @@ impl Queue {
             .try_for_each(|chunk| self.apply_chunk(chunk))
     }
 
-    /// Applies at most `MAX_COUNT` changes, each of which asks for a receipt.
+    /// Applies at most `MAX_COUNT` changes.
     fn apply_chunk(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        for change in changes.iter_mut() {
+            // A kernel ignores ERROR in a change (K30); taken out, it can only be there as the
+            // answer.
+            let flags = change.flags().difference(EventFlags::ERROR);
+            *change = change.with_flags(flags | EventFlags::RECEIPT);
+        }
         // Receipts end the call before it could wait (K42). Zero makes sure of it.
         let at_once = libc::timespec {
             tv_sec: 0,

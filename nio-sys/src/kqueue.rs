@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use crate::event_list::EventList;
-use crate::flags::EventFlags;
 use crate::kevent::Kevent;
 use crate::sys;
 
@@ -93,8 +92,8 @@ impl Kqueue {
     /// In this order:
     ///
     /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). One
-    ///    that is refused yields an entry with [`EventFlags::ERROR`] and its errno, and so does a
-    ///    successful one with [`EventFlags::RECEIPT`]; later changes are applied all the same (K38,
+    ///    that is refused yields an entry with [`ERROR`](crate::EventFlags::ERROR) and its errno, and so does a
+    ///    successful one with [`RECEIPT`](crate::EventFlags::RECEIPT); later changes are applied all the same (K38,
     ///    K43).
     /// 2. If there are such entries, the call returns with them alone (K42). Look at
     ///    [`Kevent::receipt`] of each.
@@ -153,8 +152,8 @@ impl Kqueue {
 
     /// Makes `changes` and reports the fate of each, in its own place of the array.
     ///
-    /// Sets [`EventFlags::RECEIPT`] on every change and gives the kernel one array for both its
-    /// lists, so that there is room for every answer (K46) and none is lost. Afterwards the array
+    /// Asks for a receipt of every change, with one array for both lists of the kernel, so that there is
+    /// room for every answer (K46) and none is lost. Afterwards the array
     /// holds the answers: `changes[i].receipt()` is the result of the i-th change. All that is left
     /// of the change itself is its ident, filter and `udata`; build it anew to make it again.
     ///
@@ -182,12 +181,6 @@ impl Kqueue {
         if changes.is_empty() {
             return Ok(());
         }
-        for change in changes.iter_mut() {
-            // A kernel ignores ERROR in a change (K30); taken out, it can only be there as the
-            // answer.
-            let flags = change.flags().difference(EventFlags::ERROR);
-            *change = change.with_flags(flags | EventFlags::RECEIPT);
-        }
         self.0.apply(changes)
     }
 }
@@ -213,7 +206,7 @@ impl fmt::Debug for Kqueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Filter;
+    use crate::{EventFlags, Filter};
 
     #[test]
     fn a_queue_prints_as_its_descriptor() {

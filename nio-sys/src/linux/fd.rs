@@ -322,10 +322,8 @@ impl Descriptors {
         (after.main, after.side) = after.wanted();
         let mut knotes = after.knotes.iter().flatten();
         let lasting = knotes.all(|knote| !knote.fires_once());
-        after.plain = lasting
-            && after.side == 0
-            && !(after.quiet || after.marked)
-            && self.errors.is_none();
+        after.plain =
+            lasting && after.side == 0 && !(after.quiet || after.marked) && self.errors.is_none();
         if matches!(before.main, 0 | IDLE) {
             // No knote was enabled: whatever another thread still holds of it is out of date.
             self.next_generation = self.next_generation.wrapping_add(1);

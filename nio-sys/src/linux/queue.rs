@@ -154,13 +154,14 @@ impl Queue {
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
         self.check_home()?;
         let mut state = self.lock();
-        let mut done = 0;
-        while done < changes.len() {
-            let (count, result) = state.step(&self.epoll, &changes[done..]);
-            for change in &mut changes[done..done + count] {
+        let mut rest = changes;
+        while !rest.is_empty() {
+            let (count, result) = state.step(&self.epoll, rest);
+            let (done, after) = rest.split_at_mut(count);
+            for change in done {
                 *change = receipt(change, &result);
             }
-            done += count;
+            rest = after;
         }
         self.unlock(state);
         Ok(())
@@ -361,29 +362,19 @@ impl State {
             return;
         }
         match (event.u64 >> 32) as u32 {
-            SIDE => self.descriptors.deliver_side(epoll, &mut batch),
-            WAKE => {
-                self.signalled = false;
-                self.collect(epoll, events, room);
-            }
-            WATCH => {
-                self.read_notices(epoll);
-                self.collect(epoll, events, room);
-            }
+            SIDE => return self.descriptors.deliver_side(epoll, &mut batch),
+            WAKE => self.signalled = false,
+            WATCH => self.read_notices(epoll),
             clock @ (timer::MONOTONIC | timer::REALTIME) => {
                 self.timers.expire(clock, &mut self.active);
-                self.collect(epoll, events, room);
             }
             signal @ SIGNAL..PROCESS => {
                 let number = (signal - SIGNAL) as usize;
                 self.signals.activate(number, &mut self.active);
-                self.collect(epoll, events, room);
             }
-            process => {
-                self.processes.activate(process, &mut self.active);
-                self.collect(epoll, events, room);
-            }
+            process => self.processes.activate(process, &mut self.active),
         }
+        self.collect(epoll, events, room);
     }
 
     /// Reads what inotify has to tell and passes it on to the knotes that listen.
