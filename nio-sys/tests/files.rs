@@ -573,6 +573,19 @@ fn k8_the_queue_is_readable_while_a_file_is_ready() {
 }
 
 #[test]
+fn k8_the_queue_is_not_readable_for_a_file_that_is_watched_no_more() {
+    in_child(|| {
+        let scratch = Scratch::new();
+        let (_, file) = scratch.file("file", "abc");
+        let (queue, outer) = (Queue::new(), Queue::new());
+        outer.add(&queue, READ, LEVEL, 1);
+        queue.add(&file, READ, LEVEL, 1);
+        queue.delete(&file, READ);
+        outer.assert_silent();
+    });
+}
+
+#[test]
 fn k20_a_wait_for_growth_lasts_as_long_as_was_asked_for() {
     in_child(|| {
         let scratch = Scratch::new();

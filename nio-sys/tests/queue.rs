@@ -95,6 +95,54 @@ fn k8_a_level_triggered_user_event_keeps_the_queue_readable() {
     assert!(!is_readable(&queue));
 }
 
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn k8_a_queue_is_not_readable_for_a_deleted_or_disabled_user_event() {
+    let queue = Queue::new();
+    for ident in [1, 2] {
+        queue.add_user(ident, CLEAR);
+        queue.trigger(ident);
+    }
+    queue.make(user(2, DELETE));
+    assert!(is_readable(&queue));
+    queue.make(user(1, DISABLE));
+    assert!(!is_readable(&queue));
+    queue.make(user(1, ENABLE));
+    assert!(is_readable(&queue));
+    queue.make(user(1, DELETE));
+    assert!(!is_readable(&queue));
+    queue.add_user(1, CLEAR);
+    queue.trigger(1);
+    assert_eq!(queue.one().ident(), 1);
+}
+
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn k8_an_event_that_was_left_over_and_deleted_does_not_keep_the_queue_readable() {
+    let queue = Queue::new();
+    let pairs = [pair(), pair()];
+    for (reader, writer) in &pairs {
+        queue.add(reader, READ, CLEAR, 0);
+        (&*writer).write_all(b"x").unwrap();
+    }
+    let first = queue.collect_at_most(1)[0].ident();
+    assert!(is_readable(&queue));
+    for (reader, _) in pairs.iter().filter(|pair| number(&pair.0) != first) {
+        queue.delete(reader, READ);
+    }
+    assert!(!is_readable(&queue));
+}
+
+#[test]
+fn k9_a_queue_watched_by_another_is_not_reported_for_a_deleted_event() {
+    let (inner, outer) = (Queue::new(), Queue::new());
+    outer.add(&inner, READ, LEVEL, 7);
+    inner.add_user(1, CLEAR);
+    inner.trigger(1);
+    inner.make(user(1, DELETE));
+    outer.assert_silent();
+}
+
 #[test]
 fn k9_a_queue_can_be_watched_by_another() {
     let (inner, outer) = (Queue::new(), Queue::new());

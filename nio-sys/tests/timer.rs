@@ -612,6 +612,19 @@ fn k8_an_expired_timer_makes_its_queue_readable() {
 }
 
 #[test]
+fn k8_a_deleted_timer_that_had_expired_does_not_keep_its_queue_readable() {
+    let (inner, outer) = (Queue::new(), Queue::new());
+    for ident in [1, 2] {
+        inner.make(after(ident, 1));
+    }
+    let_pass(10);
+    let first = inner.collect_at_most(1)[0].ident();
+    inner.make(timer(3 - first, DELETE));
+    outer.add(&inner, READ, LEVEL, 1);
+    outer.assert_silent();
+}
+
+#[test]
 fn k34_a_timer_may_have_any_ident() {
     let queue = Queue::new();
     for ident in [0, usize::MAX] {

@@ -979,6 +979,20 @@ fn k8_the_queue_is_readable_while_a_file_has_something_to_tell() {
 }
 
 #[test]
+fn k8_the_queue_is_not_readable_for_a_file_that_is_watched_no_more() {
+    in_child(|| {
+        let scratch = Scratch::new();
+        let (path, file) = scratch.file("file", "abc");
+        let queue = watching(&file, VnodeFlags::WRITE);
+        append(&path, "d");
+        queue.delete(&file, Filter::VNODE);
+        let outer = Queue::new();
+        outer.add(&queue, READ, LEVEL, 1);
+        outer.assert_silent();
+    });
+}
+
+#[test]
 fn k85_what_does_not_fit_comes_with_the_next_call() {
     in_child(|| {
         let scratch = Scratch::new();

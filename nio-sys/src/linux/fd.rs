@@ -193,10 +193,15 @@ impl Descriptors {
     }
 
     /// Applies one change, or two that go together.
-    pub(super) fn change(&mut self, main: &OwnedFd, changes: &[Kevent]) -> io::Result<()> {
+    pub(super) fn change(
+        &mut self,
+        main: &OwnedFd,
+        changes: &[Kevent],
+        active: &mut Active,
+    ) -> io::Result<()> {
         let fd = RawFd::try_from(changes[0].ident())
             .map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
-        if self.errors.is_none() && self.marks.is_empty() {
+        if self.errors.is_none() && self.marks.is_empty() && self.carried.is_empty() {
             let plain = if changes[0].flags().contains(EventFlags::DELETE) {
                 self.delete_last(main, fd, changes)
             } else {
@@ -206,7 +211,9 @@ impl Descriptors {
                 return Ok(());
             }
         }
-        self.change_any(main, fd, changes)
+        self.change_any(main, fd, changes)?;
+        self.drop_carried(fd, changes, active);
+        Ok(())
     }
 
     /// Adds the first knotes of a descriptor, if they are plain and of one mode: what most programs
@@ -294,6 +301,19 @@ impl Descriptors {
                 Ok(())
             }
             result => result,
+        }
+    }
+
+    /// Forgets the events that were carried over and that a change has made pointless.
+    fn drop_carried(&mut self, fd: RawFd, changes: &[Kevent], active: &mut Active) {
+        if self.carried.is_empty() {
+            return;
+        }
+        let slot = self.slots[fd as usize];
+        for filter in changes.iter().map(Kevent::filter) {
+            if !slot.knotes[place(filter)].is_some_and(|knote| knote.is_enabled()) {
+                active.cancel(self.carried.remove(&(fd, filter)));
+            }
         }
     }
 

@@ -54,9 +54,11 @@ impl File {
         (left != 0).then_some(left)
     }
 
+    /// Has it in the list of active knotes, or not.
     fn enqueue(&mut self, key: Listener, now: &Look, active: &mut Active) {
-        let ready = || self.condition(key, now).is_some();
-        if self.knote.is_enabled() && self.queued.is_none() && ready() {
+        if !self.knote.is_enabled() || self.condition(key, now).is_none() {
+            active.cancel(self.queued.take());
+        } else if self.queued.is_none() {
             self.queued = Some(active.push(key.0, key.1));
         }
     }
@@ -78,9 +80,9 @@ impl Files {
         active: &mut Active,
     ) -> io::Result<()> {
         let (key, flags) = ((change.filter(), change.ident()), change.flags());
-        let known = self.check(watches, key);
+        let known = self.check(watches, key, active);
         if flags.contains(EventFlags::DELETE) {
-            return self.remove(watches, key).ok_or_else(no_such_knote);
+            return self.remove(watches, key, active).ok_or_else(no_such_knote);
         }
         if known.is_none() && !flags.contains(EventFlags::ADD) {
             return Err(no_such_knote());
@@ -138,16 +140,17 @@ impl Files {
 
     /// Removes the knote of a descriptor that names another file by now, or none; returns what its
     /// own file is like otherwise.
-    fn check(&mut self, watches: &mut Watches, key: Listener) -> Option<Look> {
+    fn check(&mut self, watches: &mut Watches, key: Listener, active: &mut Active) -> Option<Look> {
         let now = self.knotes.get(&key)?.look.again(key.1 as RawFd);
         if now.is_none() {
-            self.remove(watches, key);
+            self.remove(watches, key, active);
         }
         now
     }
 
-    fn remove(&mut self, watches: &mut Watches, key: Listener) -> Option<()> {
+    fn remove(&mut self, watches: &mut Watches, key: Listener, active: &mut Active) -> Option<()> {
         let file = self.knotes.remove(&key)?;
+        active.cancel(file.queued);
         if let Some(wd) = file.wd {
             watches.remove(wd, key);
         }
@@ -156,7 +159,7 @@ impl Files {
 
     /// The file of a knote was written to.
     pub(super) fn notice(&mut self, watches: &mut Watches, key: Listener, active: &mut Active) {
-        let now = self.check(watches, key);
+        let now = self.check(watches, key, active);
         if let (Some(file), Some(now)) = (self.knotes.get_mut(&key), now) {
             file.enqueue(key, &now, active);
         }
@@ -183,7 +186,7 @@ impl Files {
         active: &mut Active,
     ) -> Collected {
         self.knotes.get_mut(&key)?.queued = None;
-        let now = self.check(watches, key)?;
+        let now = self.check(watches, key, active)?;
         let file = self.knotes.get_mut(&key)?;
         if !file.knote.is_enabled() {
             return None;
@@ -191,7 +194,7 @@ impl Files {
         let data = file.condition(key, &now)?;
         let event = file.knote.event(key.1, key.0, EventFlags::empty());
         if file.knote.is_oneshot() {
-            self.remove(watches, key);
+            self.remove(watches, key, active);
         } else if file.knote.fires_once() {
             file.knote.disable();
         } else if !file.knote.is_clear() {

@@ -54,8 +54,11 @@ impl Pidfd {
 }
 
 impl Process {
+    /// Has it in the list of active knotes, or not.
     fn enqueue(&mut self, filter: Filter, ident: usize, active: &mut Active) {
-        if self.exited && self.knote.is_enabled() && self.queued.is_none() {
+        if !self.exited || !self.knote.is_enabled() {
+            active.cancel(self.queued.take());
+        } else if self.queued.is_none() {
             self.queued = Some(active.push(filter, ident));
         }
     }
@@ -72,7 +75,7 @@ impl Processes {
         let (filter, ident, flags) = (change.filter(), change.ident(), change.flags());
         let key = (filter, ident);
         if flags.contains(EventFlags::DELETE) {
-            return self.remove(epoll, key).ok_or_else(no_such_knote);
+            return self.remove(epoll, key, active).ok_or_else(no_such_knote);
         }
         if change.fflags() & !ProcFlags::EXIT.bits() != 0 {
             // Forks and executions are told to nobody but the administrator (K219, K242).
@@ -107,8 +110,9 @@ impl Processes {
         processes.try_for_each(|process| process.pidfd.attach(epoll))
     }
 
-    fn remove(&mut self, epoll: &OwnedFd, key: (Filter, usize)) -> Option<()> {
+    fn remove(&mut self, epoll: &OwnedFd, key: (Filter, usize), active: &mut Active) -> Option<()> {
         let process = self.knotes.remove(&key)?;
+        active.cancel(process.queued);
         // The file may have other descriptors, in which the entry would live on. It is there, and if
         // it were not, that would be as well.
         let fd = process.pidfd.fd.as_raw_fd();
@@ -138,6 +142,7 @@ impl Processes {
         filter: Filter,
         ident: usize,
         serial: u64,
+        active: &mut Active,
     ) -> Option<Kevent> {
         let process = self.knotes.get_mut(&(filter, ident))?;
         if process.queued != Some(serial) {
@@ -154,7 +159,7 @@ impl Processes {
             .event(ident, filter, EventFlags::EOF | EventFlags::ONESHOT)
             .with_fflags(ProcFlags::EXIT)
             .with_data(i64::from(status));
-        self.remove(epoll, (filter, ident));
+        self.remove(epoll, (filter, ident), active);
         asked.then_some(event)
     }
 }

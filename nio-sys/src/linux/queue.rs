@@ -316,11 +316,16 @@ impl State {
                     .filter(|second| self.descriptors.go_together(change, second))
                     .filter(|second| validate(second).is_ok());
                 let count = 1 + usize::from(second.is_some());
-                match self.descriptors.change(epoll, &changes[..count]) {
+                match self
+                    .descriptors
+                    .change(epoll, &changes[..count], &mut self.active)
+                {
                     Err(error) if file::is_concerned(&error) => {
                         self.read_notices(epoll);
                         let (watches, active) = (&mut self.watches, &mut self.active);
-                        (1, self.files.change(epoll, watches, change, active))
+                        let result = self.files.change(epoll, watches, change, active);
+                        self.read_notices(epoll);
+                        (1, result)
                     }
                     result => (count, result),
                 }
@@ -328,7 +333,9 @@ impl State {
             Filter::VNODE => {
                 self.read_notices(epoll);
                 let (watches, active) = (&mut self.watches, &mut self.active);
-                (1, self.vnodes.change(epoll, watches, change, active))
+                let result = self.vnodes.change(epoll, watches, change, active);
+                self.read_notices(epoll);
+                (1, result)
             }
             Filter::USER => (1, self.users.change(change, &mut self.active)),
             Filter::TIMER => (1, self.timers.change(epoll, change, &mut self.active)),
@@ -420,7 +427,7 @@ impl State {
                 Filter::USER => self.users.collect(ident, serial, active),
                 Filter::TIMER => self.timers.collect(ident, serial, active),
                 Filter::PROC | Filter::PROCDESC => {
-                    self.processes.collect(epoll, filter, ident, serial)
+                    self.processes.collect(epoll, filter, ident, serial, active)
                 }
                 Filter::SIGNAL => self.signals.collect(epoll, ident, serial),
                 Filter::VNODE => {
@@ -531,6 +538,17 @@ impl Active {
             serial,
         });
         serial
+    }
+
+    /// Takes out the entry of a knote that is active no more, if it has one: the queue must not stay
+    /// readable for its sake (K8).
+    pub(super) fn cancel(&mut self, queued: Option<u64>) {
+        // Mostly there is none, or it is the first.
+        let Some(serial) = queued else {
+            return;
+        };
+        let place = self.list.iter().position(|entry| entry.serial == serial);
+        place.and_then(|place| self.list.remove(place));
     }
 
     fn pop(&mut self) -> Option<ActiveKnote> {

@@ -79,8 +79,11 @@ impl SignalKnote {
         count.wrapping_sub(self.seen)
     }
 
+    /// Has it in the list of active knotes, or not.
     fn enqueue(&mut self, number: usize, active: &mut Active) {
-        if self.knote.is_enabled() && self.queued.is_none() && self.pending(number) > 0 {
+        if !self.knote.is_enabled() || self.pending(number) == 0 {
+            active.cancel(self.queued.take());
+        } else if self.queued.is_none() {
             self.queued = Some(active.push(Filter::SIGNAL, number));
         }
     }
@@ -97,6 +100,7 @@ impl Signals {
         let (number, flags) = (change.ident(), change.flags());
         if let Some(known) = self.knotes.get_mut(&number) {
             if flags.contains(EventFlags::DELETE) {
+                active.cancel(known.queued);
                 self.remove(epoll, number);
             } else {
                 known.knote.modify(change);

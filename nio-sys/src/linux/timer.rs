@@ -131,7 +131,7 @@ impl Timers {
     ) -> io::Result<()> {
         let (ident, flags) = (change.ident(), change.flags());
         if flags.contains(EventFlags::DELETE) {
-            return self.remove(ident).ok_or_else(no_such_knote);
+            return self.remove(ident, active).ok_or_else(no_such_knote);
         }
         // Whatever can fail comes before anything is changed (K54).
         let schedule = if flags.contains(EventFlags::ADD) {
@@ -172,7 +172,7 @@ impl Timers {
         if let Some(schedule) = schedule {
             // Adding again starts anew, and forgets what has expired (K183).
             timer.schedule = schedule;
-            timer.queued = None;
+            active.cancel(timer.queued.take());
         }
         self.clock(old.absolute).order.remove(&(old.next, ident));
         self.place(ident, active);
@@ -185,7 +185,10 @@ impl Timers {
         let Some(timer) = self.knotes.get_mut(&ident) else {
             return;
         };
-        if !timer.knote.is_enabled() || timer.queued.is_some() {
+        if !timer.knote.is_enabled() {
+            return active.cancel(timer.queued.take());
+        }
+        if timer.queued.is_some() {
             return;
         }
         let clock = if timer.schedule.absolute {
@@ -200,8 +203,9 @@ impl Timers {
         }
     }
 
-    fn remove(&mut self, ident: usize) -> Option<()> {
+    fn remove(&mut self, ident: usize, active: &mut Active) -> Option<()> {
         let timer = self.knotes.remove(&ident)?;
+        active.cancel(timer.queued);
         self.clock(timer.schedule.absolute)
             .order
             .remove(&(timer.schedule.next, ident));
@@ -272,7 +276,7 @@ impl Timers {
             .event(ident, Filter::TIMER, EventFlags::empty())
             .with_data(i64::try_from(expirations).unwrap_or(i64::MAX));
         if timer.knote.is_oneshot() {
-            self.remove(ident);
+            self.remove(ident, active);
             return Some(event);
         }
         if timer.knote.is_clear() {

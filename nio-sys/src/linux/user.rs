@@ -46,8 +46,11 @@ impl User {
         }
     }
 
+    /// Has it in the list of active knotes, or not.
     fn enqueue(&mut self, ident: usize, active: &mut Active) {
-        if self.triggered && self.knote.is_enabled() && self.queued.is_none() {
+        if !self.triggered || !self.knote.is_enabled() {
+            active.cancel(self.queued.take());
+        } else if self.queued.is_none() {
             self.queued = Some(active.push(Filter::USER, ident));
         }
     }
@@ -59,7 +62,7 @@ impl Users {
         let (ident, flags) = (change.ident(), change.flags());
         let user = match self.knotes.entry(ident) {
             Entry::Occupied(entry) if flags.contains(EventFlags::DELETE) => {
-                entry.remove();
+                active.cancel(entry.remove().queued);
                 return Ok(());
             }
             Entry::Occupied(entry) => {

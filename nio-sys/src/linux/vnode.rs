@@ -242,8 +242,11 @@ impl Vnode {
         self.happened & self.asked
     }
 
+    /// Has it in the list of active knotes, or not.
     fn enqueue(&mut self, ident: usize, active: &mut Active) {
-        if self.knote.is_enabled() && self.queued.is_none() && !self.report().is_empty() {
+        if !self.knote.is_enabled() || self.report().is_empty() {
+            active.cancel(self.queued.take());
+        } else if self.queued.is_none() {
             self.queued = Some(active.push(Filter::VNODE, ident));
         }
     }
@@ -260,10 +263,12 @@ impl Vnodes {
     ) -> io::Result<()> {
         let (ident, flags) = (change.ident(), change.flags());
         let fd = RawFd::try_from(ident).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
-        self.check(watches, ident);
+        self.check(watches, ident, active);
         let now = Look::at(fd)?;
         if flags.contains(EventFlags::DELETE) {
-            return self.remove(watches, ident).ok_or_else(no_such_knote);
+            return self
+                .remove(watches, ident, active)
+                .ok_or_else(no_such_knote);
         }
         let asked = VnodeFlags::from_bits_retain(change.fflags());
         if let Some(known) = self.knotes.get_mut(&ident) {
@@ -295,16 +300,17 @@ impl Vnodes {
 
     /// Removes the knote of a descriptor that names another file by now, or none; returns what its
     /// own file is like otherwise.
-    fn check(&mut self, watches: &mut Watches, ident: usize) -> Option<Look> {
+    fn check(&mut self, watches: &mut Watches, ident: usize, active: &mut Active) -> Option<Look> {
         let now = self.knotes.get(&ident)?.look.again(ident as RawFd);
         if now.is_none() {
-            self.remove(watches, ident);
+            self.remove(watches, ident, active);
         }
         now
     }
 
-    fn remove(&mut self, watches: &mut Watches, ident: usize) -> Option<()> {
+    fn remove(&mut self, watches: &mut Watches, ident: usize, active: &mut Active) -> Option<()> {
         let vnode = self.knotes.remove(&ident)?;
+        active.cancel(vnode.queued);
         vnode.release(watches, ident);
         Some(())
     }
@@ -318,7 +324,7 @@ impl Vnodes {
         notice: &Notice,
         active: &mut Active,
     ) {
-        let Some(now) = self.check(watches, ident) else {
+        let Some(now) = self.check(watches, ident, active) else {
             return;
         };
         let Some(vnode) = self.knotes.get_mut(&ident) else {
@@ -342,7 +348,7 @@ impl Vnodes {
     /// Notices were lost.
     pub(super) fn overflow(&mut self, epoll: &OwnedFd, watches: &mut Watches, active: &mut Active) {
         for ident in self.knotes.keys().copied().collect::<Vec<_>>() {
-            let now = self.check(watches, ident);
+            let now = self.check(watches, ident, active);
             if let (Some(vnode), Some(now)) = (self.knotes.get_mut(&ident), now) {
                 vnode.absorb_anything(&now);
                 // As above; it may have moved.
@@ -365,7 +371,7 @@ impl Vnodes {
             return None;
         }
         vnode.queued = None;
-        self.check(watches, ident)?;
+        self.check(watches, ident, active)?;
         let vnode = self.knotes.get_mut(&ident)?;
         let report = vnode.report();
         if report.is_empty() || !vnode.knote.is_enabled() {
@@ -376,7 +382,7 @@ impl Vnodes {
             vnode.happened = VnodeFlags::empty();
         }
         if vnode.knote.is_oneshot() {
-            self.remove(watches, ident);
+            self.remove(watches, ident, active);
         } else {
             if vnode.knote.fires_once() {
                 vnode.knote.disable();
