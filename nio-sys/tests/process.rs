@@ -824,6 +824,69 @@ mod descriptor {
     }
 
     #[test]
+    fn k98_a_process_descriptor_of_a_number_used_before_is_another_knote() {
+        in_child(|| {
+            let queue = Queue::new();
+            let mut children = [cat(), cat()];
+            let closed = pidfd(&children[0]);
+            queue.make(exit_by(&closed, ADD | DISABLE));
+            let freed = number(&closed);
+            drop(closed);
+            let second = pidfd(&children[1]);
+            assert_eq!(number(&second), freed);
+            assert_eq!(queue.refused(exit_by(&second, ENABLE)), libc::ENOENT);
+            queue.make(exit_by(&second, ADD));
+            children[0].kill().unwrap();
+            until_zombie(&children[0]);
+            queue.assert_silent_for(20);
+            let_go(&mut children[1]);
+            assert_eq!(queue.one().data(), 0);
+            for child in &mut children {
+                child.wait().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn k100_the_exit_of_a_closed_process_descriptor_is_not_that_of_its_successor() {
+        in_child(|| {
+            let queue = Queue::new();
+            let mut children = [cat(), cat()];
+            let closed = pidfd(&children[0]);
+            queue.make(exit_by(&closed, ADD));
+            let freed = number(&closed);
+            drop(closed);
+            let second = pidfd(&children[1]);
+            assert_eq!(number(&second), freed);
+            for child in &mut children {
+                child.kill().unwrap();
+                until_zombie(child);
+            }
+            queue.assert_silent_for(20);
+            for child in &mut children {
+                child.wait().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn k56_adding_a_process_descriptor_again_changes_its_knote() {
+        in_child(|| {
+            let queue = Queue::new();
+            let mut child = cat();
+            let pidfd = pidfd(&child);
+            queue.make(exit_by(&pidfd, ADD | DISABLE));
+            queue.make(exit_by(&pidfd, ADD).with_udata(6));
+            child.kill().unwrap();
+            until_zombie(&child);
+            queue.assert_silent_for(20);
+            queue.make(exit_by(&pidfd, ENABLE).with_udata(7));
+            assert_eq!(queue.one().udata(), 7);
+            child.wait().unwrap();
+        });
+    }
+
+    #[test]
     fn k100_deleting_a_closed_process_descriptor_leaves_a_new_file_of_its_number() {
         in_child(|| {
             let queue = Queue::new();

@@ -246,6 +246,17 @@ pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
     Ok(result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD))
 }
 
+/// Whether a number is a pidfd, and of the same process as another one. Without /proc, which knows the
+/// process, it is taken to be.
+pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
+    let process = |fd: RawFd| {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        let line = info.lines().find(|line| line.starts_with("Pid:"))?;
+        Some(line.to_owned())
+    };
+    is_pidfd(number).unwrap_or(false) && process(number) == process(pidfd)
+}
+
 /// The wait status of a process that has exited, without reaping it. None if it is not a child of
 /// this process, or has been reaped already.
 pub(super) fn exit_status(pidfd: RawFd) -> Option<c_int> {

@@ -54,6 +54,12 @@ impl Pidfd {
 }
 
 impl Process {
+    /// Whether the ident still names this process. A descriptor may have been closed, which ends its
+    /// knote (K98) and epoll does not tell, and its number may be another's by now.
+    fn is_named(&self, (filter, ident): (Filter, usize)) -> bool {
+        filter == Filter::PROC || epoll::is_same_process(ident as RawFd, self.pidfd.fd.as_raw_fd())
+    }
+
     /// Has it in the list of active knotes, or not.
     fn enqueue(&mut self, filter: Filter, ident: usize, active: &mut Active) {
         if !self.exited || !self.knote.is_enabled() {
@@ -74,6 +80,14 @@ impl Processes {
     ) -> io::Result<()> {
         let (filter, ident, flags) = (change.filter(), change.ident(), change.flags());
         let key = (filter, ident);
+        if self
+            .knotes
+            .get(&key)
+            .is_some_and(|known| !known.is_named(key))
+        {
+            // The knote went with the descriptor that had this number (K98).
+            self.remove(epoll, key, active);
+        }
         if flags.contains(EventFlags::DELETE) {
             return self.remove(epoll, key, active).ok_or_else(no_such_knote);
         }
@@ -152,7 +166,7 @@ impl Processes {
         if !process.knote.is_enabled() {
             return None;
         }
-        let asked = process.fflags != 0 && (filter == Filter::PROC || has_exited(ident as RawFd));
+        let asked = process.fflags != 0 && process.is_named((filter, ident));
         let status = epoll::exit_status(process.pidfd.fd.as_raw_fd()).unwrap_or(0);
         let event = process
             .knote
@@ -162,13 +176,6 @@ impl Processes {
         self.remove(epoll, (filter, ident), active);
         asked.then_some(event)
     }
-}
-
-/// Whether a number still is the descriptor of a process that has exited: closing it ends the knote
-/// (K98), and epoll does not tell.
-fn has_exited(fd: RawFd) -> bool {
-    let readable = libc::EPOLLIN as u32;
-    epoll::is_pidfd(fd).unwrap_or(false) && epoll::poll_now(fd, readable) & readable != 0
 }
 
 /// The pidfd of a change.
