@@ -22,6 +22,11 @@ use crate::flags::EventFlags;
 use crate::kevent::Kevent;
 use crate::raw;
 
+// A kernel's knotes do not touch what a process does about a signal.
+pub(crate) use crate::signal::{
+    disposition as disposition_beneath, set_disposition as set_disposition_beneath,
+};
+
 /// The type of `nchanges` and `nevents`.
 #[cfg(not(target_os = "netbsd"))]
 type Count = libc::c_int;

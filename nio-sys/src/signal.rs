@@ -9,6 +9,8 @@ use std::{
 
 use libc::c_int;
 
+use crate::sys::{disposition_beneath, set_disposition_beneath};
+
 /// The highest number of a signal on any of the systems, and one more.
 const SIGNALS: usize = 129;
 
@@ -23,7 +25,8 @@ static CAUGHT: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
 /// dropped. Unlike an ignored signal, one with a handler is back to its default in a program that
 /// this one starts with exec(2).
 ///
-/// Make it before the knote is added, and drop it after the knote is deleted.
+/// Make it before the knote is added, and drop it after the knote is deleted: a signal that arrives
+/// while there is only the knote does what it does by default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,11 +65,11 @@ impl CaughtSignal {
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
         if caught[number] == 0 {
-            let mut action = disposition(signum)?;
+            let mut action = disposition_beneath(signum)?;
             if action.sa_sigaction == libc::SIG_DFL {
                 action.sa_sigaction = do_nothing as *const () as usize;
                 action.sa_flags = libc::SA_RESTART;
-                set_disposition(signum, &action)?;
+                set_disposition_beneath(signum, &action)?;
             }
         }
         caught[number] += 1;
@@ -82,7 +85,7 @@ impl Drop for CaughtSignal {
             return;
         }
         let signum = self.number as c_int;
-        let Ok(mut action) = disposition(signum) else {
+        let Ok(mut action) = disposition_beneath(signum) else {
             return;
         };
         // Whatever the program has installed since is the program's.
@@ -90,7 +93,7 @@ impl Drop for CaughtSignal {
             action.sa_sigaction = libc::SIG_DFL;
             action.sa_flags = 0;
             // Both were accepted before.
-            let _ = set_disposition(signum, &action);
+            let _ = set_disposition_beneath(signum, &action);
         }
     }
 }

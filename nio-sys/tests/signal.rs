@@ -90,6 +90,48 @@ fn k196_a_handler_with_siginfo_is_given_it() {
 }
 
 #[test]
+fn k196_a_handler_that_is_to_run_once_runs_once() {
+    in_child(|| {
+        let before = HANDLED.load(Ordering::SeqCst);
+        handle(SIGWINCH, address(count), libc::SA_RESETHAND);
+        let queue = Queue::new();
+        queue.make(signal(SIGWINCH, ADD));
+        for _ in 0..3 {
+            raise(SIGWINCH);
+        }
+        assert_eq!(HANDLED.load(Ordering::SeqCst), before + 1);
+        assert_eq!(queue.one().data(), 3);
+        queue.make(signal(SIGWINCH, DELETE));
+        assert_eq!(handle(SIGWINCH, libc::SIG_DFL, 0), libc::SIG_DFL);
+    });
+}
+
+#[test]
+fn k198_a_signal_kills_after_a_handler_that_is_to_run_once() {
+    let (status, said) = child(|| {
+        handle(SIGTERM, address(count), libc::SA_RESETHAND);
+        let queue = Queue::new();
+        queue.make(signal(SIGTERM, ADD));
+        raise(SIGTERM);
+        raise(SIGTERM);
+    });
+    assert!(libc::WIFSIGNALED(status), "{said}");
+    assert_eq!(libc::WTERMSIG(status), SIGTERM);
+}
+
+#[test]
+fn k197_an_ignored_signal_stays_ignored_whatever_its_flags() {
+    in_child(|| {
+        handle(SIGTERM, libc::SIG_IGN, libc::SA_RESETHAND);
+        let queue = Queue::new();
+        queue.make(signal(SIGTERM, ADD));
+        raise(SIGTERM);
+        raise(SIGTERM);
+        queue.one();
+    });
+}
+
+#[test]
 fn k197_an_ignored_signal_is_reported_and_does_nothing() {
     in_child(|| {
         handle(SIGTERM, libc::SIG_IGN, 0);
@@ -403,6 +445,32 @@ fn k210_a_waiter_is_told_by_an_event() {
             });
         }
     });
+}
+
+#[test]
+fn a_signal_that_is_watched_already_can_be_caught() {
+    in_child(|| {
+        let queue = Queue::new();
+        queue.make(signal(SIGTERM, ADD));
+        let caught = CaughtSignal::new(SIGTERM).unwrap();
+        raise(SIGTERM);
+        assert_eq!(queue.one().data(), 1);
+        queue.make(signal(SIGTERM, DELETE));
+        raise(SIGTERM);
+        drop(caught);
+        assert_eq!(handle(SIGTERM, libc::SIG_DFL, 0), libc::SIG_DFL);
+    });
+}
+
+#[test]
+fn a_signal_that_is_watched_is_let_go_when_it_is_not_caught_any_more() {
+    let (status, said) = child(|| {
+        let queue = Queue::new();
+        queue.make(signal(SIGTERM, ADD));
+        drop(CaughtSignal::new(SIGTERM).unwrap());
+        raise(SIGTERM);
+    });
+    assert!(libc::WIFSIGNALED(status), "{said}");
 }
 
 #[test]

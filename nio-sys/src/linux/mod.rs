@@ -35,3 +35,4 @@ mod wake;
 mod watch;
 
 pub(crate) use queue::Queue;
+pub(crate) use signal::{disposition_beneath, set_disposition_beneath};

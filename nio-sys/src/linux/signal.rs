@@ -54,6 +54,26 @@ static WATCHES: [Watch; SIGNALS] = [const {
     }
 }; SIGNALS];
 
+impl Watch {
+    /// The disposition that the handler replaced, as it is for one signal: a handler with
+    /// SA_RESETHAND is there for the first only.
+    fn previous(&self) -> (usize, c_int) {
+        // In this order: whoever replaces them writes them in the other.
+        let mut handler = self.previous.load(Ordering::Acquire);
+        let flags = self.previous_flags.load(Ordering::Acquire);
+        if flags & libc::SA_RESETHAND != 0 && handler != libc::SIG_IGN {
+            handler = self.previous.swap(libc::SIG_DFL, Ordering::AcqRel);
+        }
+        (handler, flags)
+    }
+
+    fn set_previous(&self, action: &libc::sigaction) {
+        self.previous_flags
+            .store(action.sa_flags, Ordering::Release);
+        self.previous.store(action.sa_sigaction, Ordering::Release);
+    }
+}
+
 /// How many knotes of the process each signal has.
 static KNOTES: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
 
@@ -223,11 +243,7 @@ fn install(number: usize) -> io::Result<()> {
         // Ignoring SIGCHLD makes the kernel reap children; a handler would end that (K197).
         return Ok(());
     }
-    let watch = &WATCHES[number];
-    watch.previous.store(action.sa_sigaction, Ordering::Release);
-    watch
-        .previous_flags
-        .store(action.sa_flags, Ordering::Release);
+    WATCHES[number].set_previous(&action);
     // The mask stays: what the previous handler wanted blocked while it runs stays blocked.
     action.sa_sigaction = on_signal as *const () as usize;
     action.sa_flags = libc::SA_SIGINFO
@@ -242,13 +258,41 @@ fn uninstall(number: usize) {
     let Ok(mut action) = disposition(number as c_int) else {
         return;
     };
-    if action.sa_sigaction == on_signal as *const () as usize {
+    if is_ours(&action) {
         let watch = &WATCHES[number];
         action.sa_sigaction = watch.previous.load(Ordering::Acquire);
         action.sa_flags = watch.previous_flags.load(Ordering::Acquire);
         // It was accepted when it was read from there.
         let _ = set_disposition(number as c_int, &action);
     }
+}
+
+/// What the process does about a signal apart from its knotes: the disposition that the handler
+/// replaced, where it is installed.
+pub(crate) fn disposition_beneath(signum: c_int) -> io::Result<libc::sigaction> {
+    let _knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut action = disposition(signum)?;
+    if is_ours(&action) {
+        let watch = &WATCHES[signum as usize];
+        action.sa_sigaction = watch.previous.load(Ordering::Acquire);
+        action.sa_flags = watch.previous_flags.load(Ordering::Acquire);
+    }
+    Ok(action)
+}
+
+/// Changes what the process does about a signal apart from its knotes. The action is as for
+/// [`set_disposition`].
+pub(crate) fn set_disposition_beneath(signum: c_int, action: &libc::sigaction) -> io::Result<()> {
+    let _knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_ours(&disposition(signum)?) {
+        WATCHES[signum as usize].set_previous(action);
+        return Ok(());
+    }
+    set_disposition(signum, action)
+}
+
+fn is_ours(action: &libc::sigaction) -> bool {
+    action.sa_sigaction == on_signal as *const () as usize
 }
 
 /// The handler. Async-signal-safe: atomics, write(2), sigaction(2), raise(3), pthread_sigmask(3)
@@ -259,8 +303,8 @@ extern "C" fn on_signal(number: c_int, info: *mut siginfo_t, context: *mut c_voi
     let watch = &WATCHES[number as usize];
     watch.count.fetch_add(1, Ordering::Release);
     epoll::signal(watch.eventfd.load(Ordering::Acquire));
-    let flags = watch.previous_flags.load(Ordering::Acquire);
-    match watch.previous.load(Ordering::Acquire) {
+    let (handler, flags) = watch.previous();
+    match handler {
         libc::SIG_IGN => {}
         libc::SIG_DFL => take_default_action(number),
         handler if flags & libc::SA_SIGINFO != 0 => {
