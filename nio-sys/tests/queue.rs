@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -344,4 +345,22 @@ fn a_queue_that_is_polled_by_another_keeps_working_for_itself() {
         reader.read_exact(&mut [0]).unwrap();
     }
     outer.assert_silent();
+}
+
+#[test]
+fn k14_a_queue_can_be_neither_read_nor_written() {
+    let queue = Queue::new();
+    queue.add_user(1, CLEAR);
+    queue.trigger(1);
+    let fd = queue.0.as_raw_fd();
+    let mut buffer = [0_u8; 64];
+    // SAFETY: the buffer is as long as is said, and lives until each call returns.
+    let results = unsafe {
+        [
+            libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()),
+            libc::write(fd, buffer.as_ptr().cast(), buffer.len()),
+        ]
+    };
+    assert_eq!(results, [-1, -1]);
+    assert_eq!(queue.one().ident(), 1);
 }

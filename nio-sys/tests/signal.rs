@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 
@@ -260,6 +262,31 @@ fn k201_a_signal_sent_to_a_thread_is_reported() {
 }
 
 #[test]
+fn k202_a_signal_that_was_delivered_before_is_not_counted() {
+    in_child(|| {
+        let _caught = CaughtSignal::new(SIGUSR1).unwrap();
+        raise(SIGUSR1);
+        let queue = Queue::new();
+        queue.make(signal(SIGUSR1, ADD));
+        queue.assert_silent_for(20);
+        raise(SIGUSR1);
+        assert_eq!(queue.one().data(), 1);
+    });
+}
+
+#[test]
+fn k202_a_signal_of_another_process_is_not_reported() {
+    in_child(|| {
+        let (queue, _caught) = watching(SIGUSR1);
+        let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        // SAFETY: takes no pointers, and the process has not been waited for.
+        check(unsafe { libc::kill(other.id() as i32, SIGUSR1) }).unwrap();
+        assert_eq!(other.wait().unwrap().signal(), Some(SIGUSR1));
+        queue.assert_silent_for(20);
+    });
+}
+
+#[test]
 fn k203_each_queue_has_its_own_count() {
     in_child(|| {
         let (first, _caught) = watching(SIGUSR1);
@@ -385,6 +412,19 @@ fn k207_deleting_leaves_a_handler_that_was_installed_since() {
         handle(SIGUSR1, address(count), 0);
         queue.make(signal(SIGUSR1, DELETE));
         assert_eq!(handle(SIGUSR1, libc::SIG_DFL, 0), address(count));
+    });
+}
+
+// On Linux it replaces the handler that counts.
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn k208_a_handler_that_is_installed_later_does_not_disturb_the_knote() {
+    in_child(|| {
+        let queue = Queue::new();
+        queue.make(signal(SIGUSR1, ADD));
+        handle(SIGUSR1, address(count), 0);
+        raise(SIGUSR1);
+        assert_eq!(queue.one().data(), 1);
     });
 }
 
