@@ -7,21 +7,11 @@ mod support;
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nio_sys::{EventFlags, Kevent};
 use support::*;
-
-/// Closes `old` and opens a pair whose first socket has its number.
-fn reuse(old: UnixStream) -> (UnixStream, UnixStream) {
-    let freed = number(&old);
-    drop(old);
-    let (new, peer) = pair();
-    assert_eq!(number(&new), freed);
-    (new, peer)
-}
 
 #[test]
 fn k50_deleting_after_closing_says_that_there_was_nothing() {
@@ -94,7 +84,7 @@ fn k100_a_new_file_of_the_same_number_has_no_knotes() {
                 let queue = Queue::new();
                 let (socket, _peer) = pair();
                 queue.add(&socket, READ, mode, 1);
-                let (new, mut peer) = reuse(socket);
+                let (new, mut peer) = reuse_by_pair(socket);
                 peer.write_all(b"x").unwrap();
                 queue.assert_silent();
                 let errno = queue.refused(on(&new, READ, change));
@@ -113,7 +103,7 @@ fn k100_a_dispatched_knote_does_not_pass_to_a_new_file_of_the_same_number() {
         peer.write_all(b"x").unwrap();
         queue.add(&socket, READ, DISPATCH, 1);
         queue.one();
-        let (new, mut peer) = reuse(socket);
+        let (new, mut peer) = reuse_by_pair(socket);
         peer.write_all(b"x").unwrap();
         assert_eq!(queue.refused(on(&new, READ, ENABLE)), libc::ENOENT);
         queue.assert_silent();
@@ -135,7 +125,7 @@ fn k100_the_second_knote_of_the_old_file_is_gone_as_well() {
                 let (socket, _peer) = pair();
                 queue.add(&socket, READ, read, 1);
                 queue.add(&socket, WRITE, write, 2);
-                let (new, _peer) = reuse(socket);
+                let (new, _peer) = reuse_by_pair(socket);
                 for filter in [READ, WRITE] {
                     let errno = queue.refused(on(&new, filter, change));
                     assert_eq!(errno, libc::ENOENT, "{read:?} {write:?} {change:?}");
@@ -154,7 +144,7 @@ fn k100_adding_a_new_file_of_the_same_number_starts_afresh() {
             let (socket, _peer) = pair();
             queue.add(&socket, READ, old, 1);
             queue.add(&socket, WRITE, old, 1);
-            let (new, mut peer) = reuse(socket);
+            let (new, mut peer) = reuse_by_pair(socket);
             peer.write_all(b"x").unwrap();
             queue.add(&new, READ, LEVEL, 2);
             for _ in 0..3 {
@@ -173,7 +163,7 @@ fn k100_adding_one_knote_of_a_new_file_leaves_nothing_of_the_other() {
             let queue = Queue::new();
             let (socket, _peer) = pair();
             queue.add(&socket, READ, read, 1);
-            let (new, mut peer) = reuse(socket);
+            let (new, mut peer) = reuse_by_pair(socket);
             queue.add(&new, WRITE, write, 2);
             peer.write_all(b"x").unwrap();
             let events = queue.collect();
@@ -192,7 +182,7 @@ fn k100_an_event_that_did_not_fit_is_not_reported_of_a_new_file_of_the_same_numb
         queue.add(&socket, READ, CLEAR, 1);
         queue.add(&socket, WRITE, CLEAR, 2);
         assert_eq!(queue.collect_at_most(1).len(), 1);
-        let (new, mut peer) = reuse(socket);
+        let (new, mut peer) = reuse_by_pair(socket);
         peer.write_all(b"x").unwrap();
         queue.assert_silent();
         for filter in [READ, WRITE] {
@@ -208,7 +198,7 @@ fn k100_an_event_of_the_old_file_does_not_reach_a_knote_of_the_new() {
         let (old, mut peer) = pair();
         queue.add(&old, READ, CLEAR, 1);
         peer.write_all(b"x").unwrap();
-        let (new, _peer) = reuse(old);
+        let (new, _peer) = reuse_by_pair(old);
         queue.add(&new, READ, CLEAR, 2);
         queue.assert_silent();
     });
@@ -221,7 +211,7 @@ fn k100_with_a_duplicate_alive_the_old_file_does_not_speak_for_the_new() {
         let (old, mut old_peer) = pair();
         queue.add(&old, READ, CLEAR, 1);
         let _duplicate = old.try_clone().unwrap();
-        let (new, mut peer) = reuse(old);
+        let (new, mut peer) = reuse_by_pair(old);
         queue.add(&new, READ, CLEAR, 2);
         old_peer.write_all(b"x").unwrap();
         queue.assert_silent_for(20);
@@ -347,7 +337,7 @@ fn k99_a_registration_that_outlives_its_number_in_a_duplicate_does_not_haunt_the
         queue.add(&socket, WRITE, CLEAR, 1);
         queue.collect();
         let duplicate = socket.try_clone().unwrap();
-        let (new, mut new_peer) = reuse(socket);
+        let (new, mut new_peer) = reuse_by_pair(socket);
         queue.add(&new, READ, LEVEL, 2);
 
         // Nothing of the old file is returned, and in the end nothing is left of it.

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-use nio_sys::{EventFlags, Kevent, Kqueue};
+use nio_sys::{EventFlags, Kqueue};
 use support::*;
 
 fn counting() -> Queue {
@@ -15,16 +15,6 @@ fn counting() -> Queue {
 
 fn reset_error() -> u32 {
     libc::ECONNRESET as u32
-}
-
-/// Waits until the event of this filter says that it is the end.
-fn end_of(queue: &Queue, filter: nio_sys::Filter) -> Kevent {
-    loop {
-        let event = queue.one_of(filter);
-        if event.is_eof() {
-            return event;
-        }
-    }
 }
 
 #[test]
@@ -72,7 +62,7 @@ fn k106_the_end_says_how_much_is_unread() {
     queue.add(&reader, READ, LEVEL, 1);
     writer.write_all(b"hello").unwrap();
     drop(writer);
-    assert_eq!(end_of(&queue, READ).data(), 5);
+    assert_eq!(queue.end_of(READ).data(), 5);
     assert_eq!(drain(&reader), 5);
     for _ in 0..2 {
         let event = queue.one();
@@ -88,8 +78,8 @@ fn k108_a_reset_is_named_by_both_filters_each_time() {
     queue.add(&socket, READ, LEVEL, 1);
     queue.add(&socket, WRITE, LEVEL, 1);
     for _ in 0..3 {
-        assert_eq!(end_of(&queue, READ).fflags(), reset_error());
-        assert_eq!(end_of(&queue, WRITE).fflags(), reset_error());
+        assert_eq!(queue.end_of(READ).fflags(), reset_error());
+        assert_eq!(queue.end_of(WRITE).fflags(), reset_error());
     }
 }
 
@@ -99,7 +89,7 @@ fn k108_a_reset_is_named_to_an_edge() {
     let (socket, peer) = tcp_pair();
     queue.add(&socket, READ, CLEAR, 1);
     reset(peer);
-    assert_eq!(end_of(&queue, READ).fflags(), reset_error());
+    assert_eq!(queue.end_of(READ).fflags(), reset_error());
     queue.assert_silent();
 }
 
@@ -109,9 +99,9 @@ fn k109_an_orderly_end_names_no_error() {
     let (socket, peer) = tcp_pair();
     queue.add(&socket, READ, LEVEL, 1);
     peer.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(end_of(&queue, READ).fflags(), 0);
+    assert_eq!(queue.end_of(READ).fflags(), 0);
     drop(peer);
-    assert_eq!(end_of(&queue, READ).fflags(), 0);
+    assert_eq!(queue.end_of(READ).fflags(), 0);
 }
 
 #[test]
@@ -200,7 +190,7 @@ fn k118_a_unix_socket_counts_as_well() {
     writer.write_all(b"hello").unwrap();
     assert_eq!(queue.one().data(), 5);
     drop(writer);
-    let event = end_of(&queue, READ);
+    let event = queue.end_of(READ);
     assert_eq!((event.data(), event.fflags()), (5, 0));
     assert_eq!(drain(&reader), 5);
     assert_eq!(queue.one().data(), 0);
@@ -213,7 +203,7 @@ fn k118_a_unix_peer_that_leaves_data_unread_may_be_a_reset() {
     socket.write_all(b"unread").unwrap();
     queue.add(&socket, READ, LEVEL, 1);
     drop(peer);
-    let fflags = end_of(&queue, READ).fflags();
+    let fflags = queue.end_of(READ).fflags();
     assert!([0, reset_error()].contains(&fflags), "{fflags}");
 }
 
@@ -246,7 +236,7 @@ fn k126_a_refused_connection_is_named() {
     let socket = tcp_socket();
     let said = connect(&socket, nobody.local_addr().unwrap());
     queue.add(&socket, WRITE, LEVEL, 1);
-    let event = end_of(&queue, WRITE);
+    let event = queue.end_of(WRITE);
     match said.err().and_then(|error| error.raw_os_error()) {
         Some(libc::EINPROGRESS) => assert_eq!(event.fflags(), libc::ECONNREFUSED as u32),
         Some(libc::ECONNREFUSED) => assert_eq!(event.fflags(), 0),
@@ -359,13 +349,13 @@ fn k100_the_error_of_an_old_file_is_not_said_of_a_new_one() {
     let old = at(600, old);
     queue.add(&old, READ, LEVEL, 1);
     reset(peer);
-    assert_eq!(end_of(&queue, READ).fflags(), reset_error());
+    assert_eq!(queue.end_of(READ).fflags(), reset_error());
     std::mem::forget(old);
     let (new, peer) = tcp_pair();
     let new = at(600, new);
     queue.add(&new, READ, LEVEL, 2);
     drop(peer);
-    let event = end_of(&queue, READ);
+    let event = queue.end_of(READ);
     assert_eq!((event.udata(), event.fflags()), (2, 0));
     assert_eq!(new.as_fd().as_raw_fd(), 600);
 }

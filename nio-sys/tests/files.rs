@@ -8,7 +8,6 @@ mod support;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
@@ -353,10 +352,7 @@ fn k155_a_new_file_of_the_same_number_has_no_knote() {
             let (new_path, _) = scratch.file("new", "abc");
             let queue = Queue::new();
             queue.add(&file, READ, CLEAR, 1);
-            let freed = number(&file);
-            drop(file);
-            let new = File::open(&new_path).unwrap();
-            assert_eq!(number(&new), freed);
+            let new = reuse(file, || File::open(&new_path).unwrap());
             queue.assert_silent();
             append(&path, "d");
             append(&new_path, "d");
@@ -369,15 +365,6 @@ fn k155_a_new_file_of_the_same_number_has_no_knote() {
     });
 }
 
-/// Closes `old` and opens a pair whose first socket has its number.
-fn reuse(old: File) -> (UnixStream, UnixStream) {
-    let freed = number(&old);
-    drop(old);
-    let (new, peer) = pair();
-    assert_eq!(number(&new), freed);
-    (new, peer)
-}
-
 #[test]
 fn k155_a_socket_of_the_same_number_has_a_knote_of_its_own() {
     in_child(|| {
@@ -385,7 +372,7 @@ fn k155_a_socket_of_the_same_number_has_a_knote_of_its_own() {
         let (path, file) = scratch.file("file", "abc");
         let queue = Queue::new();
         queue.add(&file, READ, LEVEL, 1);
-        let (socket, mut peer) = reuse(file);
+        let (socket, mut peer) = reuse_by_pair(file);
         queue.add(&socket, READ, LEVEL, 2);
         append(&path, "d");
         queue.assert_silent();
@@ -411,10 +398,7 @@ fn k155_a_file_of_the_same_number_as_a_socket_starts_afresh() {
             peer.write_all(b"x").unwrap();
             // One of the two does not fit, and is kept for later.
             queue.collect_at_most(1);
-            let freed = number(&socket);
-            drop(socket);
-            let file = File::open(&path).unwrap();
-            assert_eq!(number(&file), freed);
+            let file = reuse(socket, || File::open(&path).unwrap());
             assert_eq!(queue.refused(on(&file, READ, change)), libc::ENOENT);
             queue.assert_silent();
             queue.add(&file, READ, LEVEL, 2);
@@ -649,10 +633,7 @@ fn k100_with_a_duplicate_alive_the_old_socket_does_not_speak_for_the_file() {
             let (socket, mut peer) = pair();
             queue.add(&socket, READ, flags, 1);
             let _duplicate = socket.try_clone().unwrap();
-            let freed = number(&socket);
-            drop(socket);
-            let file = File::open(&path).unwrap();
-            assert_eq!(number(&file), freed);
+            let file = reuse(socket, || File::open(&path).unwrap());
             queue.add(&file, READ, LEVEL, 2);
             peer.write_all(b"x").unwrap();
             queue.assert_silent_for(20);
@@ -694,10 +675,7 @@ fn files_are_watched_on_after_the_queue_has_rebuilt_its_set() {
         // An entry of epoll's that nobody can name any more, and that is always ready.
         let _duplicate = socket.try_clone().unwrap();
         let (socket, _peer) = {
-            let freed = number(&socket);
-            drop(socket);
-            let (new, peer) = pair();
-            assert_eq!(number(&new), freed);
+            let (new, peer) = reuse_by_pair(socket);
             (new, peer)
         };
         queue.add(&socket, READ, LEVEL, 3);

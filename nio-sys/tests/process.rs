@@ -424,16 +424,9 @@ fn k224_without_descriptors_a_process_is_refused() {
     in_child(|| {
         let queue = Queue::new();
         let mut child = cat();
-        // SAFETY: the struct lives until the calls return.
-        unsafe {
-            let mut limit: libc::rlimit = std::mem::zeroed();
-            check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit)).unwrap();
-            let before = limit;
-            limit.rlim_cur = next_number() as libc::rlim_t;
-            check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).unwrap();
-            assert_eq!(queue.refused(exit_of(child.id(), ADD)), libc::EMFILE);
-            check(libc::setrlimit(libc::RLIMIT_NOFILE, &before)).unwrap();
-        }
+        limit_descriptors(next_number());
+        assert_eq!(queue.refused(exit_of(child.id(), ADD)), libc::EMFILE);
+        limit_descriptors(1_000);
         assert_eq!(queue.refused(exit_of(child.id(), DELETE)), libc::ENOENT);
         queue.make(exit_of(child.id(), ADD));
         child.kill().unwrap();
@@ -830,10 +823,7 @@ mod descriptor {
             let mut children = [cat(), cat()];
             let closed = pidfd(&children[0]);
             queue.make(exit_by(&closed, ADD | DISABLE));
-            let freed = number(&closed);
-            drop(closed);
-            let second = pidfd(&children[1]);
-            assert_eq!(number(&second), freed);
+            let second = reuse(closed, || pidfd(&children[1]));
             assert_eq!(queue.refused(exit_by(&second, ENABLE)), libc::ENOENT);
             queue.make(exit_by(&second, ADD));
             children[0].kill().unwrap();
@@ -854,10 +844,7 @@ mod descriptor {
             let mut children = [cat(), cat()];
             let closed = pidfd(&children[0]);
             queue.make(exit_by(&closed, ADD));
-            let freed = number(&closed);
-            drop(closed);
-            let second = pidfd(&children[1]);
-            assert_eq!(number(&second), freed);
+            let _second = reuse(closed, || pidfd(&children[1]));
             for child in &mut children {
                 child.kill().unwrap();
                 until_zombie(child);
@@ -894,10 +881,7 @@ mod descriptor {
             let closed = pidfd(&child);
             let delete = exit_by(&closed, DELETE);
             queue.make(exit_by(&closed, ADD));
-            let freed = number(&closed);
-            drop(closed);
-            let (socket, _peer) = pair();
-            assert_eq!(number(&socket), freed);
+            let (socket, _peer) = reuse_by_pair(closed);
             queue.add(&socket, WRITE, LEVEL, 1);
             let _ = queue.change(delete);
             assert_eq!(queue.one().filter(), WRITE);

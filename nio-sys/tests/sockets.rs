@@ -12,16 +12,6 @@ use std::time::Duration;
 use nio_sys::{EventFlags, Kevent};
 use support::*;
 
-/// Waits until an event of this filter has EV_EOF; on TCP that may take a moment.
-fn end_of(queue: &Queue, filter: nio_sys::Filter) -> Kevent {
-    loop {
-        let event = queue.one_of(filter);
-        if event.is_eof() {
-            return event;
-        }
-    }
-}
-
 /// The rules that hold for both kinds of stream, as functions of two connected sockets.
 mod stream {
     use super::*;
@@ -48,7 +38,7 @@ mod stream {
         let mut writer = writer;
         writer.write_all(b"hello").unwrap();
         drop(writer);
-        end_of(&queue, READ);
+        queue.end_of(READ);
         reader.read_exact(&mut [0; 5]).unwrap();
         for _ in 0..3 {
             assert!(queue.one().is_eof());
@@ -73,7 +63,7 @@ mod stream {
         let queue = Queue::new();
         queue.add(reader, READ, LEVEL, 1);
         drop(writer);
-        let event = end_of(&queue, READ);
+        let event = queue.end_of(READ);
         assert_eq!(event.fflags(), 0);
     }
 }
@@ -114,7 +104,7 @@ fn k108_a_reset_is_the_end_of_both_filters() {
     queue.add(&socket, WRITE, LEVEL, 2);
     reset(peer);
     for filter in [READ, WRITE] {
-        let event = end_of(&queue, filter);
+        let event = queue.end_of(filter);
         // Linux tells the error to the one who asks the socket.
         let errno = event.fflags() as i32;
         assert!([0, libc::ECONNRESET].contains(&errno), "{errno}");
@@ -370,7 +360,7 @@ fn k118_a_unix_peer_that_leaves_data_unread_is_the_end() {
     socket.write_all(b"unread").unwrap();
     drop(peer);
     for filter in [READ, WRITE] {
-        let errno = end_of(&queue, filter).fflags() as i32;
+        let errno = queue.end_of(filter).fflags() as i32;
         assert!([0, libc::ECONNRESET].contains(&errno), "{errno}");
     }
 }
@@ -452,7 +442,7 @@ fn k122_the_peers_half_close_of_tcp_is_not_the_end_of_writing() {
     queue.add(&socket, READ, CLEAR, 1);
     queue.add(&socket, WRITE, LEVEL, 2);
     peer.shutdown(Shutdown::Write).unwrap();
-    end_of(&queue, READ);
+    queue.end_of(READ);
     assert!(!queue.one_of(WRITE).is_eof());
     socket.write_all(b"x").unwrap();
 }
@@ -533,7 +523,7 @@ fn k126_a_refused_connection_is_the_end_of_writing() {
     // A system that refused it in connect(2) has told its error there.
     match said {
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
-            assert!(end_of(&queue, WRITE).is_eof());
+            assert!(queue.end_of(WRITE).is_eof());
             if cfg!(target_os = "linux") {
                 let error = socket.take_error().unwrap().unwrap();
                 assert_eq!(error.kind(), ErrorKind::ConnectionRefused);

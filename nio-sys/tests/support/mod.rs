@@ -182,6 +182,16 @@ impl Queue {
         }
     }
 
+    /// Waits until an event of this filter has EV_EOF; on TCP that may take a moment.
+    pub fn end_of(&self, filter: Filter) -> Kevent {
+        loop {
+            let event = self.one_of(filter);
+            if event.is_eof() {
+                return event;
+            }
+        }
+    }
+
     /// Nothing is there now.
     #[track_caller]
     pub fn assert_silent(&self) {
@@ -555,6 +565,40 @@ pub fn poll_now(fd: &impl AsFd, events: libc::c_short) -> libc::c_short {
 pub fn next_number() -> usize {
     let (a, _b) = pair();
     number(&a)
+}
+
+/// Closes a descriptor and opens another, which must get its number.
+pub fn reuse<T: AsFd>(old: impl AsFd, open: impl FnOnce() -> T) -> T {
+    let freed = number(&old);
+    drop(old);
+    let new = open();
+    assert_eq!(number(&new), freed);
+    new
+}
+
+/// Closes a descriptor and opens a pair, whose first socket must get its number.
+pub fn reuse_by_pair(old: impl AsFd) -> (UnixStream, UnixStream) {
+    let mut peer = None;
+    let open = || {
+        let (first, second) = pair();
+        peer = Some(second);
+        first
+    };
+    (reuse(old, open), peer.unwrap())
+}
+
+/// Allows this many descriptors and no more.
+pub fn limit_descriptors(descriptors: usize) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the struct lives until each call returns.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit)).unwrap();
+        limit.rlim_cur = descriptors as libc::rlim_t;
+        check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).unwrap();
+    }
 }
 
 /// One child at a time: it inherits every descriptor that is open, and would keep another's peer
