@@ -92,9 +92,9 @@ impl Kqueue {
     /// In this order:
     ///
     /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). One
-    ///    that is refused yields an entry with [`ERROR`](crate::EventFlags::ERROR) and its errno, and so does a
-    ///    successful one with [`RECEIPT`](crate::EventFlags::RECEIPT); later changes are applied all the same (K38,
-    ///    K43).
+    ///    that is refused yields an entry with [`ERROR`](crate::EventFlags::ERROR) and its errno, and
+    ///    so does a successful one with [`RECEIPT`](crate::EventFlags::RECEIPT); later changes are
+    ///    applied all the same (K38, K43).
     /// 2. If there are such entries, the call returns with them alone (K42). Look at
     ///    [`Kevent::receipt`] of each.
     /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns what there

@@ -55,8 +55,26 @@
 //! | [`ProcFlags`], [`UserFlags`] | `fflags` of processes and user events |
 //! | [`TimerUnit`], [`TimerFlags`] | `fflags` of timers |
 //!
-//! Inside, `raw` holds the kernel's structure with the widths of its fields, and `sys` is what does
-//! the work: `bsd.rs` or `linux/`.
+//! # Where to start reading
+//!
+//! The source is meant to be read, in this order:
+//!
+//! 1. `kevent.rs`, then `filter.rs` and `flags.rs`: what is said to a queue and what it says.
+//!    `fflags.rs` and `raw.rs` are tables, to be looked up: values and widths on each system.
+//! 2. `kqueue.rs`: the two calls, and what they promise.
+//! 3. `bsd.rs`: what is left to be done where the kernel does the work. `lib.rs` chooses between it
+//!    and `linux/`, which stand for each other as the module `sys`.
+//! 4. `linux/mod.rs`: the laws of the engine for Linux. Then `linux/knote.rs`, what all registrations
+//!    have in common, and `linux/user.rs`, the smallest filter.
+//! 5. `linux/queue.rs`, the engine: change, wait, translate. `linux/wake.rs` is how one thread wakes
+//!    another.
+//! 6. `linux/fd.rs`: sockets and pipes, and how two knotes share one entry of epoll.
+//! 7. The other filters, in any order: `timer.rs`, `process.rs`, `signal.rs`; `file.rs` and `vnode.rs`
+//!    with `watch.rs` and `inotify.rs`. What they need of the kernel is in `epoll.rs`, `count.rs` and
+//!    `fork.rs`.
+//!
+//! Every rule of the interface has a number, and a test named for it: what K85 means in a comment is
+//! told by `k85_…` in `tests`. `tests/coverage.rs` lists the rules that have none, and why.
 //!
 //! # Portable programs
 //!
@@ -79,7 +97,24 @@
 //!
 //! # Where Linux differs
 //!
-//! inotify and epoll cannot tell everything that a BSD kernel can. Of files:
+//! epoll and its relatives cannot tell everything that a BSD kernel can.
+//!
+//! | | on Linux |
+//! |---|---|
+//! | a closed descriptor | keeps its registrations while a duplicate of it is open. Delete before closing, or close the duplicates |
+//! | `data` of [`READ`](Filter::READ) and [`WRITE`](Filter::WRITE), and their error in `fflags` | are 0, unless the queue was made by [`Kqueue::with_counts`] |
+//! | `WRITE` with `CLEAR` | may be reported again when something arrives, if `READ` of the descriptor is registered too (K128) |
+//! | shutdown(2) of the own writing end | is no `EOF` of `WRITE` until the peer has closed, too (K121) |
+//! | `LOWAT` of `WRITE` | `ENOTSUP` (K158) |
+//! | a queue in a queue | five deep at most, and no cycles: `ELOOP` (K12) |
+//! | a queue's own descriptor | readable if there is an event, and also if the kernel has told of one that was deleted or disabled before a call noticed it: that lasts until the next call (K8, K13) |
+//! | | whoever watches it from outside loses it if the queue has to be made anew, for a level-triggered descriptor that was closed, has a duplicate, and whose number was registered again |
+//! | [`USER`](Filter::USER) | a `TRIGGER` in the change that adds it counts, as on Apple, OpenBSD and DragonFly (K163) |
+//! | [`SIGNAL`](Filter::SIGNAL) | is told by a handler. It counts what is delivered: signals of a kind that were pending together are one (K199), one that all threads block comes when it is unblocked (K200). A handler that the program installs later takes its place (K208); a signal that was ignored is not ignored in a program that this one executes (K209) |
+//! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and `EXIT` alone: `ENOTSUP` for the rest (K219). The status of a process that is no child is 0 (K214) |
+//! | [`PROCDESC`](Filter::PROCDESC) | takes a pidfd; closing it ends the registration and not the process (K226) |
+//!
+//! Of files:
 //!
 //! | | on Linux |
 //! |---|---|
