@@ -17,6 +17,9 @@
 //! The count is raised under the lock, so whoever has the lock next knows of it. It is lowered with
 //! `Release` and read with `Acquire`, so whoever finds it at zero comes after all the writes.
 
+#[cfg(all(test, loom))]
+use loom::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(not(all(test, loom)))]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The promises of one queue.
@@ -44,115 +47,104 @@ impl Promises {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    //! All interleavings of some threads, step by step. What is done under the lock is one step.
+/// `RUSTFLAGS="--cfg loom" cargo test -p nio-sys --release --lib loom_` tries all orders in which
+/// threads can meet here.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::{
+        sync::{Arc, Mutex, atomic::AtomicBool},
+        thread,
+    };
 
     use super::*;
 
-    /// What a thread does next.
-    #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Step {
-        /// Adds a knote to the active ones, under the lock.
-        Trigger,
-        Write,
-        Kept,
-        /// Takes the edge, if there is one.
-        Wait,
-        /// Collects what is active, under the lock.
-        Collect,
-        /// Removes the active knotes and the edge, under the lock, as EV_DELETE does.
-        Delete,
-        Done,
+    /// The queue as far as the protocol goes. The edge is as weakly ordered as can be: whoever sees it
+    /// owes that to the promises. It is only ever swapped, as a system call adds to a count and takes it.
+    #[derive(Default)]
+    struct Queue {
+        state: Mutex<State>,
+        promises: Promises,
+        edge: AtomicBool,
     }
 
-    /// The queue as far as the protocol goes, and the threads.
-    #[derive(Clone, Debug)]
-    struct World {
-        /// The active knotes, named for the threads that triggered them.
-        active: Vec<usize>,
+    #[derive(Default)]
+    struct State {
+        active: usize,
         signalled: bool,
-        unkept: usize,
-        edge: bool,
-        threads: Vec<Step>,
     }
 
-    impl World {
-        /// Takes one step of one thread.
-        fn step(&mut self, thread: usize) {
-            let promises = Promises {
-                unkept: AtomicUsize::new(self.unkept),
-            };
-            let next = match self.threads[thread] {
-                Step::Trigger => {
-                    self.active.push(thread);
-                    match promises.make(&mut self.signalled) {
-                        true => Step::Write,
-                        false => Step::Done,
-                    }
-                }
-                Step::Write => {
-                    self.edge = true;
-                    Step::Kept
-                }
-                Step::Kept => {
-                    promises.kept();
-                    Step::Done
-                }
-                Step::Wait if std::mem::take(&mut self.edge) => Step::Collect,
-                Step::Wait => Step::Done,
-                Step::Collect => {
-                    (self.active, self.signalled) = (Vec::new(), false);
-                    Step::Done
-                }
-                Step::Delete => {
-                    (self.active, self.signalled, self.edge) = (Vec::new(), false, false);
-                    Step::Done
-                }
-                Step::Done => unreachable!("nothing is left to be done"),
-            };
-            self.threads[thread] = next;
-            self.unkept = promises.unkept.into_inner();
-            let others_do = |step| self.threads.contains(&step);
-            let seen = self.active.is_empty() || self.edge || others_do(Step::Collect);
-            assert!(seen || others_do(Step::Write), "lost: {self:?}");
-            if next == Step::Done && self.active.contains(&thread) {
-                // The trigger has returned, so its own thread has to see it now.
-                assert!(seen, "late: {self:?}");
+    impl Queue {
+        fn trigger(&self) {
+            let mut state = self.state.lock().unwrap();
+            state.active += 1;
+            let promised = self.promises.make(&mut state.signalled);
+            drop(state);
+            if promised {
+                self.edge.swap(true, Ordering::Relaxed);
+                self.promises.kept();
             }
         }
 
-        /// Tries all orders of what is left to be done. Returns how many there are.
-        fn explore(&self) -> usize {
-            let pending = |&thread: &usize| self.threads[thread] != Step::Done;
-            let mut orders = 0;
-            for thread in (0..self.threads.len()).filter(pending) {
-                let mut world = self.clone();
-                world.step(thread);
-                orders += world.explore();
+        /// A wait that does not block. Returns what it collected.
+        fn wait(&self) -> usize {
+            if !self.edge.swap(false, Ordering::Relaxed) {
+                return 0;
             }
-            orders.max(1)
+            std::mem::take(&mut *self.state.lock().unwrap()).active
+        }
+
+        /// Removes all knotes, and the edge with the last of them.
+        fn delete(&self) -> usize {
+            let mut state = self.state.lock().unwrap();
+            if std::mem::take(&mut state.signalled) {
+                self.edge.swap(false, Ordering::Relaxed);
+            }
+            std::mem::take(&mut state.active)
         }
     }
 
-    fn explore(threads: &[Step]) -> usize {
-        let world = World {
-            active: Vec::new(),
-            signalled: false,
-            unkept: 0,
-            edge: false,
-            threads: threads.to_vec(),
-        };
-        world.explore()
+    fn spawn<T: 'static>(
+        queue: &Arc<Queue>,
+        function: impl FnOnce(&Queue) -> T + 'static,
+    ) -> thread::JoinHandle<T> {
+        let queue = Arc::clone(queue);
+        thread::spawn(move || function(&queue))
     }
 
     #[test]
-    fn after_a_trigger_the_edge_is_there_whatever_other_threads_do() {
-        use Step::{Delete, Trigger, Wait};
-        assert!(explore(&[Trigger, Trigger]) > 10);
-        explore(&[Trigger, Trigger, Trigger]);
-        explore(&[Trigger, Trigger, Wait, Wait]);
-        explore(&[Trigger, Trigger, Trigger, Wait]);
-        explore(&[Trigger, Trigger, Wait, Delete]);
+    fn loom_after_a_trigger_the_edge_is_there() {
+        loom::model(|| {
+            let queue = Arc::new(Queue::default());
+            let other = spawn(&queue, Queue::trigger);
+            queue.trigger();
+            assert!(queue.edge.load(Ordering::Relaxed));
+            other.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_no_trigger_is_lost_while_another_thread_waits() {
+        loom::model(|| {
+            let queue = Arc::new(Queue::default());
+            let trigger = spawn(&queue, Queue::trigger);
+            let waiter = spawn(&queue, |queue| queue.wait() + queue.wait());
+            queue.trigger();
+            trigger.join().unwrap();
+            let collected = waiter.join().unwrap();
+            assert_eq!(collected + queue.wait(), 2);
+        });
+    }
+
+    #[test]
+    fn loom_no_trigger_is_lost_while_another_thread_deletes() {
+        loom::model(|| {
+            let queue = Arc::new(Queue::default());
+            let trigger = spawn(&queue, Queue::trigger);
+            let deleter = spawn(&queue, Queue::delete);
+            queue.trigger();
+            trigger.join().unwrap();
+            let deleted = deleter.join().unwrap();
+            assert_eq!(deleted + queue.wait(), 2);
+        });
     }
 }
