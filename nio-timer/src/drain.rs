@@ -3,15 +3,98 @@
 //! Laws:
 //! 1. What is due when a drain begins is what it yields, in order: what is armed meanwhile waits for
 //!    the next one, what is cancelled or rescheduled meanwhile is not yielded.
-//! 2. Nothing is set aside: a drain is a time and an arming number, and the heap is complete at each
-//!    moment. So a drain may be left half-way, and every other method may be called meanwhile.
-//! 3. While a drain is under way no timer is armed for an earlier time than its `now`. So whatever
-//!    is due and armed before the drain stands before whatever is armed during it, and the first
-//!    timer tells whether the drain is at its end.
+//! 2. What a drain yields is taken out of the queue at once and sorted, which costs less than to take
+//!    the first out of the queue again and again. The timers stay in the slab, and their places
+//!    say `DRAINED`.
+//! 3. Entries of timers that are cancelled or rescheduled meanwhile, `gone` of them, stay behind until
+//!    they come first or are the majority. So no memory is needed but for what was due at one time.
+//! 4. While a drain is under way no timer is armed for an earlier time than its `now`. So whatever it
+//!    has yet to yield comes before anything in the queue. It may be left half-way, and every
+//!    other method may be called meanwhile.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem;
 
 use crate::TimerKey;
-use crate::heap::{Drain, TimerHeap};
+use crate::heap::TimerHeap;
 use crate::queue::Entry;
+use crate::slab::Slab;
+
+/// The drain under way.
+pub(crate) struct Drain<D> {
+    /// `None` if no drain is under way.
+    pub(crate) now: Option<D>,
+    /// What it has yet to yield, in order, and what is gone.
+    due: VecDeque<Entry<D>>,
+    /// How many of these are of timers that have been cancelled or rescheduled since.
+    gone: usize,
+    /// Empty but while a drain begins; here for its memory.
+    found: Vec<u32>,
+}
+
+impl<D: Ord + Copy> Drain<D> {
+    pub(crate) fn new() -> Self {
+        Drain {
+            now: None,
+            due: VecDeque::new(),
+            gone: 0,
+            found: Vec::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    /// Whether there is no entry, gone ones included.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    /// Takes the first entry out.
+    #[inline]
+    pub(crate) fn remove_first(&mut self) {
+        self.due.pop_front();
+    }
+
+    /// Notes that a timer has been cancelled or rescheduled (law 3).
+    pub(crate) fn miss_one<T>(&mut self, slab: &Slab<D, T>) {
+        self.gone += 1;
+        if self.gone > self.due.len() / 2 {
+            self.forget_gone(slab);
+        }
+    }
+
+    /// Removes the entries of timers that are gone.
+    pub(crate) fn forget_gone<T>(&mut self, slab: &Slab<D, T>) {
+        self.due.retain(|&entry| slab.has(entry));
+        self.gone = 0;
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.due.shrink_to_fit();
+        self.found.shrink_to_fit();
+    }
+
+    /// The entries, gone ones included.
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<D>> {
+        self.due.iter_mut()
+    }
+
+    /// The entries of timers that are not gone.
+    #[cfg(test)]
+    pub(crate) fn check<T>(&self, slab: &Slab<D, T>) -> Vec<Entry<D>> {
+        assert!(self.due.iter().is_sorted_by(|a, b| a.order(b).is_lt()));
+        let due = self.due.iter().copied();
+        let due: Vec<_> = due.filter(|&entry| slab.has(entry)).collect();
+        assert_eq!(self.due.len() - due.len(), self.gone, "law 3");
+        assert!(self.found.is_empty());
+        due
+    }
+}
 
 impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// Begins to drain: from now on [`pop_drained`](Self::pop_drained) yields the timers that are due
@@ -27,6 +110,10 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     ///
     /// A drain ends when there is nothing more to yield. One that is left half-way loses nothing:
     /// the next call of `begin_drain` begins another, and what is still due is part of it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Vec::reserve`], if no computer could hold as many timers as are due.
     ///
     /// ```
     /// use nio_timer::TimerHeap;
@@ -46,10 +133,47 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn begin_drain(&mut self, now: D) {
-        self.drain = Some(Drain {
-            now,
-            seq: self.next_seq,
-        });
+        self.drain.now = Some(now);
+        // What an earlier drain has yet to yield is the beginning of this one, unless `now` has
+        // gone backwards.
+        while let Some(&last) = self.drain.due.back() {
+            if last.deadline <= now {
+                break;
+            }
+            self.drain.due.pop_back();
+            if self.slab.has(last) {
+                self.queue.push(last);
+            } else {
+                self.drain.gone -= 1;
+            }
+        }
+        if self
+            .queue
+            .first()
+            .is_some_and(|first| first.deadline <= now)
+        {
+            self.collect_due(now);
+        }
+    }
+
+    /// Moves what is due from the queue to the drain, and puts entries right that only seem to be due.
+    fn collect_due(&mut self, now: D) {
+        let before = self.drain.due.len();
+        let mut found = mem::take(&mut self.drain.found);
+        self.queue.find_until(now, &mut found);
+        // The farthest from the top first. What fills a gap is not due, so it stays below all
+        // that is found, and the places of these are what they were.
+        while let Some(place) = found.pop() {
+            let exact = self.slab.entry(self.queue.at(place).slot());
+            if exact.deadline <= now {
+                self.queue.remove_to_drain(place);
+                self.drain.due.push_back(exact);
+            } else {
+                self.queue.postpone(place, exact);
+            }
+        }
+        self.drain.found = found;
+        self.drain.due.make_contiguous()[before..].sort_unstable_by(Entry::order);
     }
 
     /// The next timer of the drain under way, left where it is. `None` at its end, or if there is none.
@@ -88,7 +212,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn peek_drained(&mut self) -> Option<(TimerKey, D, &mut T)> {
-        let slot = self.first_drained()?.slot;
+        let slot = self.first_drained()?.slot();
         self.timer_at(slot)
     }
 
@@ -111,16 +235,26 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.take(first)
     }
 
-    /// The first entry if the drain yields it; otherwise this is the drain's end.
+    /// The first entry of the drain; without one, this is the drain's end.
     #[inline]
     fn first_drained(&mut self) -> Option<Entry<D>> {
-        let drain = self.drain?;
-        match self.settle() {
-            Some(first) if first.deadline <= drain.now && first.seq < drain.seq => Some(first),
-            _ => {
-                self.drain = None;
-                None
+        let first = self.first_due();
+        if first.is_none() {
+            self.drain.now = None;
+        }
+        first
+    }
+
+    /// The first entry of the drain whose timer is not gone.
+    #[inline]
+    pub(crate) fn first_due(&mut self) -> Option<Entry<D>> {
+        loop {
+            let first = *self.drain.due.front()?;
+            if self.slab.has(first) {
+                return Some(first);
             }
+            self.drain.due.pop_front();
+            self.drain.gone -= 1;
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The timer heap: a slab that holds the timers and a queue that knows who is next.
 //!
 //! Laws:
-//! 1. Every timer in the slab has one entry in the queue, and nothing else has. There are no
-//!    tombstones.
-//! 2. An entry never stands later than its timer is: `entry <= (timer.deadline, timer.seq)`. It is
-//!    exact if the two agree on `seq`; otherwise the timer has been pushed later since, and the entry
-//!    is put right when it comes first ([`TimerHeap::settle`]).
-//! 3. `seq` counts armings. A number is never given twice: at a billion armings per second, 64 bits
-//!    last for 584 years.
+//! 1. Every timer in the slab has one entry, in the queue or among what a drain has yet to yield
+//!    (`drain.rs`). In the queue nothing else has: there are no tombstones.
+//! 2. An entry in the queue never stands later than its timer is. It is exact if the two agree on
+//!    the number of the arming; otherwise the timer has been pushed later since, and the entry is put
+//!    right when it comes first ([`TimerHeap::settle`]) or a drain begins.
+//! 3. Armings are numbered, and of two timers the one armed later has the greater number. When the
+//!    numbers have run out, all timers get new ones in the same order ([`TimerHeap::renumber`]).
 
-use crate::queue::{Entry, Queue};
+use crate::drain::Drain;
+use crate::queue::{DRAINED, Entry, Queue};
 use crate::slab::Slab;
 use crate::{Iter, TimerKey};
 
@@ -36,17 +37,9 @@ use crate::{Iter, TimerKey};
 pub struct TimerHeap<D, T> {
     pub(crate) queue: Queue<D>,
     pub(crate) slab: Slab<D, T>,
+    pub(crate) drain: Drain<D>,
     /// The number of the next arming.
-    pub(crate) next_seq: u64,
-    /// The drain under way.
-    pub(crate) drain: Option<Drain<D>>,
-}
-
-/// What a drain yields: timers due at `now` that were armed before number `seq`.
-#[derive(Clone, Copy)]
-pub(crate) struct Drain<D> {
-    pub(crate) now: D,
-    pub(crate) seq: u64,
+    pub(crate) next_arming: u32,
 }
 
 impl<D: Ord + Copy, T> TimerHeap<D, T> {
@@ -76,8 +69,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         TimerHeap {
             queue: Queue::with_capacity(capacity),
             slab: Slab::with_capacity(capacity),
-            next_seq: 0,
-            drain: None,
+            drain: Drain::new(),
+            next_arming: 0,
         }
     }
 
@@ -93,7 +86,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.slab.len()
     }
 
     /// Whether there is no timer.
@@ -110,7 +103,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.len() == 0
     }
 
-    /// How many timers fit before memory is allocated again.
+    /// How many timers fit before inserting one allocates memory again. What a [drain](Self::begin_drain)
+    /// needs comes on top, and is kept from one to the next.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -137,8 +131,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// assert!(heap.capacity() >= 100);
     /// ```
     pub fn reserve(&mut self, additional: usize) {
-        self.slab.reserve(self.len(), additional);
-        self.queue.reserve(additional);
+        self.queue.reserve(self.len(), additional);
+        self.slab.reserve(additional);
     }
 
     /// Gives back memory that no timer uses. Timers stay where they are, so a slot that is free
@@ -152,8 +146,10 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// assert!(heap.capacity() < 1000);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        self.slab.shrink_to_fit();
-        self.queue.shrink_to_fit();
+        self.drain.forget_gone(&self.slab); // their slots may go
+        self.drain.shrink_to_fit();
+        let slots = self.slab.shrink_to_fit();
+        self.queue.shrink_to(slots);
     }
 
     /// Drops all timers, and ends a drain. The memory is kept, and no old key becomes valid again.
@@ -167,10 +163,14 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// assert_eq!((heap.len(), heap.get(key)), (1, None));
     /// ```
     pub fn clear(&mut self) {
-        self.drain = None;
         // One by one: should the drop of a payload panic, the laws hold for the timers that are left.
-        while let Some(slot) = self.queue.remove_any() {
-            drop(self.slab.remove(slot));
+        while let Some(due) = self.first_due() {
+            self.drain.remove_first();
+            drop(self.slab.remove(self.slab.key(due.slot())));
+        }
+        self.drain.now = None;
+        while let Some(entry) = self.queue.remove_any() {
+            drop(self.slab.remove(self.slab.key(entry.slot())));
         }
     }
 
@@ -180,7 +180,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     ///
     /// # Panics
     ///
-    /// If there are 2³² − 1 timers already.
+    /// If there are 2³¹ timers already.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -190,16 +190,9 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn insert(&mut self, deadline: D, payload: T) -> TimerKey {
-        let (deadline, seq) = self.arm(deadline);
-        let key = self.slab.insert(deadline, seq, payload);
-        self.queue.push(
-            self.slab.slots_mut(),
-            Entry {
-                deadline,
-                seq,
-                slot: key.slot,
-            },
-        );
+        let (deadline, arming) = self.arm(deadline);
+        let key = self.slab.insert(deadline, arming, payload);
+        self.queue.push(Entry::new(deadline, arming, key.slot));
         key
     }
 
@@ -214,9 +207,12 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
-        let place = self.slab.get(key)?.place;
-        self.queue.remove(self.slab.slots_mut(), place);
-        self.slab.remove(key.slot)
+        let payload = self.slab.remove(key)?;
+        match self.queue.place(key.slot) {
+            DRAINED => self.drain.miss_one(&self.slab),
+            place => self.queue.remove(place),
+        }
+        Some(payload)
     }
 
     /// Arms a timer again, for another deadline: as if it were cancelled and inserted, but with
@@ -236,27 +232,47 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn reschedule(&mut self, key: TimerKey, deadline: D) -> bool {
-        let (deadline, seq) = self.arm(deadline);
+        if self.drain.now.is_some() {
+            return self.reschedule_while_draining(key, deadline);
+        }
+        self.rearm(key, deadline)
+    }
+
+    /// Apart, so that outside of a drain nothing asks what only matters within.
+    #[inline(never)]
+    fn reschedule_while_draining(&mut self, key: TimerKey, deadline: D) -> bool {
+        self.rearm(key, deadline)
+    }
+
+    #[inline(always)] // twice: with a drain and without
+    fn rearm(&mut self, key: TimerKey, deadline: D) -> bool {
+        let (deadline, arming) = self.arm(deadline);
         let Some(timer) = self.slab.get_mut(key) else {
             return false;
         };
-        let (place, postponed) = (timer.place, timer.deadline <= deadline);
+        let postponed = timer.deadline <= deadline;
         timer.deadline = deadline;
-        timer.seq = seq;
-        // Law 2 holds without a look at the entry if the timer moved back in time, and with one if it
-        // moved forward, but only within what earlier pushes had gained.
-        if !postponed && deadline < self.queue.deadline_at(place) {
-            self.queue.advance(
-                self.slab.slots_mut(),
-                place,
-                Entry {
-                    deadline,
-                    seq,
-                    slot: key.slot,
-                },
-            );
+        timer.arming = arming;
+        // If the timer moved back in time, law 2 holds without a look at the queue.
+        if !postponed || self.drain.now.is_some() {
+            self.file(Entry::new(deadline, arming, key.slot));
         }
         true
+    }
+
+    /// Sees to law 2 (and 1) after a timer in a queue or a drain was armed anew.
+    fn file(&mut self, entry: Entry<D>) {
+        match self.queue.place(entry.slot()) {
+            DRAINED => {
+                self.queue.push(entry);
+                self.drain.miss_one(&self.slab);
+            }
+            place if entry.deadline < self.queue.at(place).deadline => {
+                self.queue.advance(place, entry);
+            }
+            // It moved within what earlier pushes had gained.
+            _ => {}
+        }
     }
 
     /// What a timer carries.
@@ -342,7 +358,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn next_deadline(&mut self) -> Option<D> {
-        Some(self.settle()?.deadline)
+        Some(self.first()?.deadline)
     }
 
     /// The first timer, left where it is.
@@ -356,7 +372,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn peek(&mut self) -> Option<(TimerKey, D, &mut T)> {
-        let slot = self.settle()?.slot;
+        let slot = self.first()?.slot();
         self.timer_at(slot)
     }
 
@@ -374,7 +390,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn pop_expired(&mut self, now: D) -> Option<(TimerKey, D, T)> {
-        let first = self.settle()?;
+        let first = self.first()?;
         if first.deadline <= now {
             self.take(first)
         } else {
@@ -384,37 +400,66 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
 
     /// The deadline and number of an arming that happens now.
     #[inline]
-    fn arm(&mut self, deadline: D) -> (D, u64) {
-        let seq = self.next_seq;
-        self.next_seq = seq.wrapping_add(1);
-        let deadline = self.drain.map_or(deadline, |drain| deadline.max(drain.now));
-        (deadline, seq)
+    fn arm(&mut self, deadline: D) -> (D, u32) {
+        if self.next_arming == u32::MAX {
+            self.renumber();
+        }
+        let arming = self.next_arming;
+        self.next_arming += 1;
+        let deadline = self.drain.now.map_or(deadline, |now| deadline.max(now));
+        (deadline, arming)
     }
 
-    /// Puts first entries right until one is exact, and returns it (law 2).
+    /// Gives all timers new numbers of armings, from 0, in the order they are in. This happens once in
+    /// 2³¹ armings or more, so what it costs doesn't count.
+    #[cold]
+    fn renumber(&mut self) {
+        self.drain.forget_gone(&self.slab);
+        for entry in self.queue.entries_mut() {
+            *entry = self.slab.entry(entry.slot());
+        }
+        self.queue.sort();
+        self.next_arming = 0;
+        // What a drain has comes before anything in the queue.
+        for entry in self.drain.entries_mut().chain(self.queue.entries_mut()) {
+            *entry = Entry::new(entry.deadline, self.next_arming, entry.slot());
+            self.slab.renumber(entry.slot(), self.next_arming);
+            self.next_arming += 1;
+        }
+    }
+
+    /// The entry of the first timer, which is exact.
     #[inline]
-    pub(crate) fn settle(&mut self) -> Option<Entry<D>> {
+    fn first(&mut self) -> Option<Entry<D>> {
+        match self.first_due() {
+            None => self.settle(),
+            due => due,
+        }
+    }
+
+    /// Puts first entries in the queue right until one is exact, and returns it (law 2).
+    #[inline]
+    fn settle(&mut self) -> Option<Entry<D>> {
         loop {
             let first = self.queue.first()?;
-            let timer = self.slab.at(first.slot);
-            if timer.seq == first.seq {
+            let exact = self.slab.entry(first.slot());
+            if exact.arming() == first.arming() {
                 return Some(first);
             }
-            let exact = Entry {
-                deadline: timer.deadline,
-                seq: timer.seq,
-                slot: first.slot,
-            };
-            self.queue.postpone_first(self.slab.slots_mut(), exact);
+            self.queue.postpone(0, exact);
         }
     }
 
     /// Takes the timer whose entry is first.
     #[inline]
     pub(crate) fn take(&mut self, first: Entry<D>) -> Option<(TimerKey, D, T)> {
-        let key = self.slab.key(first.slot);
-        self.queue.remove(self.slab.slots_mut(), 0);
-        Some((key, first.deadline, self.slab.remove(first.slot)?))
+        if self.drain.is_empty() {
+            self.queue.remove(0);
+        } else {
+            self.drain.remove_first();
+        }
+        let key = self.slab.key(first.slot());
+        Some((key, first.deadline, self.slab.remove(key)?))
     }
 
     #[inline]

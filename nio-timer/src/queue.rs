@@ -2,65 +2,96 @@
 //!
 //! Laws:
 //! 1. No entry comes before its parent; the children of place `p` are `4p + 1 ..= 4p + 4`.
-//! 2. The slot of each entry knows its place.
-//! 3. An entry's order, `(deadline, seq)`, is total: no two entries share a `seq`.
+//! 2. The place of each entry is noted for its slot.
+//! 3. An entry's order, by deadline and then by arming, is total: no two entries share an arming.
 //!
 //! The deadlines stand in the entries, so finding the least of four children reads neighbours in
-//! memory and follows no pointer.
+//! memory and follows no pointer. The places stand close together and apart from the timers: every
+//! step of a walk through the heap writes one, and they are few enough to stay in the cache.
 
 use alloc::vec::Vec;
-
-use crate::slab::Slot;
+use core::cmp::Ordering;
+use core::slice;
 
 /// Children per entry: half the depth of a binary heap, and the four to compare are neighbours.
 const ARITY: usize = 4;
+/// The place of a slot whose timer is out of the queue, because a drain has it.
+pub(crate) const DRAINED: u32 = u32::MAX;
 
 /// What is ordered: a slot by its deadline, then by when it was armed.
+///
+/// 16 bytes for deadlines of 8 bytes: four children are as long as a cache line.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<D> {
     pub(crate) deadline: D,
-    pub(crate) seq: u64,
-    pub(crate) slot: u32,
+    /// The arming's number above, the slot's below: as one number they are compared at once.
+    rank: u64,
 }
 
 impl<D: Ord + Copy> Entry<D> {
     #[inline]
-    fn before(&self, other: &Self) -> bool {
-        before((self.deadline, self.seq), (other.deadline, other.seq))
+    pub(crate) fn new(deadline: D, arming: u32, slot: u32) -> Self {
+        Entry {
+            deadline,
+            rank: u64::from(arming) << 32 | u64::from(slot),
+        }
     }
-}
 
-/// Which comes first. `&` and `|` instead of `&&` and `||`: there is nothing to save by stopping
-/// early, and a branch here is one that no processor can predict.
-#[inline]
-fn before<D: Ord>(one: (D, u64), other: (D, u64)) -> bool {
-    (one.0 < other.0) | ((one.0 == other.0) & (one.1 < other.1))
+    #[inline]
+    pub(crate) fn arming(self) -> u32 {
+        (self.rank >> 32) as u32
+    }
+
+    #[inline]
+    pub(crate) fn slot(self) -> u32 {
+        self.rank as u32
+    }
+
+    /// Which comes first. `&` and `|` instead of `&&` and `||`: there is nothing to save by stopping
+    /// early, and a branch here is one that no processor can predict.
+    #[inline]
+    fn before(self, other: Self) -> bool {
+        (self.deadline < other.deadline)
+            | ((self.deadline == other.deadline) & (self.rank < other.rank))
+    }
+
+    /// As `before`, for sorting.
+    #[inline]
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        (self.deadline, self.rank).cmp(&(other.deadline, other.rank))
+    }
 }
 
 pub(crate) struct Queue<D> {
     entries: Vec<Entry<D>>,
+    /// By slot: where its entry stands, or `DRAINED`. Nothing in particular for a free slot.
+    places: Vec<u32>,
 }
 
 impl<D: Ord + Copy> Queue<D> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Queue {
             entries: Vec::with_capacity(capacity),
+            places: Vec::with_capacity(capacity),
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     pub(crate) fn capacity(&self) -> usize {
-        self.entries.capacity()
+        self.entries.capacity().min(self.places.capacity())
     }
 
-    pub(crate) fn reserve(&mut self, additional: usize) {
-        self.entries.reserve(additional);
+    /// Makes room for `live + additional` timers.
+    pub(crate) fn reserve(&mut self, live: usize, additional: usize) {
+        let wanted = live.saturating_add(additional);
+        let more = |len: usize| wanted.saturating_sub(len);
+        self.entries.reserve(more(self.entries.len()));
+        self.places.reserve(more(self.places.len()));
     }
 
-    pub(crate) fn shrink_to_fit(&mut self) {
+    /// Gives back unused memory, now that there are `slots` slots.
+    pub(crate) fn shrink_to(&mut self, slots: usize) {
+        self.places.truncate(slots);
+        self.places.shrink_to_fit();
         self.entries.shrink_to_fit();
     }
 
@@ -70,44 +101,101 @@ impl<D: Ord + Copy> Queue<D> {
     }
 
     #[inline]
-    pub(crate) fn deadline_at(&self, place: u32) -> D {
-        self.entries[place as usize].deadline
+    pub(crate) fn at(&self, place: u32) -> Entry<D> {
+        self.entries[place as usize]
     }
 
+    /// Where the entry of a slot stands, or `DRAINED`.
     #[inline]
-    pub(crate) fn push<T>(&mut self, slots: &mut [Slot<D, T>], entry: Entry<D>) {
+    pub(crate) fn place(&self, slot: u32) -> u32 {
+        self.places[slot as usize]
+    }
+
+    /// Adds an entry. Its slot has had one before, or is the next one.
+    #[inline]
+    pub(crate) fn push(&mut self, entry: Entry<D>) {
+        let last = self.entries.len();
         self.entries.push(entry);
-        let last = self.entries.len() - 1;
-        rise(&mut self.entries, slots, last, entry);
+        if entry.slot() as usize == self.places.len() {
+            self.places.push(0);
+        }
+        rise(&mut self.entries, &mut self.places, last, entry);
     }
 
     /// Takes the entry at `place` out; the last entry fills the gap. (It may have to rise above the
-    /// gap, if it comes from another branch; `sink` lets it.)
+    /// gap, if it comes from another branch; `sink` lets it, too.)
     #[inline]
-    pub(crate) fn remove<T>(&mut self, slots: &mut [Slot<D, T>], place: u32) {
+    pub(crate) fn remove(&mut self, place: u32) {
+        let place = place as usize;
         let Some(last) = self.entries.pop() else {
             return;
         };
-        if (place as usize) < self.entries.len() {
-            sink(&mut self.entries, slots, place as usize, last);
+        if ARITY * place + 1 < self.entries.len() {
+            sink(&mut self.entries, &mut self.places, place, last);
+        } else if place < self.entries.len() {
+            // A leaf, as three in four are.
+            rise(&mut self.entries, &mut self.places, place, last);
         }
     }
 
-    /// Takes the entry that is last in memory (not in time), and returns its slot.
-    pub(crate) fn remove_any(&mut self) -> Option<u32> {
-        self.entries.pop().map(|entry| entry.slot)
+    /// As `remove`, and notes that a drain has what is taken out.
+    #[inline]
+    pub(crate) fn remove_to_drain(&mut self, place: u32) {
+        let slot = self.at(place).slot();
+        self.places[slot as usize] = DRAINED;
+        self.remove(place);
+    }
+
+    /// Takes the entry that is last in memory (not in time).
+    pub(crate) fn remove_any(&mut self) -> Option<Entry<D>> {
+        self.entries.pop()
     }
 
     /// Moves the entry at `place` forward in time: to where `entry` belongs, nearer the top.
     #[inline]
-    pub(crate) fn advance<T>(&mut self, slots: &mut [Slot<D, T>], place: u32, entry: Entry<D>) {
-        rise(&mut self.entries, slots, place as usize, entry);
+    pub(crate) fn advance(&mut self, place: u32, entry: Entry<D>) {
+        rise(&mut self.entries, &mut self.places, place as usize, entry);
     }
 
-    /// Moves the first entry back in time.
+    /// Moves the entry at `place` back in time.
     #[inline]
-    pub(crate) fn postpone_first<T>(&mut self, slots: &mut [Slot<D, T>], entry: Entry<D>) {
-        sink(&mut self.entries, slots, 0, entry);
+    pub(crate) fn postpone(&mut self, place: u32, entry: Entry<D>) {
+        sink(&mut self.entries, &mut self.places, place as usize, entry);
+    }
+
+    /// The places of all entries up to `now`, the nearest to the top first.
+    pub(crate) fn find_until(&self, now: D, found: &mut Vec<u32>) {
+        found.clear();
+        let mut from = 0..1;
+        let mut next = 0;
+        loop {
+            for place in from {
+                match self.entries.get(place) {
+                    Some(entry) if entry.deadline <= now => found.push(place as u32),
+                    _ => {}
+                }
+            }
+            let Some(&parent) = found.get(next) else {
+                return;
+            };
+            next += 1;
+            let first = ARITY * parent as usize + 1;
+            from = first..first + ARITY;
+        }
+    }
+
+    /// The entries, in no particular order unless they have just been sorted. Whoever changes them sees
+    /// to it that they stay in order, or sorts them.
+    pub(crate) fn entries_mut(&mut self) -> slice::IterMut<'_, Entry<D>> {
+        self.entries.iter_mut()
+    }
+
+    /// Sorts the entries: what is sorted is a heap, too.
+    pub(crate) fn sort(&mut self) {
+        self.entries.sort_unstable_by(Entry::order);
+        for (place, entry) in self.entries.iter().enumerate() {
+            self.places[entry.slot() as usize] = place as u32;
+        }
     }
 
     /// The entries, in no particular order.
@@ -117,9 +205,9 @@ impl<D: Ord + Copy> Queue<D> {
     }
 
     #[cfg(test)]
-    pub(crate) fn check<T>(&self, slots: &[Slot<D, T>]) {
-        for (place, entry) in self.entries.iter().enumerate() {
-            assert_eq!(slots[entry.slot as usize].place as usize, place, "law 2");
+    pub(crate) fn check(&self) {
+        for (place, &entry) in self.entries.iter().enumerate() {
+            assert_eq!(self.place(entry.slot()) as usize, place, "law 2");
             if place > 0 {
                 assert!(
                     self.entries[(place - 1) / ARITY].before(entry),
@@ -134,80 +222,62 @@ impl<D: Ord + Copy> Queue<D> {
 // moves or resizes what they read.
 
 /// Puts `entry` where the gap at `place` ends after moving later parents down into it.
-#[inline]
-fn rise<D: Ord + Copy, T>(
+#[inline(always)] // most often one comparison and two writes, less than a call with six arguments
+fn rise<D: Ord + Copy>(
     entries: &mut [Entry<D>],
-    slots: &mut [Slot<D, T>],
+    places: &mut [u32],
     mut place: usize,
     entry: Entry<D>,
 ) {
     while place > 0 {
         let parent = (place - 1) / ARITY;
         let above = entries[parent];
-        if !entry.before(&above) {
+        if !entry.before(above) {
             break;
         }
-        put(entries, slots, place, above);
+        put(entries, places, place, above);
         place = parent;
     }
-    put(entries, slots, place, entry);
+    put(entries, places, place, entry);
 }
 
 /// Moves the gap at `place` down to a leaf, always along the least child, and lets `entry`
 /// rise from there. What is put in a gap was a leaf or has been postponed, so it belongs near
 /// the bottom: comparing it at every level on the way down would cost more than the way back.
-fn sink<D: Ord + Copy, T>(
+fn sink<D: Ord + Copy>(
     entries: &mut [Entry<D>],
-    slots: &mut [Slot<D, T>],
+    places: &mut [u32],
     mut place: usize,
     entry: Entry<D>,
 ) {
-    while let Some(child) = least_child(entries, place) {
-        put(entries, slots, place, entries[child]);
+    while let Some((child, least)) = least_child(entries, place) {
+        put(entries, places, place, least);
         place = child;
     }
-    rise(entries, slots, place, entry);
+    rise(entries, places, place, entry);
 }
 
-/// The place of the child that comes first.
+/// The child that comes first, and its place.
 #[inline]
-fn least_child<D: Ord + Copy>(entries: &[Entry<D>], place: usize) -> Option<usize> {
+fn least_child<D: Ord + Copy>(entries: &[Entry<D>], place: usize) -> Option<(usize, Entry<D>)> {
     let first = ARITY * place + 1;
     let children = entries.get(first..)?;
-    let Some(four) = children.first_chunk::<ARITY>() else {
-        let by_order = |a: usize, b: usize| {
-            if children[b].before(&children[a]) {
-                b
-            } else {
-                a
-            }
-        };
-        return Some(first + (0..children.len()).reduce(by_order)?);
+    let less = |one: (usize, Entry<D>), other: (usize, Entry<D>)| {
+        if other.1.before(one.1) { other } else { one }
     };
-    // Two pairs, then their winners. What wins a pair is carried on by value: to load it again by
-    // its number would make each level wait for memory twice.
-    let [a, b, c, d] = four.each_ref().map(|entry| (entry.deadline, entry.seq));
-    let (second, fourth) = (before(b, a), before(d, c));
-    let left = if second { b } else { a };
-    let right = if fourth { d } else { c };
-    let (left_place, right_place) = (usize::from(second), 2 + usize::from(fourth));
-    Some(
-        first
-            + if before(right, left) {
-                right_place
-            } else {
-                left_place
-            },
-    )
+    // Two pairs, then their winners, carried on by value: to load them again by their number would
+    // make each level wait for memory twice.
+    if let Some(&[a, b, c, d]) = children.first_chunk::<ARITY>() {
+        let left = less((first, a), (first + 1, b));
+        let right = less((first + 2, c), (first + 3, d));
+        return Some(less(left, right));
+    }
+    let few = children.iter().copied().enumerate();
+    few.map(|(at, entry)| (first + at, entry)).reduce(less)
 }
 
 #[inline]
-fn put<D: Copy, T>(
-    entries: &mut [Entry<D>],
-    slots: &mut [Slot<D, T>],
-    place: usize,
-    entry: Entry<D>,
-) {
+fn put<D: Ord + Copy>(entries: &mut [Entry<D>], places: &mut [u32], place: usize, entry: Entry<D>) {
     entries[place] = entry;
-    slots[entry.slot as usize].place = place as u32;
+    places[entry.slot() as usize] = place as u32;
 }

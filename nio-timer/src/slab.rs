@@ -14,22 +14,23 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use crate::TimerKey;
+use crate::queue::Entry;
 
 /// The generation of a slot that is retired.
 const RETIRED: u32 = 0;
-/// How many slots there can be: their numbers are 32 bits, and so is their count.
-const MOST: usize = u32::MAX as usize;
+/// How many slots there can be. Their numbers are 32 bits, and so are those of armings, which are given
+/// anew when they run out: with half as many timers at most, that is not soon again.
+const MOST: usize = 1 << 31;
 
 /// A timer: when it is due, when it was armed, what it carries.
 ///
-/// 24 bytes and the payload, for deadlines of 8 bytes.
+/// 16 bytes and the payload, for deadlines of 8 bytes.
 pub(crate) struct Slot<D, T> {
     /// Of the timer in this slot or, in a free slot, of the next one.
     generation: u32,
-    /// Where the queue has the timer's entry; nowhere in particular in a free slot.
-    pub(crate) place: u32,
+    /// The number of its last arming.
+    pub(crate) arming: u32,
     pub(crate) deadline: D,
-    pub(crate) seq: u64,
     /// `None` in a free slot.
     payload: Option<T>,
 }
@@ -40,41 +41,50 @@ pub(crate) struct Slab<D, T> {
     /// the slots would need no memory, but make each insertion wait for the one before: after many
     /// timers have expired, free slots are all over the place.
     free: Vec<u32>,
+    /// How many slots are retired.
+    retired: usize,
     /// The first generation of all: a slot that would get it a second time is retired.
     birth: u32,
     /// The first generation of the slots yet to be made.
     fresh: u32,
 }
 
-impl<D: Copy, T> Slab<D, T> {
+impl<D: Ord + Copy, T> Slab<D, T> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         let birth = first_generation();
         Slab {
             slots: Vec::with_capacity(capacity),
             free: Vec::new(),
+            retired: 0,
             birth,
             fresh: birth,
         }
+    }
+
+    /// How many timers there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len() - self.retired
     }
 
     pub(crate) fn capacity(&self) -> usize {
         self.slots.capacity()
     }
 
-    /// Makes room for `live + additional` timers.
-    pub(crate) fn reserve(&mut self, live: usize, additional: usize) {
-        let wanted = live.saturating_add(additional);
+    /// Makes room for `additional` more timers.
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        let wanted = self.len().saturating_add(additional);
         self.slots.reserve(wanted.saturating_sub(self.slots.len()));
     }
 
     #[inline]
-    pub(crate) fn insert(&mut self, deadline: D, seq: u64, payload: T) -> TimerKey {
+    pub(crate) fn insert(&mut self, deadline: D, arming: u32, payload: T) -> TimerKey {
         let Some(index) = self.free.pop() else {
-            return self.append(deadline, seq, payload);
+            return self.append(deadline, arming, payload);
         };
         let slot = &mut self.slots[index as usize];
         slot.deadline = deadline;
-        slot.seq = seq;
+        slot.arming = arming;
         slot.payload = Some(payload);
         TimerKey {
             slot: index,
@@ -82,15 +92,14 @@ impl<D: Copy, T> Slab<D, T> {
         }
     }
 
-    fn append(&mut self, deadline: D, seq: u64, payload: T) -> TimerKey {
+    fn append(&mut self, deadline: D, arming: u32, payload: T) -> TimerKey {
         let index = self.slots.len();
-        assert!(index < MOST, "a heap holds at most 2^32 - 1 timers");
+        assert!(index < MOST, "a heap holds at most 2^31 timers");
         let generation = self.fresh;
         self.slots.push(Slot {
             generation,
-            place: 0,
+            arming,
             deadline,
-            seq,
             payload: Some(payload),
         });
         TimerKey {
@@ -99,18 +108,20 @@ impl<D: Copy, T> Slab<D, T> {
         }
     }
 
-    /// Takes the timer out of a slot, which is free from then on, or retired.
+    /// Takes a timer out of its slot, which is free from then on, or retired.
     #[inline]
-    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
-        let slot = self.slots.get_mut(index as usize)?;
-        let payload = slot.payload.take()?;
+    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
+        let birth = self.birth;
+        let slot = self.get_mut(key)?;
+        let payload = slot.payload.take();
         slot.generation = nonzero(slot.generation.wrapping_add(1)).get();
-        if slot.generation == self.birth {
+        if slot.generation == birth {
             slot.generation = RETIRED;
+            self.retired += 1;
         } else {
-            self.free.push(index);
+            self.free.push(key.slot);
         }
-        Some(payload)
+        payload
     }
 
     /// The slot of a live timer. The generation alone tells: that of a free slot is not given out
@@ -133,6 +144,20 @@ impl<D: Copy, T> Slab<D, T> {
         &self.slots[index as usize]
     }
 
+    /// The entry that the timer in the slot at `index` should have.
+    #[inline]
+    pub(crate) fn entry(&self, index: u32) -> Entry<D> {
+        let slot = self.at(index);
+        Entry::new(slot.deadline, slot.arming, index)
+    }
+
+    /// Whether this is the entry of a timer that has not been cancelled or armed anew since.
+    #[inline]
+    pub(crate) fn has(&self, entry: Entry<D>) -> bool {
+        let slot = self.at(entry.slot());
+        (slot.arming == entry.arming()) & slot.payload.is_some()
+    }
+
     /// The key of the timer in the slot at `index`.
     #[inline]
     pub(crate) fn key(&self, index: u32) -> TimerKey {
@@ -142,10 +167,9 @@ impl<D: Copy, T> Slab<D, T> {
         }
     }
 
-    /// All slots, for the queue to note places in.
-    #[inline]
-    pub(crate) fn slots_mut(&mut self) -> &mut [Slot<D, T>] {
-        &mut self.slots
+    /// Gives the timer in the slot at `index` another arming's number.
+    pub(crate) fn renumber(&mut self, index: u32, arming: u32) {
+        self.slots[index as usize].arming = arming;
     }
 
     /// All slots, free ones included.
@@ -153,8 +177,8 @@ impl<D: Copy, T> Slab<D, T> {
         self.slots.iter()
     }
 
-    /// Cuts free slots off the end, and gives back unused memory.
-    pub(crate) fn shrink_to_fit(&mut self) {
+    /// Cuts free slots off the end, gives back unused memory, and tells how many slots are left.
+    pub(crate) fn shrink_to_fit(&mut self) -> usize {
         while let Some(last) = self.slots.last() {
             if last.payload.is_some() || last.generation == RETIRED {
                 break;
@@ -169,6 +193,7 @@ impl<D: Copy, T> Slab<D, T> {
         let slots = self.slots.len();
         self.free.retain(|&index| (index as usize) < slots);
         self.free.shrink_to_fit();
+        slots
     }
 
     /// An empty slab whose generations begin with `next` and run out before `birth`.
@@ -179,14 +204,6 @@ impl<D: Copy, T> Slab<D, T> {
             fresh: next,
             ..Slab::with_capacity(0)
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn live(&self) -> usize {
-        self.slots
-            .iter()
-            .filter(|slot| slot.payload.is_some())
-            .count()
     }
 
     /// Every slot is in use, retired, or once among the free slots.
@@ -205,7 +222,8 @@ impl<D: Copy, T> Slab<D, T> {
             .iter()
             .filter(|slot| slot.generation == RETIRED)
             .count();
-        assert_eq!(free.len() + retired + self.live(), self.slots.len());
+        let live = self.slots.iter().filter(|slot| slot.payload.is_some());
+        assert_eq!((retired, live.count()), (self.retired, self.len()));
     }
 }
 

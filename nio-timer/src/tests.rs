@@ -8,29 +8,36 @@ use std::vec;
 
 use proptest::prelude::*;
 
-use crate::queue::Entry;
+use crate::queue::{DRAINED, Entry};
 use crate::slab::{Slab, Slot};
 use crate::{TimerHeap, TimerKey};
 
 impl<D: Ord + Copy + core::fmt::Debug, T> TimerHeap<D, T> {
     /// The laws of the modules, checked by looking at everything.
     fn check(&self) {
-        self.queue.check(self.slab.slots().as_slice());
+        self.queue.check();
         self.slab.check();
+        let due = self.drain.check(&self.slab);
         assert_eq!(
-            self.queue.len(),
-            self.slab.live(),
+            self.queue.entries().len() + due.len(),
+            self.len(),
             "each timer has one entry"
         );
-        for entry in self.queue.entries() {
-            let timer = self.slab.at(entry.slot);
+        for &entry in self.queue.entries() {
+            let timer = self.slab.at(entry.slot());
             assert!(timer.payload().is_some(), "each entry has a timer");
             assert!(
-                (entry.deadline, entry.seq) <= (timer.deadline, timer.seq),
+                (entry.deadline, entry.arming()) <= (timer.deadline, timer.arming),
                 "a lower bound"
             );
-            assert!(entry.seq != timer.seq || entry.deadline == timer.deadline);
-            assert!(timer.seq < self.next_seq);
+            assert!(entry.arming() != timer.arming || entry.deadline == timer.deadline);
+            assert!(timer.arming < self.next_arming);
+            assert!(due.iter().all(|due| due.order(&entry).is_lt()));
+        }
+        for &entry in &due {
+            assert_eq!(self.queue.place(entry.slot()), DRAINED);
+            assert!(entry.arming() < self.next_arming);
+            assert!(self.drain.now.is_some_and(|now| entry.deadline <= now));
         }
     }
 }
@@ -166,6 +173,7 @@ impl Pair {
         let mut pair = Pair::default();
         if near_the_end {
             pair.heap.slab = Slab::with_generations(u32::MAX - 2, 3); // five lives, and 0 is skipped
+            pair.heap.next_arming = u32::MAX - 100;
         }
         pair
     }
@@ -355,22 +363,42 @@ fn a_generation_is_never_zero() {
 }
 
 #[test]
-fn arming_numbers_that_run_out_cost_order_and_nothing_else() {
+fn arming_numbers_that_run_out_are_given_anew_in_the_same_order() {
     let mut heap = TimerHeap::new();
-    heap.next_seq = u64::MAX - 1;
+    heap.next_arming = u32::MAX - 9;
+    let early = [3, 2, 3].map(|deadline| heap.insert(deadline, ()));
     let keys = [5, 5, 5, 5].map(|deadline| heap.insert(deadline, ()));
-    assert!(heap.reschedule(keys[0], 7));
-    let mut popped = [(); 4].map(|()| heap.pop_expired(7).map(|(key, _, ())| key));
-    assert_eq!(popped[3], Some(keys[0]), "deadlines are in order as ever");
-    popped.sort_unstable();
-    assert_eq!(popped, keys.map(Some));
+    heap.begin_drain(3);
+    heap.cancel(early[0]);
+    assert!(heap.reschedule(keys[0], 7) && heap.reschedule(keys[1], 5));
+    let late = heap.insert(5, ()); // the first with a new number
+    heap.check();
+    assert!(heap.next_arming < 10);
+    let order = [early[1], early[2], keys[2], keys[3], keys[1], late, keys[0]];
+    let popped = order.map(|_| heap.pop_expired(7).map(|(key, _, ())| key));
+    assert_eq!(popped, order.map(Some));
     assert!(heap.is_empty());
 }
 
 #[test]
+fn a_drain_forgets_what_is_gone_though_its_first_timer_stays() {
+    let mut heap = TimerHeap::new();
+    heap.insert(0, ());
+    for _ in 0..1000 {
+        let keys = [(); 10].map(|()| heap.insert(0, ()));
+        heap.begin_drain(0);
+        for key in keys {
+            heap.cancel(key);
+            heap.check();
+        }
+    }
+    assert!(heap.drain.len() <= 2, "{} entries", heap.drain.len());
+}
+
+#[test]
 fn a_timer_takes_no_more_than_the_docs_say() {
-    assert_eq!(size_of::<Entry<u64>>(), 24);
-    assert_eq!(size_of::<Slot<u64, std::boxed::Box<()>>>(), 24 + 8);
+    assert_eq!(size_of::<Entry<u64>>(), 16);
+    assert_eq!(size_of::<Slot<u64, std::boxed::Box<()>>>(), 16 + 8);
     assert_eq!(size_of::<TimerKey>(), 8);
     assert_eq!(size_of::<Option<TimerKey>>(), 8);
 }
