@@ -3,19 +3,27 @@
 //! `cargo run --release -p nio-benches --bin timers` runs all patterns against all peers and prints
 //! nanoseconds per operation, and how many times as long as nio each peer takes.
 //! `... --bin timers instructions` counts instructions per operation instead, with callgrind.
+//!
+//! The peers take turns, round after round, so what else the machine does hits all of them alike. A
+//! time is that of the quietest run, as all noise adds; a ratio is the median of those within a round.
 
 mod clock;
 mod library;
 mod pattern;
 mod peers;
 
-use pattern::{MILLION, PATTERNS, Pattern};
+use pattern::{MILLION, PATTERNS, Part, Pattern, Script};
 use peers::Kind;
 use std::process::Command;
 use std::time::Duration;
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
-/// A run that need not be repeated.
+const ROUNDS: usize = 5;
+/// After so long no further round is begun.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a peer is run in each round, at least.
+const SLICE: Duration = Duration::from_millis(40);
+/// A run that need not be repeated within its round.
 const LONG: Duration = Duration::from_secs(1);
 const BURSTS: usize = 10_000_000;
 /// Where instructions are counted. Callgrind slows a program down fifty times.
@@ -43,60 +51,75 @@ fn compare(only: &str, names: &[&str]) {
     let wanted = |pattern: &&Pattern| only.is_empty() || only == pattern.name;
     for pattern in PATTERNS.iter().filter(wanted) {
         println!("{}: {}", pattern.name, pattern.about);
-        let columns = SIZES.map(|n| measure(&peers, pattern, n, Duration::from_millis(300)));
+        let columns = SIZES.map(|n| measure(&peers, pattern, n));
         print_table(&peers, &SIZES, &columns);
     }
     if wanted(&&MILLION) {
         println!("{}: {}", MILLION.name, MILLION.about);
-        print_table(
-            &peers,
-            &[BURSTS],
-            &[measure(&peers, &MILLION, BURSTS, Duration::ZERO)],
-        );
+        let column = measure(&peers, &MILLION, BURSTS);
+        print_table(&peers, &[BURSTS], &[column]);
     }
 }
 
-/// Nanoseconds per operation for each peer. The quietest of several runs: all noise adds.
-fn measure(peers: &[&Kind], pattern: &Pattern, n: usize, at_least: Duration) -> Vec<Option<f64>> {
+/// Nanoseconds per operation, and how many times as long as the first peer.
+type Measured = Option<(f64, f64)>;
+
+/// What each peer takes.
+fn measure(peers: &[&Kind], pattern: &Pattern, n: usize) -> Vec<Measured> {
     let script = (pattern.script)(n);
-    let run = |peer: &&Kind| {
-        if n > peer.limit {
-            return None;
-        }
-        let mut best = f64::INFINITY;
-        (peer.run)(script.timers, &mut |replay| {
-            let (begun, mut runs) = (clock::stopwatch(), 0);
-            let mut now = clock::now();
-            // The first run is to warm up, as it makes the peer allocate what it needs; unless it is so
-            // long that this does not count.
-            while best.is_infinite() || clock::stopwatch() - begun < at_least {
-                replay.replay(&script.setup, &mut now);
-                let start = clock::stopwatch();
-                replay.replay_measured(&script.measured, &mut now);
-                let taken = clock::stopwatch() - start;
-                replay.replay(&[pattern::Part::Turn(u32::MAX)], &mut now);
-                runs += 1;
-                if runs > 1 || taken > LONG {
-                    best = best.min(taken.as_nanos() as f64 / script.operations as f64);
-                }
-            }
-        })?;
-        Some(best)
+    let (begun, mut rounds) = (clock::stopwatch(), Vec::new());
+    while rounds.is_empty() || (rounds.len() < ROUNDS && clock::stopwatch() - begun < PATIENCE) {
+        let times = peers.iter().map(|peer| run_round(peer, &script, n));
+        rounds.push(times.collect::<Vec<_>>());
+    }
+    let summary = |peer: usize| {
+        let mut times: Vec<f64> = rounds.iter().filter_map(|round| round[peer]).collect();
+        let ratio = |round: &Vec<Option<f64>>| Some(round[peer]? / round[0]?);
+        let mut ratios: Vec<f64> = rounds.iter().filter_map(ratio).collect();
+        times.sort_by(f64::total_cmp);
+        ratios.sort_by(f64::total_cmp);
+        Some((*times.first()?, *ratios.get(ratios.len() / 2)?))
     };
-    peers.iter().map(run).collect()
+    (0..peers.len()).map(summary).collect()
 }
 
-fn print_table(peers: &[&Kind], sizes: &[usize], columns: &[Vec<Option<f64>>]) {
+/// Nanoseconds per operation of the quietest of several runs, after one to warm up.
+fn run_round(peer: &Kind, script: &Script, n: usize) -> Option<f64> {
+    if n > peer.limit {
+        return None;
+    }
+    let mut best = f64::INFINITY;
+    (peer.run)(script.timers, &mut |replay| {
+        let (begun, mut runs) = (clock::stopwatch(), 0);
+        let mut now = clock::now();
+        // The first run makes the peer allocate what it needs; it counts only if it is so long that
+        // this doesn't.
+        while best.is_infinite() || clock::stopwatch() - begun < SLICE {
+            replay.replay(&script.setup, &mut now);
+            let start = clock::stopwatch();
+            replay.replay_measured(&script.measured, &mut now);
+            let taken = clock::stopwatch() - start;
+            replay.replay(&[Part::Turn(u32::MAX)], &mut now);
+            runs += 1;
+            if runs > 1 || taken > LONG {
+                best = best.min(taken.as_nanos() as f64 / script.operations as f64);
+            }
+        }
+    })?;
+    Some(best)
+}
+
+fn print_table(peers: &[&Kind], sizes: &[usize], columns: &[Vec<Measured>]) {
     print!("{:14}", "");
     sizes.iter().for_each(|n| print!("{n:>10}         "));
     println!();
     for (row, peer) in peers.iter().enumerate() {
         print!("  {:12}", peer.name);
         for column in columns {
-            match (column[row], column[0]) {
-                (Some(time), _) if row == 0 => print!("{time:10.1}         "),
-                (Some(time), Some(first)) => print!("{time:10.1} ({:5.1}) ", time / first),
-                _ => print!("{:>10}         ", "-"),
+            match column[row] {
+                Some((time, _)) if row == 0 => print!("{time:10.1}         "),
+                Some((time, ratio)) => print!("{time:10.1} ({ratio:5.2}) "),
+                None => print!("{:>10}         ", "-"),
             }
         }
         println!();
@@ -104,7 +127,7 @@ fn print_table(peers: &[&Kind], sizes: &[usize], columns: &[Vec<Option<f64>>]) {
     println!();
 }
 
-/// One measured run, for a profiler.
+/// One measured run, after one to warm up, for a profiler.
 fn run_once(peer: &str, pattern: &str, n: &str) {
     let peer = peers::ALL
         .iter()
@@ -117,6 +140,9 @@ fn run_once(peer: &str, pattern: &str, n: &str) {
     let script = (pattern.script)(n.parse().expect("a number of timers"));
     (peer.run)(script.timers, &mut |replay| {
         let mut now = clock::now();
+        replay.replay(&script.setup, &mut now);
+        replay.replay(&script.measured, &mut now);
+        replay.replay(&[Part::Turn(u32::MAX)], &mut now);
         replay.replay(&script.setup, &mut now);
         let before = replay.fired();
         replay.replay_measured(&script.measured, &mut now);

@@ -4,7 +4,7 @@ use nio_timer::{TimerHeap, TimerKey};
 use std::hint::black_box;
 
 pub(super) struct Nio {
-    heap: TimerHeap<u64, u64>,
+    heap: TimerHeap<u64, u32>,
     keys: Vec<Option<TimerKey>>,
     fired: usize,
 }
@@ -20,16 +20,19 @@ impl super::Open for Nio {
 }
 
 impl super::Peer for Nio {
+    #[inline(always)]
     fn insert(&mut self, timer: u32, deadline: u64) {
-        self.keys[timer as usize] = Some(self.heap.insert(deadline, u64::from(timer)));
+        self.keys[timer as usize] = Some(self.heap.insert(deadline, timer));
     }
 
+    #[inline(always)]
     fn cancel(&mut self, timer: u32) {
         if let Some(key) = self.keys[timer as usize] {
             self.heap.cancel(key);
         }
     }
 
+    #[inline(always)]
     fn later(&mut self, timer: u32, deadline: u64) {
         if let Some(key) = self.keys[timer as usize] {
             self.heap.reschedule(key, deadline);

@@ -40,18 +40,21 @@ impl Binary {
 }
 
 impl super::Peer for Binary {
+    #[inline(always)]
     fn insert(&mut self, timer: u32, deadline: u64) {
         self.armings += 1;
         self.latest[timer as usize] = self.armings;
         self.heap.push(Reverse((deadline, self.armings, timer)));
     }
 
+    #[inline(always)]
     fn cancel(&mut self, timer: u32) {
         if std::mem::take(&mut self.latest[timer as usize]) != 0 {
             self.bury();
         }
     }
 
+    #[inline(always)]
     fn later(&mut self, timer: u32, deadline: u64) {
         self.insert(timer, deadline);
         self.bury();
@@ -98,6 +101,7 @@ impl super::Open for Tree {
 }
 
 impl super::Peer for Tree {
+    #[inline(always)]
     fn insert(&mut self, timer: u32, deadline: u64) {
         self.armings += 1;
         let key = (deadline, self.armings);
@@ -105,10 +109,12 @@ impl super::Peer for Tree {
         self.tree.insert(key, timer);
     }
 
+    #[inline(always)]
     fn cancel(&mut self, timer: u32) {
         self.tree.remove(&self.keys[timer as usize]);
     }
 
+    #[inline(always)]
     fn later(&mut self, timer: u32, deadline: u64) {
         self.cancel(timer);
         self.insert(timer, deadline);

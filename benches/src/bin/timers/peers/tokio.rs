@@ -105,7 +105,7 @@ impl super::Peer for Sleeps {
 }
 
 pub(super) struct Queue {
-    queue: DelayQueue<u64>,
+    queue: DelayQueue<u32>,
     keys: Vec<Option<Key>>,
     fired: Cell<usize>,
     tokio: Tokio,
@@ -126,7 +126,7 @@ impl super::Open for Queue {
 impl super::Peer for Queue {
     fn insert(&mut self, timer: u32, deadline: u64) {
         let deadline = self.tokio.instant(deadline);
-        self.keys[timer as usize] = Some(self.queue.insert_at(u64::from(timer), deadline));
+        self.keys[timer as usize] = Some(self.queue.insert_at(timer, deadline));
     }
 
     fn cancel(&mut self, timer: u32) {
