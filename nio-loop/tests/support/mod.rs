@@ -5,7 +5,7 @@
 use std::{
     cell::RefCell,
     future::poll_fn,
-    os::unix::net::UnixStream,
+    os::{fd::AsFd, unix::net::UnixStream},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nio_loop::{EventLoop, Handle};
+use nio_loop::{Clock, EventLoop, Handle};
 
 /// Longer than anything takes on a machine that is merely busy.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -30,6 +30,27 @@ pub(crate) fn event_loop() -> EventLoop {
     let watchdog = handle.set_timeout(LIMIT, |_| panic!("the loop hangs"));
     handle.unref(watchdog);
     event_loop
+}
+
+/// A loop on a clock that jumps to the next deadline.
+pub(crate) fn automatic_loop() -> EventLoop {
+    EventLoop::with_clock(Clock::automatic()).unwrap()
+}
+
+/// A loop on a clock that moves when it is told to.
+pub(crate) fn manual_loop() -> EventLoop {
+    EventLoop::with_clock(Clock::manual()).unwrap()
+}
+
+/// Whether a descriptor is readable now, which is asked of a queue of the system.
+pub(crate) fn is_readable(descriptor: &impl AsFd) -> bool {
+    let poll = nio_poll::Poll::new().unwrap();
+    let (token, interest) = (nio_poll::Token(0), nio_poll::Interest::READABLE);
+    poll.register(descriptor, token, interest).unwrap();
+    let mut events = nio_poll::Events::with_capacity(1);
+    poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+    poll.deregister(descriptor).unwrap();
+    !events.is_empty()
 }
 
 /// What happened, in order.
@@ -125,6 +146,10 @@ pub(crate) fn panic_of<R>(closure: impl FnOnce() -> R) -> String {
             Err(panic) => *panic.downcast::<String>().unwrap(),
         },
     }
+}
+
+pub(crate) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
 pub(crate) fn ms(milliseconds: u64) -> Duration {
