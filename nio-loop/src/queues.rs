@@ -44,6 +44,7 @@ impl Core {
         immediates.referenced -= usize::from(immediate.referenced);
         immediates.referenced += usize::from(to);
         self.change_reference(&mut immediate.referenced, to);
+        self.rouse();
         true
     }
 }

@@ -45,6 +45,7 @@ impl Sleep {
             if !self.core.timers.borrow_mut().reschedule(key, deadline) {
                 self.key = None;
             }
+            self.core.rouse();
         }
     }
 
@@ -54,7 +55,10 @@ impl Sleep {
         let waiter = self.core.waiter(context.waker());
         let mut timers = self.core.timers.borrow_mut();
         match self.key.map(|key| timers.get_mut(key)) {
-            None => self.key = Some(timers.insert(self.deadline, Timer::Sleep(waiter))),
+            None => {
+                self.key = Some(timers.insert(self.deadline, Timer::Sleep(waiter)));
+                self.core.rouse();
+            }
             Some(None) => return false,
             Some(Some(timer)) => {
                 let old = mem::replace(timer, Timer::Sleep(waiter));
@@ -236,6 +240,7 @@ impl Handle {
             }
             let waiter = core.waiter(context.waker());
             core.next_turn.borrow_mut().push(waiter);
+            core.rouse();
             Poll::Pending
         })
     }

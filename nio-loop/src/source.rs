@@ -269,6 +269,7 @@ impl<S: AsFd> Source<S> {
         if !self.may_operate(half) {
             let waiter = self.handle.core.waiter(context.waker());
             self.handle.core.next_turn.borrow_mut().push(waiter);
+            self.handle.core.rouse();
             return Poll::Pending;
         }
         loop {
