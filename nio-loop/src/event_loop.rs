@@ -288,8 +288,11 @@ struct Turn<'a> {
 impl<'a> Turn<'a> {
     fn new(handle: &'a Handle, root: Option<Pin<&'a mut dyn Future<Output = ()>>>) -> Turn<'a> {
         let core = &*handle.core;
-        // A stop from elsewhere may have come between two runs.
-        core.collect();
+        // A stop from elsewhere may have come between two runs; and a wake, so that the first poll
+        // must not wait.
+        if core.collect() {
+            let _parked = core.mailbox.doorbell.ring();
+        }
         let root_waker = root
             .is_some()
             .then(|| TaskWaker::waker(&core.mailbox, ROOT));

@@ -102,10 +102,11 @@ impl Mailbox {
 }
 
 impl Core {
-    /// Takes what other threads have left, and says that the loop is awake.
-    pub(crate) fn collect(&self) {
+    /// Takes what other threads have left, and says that the loop is awake. Returns whether somebody
+    /// rang.
+    pub(crate) fn collect(&self) -> bool {
         if !self.mailbox.doorbell.answer() {
-            return;
+            return false;
         }
         let mut inbox = self.mailbox.open();
         for waker in inbox.woken.drain(..) {
@@ -115,6 +116,7 @@ impl Core {
         if std::mem::take(&mut inbox.stop) {
             self.stopping.set(true);
         }
+        true
     }
 }
 
