@@ -10,6 +10,7 @@ mod support;
 use std::{
     cell::RefCell,
     future::poll_fn,
+    os::fd::AsFd,
     sync::{
         Arc, Barrier,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -21,7 +22,10 @@ use std::{
 };
 
 use nio_loop::{EventLoop, Handle, Remote};
-use support::{LIMIT, Log, OnDrop, Slot, event_loop, ms, panic_of, waker, yield_once};
+use support::{
+    LIMIT, Log, OnDrop, Slot, automatic_loop, event_loop, is_readable, ms, panic_of, waker,
+    yield_once,
+};
 
 thread_local! {
     /// What closures from other threads did on the thread of the loop.
@@ -418,4 +422,193 @@ fn l74_tasks_woken_from_elsewhere_all_the_time_do_not_stop_the_timers() {
     handle.set_timeout(ms(5), move |_| done.store(true, Ordering::Relaxed));
     assert!(!event_loop.run().unwrap());
     thread.join().unwrap();
+}
+
+#[test]
+fn l69_a_wake_ends_the_wait_of_a_loop() {
+    for _ in 0..50 {
+        let mut event_loop = event_loop();
+        keep_alive(&event_loop);
+        let remote = event_loop.handle().remote();
+        let barrier = Arc::new(Barrier::new(2));
+        let go = Arc::clone(&barrier);
+        let thread = thread::spawn(move || {
+            go.wait();
+            remote.wake();
+        });
+        event_loop.handle().next_tick(move |_| {
+            barrier.wait();
+        });
+        assert!(event_loop.run_once().unwrap());
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn l69_a_wake_between_two_runs_is_not_lost() {
+    let mut event_loop = event_loop();
+    keep_alive(&event_loop);
+    let handle = event_loop.handle().clone();
+    let remote = handle.remote();
+    let start = std::time::Instant::now();
+    for _ in 0..3 {
+        // Whoever looks at what the other thread has written, and then runs the loop, must not
+        // wait for a wake that has been.
+        let remote = remote.clone();
+        thread::spawn(move || remote.wake()).join().unwrap();
+        let before = handle.metrics();
+        assert!(event_loop.run_once().unwrap());
+        let metrics = handle.metrics().since(&before);
+        assert_eq!((metrics.turns, metrics.waits), (1, 0));
+    }
+    assert!(start.elapsed() < LIMIT / 2);
+}
+
+#[test]
+fn l69_a_wake_is_a_turn_also_of_a_loop_with_nothing_to_do() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    handle.remote().wake();
+    handle.remote().wake();
+    assert!(!event_loop.run().unwrap());
+    assert_eq!(handle.metrics().turns, 1);
+    assert!(!event_loop.run().unwrap());
+    assert_eq!(handle.metrics().turns, 1);
+}
+
+#[test]
+fn l69_a_wake_in_a_callback_is_a_turn_that_does_not_wait() {
+    let mut event_loop = automatic_loop();
+    let handle = event_loop.handle().clone();
+    handle.set_timeout(ms(1), |_| {});
+    let remote = handle.remote();
+    handle.set_immediate(move |_| remote.wake());
+    assert!(!event_loop.run().unwrap());
+    // That of the immediate, that of the wake, the one that waits, and that of the timer.
+    let metrics = handle.metrics();
+    assert_eq!((metrics.turns, metrics.waits), (4, 1));
+}
+
+#[test]
+fn l71_wakes_and_posts_to_a_loop_that_runs_cost_no_system_call() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let descriptor = event_loop.as_fd().try_clone_to_owned().unwrap();
+    let slot = Slot::new();
+    let give = slot.clone();
+    let task = handle.spawn(async move {
+        give.put(waker().await);
+        std::future::pending::<()>().await;
+    });
+    let waker = event_loop.block_on(slot.get()).unwrap();
+    let remote = handle.remote();
+    handle.set_immediate(move |_| {
+        let leave = move || {
+            waker.wake_by_ref();
+            remote.post(|_| {}).unwrap();
+            remote.wake();
+            remote.stop();
+        };
+        leave();
+        // A system call would have made an event, which nobody has taken yet.
+        assert!(!is_readable(&descriptor));
+        thread::spawn(leave).join().unwrap();
+        assert!(!is_readable(&descriptor), "it is awake and will look");
+    });
+    event_loop.run().unwrap();
+    task.abort();
+}
+
+#[test]
+fn l71_many_rings_at_a_loop_that_waits_are_one_event() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    event_loop.run_nowait().unwrap();
+    let _ = event_loop.next_deadline();
+    let before = handle.metrics();
+    for _ in 0..100 {
+        handle.remote().post(|_| {}).unwrap();
+        handle.remote().wake();
+    }
+    event_loop.run_nowait().unwrap();
+    let metrics = handle.metrics().since(&before);
+    assert_eq!(
+        (metrics.turns, metrics.events, metrics.callbacks),
+        (1, 1, 100)
+    );
+}
+
+#[test]
+fn l72_a_wake_of_a_loop_that_is_gone_does_nothing() {
+    let (event_loop, handle) = event_loop_and_handle();
+    let remote = handle.remote();
+    remote.wake();
+    drop(event_loop);
+    remote.wake();
+    drop(handle);
+    remote.wake();
+}
+
+#[test]
+fn a_future_spawned_from_elsewhere_keeps_the_loop_alive_and_stays_there() {
+    let mut event_loop = event_loop();
+    let here = thread::current().id();
+    keep_alive(&event_loop);
+    let (done, outcome) = mpsc::channel();
+    let remote = event_loop.handle().remote();
+    let stop = remote.clone();
+    let thread = thread::spawn(move || {
+        let future = async move {
+            for _ in 0..3 {
+                assert_eq!(thread::current().id(), here);
+                yield_once().await;
+            }
+            done.send(thread::current().id()).unwrap();
+            stop.stop();
+        };
+        assert!(remote.spawn(future).is_ok());
+    });
+    assert!(event_loop.run().unwrap());
+    assert_eq!(outcome.recv().unwrap(), here);
+    thread.join().unwrap();
+
+    let (done, outcome) = mpsc::channel();
+    let mut lonely = support::event_loop();
+    let spawned = async move {
+        yield_once().await;
+        done.send(()).unwrap();
+    };
+    lonely.handle().remote().spawn(spawned).unwrap();
+    assert!(!lonely.run().unwrap());
+    outcome.recv().unwrap();
+}
+
+#[test]
+fn l72_a_future_spawned_to_a_loop_that_is_gone_is_given_back() {
+    let event_loop = event_loop();
+    let remote = event_loop.handle().remote();
+    drop(event_loop);
+    let (done, outcome) = mpsc::channel();
+    let posted = remote.spawn(async move { done.send(7).unwrap() });
+    let mut other = support::event_loop();
+    other.block_on(posted.unwrap_err().0).unwrap();
+    assert_eq!(outcome.recv().unwrap(), 7);
+}
+
+#[test]
+fn l72_a_future_that_was_sent_and_not_spawned_is_dropped_with_the_loop() {
+    let event_loop = event_loop();
+    let remote = event_loop.handle().remote();
+    let (held, outcome) = mpsc::channel::<()>();
+    remote.spawn(async move { drop(held) }).unwrap();
+    drop(event_loop);
+    assert!(outcome.recv().is_err(), "its end is gone");
+}
+
+#[test]
+fn l81_a_panic_of_a_future_spawned_from_elsewhere_is_its_own() {
+    let mut event_loop = event_loop();
+    let remote = event_loop.handle().remote();
+    remote.spawn(async { panic!("its own") }).unwrap();
+    assert!(!event_loop.run().unwrap());
 }
