@@ -1,0 +1,383 @@
+//! Children and files: exits, and what comes before them.
+
+mod support;
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::{Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    rc::Rc,
+    time::Duration,
+};
+
+use nio_loop::{CallbackKind, Error, EventLoop, FileChange, Handle, Interest};
+use nio_poll::{Events, Poll, Token};
+use support::{LIMIT, Log, event_loop, panic_of, readable};
+
+/// A child that runs until the end of its input, and then does what the shell is told.
+fn shell(end: &str) -> Child {
+    Command::new("sh")
+        .args(["-c", &format!("read line; {end}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Lets a child come to its end, and waits until it has, without reaping it.
+fn finish(child: &mut Child) {
+    let poll = Poll::new().unwrap();
+    poll.register_process(child.id(), Token(0)).unwrap();
+    drop(child.stdin.take());
+    let mut events = Events::with_capacity(1);
+    poll.poll(&mut events, Some(LIMIT)).unwrap();
+    assert!(!events.is_empty(), "it does not end");
+}
+
+/// Logs the code that a child exits with.
+fn says_code(log: &Log) -> impl FnOnce(&Handle, ExitStatus) + 'static {
+    let log = log.clone();
+    move |_, status| log.push(format!("exit{}", status.code().unwrap()))
+}
+
+#[test]
+fn l92_a_child_that_is_dead_already_is_told_in_the_next_turn() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let mut child = shell("exit 7");
+    finish(&mut child);
+    event_loop.handle().on_exit(child, says_code(&log)).unwrap();
+    log.assert("");
+    assert!(!event_loop.run().unwrap());
+    log.assert("exit7");
+}
+
+#[test]
+fn l92_an_exit_is_told_whenever_the_child_dies() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    // Before the loop runs, and while it waits.
+    let mut child = shell("exit 3");
+    let input = child.stdin.take();
+    handle.on_exit(child, says_code(&log)).unwrap();
+    drop(input);
+    assert!(!event_loop.run().unwrap());
+    log.assert("exit3");
+    let mut child = shell("exit 4");
+    let input = child.stdin.take();
+    handle.on_exit(child, says_code(&log)).unwrap();
+    handle.set_immediate(move |_| drop(input));
+    assert!(!event_loop.run().unwrap());
+    log.assert("exit4");
+}
+
+#[test]
+fn l92_a_child_that_somebody_else_has_waited_for_is_told_or_refused() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let mut child = shell("exit 5");
+    let (pid, input) = (child.id(), child.stdin.take());
+    event_loop.handle().on_exit(child, says_code(&log)).unwrap();
+    drop(input);
+    let mut status = 0;
+    // SAFETY: the status lives as long as the call.
+    let waited = unsafe { libc::waitpid(pid as libc::pid_t, &mut status, 0) };
+    assert_eq!(waited as u32, pid);
+    assert!(!event_loop.run().unwrap());
+    assert_eq!(log.take().len(), 1, "told, if not with which code");
+}
+
+#[test]
+fn l93_other_children_are_left_to_those_who_wait_for_them() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let (mut ours, mut other) = (shell("exit 1"), shell("exit 2"));
+    finish(&mut other);
+    let (pid, input) = (ours.id(), ours.stdin.take());
+    event_loop.handle().on_exit(ours, says_code(&log)).unwrap();
+    drop(input);
+    assert!(!event_loop.run().unwrap());
+    log.assert("exit1");
+    // SAFETY: a null pointer is allowed.
+    let waited = unsafe { libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), libc::WNOHANG) };
+    assert_eq!(waited, -1, "it leaves no zombie");
+    assert_eq!(other.wait().unwrap().code(), Some(2));
+}
+
+/// Has the loop read the output of a child to its end.
+fn log_output(event_loop: &EventLoop, child: &mut Child, log: &Log) {
+    let output = File::from(OwnedFd::from(child.stdout.take().unwrap()));
+    let own = Rc::new(Cell::new(None));
+    let (id, told) = (Rc::clone(&own), log.clone());
+    let watch = move |handle: &Handle, mut output: &File, _| {
+        let mut text = [0; 16];
+        match output.read(&mut text).unwrap() {
+            0 => {
+                told.push("end");
+                handle.clear(id.get().unwrap());
+            }
+            n => told.push(String::from_utf8_lossy(&text[..n]).trim()),
+        }
+    };
+    own.set(Some(
+        event_loop
+            .handle()
+            .watch(output, Interest::READABLE, watch)
+            .unwrap(),
+    ));
+}
+
+#[test]
+fn l94_an_exit_is_told_after_the_output_that_is_there_with_it() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let mut child = shell("echo last words; exit 6");
+    let input = child.stdin.take();
+    let output = child.stdout.take().unwrap();
+    // The exit is watched first, and another descriptor becomes readable after it.
+    let pid = child.id();
+    event_loop.handle().on_exit(child, says_code(&log)).unwrap();
+    let watcher = Poll::new().unwrap();
+    watcher.register_process(pid, Token(0)).unwrap();
+    drop(input);
+    watcher
+        .poll(&mut Events::with_capacity(1), Some(LIMIT))
+        .unwrap();
+    let (later, _theirs) = readable();
+    let told = log.clone();
+    let mut output = File::from(OwnedFd::from(output));
+    let own = Rc::new(Cell::new(None));
+    let id = Rc::clone(&own);
+    let watch = move |handle: &Handle, mut later: &UnixStream, _| {
+        later.read_exact(&mut [0]).unwrap();
+        let mut text = String::new();
+        output.read_to_string(&mut text).unwrap();
+        told.push(text.trim());
+        handle.clear(id.get().unwrap());
+    };
+    let handle = event_loop.handle().clone();
+    own.set(Some(
+        handle.watch(later, Interest::READABLE, watch).unwrap(),
+    ));
+    assert!(!event_loop.run().unwrap());
+    log.assert("last words exit6");
+}
+
+#[test]
+fn l94_an_exit_is_told_after_the_end_of_the_output_if_both_are_there() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let mut child = shell("exit 8");
+    let input = child.stdin.take();
+    log_output(&event_loop, &mut child, &log);
+    let pid = child.id();
+    event_loop.handle().on_exit(child, says_code(&log)).unwrap();
+    let watcher = Poll::new().unwrap();
+    watcher.register_process(pid, Token(0)).unwrap();
+    drop(input);
+    watcher
+        .poll(&mut Events::with_capacity(1), Some(LIMIT))
+        .unwrap();
+    assert!(!event_loop.run().unwrap());
+    log.assert("end exit8");
+}
+
+#[test]
+fn l40_an_exit_cleared_by_the_io_of_its_batch_is_not_told_and_the_child_is_dropped() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    let mut child = shell("exit 1");
+    let (pid, input) = (child.id(), child.stdin.take());
+    let held = log.drops("dropped");
+    let never = move |_: &Handle, _| drop(held);
+    let exit = handle.on_exit(child, never).unwrap();
+    let watcher = Poll::new().unwrap();
+    watcher.register_process(pid, Token(0)).unwrap();
+    drop(input);
+    watcher
+        .poll(&mut Events::with_capacity(1), Some(LIMIT))
+        .unwrap();
+    let (ours, _theirs) = readable();
+    let told = log.clone();
+    let watch = move |handle: &Handle, _: &UnixStream, _| {
+        told.push("io");
+        assert!(handle.clear(exit));
+        handle.stop();
+    };
+    handle.watch(ours, Interest::READABLE, watch).unwrap();
+    assert!(event_loop.run().unwrap());
+    log.assert("io dropped");
+    // Nobody has waited for it.
+    // SAFETY: a null pointer is allowed.
+    let waited = unsafe { libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), 0) };
+    assert_eq!(waited as u32, pid);
+}
+
+#[test]
+fn l54_a_child_keeps_the_loop_alive_unless_it_is_not_referenced() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let mut child = shell("exit 0");
+    let input = child.stdin.take();
+    let id = handle.on_exit(child, |_, _| {}).unwrap();
+    assert_eq!(handle.report().entries[0].kind, CallbackKind::Exit);
+    assert!(event_loop.run_nowait().unwrap());
+    assert!(handle.unref(id));
+    assert!(!event_loop.run().unwrap());
+    assert!(handle.reref(id));
+    drop(input);
+    assert!(!event_loop.run().unwrap());
+    assert!(!handle.clear(id));
+}
+
+#[test]
+fn an_exit_whose_callback_panics_is_over_and_leaves_no_zombie() {
+    let mut event_loop = event_loop();
+    let mut child = shell("exit 0");
+    let (pid, input) = (child.id(), child.stdin.take());
+    event_loop
+        .handle()
+        .on_exit(child, |_, _| panic!("now"))
+        .unwrap();
+    drop(input);
+    assert_eq!(panic_of(|| event_loop.run()), "now");
+    assert!(!event_loop.run().unwrap());
+    // SAFETY: a null pointer is allowed.
+    let waited = unsafe { libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), libc::WNOHANG) };
+    assert_eq!(waited, -1);
+}
+
+#[test]
+fn a_loop_that_is_gone_takes_no_children_and_no_files() {
+    let event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    drop(event_loop);
+    let mut dead = shell("exit 0");
+    finish(&mut dead);
+    let mut child = shell("exit 0");
+    drop(child.stdin.take());
+    for child in [child, dead] {
+        let refused = handle.on_exit(child, |_, _| panic!("it ran"));
+        assert!(matches!(refused, Err(Error::Closed)));
+    }
+    let file = File::open("Cargo.toml").unwrap();
+    let refused = handle.on_change(file, FileChange::WRITTEN, |_, _, _| panic!("it ran"));
+    assert!(matches!(refused, Err(Error::Closed)));
+}
+
+/// A file that is removed at the end of its test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let name = format!("nio-loop-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, "").unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_change_of_a_file_is_told_with_what_has_changed() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    let scratch = Scratch::new("change");
+    let asked = FileChange::WRITTEN | FileChange::DELETED;
+    let told = log.clone();
+    let id = handle
+        .on_change(
+            File::open(&scratch.0).unwrap(),
+            asked,
+            move |_, _, changes| {
+                for (change, name) in [
+                    (FileChange::WRITTEN, "written"),
+                    (FileChange::DELETED, "deleted"),
+                ] {
+                    if changes.contains(change) {
+                        told.push(name);
+                    }
+                }
+            },
+        )
+        .unwrap();
+    assert!(event_loop.run_nowait().unwrap());
+    log.assert("");
+    let mut written = fs::OpenOptions::new()
+        .append(true)
+        .open(&scratch.0)
+        .unwrap();
+    written.write_all(b"x").unwrap();
+    assert!(event_loop.run_once().unwrap());
+    log.assert("written");
+    assert!(event_loop.run_nowait().unwrap());
+    log.assert("");
+    fs::remove_file(&scratch.0).unwrap();
+    drop(written);
+    assert!(event_loop.run_once().unwrap());
+    log.assert("deleted");
+    assert!(handle.clear(id));
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn a_watched_file_cleared_in_its_callback_is_closed_and_told_no_more() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    let scratch = Scratch::new("clear");
+    let file = Rc::new(File::open(&scratch.0).unwrap());
+    let own = Rc::new(Cell::new(None));
+    let (id, told, path) = (Rc::clone(&own), log.clone(), scratch.0.clone());
+    let changed = move |handle: &Handle, _: &Rc<File>, _| {
+        told.push("changed");
+        fs::write(&path, "again").unwrap();
+        assert!(handle.clear(id.get().unwrap()));
+    };
+    let watched = Rc::clone(&file);
+    own.set(Some(
+        handle
+            .on_change(watched, FileChange::WRITTEN, changed)
+            .unwrap(),
+    ));
+    fs::write(&scratch.0, "once").unwrap();
+    assert!(!event_loop.run().unwrap());
+    log.assert("changed");
+    assert_eq!(Rc::strong_count(&file), 1);
+}
+
+#[test]
+fn l54_a_watched_file_keeps_the_loop_alive_unless_it_is_not_referenced() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let scratch = Scratch::new("alive");
+    let file = Rc::new(File::open(&scratch.0).unwrap());
+    let never = |_: &Handle, _: &Rc<File>, _| panic!("nothing has happened");
+    let watch = || {
+        let file = Rc::clone(&file);
+        handle.on_change(file, FileChange::WRITTEN, never)
+    };
+    let id = watch().unwrap();
+    assert_eq!(handle.report().entries[0].kind, CallbackKind::Change);
+    assert!(watch().is_err(), "it is watched already");
+    assert!(event_loop.run_nowait().unwrap());
+    assert!(handle.unref(id));
+    assert!(!event_loop.run().unwrap());
+    assert!(handle.clear(id));
+    let id = watch().unwrap();
+    assert!(event_loop.run_nowait().unwrap());
+    assert!(handle.close(id, |_| {}));
+    event_loop.handle().set_timeout(Duration::ZERO, |_| {});
+    assert!(!event_loop.run().unwrap());
+}
