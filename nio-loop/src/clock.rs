@@ -249,6 +249,7 @@ impl Handle {
 
     fn advance_to(&self, time: Time) -> Result<(), Error> {
         if self.core.clock.advance_to(time) {
+            self.core.meter.saw(self.now());
             Ok(())
         } else {
             Err(Error::RealClock)
