@@ -1,6 +1,7 @@
 //! Descriptors, signals, children and files that callbacks wait for.
 
 use std::{
+    cell::Cell,
     os::fd::AsFd,
     panic::Location,
     process::{Child, ExitStatus},
@@ -178,17 +179,18 @@ impl Handle {
         callback: impl FnOnce(&Handle, ExitStatus) + 'static,
     ) -> Result<CallbackId, Error> {
         let place = Location::caller();
+        if self.core.closed.get() {
+            return Err(Error::Closed);
+        }
         // Where a child has exited already, some systems have nothing to watch any more.
         if let Ok(Some(status)) = child.try_wait() {
-            if self.core.closed.get() {
-                return Err(Error::Closed);
-            }
             return Ok(self.immediate_at(place, move |handle| callback(handle, status)));
         }
         let pid = child.id();
-        let mut once = Some((child, callback));
+        let once = Rc::new(Cell::new(Some((child, callback))));
+        let own = Rc::clone(&once);
         let on_event: OnEvent = Box::new(move |handle, event| {
-            if let Some((mut child, callback)) = once.take() {
+            if let Some((mut child, callback)) = own.take() {
                 // It has exited, so this does not block. If somebody else has waited for it, the
                 // event still knows.
                 let waited = child.wait().ok();
@@ -196,9 +198,17 @@ impl Handle {
                 callback(handle, status.unwrap_or_default());
             }
         });
-        self.add_watch(Watched::Process(pid), on_event, place, |token| {
+        let watched = self.add_watch(Watched::Process(pid), on_event, place, |token| {
             self.core.poll.register_process(pid, token)
-        })
+        });
+        let refused = watched.is_err().then(|| once.take()).flatten();
+        if let Some((mut child, callback)) = refused {
+            // Or it has exited just now.
+            if let Ok(Some(status)) = child.try_wait() {
+                return Ok(self.immediate_at(place, move |handle| callback(handle, status)));
+            }
+        }
+        watched
     }
 
     /// Runs a callback when something happens to a file or a directory that is open; the last
