@@ -92,6 +92,22 @@ fn l92_a_child_that_somebody_else_has_waited_for_is_told_or_refused() {
 }
 
 #[test]
+fn l92_a_child_that_is_no_more_is_refused_and_keeps_nothing_alive() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let mut child = shell("exit 5");
+    drop(child.stdin.take());
+    // SAFETY: a null pointer is allowed.
+    let waited = unsafe { libc::waitpid(child.id() as libc::pid_t, std::ptr::null_mut(), 0) };
+    assert_eq!(waited as u32, child.id());
+    let held = log.drops("dropped");
+    let refused = event_loop.handle().on_exit(child, move |_, _| drop(held));
+    assert!(matches!(refused, Err(Error::Poll(_))));
+    log.assert("dropped");
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
 fn l93_other_children_are_left_to_those_who_wait_for_them() {
     let mut event_loop = event_loop();
     let log = Log::new();
