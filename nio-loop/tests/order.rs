@@ -468,3 +468,20 @@ fn l5_ticks_of_the_root_run_before_the_next_callback() {
         .unwrap();
     log.assert("tick0 before0 timer0 tick1 before1 timer1 tick2 before2 timer2");
 }
+
+#[test]
+fn l5_what_a_callback_has_queued_before_it_panicked_runs_before_the_next_callback() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    let told = log.clone();
+    handle.set_timeout(Duration::ZERO, move |handle| {
+        handle.spawn(told.told("task"));
+        handle.next_tick(told.says("tick"));
+        panic!("now");
+    });
+    handle.set_timeout(Duration::ZERO, log.says("next"));
+    assert_eq!(panic_of(|| event_loop.run()), "now");
+    assert!(!event_loop.run().unwrap());
+    log.assert("tick task next");
+}
