@@ -12,8 +12,8 @@ use std::{
     thread,
 };
 
-use nio_loop::{CallbackId, EventLoop, Handle, Signal};
-use support::{Log, event_loop, ms, panic_of};
+use nio_loop::{Bound, CallbackId, EventLoop, Handle, Interest, Signal};
+use support::{Log, event_loop, ms, panic_of, readable};
 
 /// Sends a signal to this process.
 fn send(signal: Signal) {
@@ -252,4 +252,102 @@ fn l37_signals_that_interrupt_a_wait_neither_end_nor_prolong_it() {
     done.store(true, Ordering::Relaxed);
     thread.join().unwrap();
     log.assert("0 1 2 3 4");
+}
+
+/// Watches a descriptor that is readable, but only from now on: after the signals that were sent.
+fn watch_once(event_loop: &EventLoop, then: impl Fn(&Handle) + 'static) {
+    let (ours, theirs) = readable();
+    let own = Rc::new(Cell::new(None));
+    let id = Rc::clone(&own);
+    let watch = move |handle: &Handle, _: &std::os::unix::net::UnixStream, _| {
+        let _held = &theirs;
+        handle.clear(id.get().unwrap());
+        then(handle);
+    };
+    let handle = event_loop.handle();
+    let id = handle.watch(ours, Interest::READABLE, watch).unwrap();
+    own.set(Some(id));
+}
+
+#[test]
+fn l39_signals_are_told_after_the_io_of_their_batch_and_before_immediates() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let signal = Signal::from_raw(libc::SIGIO);
+    on_signal(&event_loop, signal, &log, "signal");
+    send(signal);
+    for n in 0..3 {
+        let told = log.clone();
+        watch_once(&event_loop, move |_| told.push(format!("io{n}")));
+    }
+    event_loop.handle().set_immediate(log.says("immediate"));
+    event_loop.run().unwrap();
+    let mut texts = log.take();
+    texts[..3].sort();
+    assert_eq!(texts, ["io0", "io1", "io2", "signal", "immediate"]);
+}
+
+#[test]
+fn l40_a_signal_cleared_by_the_io_of_its_batch_is_not_told() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let signal = Signal::from_raw(libc::SIGCONT);
+    let id = on_signal(&event_loop, signal, &log, "never");
+    send(signal);
+    let told = log.clone();
+    watch_once(&event_loop, move |handle| {
+        told.push("io");
+        assert!(handle.clear(id));
+    });
+    assert!(!event_loop.run().unwrap());
+    log.assert("io");
+}
+
+#[test]
+fn l39_a_signal_behind_io_that_panics_or_had_no_room_is_told_in_the_next_turn() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let signal = Signal::from_raw(libc::SIGPROF);
+    on_signal(&event_loop, signal, &log, "signal");
+    send(signal);
+    watch_once(&event_loop, |_| panic!("now"));
+    assert_eq!(panic_of(|| event_loop.run()), "now");
+    log.assert("");
+    event_loop.run().unwrap();
+    log.assert("signal");
+
+    send(signal);
+    let told = log.clone();
+    watch_once(&event_loop, move |_| told.push("io"));
+    assert!(event_loop.run_bounded(Bound::Callbacks(1)).unwrap());
+    log.assert("io");
+    // It has been taken from the system, and keeps the loop from waiting.
+    assert_eq!(
+        event_loop
+            .next_deadline()
+            .map(|deadline| deadline <= event_loop.handle().now()),
+        Some(true)
+    );
+    event_loop.run_once().unwrap();
+    log.assert("signal");
+}
+
+#[test]
+fn l91_a_signal_that_is_ignored_is_told_all_the_same_and_ignored_again() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let signal = libc::SIGTSTP; // It would stop the process.
+    // SAFETY: to ignore a signal takes no handler.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+    let id = on_signal(&event_loop, raw(signal), &log, "told");
+    send(raw(signal));
+    event_loop.run().unwrap();
+    log.assert("told");
+    assert!(event_loop.handle().clear(id));
+    // SAFETY: as above; it returns what was there.
+    assert_eq!(
+        unsafe { libc::signal(signal, libc::SIG_IGN) },
+        libc::SIG_IGN
+    );
+    send(raw(signal));
 }

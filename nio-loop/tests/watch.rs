@@ -464,7 +464,7 @@ fn timers_and_io_take_turns() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_directory_cannot_be_waited_for_and_is_refused_and_closed() {
+fn l45_a_directory_cannot_be_waited_for_and_is_refused_and_closed() {
     let event_loop = event_loop();
     use std::fs::File;
     let file = Rc::new(File::open("/").unwrap());
@@ -499,4 +499,38 @@ fn a_zero_timer_set_by_io_runs_in_the_next_turn() {
     log.assert("");
     event_loop.run_nowait().unwrap();
     log.assert("timer");
+}
+
+/// A descriptor that is another one each time it is asked.
+struct Fickle(Cell<bool>, UnixStream, UnixStream);
+
+impl AsFd for Fickle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        if self.0.replace(true) {
+            self.2.as_fd()
+        } else {
+            self.1.as_fd()
+        }
+    }
+}
+
+#[test]
+fn l49_the_end_of_a_watch_that_the_system_does_not_know_is_no_error() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (first, _theirs1) = readable();
+    let (second, _theirs2) = pair();
+    let fickle = Rc::new(Fickle(Cell::new(false), first, second));
+    let never = |_: &Handle, _: &Rc<Fickle>, _| panic!("cleared");
+    let id = handle
+        .watch(Rc::clone(&fickle), Interest::READABLE, never)
+        .unwrap();
+    // What it says now was never registered.
+    assert!(handle.clear(id));
+    assert!(!handle.clear(id));
+    // The registration that is left behind, if the system has one, reaches nobody.
+    assert!(!event_loop.run_nowait().unwrap());
+    event_loop.run_nowait().unwrap();
+    drop(fickle);
+    assert!(!event_loop.run().unwrap());
 }

@@ -1,0 +1,125 @@
+//! Which rules have a test, and why the others have none.
+//!
+//! A test bears the number of its rule: `l16_…` is one of rule L16. This looks through the sources
+//! that have tests; a new file of tests is added to [`SOURCES`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rules are numbered from L1.
+const LAST_RULE: u16 = 94;
+
+/// The files in which tests are.
+const SOURCES: &[&str] = &[
+    include_str!("../src/clock.rs"),
+    include_str!("../src/doorbell.rs"),
+    include_str!("../src/timer.rs"),
+    include_str!("blocking.rs"),
+    include_str!("bounded.rs"),
+    include_str!("children.rs"),
+    include_str!("clocks.rs"),
+    include_str!("closing.rs"),
+    include_str!("crowd.rs"),
+    include_str!("embedding.rs"),
+    include_str!("golden.rs"),
+    include_str!("lifetime.rs"),
+    include_str!("limits.rs"),
+    include_str!("meter.rs"),
+    include_str!("order.rs"),
+    include_str!("programs.rs"),
+    include_str!("remote.rs"),
+    include_str!("signals.rs"),
+    include_str!("sleeps.rs"),
+    include_str!("source.rs"),
+    include_str!("tasks.rs"),
+    include_str!("timers.rs"),
+    include_str!("watch.rs"),
+];
+
+/// The rules without a test.
+const NOT_COVERED: &[(u16, &str)] = &[
+    (15, "there are no hooks: no prepare, check or idle handles"),
+    (
+        27,
+        "a test cannot suspend the machine; Clock::real says what happens",
+    ),
+    (
+        31,
+        "a period cannot be changed: an interval is cleared, and another set",
+    ),
+    (
+        58,
+        "a loop cannot be run by its own callbacks: they have no EventLoop",
+    ),
+    (63, "accepting is nio-net's"),
+    (64, "accepting is nio-net's"),
+    (65, "the errors of sockets are nio-net's"),
+    (66, "SIGPIPE is nio-net's"),
+    (67, "shutting down is nio-net's"),
+    (68, "the end of a stream is nio-net's"),
+    (
+        73,
+        "handlers of signals have no place in a program with on_signal; a wake takes a lock",
+    ),
+    (85, "there is no select"),
+];
+
+/// How many tests each rule has.
+fn tests() -> BTreeMap<u16, usize> {
+    let mut tests = BTreeMap::new();
+    let functions = SOURCES
+        .iter()
+        .flat_map(|source| source.split("fn l").skip(1));
+    for name in functions {
+        let digits = name.split('_').next().unwrap_or_default();
+        if let Ok(rule) = digits.parse() {
+            *tests.entry(rule).or_default() += 1;
+        }
+    }
+    tests
+}
+
+#[test]
+fn every_file_of_tests_is_looked_through() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let known = SOURCES.contains(&&*source) || path.ends_with("coverage.rs");
+            assert!(known, "{} is not in the list", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_a_test_or_a_reason_for_having_none() {
+    let tests = tests();
+    let excused: BTreeSet<u16> = NOT_COVERED.iter().map(|&(rule, _)| rule).collect();
+    assert_eq!(excused.len(), NOT_COVERED.len(), "a rule is listed twice");
+
+    let missing: Vec<u16> = (1..=LAST_RULE)
+        .filter(|rule| !tests.contains_key(rule) && !excused.contains(rule))
+        .collect();
+    assert!(missing.is_empty(), "rules without a test: {missing:?}");
+
+    let needless: Vec<&u16> = excused
+        .iter()
+        .filter(|&rule| tests.contains_key(rule))
+        .collect();
+    assert!(needless.is_empty(), "excused, but tested: {needless:?}");
+
+    let unknown: Vec<&u16> = tests
+        .keys()
+        .filter(|rule| !(1..=LAST_RULE).contains(*rule))
+        .collect();
+    assert!(unknown.is_empty(), "there are no such rules: {unknown:?}");
+
+    println!(
+        "{} of {LAST_RULE} rules are covered, by {} tests; not covered are",
+        tests.len(),
+        tests.values().sum::<usize>()
+    );
+    for (rule, reason) in NOT_COVERED {
+        println!("  L{rule}: {reason}");
+    }
+}
