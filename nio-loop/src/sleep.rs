@@ -229,8 +229,8 @@ impl Handle {
         }
     }
 
-    /// Lets everything else have its turn: timers, I/O, immediates and other tasks all come before
-    /// the future is ready.
+    /// Lets everything else have its turn: timers that are due, I/O and woken tasks all come before
+    /// the future is ready. The loop does not wait meanwhile.
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
         let core = Rc::clone(&self.core);
         let mut yielded = false;

@@ -81,7 +81,8 @@ fn tests() -> BTreeMap<u16, usize> {
 #[test]
 fn every_file_of_tests_is_looked_through() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
-    for entry in std::fs::read_dir(directory).unwrap() {
+    // Where the tests run without their sources, there is nothing to be compared.
+    for entry in std::fs::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();
