@@ -298,7 +298,10 @@ fn l82_a_future_that_has_spent_its_share_does_not_hide_the_deadline() {
         .block_on(async move {
             let never_dry = async {
                 loop {
-                    let operation = |_: &_| Ok(count.set(count.get() + 1));
+                    let operation = |_: &_| {
+                        count.set(count.get() + 1);
+                        Ok(())
+                    };
                     source.io(Direction::Write, operation).await.unwrap();
                 }
             };
