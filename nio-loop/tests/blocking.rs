@@ -3,6 +3,7 @@
 mod support;
 
 use std::{
+    cell::RefCell,
     sync::{
         Arc, Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use nio_loop::{CallbackKind, Error, EventLoop, Handle, JoinHandle, Lane};
-use support::{Log, automatic_loop, event_loop, ms, panic_of};
+use support::{Log, automatic_loop, event_loop, ms, panic_of, secs};
 
 /// A closure that says that it has begun, and goes on when its gate is opened or gone.
 fn gated<T>(begun: &Sender<T>, value: T) -> (Sender<()>, impl FnOnce() -> ThreadId + use<T>) {
@@ -362,4 +363,29 @@ fn a_panic_elsewhere_does_not_lose_what_a_closure_returns() {
     assert_eq!(panic_of(|| EventLoop::run(&mut event_loop)), "now");
     assert!(!event_loop.run().unwrap());
     assert_eq!(log.take().len(), 2);
+}
+
+#[test]
+fn the_threads_of_a_loop_that_is_gone_end() {
+    /// Says when its thread ends.
+    struct Last(Option<Sender<()>>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.take().unwrap().send(()).unwrap();
+        }
+    }
+    thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (ended, ends) = mpsc::channel();
+    for lane in [Lane::Files, Lane::Names] {
+        let last = Last(Some(ended.clone()));
+        let job = handle.spawn_blocking_on(lane, move || LAST.set(Some(last)));
+        event_loop.block_on(job.unwrap()).unwrap().unwrap();
+    }
+    drop(event_loop);
+    // Long before they would for want of something to do, which is after ten seconds.
+    for _ in 0..2 {
+        ends.recv_timeout(secs(5)).unwrap();
+    }
 }
