@@ -335,11 +335,17 @@ impl<'a> Turn<'a> {
     }
 
     /// Timers: those that are due now, whatever they arm.
+    #[inline]
     fn run_timers(&mut self) {
-        let core = self.core;
-        if core.timers.borrow().is_empty() {
-            return;
+        if !self.core.timers.borrow().is_empty() {
+            self.run_due_timers();
         }
+    }
+
+    // Most turns have no timer due: what follows would only be in their way.
+    #[inline(never)]
+    fn run_due_timers(&mut self) {
+        let core = self.core;
         let now = core.clock.now();
         core.meter.saw(now);
         core.timers.borrow_mut().begin_drain(now);
@@ -373,8 +379,9 @@ impl<'a> Turn<'a> {
         let core = self.core;
         // A callback that panicked may have left a part of the last batch.
         if core.dispatched.get() >= core.events.borrow().len() && core.late.borrow().is_empty() {
-            let resumed = core.next_turn.take();
-            core.this_turn.borrow_mut().extend(resumed);
+            let mut this_turn = core.this_turn.borrow_mut();
+            this_turn.append(&mut core.next_turn.borrow_mut());
+            drop(this_turn);
             self.wait(wait)?;
         }
         while self.may_call() {
@@ -383,8 +390,13 @@ impl<'a> Turn<'a> {
             };
             self.dispatch(event);
         }
-        for waiter in core.this_turn.take() {
-            waiter.wake(core);
+        if !core.this_turn.borrow().is_empty() {
+            let mut resumed = core.this_turn.take();
+            for waiter in resumed.drain(..) {
+                waiter.wake(core);
+            }
+            // Its memory serves the next turn.
+            core.this_turn.replace(resumed);
         }
         self.drain();
         Ok(())
@@ -548,7 +560,14 @@ impl<'a> Turn<'a> {
 
     /// Between two callbacks: ticks, then woken tasks, until there are none. What is left when
     /// enough of them have run waits for the next time.
+    #[inline]
     fn drain(&mut self) {
+        if !self.core.ticks.borrow().is_empty() || !self.core.ready.borrow().is_empty() {
+            self.run_ticks_and_tasks();
+        }
+    }
+
+    fn run_ticks_and_tasks(&mut self) {
         let mut ticks = TICKS_BETWEEN_CALLBACKS;
         let mut tasks = TASKS_BETWEEN_CALLBACKS;
         loop {

@@ -104,10 +104,16 @@ impl Mailbox {
 impl Core {
     /// Takes what other threads have left, and says that the loop is awake. Returns whether somebody
     /// rang.
+    #[inline]
     pub(crate) fn collect(&self) -> bool {
-        if !self.mailbox.doorbell.answer() {
-            return false;
+        let rung = self.mailbox.doorbell.answer();
+        if rung {
+            self.empty_inbox();
         }
+        rung
+    }
+
+    fn empty_inbox(&self) {
         let mut inbox = self.mailbox.open();
         for waker in inbox.woken.drain(..) {
             self.wake(waker.collect());
@@ -116,7 +122,6 @@ impl Core {
         if std::mem::take(&mut inbox.stop) {
             self.stopping.set(true);
         }
-        true
     }
 }
 
