@@ -15,6 +15,7 @@ use std::{
     any::Any,
     cell::RefCell,
     future::Future,
+    mem::ManuallyDrop,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
@@ -156,25 +157,26 @@ impl std::fmt::Debug for TaskWaker {
 
 thread_local! {
     /// The loop that runs on this thread: the innermost, if a callback of one runs another.
-    static RUNNING: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+    /// [`Running`] drops what it has put here; the thread's end does not, so that a look at it costs
+    /// no more than one at a static.
+    static RUNNING: RefCell<Option<ManuallyDrop<Rc<Core>>>> = const { RefCell::new(None) };
 }
 
 /// Asks the loop that runs on this thread, if there is one.
 fn running(ask: impl FnOnce(&Core) -> bool) -> bool {
-    let answer = RUNNING.try_with(|running| running.borrow().as_deref().is_some_and(ask));
-    // A thread that ends runs no loop.
-    answer.unwrap_or(false)
+    RUNNING.with(|running| running.borrow().as_ref().is_some_and(|core| ask(core)))
 }
 
 /// While it lives, a loop is the one that runs on this thread.
 pub(crate) struct Running {
-    outer: Option<Rc<Core>>,
+    outer: Option<ManuallyDrop<Rc<Core>>>,
 }
 
 impl Running {
     pub(crate) fn new(core: &Rc<Core>) -> Running {
         core.running.set(true);
-        let outer = RUNNING.with(|running| running.replace(Some(Rc::clone(core))));
+        let inner = ManuallyDrop::new(Rc::clone(core));
+        let outer = RUNNING.with(|running| running.replace(Some(inner)));
         Running { outer }
     }
 }
@@ -182,7 +184,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let inner = RUNNING.with(|running| running.replace(self.outer.take()));
-        if let Some(core) = inner {
+        if let Some(core) = inner.map(ManuallyDrop::into_inner) {
             core.running.set(false);
             // Unless the root has panicked, it is so already.
             core.polled.set(None);
