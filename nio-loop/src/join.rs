@@ -101,7 +101,7 @@ impl Drop for OnDrop {
 /// Dropping it lets the task go on, as [`detach`](JoinHandle::detach) says by name.
 pub struct JoinHandle<T> {
     core: Rc<Core>,
-    /// Absent for a task that was never there.
+    /// Absent for a task that was never there, or whose outcome was taken.
     key: Option<Key>,
     output: PhantomData<fn() -> T>,
 }
@@ -157,13 +157,14 @@ impl<T> JoinHandle<T> {
         self.core.tasks.borrow_mut().get_mut(self.key?).map(look)
     }
 
-    /// Takes the outcome out of the table, if it is there.
-    fn take(&self) -> Option<Outcome> {
+    /// Takes the outcome out of the table, if it is there. Then the task is no more.
+    fn take(&mut self) -> Option<Outcome> {
         let key = self.key?;
         let mut tasks = self.core.tasks.borrow_mut();
         if !tasks.get_mut(key)?.is_finished() {
             return None;
         }
+        self.key = None;
         match tasks.remove(key)?.stage {
             Stage::Finished(outcome) => Some(outcome),
             _ => None,
@@ -175,7 +176,7 @@ impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     /// Polled again after it was ready, it answers that the task was aborted.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.take() {
             Some(Ok(output)) => {
                 let output = output
