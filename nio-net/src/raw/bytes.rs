@@ -118,10 +118,10 @@ pub(crate) fn send_vectored<C: Channel>(channel: &C, bytes: &[IoSlice<'_>]) -> i
 }
 
 /// What the error of a write means. macOS says EPROTOTYPE when the other side resets a connection
-/// while it is being written to.
+/// while it is being written to; no other system says it of a write to a stream.
 #[cold]
 fn translate(error: io::Error) -> io::Error {
-    if cfg!(target_vendor = "apple") && error.raw_os_error() == Some(libc::EPROTOTYPE) {
+    if error.raw_os_error() == Some(libc::EPROTOTYPE) {
         return io::Error::from_raw_os_error(libc::ECONNRESET);
     }
     error
