@@ -53,6 +53,24 @@ fn q85_a_client_with_a_name_is_accepted_with_it() {
     });
 }
 
+#[test]
+fn q85_a_client_whose_name_fills_its_address_is_accepted_as_unnamed() {
+    let (listens, mut connects) = (Place::new("roomy"), Place::new("full"));
+    // SAFETY: all zeroes is a valid sockaddr_un.
+    let room = unsafe { std::mem::zeroed::<libc::sockaddr_un>() };
+    let len = connects.0.as_os_str().len();
+    let rest = "x".repeat(room.sun_path.len() - len);
+    connects.0.as_mut_os_string().push(rest);
+    run(async |handle| {
+        let listener = UnixListener::bind(&handle, &listens.0).unwrap();
+        let mut client = named_client(&connects.0, &listens.0);
+        let (stream, peer) = listener.accept().await.unwrap();
+        assert!(peer.is_unnamed());
+        client.write_all(b"hello").unwrap();
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+    });
+}
+
 /// A connected client that is bound to a path, which the standard library cannot make.
 fn named_client(own: &std::path::Path, other: &std::path::Path) -> net::UnixStream {
     use std::os::{fd::FromRawFd, unix::ffi::OsStrExt};

@@ -172,7 +172,8 @@ impl Name {
 const PATH_LEN: usize = size_of::<libc::sockaddr_un>() - NAME;
 
 /// The address of a name that the kernel has written. The unnamed have none, or one of zeroes only
-/// where the system fills it up.
+/// where the system fills it up. Of a name that takes all the room there is, without a zero behind
+/// it, the standard library has no address; whoever chose one is as good as unnamed.
 fn name(bytes: &[u8]) -> io::Result<UnixAddr> {
     #[cfg(target_os = "linux")]
     if let [0, name @ ..] = bytes {
@@ -181,6 +182,7 @@ fn name(bytes: &[u8]) -> io::Result<UnixAddr> {
     }
     let end = bytes.iter().position(|byte| *byte == 0);
     let path = &bytes[..end.unwrap_or(bytes.len())];
+    let path = if path.len() < PATH_LEN { path } else { &[] };
     UnixAddr::from_pathname(OsStr::from_bytes(path))
 }
 
