@@ -197,6 +197,7 @@ impl<L: Listens> Listener<L> {
                     let stream = ByteStream::new(self.handle(), L::Stream::from(stream))?;
                     return Ok((stream, peer));
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
                     if is_shortage(&error) {

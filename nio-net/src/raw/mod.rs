@@ -76,7 +76,9 @@ pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// accept(2): a connection, non-blocking and close-on-exec, and the address of its other side.
+/// accept(2): a connection, non-blocking and close-on-exec, and the address of its other side. One
+/// that breaks in the queue may still be given out by macOS, without an address and without taking
+/// options; here it is ECONNABORTED everywhere, as the other systems say by themselves.
 pub(crate) fn accept<A: Address>(listener: &impl AsFd) -> io::Result<(OwnedFd, A)> {
     let listener = listener.as_fd().as_raw_fd();
     let mut socket = Err(io::ErrorKind::WouldBlock.into());
@@ -93,12 +95,13 @@ pub(crate) fn accept<A: Address>(listener: &impl AsFd) -> io::Result<(OwnedFd, A
         fd
     });
     let socket = socket?;
+    let broken = |_| io::Error::from_raw_os_error(libc::ECONNABORTED);
     #[cfg(target_vendor = "apple")]
     {
         set_flags(&socket)?;
-        no_sigpipe(&socket)?;
+        no_sigpipe(&socket).map_err(broken)?;
     }
-    Ok((socket, address?))
+    Ok((socket, address.map_err(broken)?))
 }
 
 /// pipe2(2): the end to read and the end to write, non-blocking and close-on-exec.
