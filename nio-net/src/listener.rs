@@ -399,7 +399,7 @@ impl Listener<net::TcpListener> {
     }
 
     /// Listens on several addresses, as those that a name has, with a listener for each. Port 0
-    /// becomes the same port for all. Sockets of IP version 6 are for that version only, so that
+    /// becomes the same port for all, one that is free at each of them. Sockets of IP version 6 are for that version only, so that
     /// both versions may be among the addresses.
     ///
     /// # Errors
@@ -409,7 +409,7 @@ impl Listener<net::TcpListener> {
         handle: &Handle,
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<Vec<TcpListener>, Error> {
-        bind_each(handle, addresses, |_| false)
+        bind_each(handle, addresses.into_iter().collect(), |_| false)
     }
 
     /// [Listens](Self::bind_all) on all addresses of a host, by its name, as long as there is one
@@ -432,15 +432,41 @@ impl Listener<net::TcpListener> {
     }
 }
 
+/// How many ports that the system has chosen for one address are tried at the others. One is free
+/// at all of them almost always; where none is, there are hardly any ports left.
+const PORTS_TRIED: u32 = 8;
+
 /// Listens on all addresses but those whose error is `passed_over`, unless there is no other.
 fn bind_each(
     handle: &Handle,
-    addresses: impl IntoIterator<Item = SocketAddr>,
+    addresses: Vec<SocketAddr>,
+    passed_over: impl Fn(&io::Error) -> bool,
+) -> Result<Vec<TcpListener>, Error> {
+    let mut more_ports = match addresses.iter().any(|address| address.port() == 0) {
+        true => PORTS_TRIED - 1,
+        false => 0,
+    };
+    loop {
+        match bind_at_one_port(handle, &addresses, &passed_over) {
+            Err(Error::Bind { source, .. })
+                if more_ports > 0 && source.kind() == io::ErrorKind::AddrInUse =>
+            {
+                more_ports -= 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// As [`bind_each`], with the first port that the system chooses.
+fn bind_at_one_port(
+    handle: &Handle,
+    addresses: &[SocketAddr],
     passed_over: impl Fn(&io::Error) -> bool,
 ) -> Result<Vec<TcpListener>, Error> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let (mut port, mut last_error) = (0, None);
-    for mut address in addresses {
+    for &(mut address) in addresses {
         if address.port() == 0 {
             address.set_port(port);
         }

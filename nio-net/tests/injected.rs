@@ -1,0 +1,491 @@
+//! What the kernel says rarely, or only on another system, said by a test.
+//!
+//! Functions of the C library are replaced by functions of this program, which make the same system
+//! calls, but for those that a test wants to fail ([`fail`]). This can be done where the names of a
+//! program come before those of its libraries.
+
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+mod support;
+
+use std::{
+    cell::Cell,
+    io::ErrorKind,
+    net,
+    os::fd::AsRawFd,
+    rc::Rc,
+    sync::atomic::{AtomicI32, AtomicU32, Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use libc::{c_int, c_long, c_void, size_t, sockaddr, socklen_t, ssize_t};
+use nio_net::{Error, TcpListener, TcpStream, UdpSocket};
+use support::{ANY_PORT, end_of_turn, join, listen, pair_with_std, poll_once, read_to_end, run};
+
+/// The functions that are replaced.
+#[derive(Clone, Copy, PartialEq)]
+enum Call {
+    Accept,
+    Bind,
+    Close,
+    Connect,
+    Peer,
+    Receive,
+    Send,
+    Socket,
+}
+
+/// Which calls of this thread fail.
+#[derive(Clone, Copy)]
+struct Failure {
+    call: Call,
+    errno: c_int,
+    /// How many calls do not fail before.
+    after: u32,
+    times: u32,
+}
+
+thread_local! {
+    // Without a destructor: descriptors are closed also when a thread ends.
+    static FAILURE: Cell<Option<Failure>> = const { Cell::new(None) };
+}
+
+/// Makes the next calls fail, so many times.
+fn fail(call: Call, errno: c_int, times: u32) {
+    fail_after(0, call, errno, times);
+}
+
+/// Makes calls fail, so many times, after so many that do not.
+fn fail_after(after: u32, call: Call, errno: c_int, times: u32) {
+    let failure = Failure {
+        call,
+        errno,
+        after,
+        times,
+    };
+    FAILURE.set(Some(failure));
+}
+
+/// How many calls are still to fail.
+fn failures_left() -> u32 {
+    FAILURE.get().map_or(0, |failure| failure.times)
+}
+
+/// Whether this call fails, and with which error.
+fn fails(call: Call) -> Option<c_int> {
+    let mut failure = FAILURE.get().filter(|failure| failure.call == call)?;
+    if failure.after > 0 {
+        failure.after -= 1;
+        FAILURE.set(Some(failure));
+        return None;
+    }
+    failure.times = failure.times.checked_sub(1)?;
+    FAILURE.set(Some(failure));
+    Some(failure.errno)
+}
+
+fn set_errno(errno: c_int) -> c_long {
+    // SAFETY: the pointer is to this thread's own number.
+    unsafe { *libc::__errno_location() = errno };
+    -1
+}
+
+/// Replaces functions: the call is not made when it is to fail.
+macro_rules! replace {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $call:ident, $number:ident($($given:expr),*);)*) => {$(
+        // SAFETY: it is called as, and does what, the function of this name in the C library.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            let result = match fails(Call::$call) {
+                Some(errno) => set_errno(errno),
+                // SAFETY: the caller vouches for the arguments.
+                None => unsafe { libc::syscall(libc::$number, $($given),*) },
+            };
+            result as $result
+        }
+    )*};
+}
+
+replace! {
+    bind(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int
+        = Bind, SYS_bind(fd, address, len);
+    getpeername(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int
+        = Peer, SYS_getpeername(fd, address, len);
+    recv(fd: c_int, bytes: *mut c_void, len: size_t, flags: c_int) -> ssize_t
+        = Receive, SYS_recvfrom(fd, bytes, len, flags, 0_usize, 0_usize);
+    send(fd: c_int, bytes: *const c_void, len: size_t, flags: c_int) -> ssize_t
+        = Send, SYS_sendto(fd, bytes, len, flags, 0_usize, 0_usize);
+    sendto(fd: c_int, bytes: *const c_void, len: size_t, flags: c_int, to: *const sockaddr, to_len: socklen_t) -> ssize_t
+        = Send, SYS_sendto(fd, bytes, len, flags, to, to_len);
+    socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int
+        = Socket, SYS_socket(domain, kind, protocol);
+}
+
+/// The error that says: accept, but without an address, as macOS does with what broke meanwhile.
+const NO_ADDRESS: c_int = -1;
+
+// SAFETY: it is called as, and does what, the function of this name in the C library.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn accept4(
+    fd: c_int,
+    address: *mut sockaddr,
+    len: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
+    let failure = fails(Call::Accept);
+    if let Some(errno) = failure.filter(|&errno| errno != NO_ADDRESS) {
+        return set_errno(errno) as c_int;
+    }
+    // SAFETY: the caller vouches for the arguments.
+    let result = unsafe { libc::syscall(libc::SYS_accept4, fd, address, len, flags) };
+    if failure.is_some() {
+        // SAFETY: as above; both are there in the calls of this program.
+        unsafe {
+            (*address).sa_family = 0;
+            *len = 0;
+        }
+    }
+    result as c_int
+}
+
+/// A signal comes when the connection is under way.
+// SAFETY: it is called as, and does what, the function of this name in the C library.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
+    let failure = fails(Call::Connect);
+    if let Some(errno) = failure.filter(|&errno| errno != libc::EINTR) {
+        return set_errno(errno) as c_int;
+    }
+    // SAFETY: the caller vouches for the arguments.
+    let result = unsafe { libc::syscall(libc::SYS_connect, fd, address, len) };
+    failure.map_or(result, set_errno) as c_int
+}
+
+/// The descriptor whose closing is watched, and how often it was closed.
+static WATCHED: AtomicI32 = AtomicI32::new(-1);
+static CLOSED: AtomicU32 = AtomicU32::new(0);
+
+/// One whose failure comes when it is done, as Linux does it.
+// SAFETY: it is called as, and does what, the function of this name in the C library.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn close(fd: c_int) -> c_int {
+    // SAFETY: the caller vouches for the argument.
+    let result = unsafe { libc::syscall(libc::SYS_close, fd) };
+    if fd == WATCHED.load(Ordering::Relaxed) {
+        CLOSED.fetch_add(1, Ordering::Relaxed);
+        return set_errno(libc::EINTR) as c_int;
+    }
+    result as c_int
+}
+
+/// What accept(2) says of a connection that has broken in the queue, and of a signal.
+const OF_THE_CONNECTION: [c_int; 7] = [
+    libc::ECONNABORTED,
+    libc::EPROTO,
+    libc::ENETDOWN,
+    libc::ENETUNREACH,
+    libc::EHOSTDOWN,
+    libc::EHOSTUNREACH,
+    libc::EINTR,
+];
+
+const SHORTAGES: [c_int; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+
+#[test]
+fn l64_errors_of_a_connection_do_not_end_accepting() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        for errno in OF_THE_CONNECTION {
+            let client = net::TcpStream::connect(address).unwrap();
+            fail(Call::Accept, errno, 3);
+            let (_, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+            assert_eq!(failures_left(), 0);
+        }
+        for errno in OF_THE_CONNECTION {
+            let client = net::TcpStream::connect(address).unwrap();
+            fail(Call::Accept, errno, 3);
+            let (_, peer) = listener.try_accept().unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+    });
+}
+
+#[test]
+fn l64_a_connection_that_comes_without_an_address_has_broken() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let _broken = net::TcpStream::connect(address).unwrap();
+        let client = net::TcpStream::connect(address).unwrap();
+        fail(Call::Accept, NO_ADDRESS, 1);
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn l60_l64_errors_of_connections_without_end_leave_the_loop_its_turns() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let client = net::TcpStream::connect(address).unwrap();
+        fail(Call::Accept, libc::ECONNABORTED, 10_000);
+        let task = handle.spawn(async move { listener.accept().await.unwrap().1 });
+        let mut turns = 0;
+        while !task.is_finished() {
+            end_of_turn(&handle).await;
+            turns += 1;
+        }
+        assert!(turns > 100, "{turns} turns");
+        assert_eq!(join(task).await, client.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn l64_every_shortage_is_told_once_and_loses_no_connection() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        for errno in SHORTAGES {
+            let client = net::TcpStream::connect(address).unwrap();
+            fail(Call::Accept, errno, 2);
+            let before = handle.metrics().turns;
+            for _ in 0..2 {
+                let error = listener.accept().await.unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(errno));
+                // Until some time has passed it is not tried again.
+                assert!(poll_once(listener.accept()).is_pending());
+                let error = listener.try_accept().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            }
+            let (_, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+            let turns = handle.metrics().turns - before;
+            assert!(turns < 20, "{turns} turns");
+        }
+    });
+}
+
+#[test]
+fn l64_whoever_accepts_what_comes_in_is_not_told_of_shortages() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        for errno in SHORTAGES {
+            let client = net::TcpStream::connect(address).unwrap();
+            fail(Call::Accept, errno, 2);
+            let (_, peer) = listener.incoming().next().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+    });
+}
+
+#[test]
+fn l86_an_accept_that_is_given_up_in_a_shortage_loses_no_connection() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let clients = [(); 3].map(|()| net::TcpStream::connect(address).unwrap());
+        fail(Call::Accept, libc::ENFILE, 2);
+        assert!(matches!(poll_once(listener.accept()), Poll::Ready(Err(_))));
+        for _ in 0..10 {
+            assert!(poll_once(listener.accept()).is_pending());
+        }
+        for client in clients {
+            let (_, peer) = listener.incoming().next().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+    });
+}
+
+#[test]
+fn l65_a_write_that_finds_no_memory_waits_and_loses_nothing() {
+    run(async |handle| {
+        let (stream, peer) = pair_with_std(&handle);
+        let peer = TcpStream::from_std(&handle, peer).unwrap();
+        fail(Call::Send, libc::ENOBUFS, 3);
+        let before = handle.metrics().turns;
+        stream.write_all(b"hello").await.unwrap();
+        let turns = handle.metrics().turns - before;
+        assert!((3..20).contains(&turns), "{turns} turns");
+        fail(Call::Send, libc::ENOBUFS, 1);
+        let error = stream.try_write(b"hello").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        drop(stream);
+        assert_eq!(read_to_end(&peer).await.unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn l65_a_reset_that_comes_in_the_midst_of_a_write_is_a_reset() {
+    run(async |handle| {
+        let (stream, _peer) = pair_with_std(&handle);
+        fail(Call::Send, libc::EPROTOTYPE, 1);
+        let error = stream.write_all(b"hello").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn l65_a_descriptor_is_closed_once_also_when_a_signal_comes() {
+    run(async |handle| {
+        let (stream, _peer) = pair_with_std(&handle);
+        WATCHED.store(stream.get_ref().as_raw_fd(), Ordering::Relaxed);
+        drop(stream);
+        WATCHED.store(-1, Ordering::Relaxed);
+        assert_eq!(CLOSED.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_read_and_a_write_that_a_signal_interrupts_are_made_again() {
+    run(async |handle| {
+        let (one, other) = pair_with_std(&handle);
+        let other = TcpStream::from_std(&handle, other).unwrap();
+        fail(Call::Send, libc::EINTR, 3);
+        one.write_all(b"hello").await.unwrap();
+        fail(Call::Receive, libc::EINTR, 3);
+        let mut bytes = [0; 5];
+        other.read_exact(&mut bytes).await.unwrap();
+        assert_eq!((&bytes, failures_left()), (b"hello", 0));
+    });
+}
+
+#[test]
+fn an_error_of_a_read_is_told_as_it_is_and_does_not_end_the_stream() {
+    run(async |handle| {
+        let (one, other) = pair_with_std(&handle);
+        let other = TcpStream::from_std(&handle, other).unwrap();
+        one.write_all(b"hello").await.unwrap();
+        for errno in [libc::ETIMEDOUT, libc::EHOSTUNREACH, libc::ENOMEM] {
+            fail(Call::Receive, errno, 1);
+            let error = other.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(errno));
+        }
+        other.read_exact(&mut [0; 5]).await.unwrap();
+    });
+}
+
+#[test]
+fn q35_a_udp_socket_without_buffers_says_so_at_once_and_can_be_tried_again() {
+    run(async |handle| {
+        let receiver = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+        let sender = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+        let to = receiver.local_addr().unwrap();
+        sender.connect(to).unwrap();
+        let no_buffers = Some(libc::ENOBUFS);
+        fail(Call::Send, libc::ENOBUFS, 4);
+        let errors = [
+            sender.send(b"a").await,
+            sender.send_to(b"b", &to).await,
+            sender.try_send(b"c"),
+            sender.try_send_to(b"d", &to),
+        ];
+        for error in errors {
+            assert_eq!(error.unwrap_err().raw_os_error(), no_buffers);
+        }
+        sender.send(b"e").await.unwrap();
+        let mut byte = [0];
+        receiver.recv(&mut byte).await.unwrap();
+        assert_eq!(&byte, b"e");
+    });
+}
+
+#[test]
+fn q40_q41_a_connection_without_a_peer_is_not_made_yet() {
+    run(async |handle| {
+        let (_listener, address) = listen(&handle);
+        for errno in [libc::ENOTCONN, libc::EINVAL] {
+            fail(Call::Peer, errno, 1);
+            let stream = TcpStream::connect(&handle, address).await.unwrap();
+            assert_eq!(failures_left(), 0);
+            assert_eq!(stream.peer_addr().unwrap(), address);
+            fail(Call::Peer, errno, 1);
+            let stream = TcpStream::connect_any(&handle, [address]).await.unwrap();
+            assert_eq!(failures_left(), 0);
+            assert_eq!(stream.peer_addr().unwrap(), address);
+        }
+    });
+}
+
+#[test]
+fn a_connect_that_a_signal_interrupts_goes_on() {
+    run(async |handle| {
+        let (_listener, address) = listen(&handle);
+        fail(Call::Connect, libc::EINTR, 1);
+        let stream = TcpStream::connect(&handle, address).await.unwrap();
+        assert_eq!(failures_left(), 0);
+        assert_eq!(stream.peer_addr().unwrap(), address);
+    });
+}
+
+#[test]
+fn a_connect_without_ports_or_descriptors_is_an_error_that_names_the_address() {
+    run(async |handle| {
+        let (_listener, address) = listen(&handle);
+        for (call, errno) in [
+            (Call::Socket, libc::EMFILE),
+            (Call::Socket, libc::ENOBUFS),
+            (Call::Connect, libc::EADDRNOTAVAIL),
+            (Call::Connect, libc::EAGAIN),
+        ] {
+            fail(call, errno, 1);
+            match TcpStream::connect(&handle, address).await.unwrap_err() {
+                Error::Connect {
+                    address: of,
+                    source,
+                } => {
+                    assert_eq!((of, source.raw_os_error()), (address, Some(errno)));
+                }
+                error => panic!("{error}"),
+            }
+            fail(call, errno, 1);
+            match TcpStream::connect_any(&handle, [address])
+                .await
+                .unwrap_err()
+            {
+                Error::ConnectAny(errors) => {
+                    assert_eq!(errors[0].0, address);
+                    assert_eq!(errors[0].1.raw_os_error(), Some(errno));
+                }
+                error => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_port_that_the_system_chose_and_another_address_has_not_free_is_chosen_again() {
+    run(async |handle| {
+        let addresses = ["127.0.0.1:0", "127.0.0.2:0"].map(|address| address.parse().unwrap());
+        fail_after(1, Call::Bind, libc::EADDRINUSE, 1);
+        let listeners = TcpListener::bind_all(&handle, addresses).unwrap();
+        assert_eq!(failures_left(), 0);
+        let ports = listeners.iter().map(|l| l.local_addr().unwrap().port());
+        let ports: Vec<_> = ports.collect();
+        assert_eq!((ports.len(), ports[0]), (2, ports[1]));
+
+        // It is not tried for ever, and not at all where the port was given.
+        fail_after(1, Call::Bind, libc::EADDRINUSE, u32::MAX);
+        let error = TcpListener::bind_all(&handle, addresses).unwrap_err();
+        assert!(matches!(error, Error::Bind { .. }), "{error}");
+        drop(listeners);
+        let given = addresses.map(|address| (address.ip(), ports[0]).into());
+        fail_after(1, Call::Bind, libc::EADDRINUSE, 1);
+        TcpListener::bind_all(&handle, given).unwrap_err();
+    });
+}
+
+#[test]
+fn a_timer_goes_on_while_accepting_waits_for_descriptors() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let _client = net::TcpStream::connect(address).unwrap();
+        fail(Call::Accept, libc::ENFILE, 5);
+        let ticks = Rc::new(Cell::new(0));
+        let count = Rc::clone(&ticks);
+        handle.set_interval(Duration::from_millis(2), move |_, _| {
+            count.set(count.get() + 1)
+        });
+        listener.incoming().next().await.unwrap();
+        // Pauses of 5, 10, 20, 40 and 80 ms.
+        assert!(ticks.get() > 20, "{} ticks", ticks.get());
+    });
+}
