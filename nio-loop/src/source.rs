@@ -247,6 +247,13 @@ impl<S: AsFd> Source<S> {
         }
     }
 
+    /// Has whoever waits for a direction try again. For what this side does to the descriptor and
+    /// the system has no event for: on Linux, a Unix socket that is shut down for writing while it
+    /// is full.
+    pub fn wake(&self, direction: Direction) {
+        self.state.half(direction).wake(&self.handle.core);
+    }
+
     /// Tries an operation until it does not answer "would block" or "interrupted", and in the
     /// meantime waits. For futures written by hand; others use [`io`](Source::io).
     ///

@@ -72,6 +72,27 @@ fn a_blocked_direction_is_not_tried_until_something_happens() {
 }
 
 #[test]
+fn those_who_are_woken_without_an_event_try_again() {
+    let mut event_loop = event_loop();
+    let (source, _theirs) = sources(event_loop.handle());
+    fill(&source);
+    let wakes = Arc::new(Wakes::default());
+    let mut write = pin!(source.io(WRITE, |mut stream| stream.write(b"x")));
+    assert!(poll_with(&wakes, write.as_mut()).is_pending());
+    // Linux has no event of this; the BSDs have.
+    source.get_ref().shutdown(Shutdown::Write).unwrap();
+    source.wake(READ);
+    assert_eq!(wakes.count(), 0);
+    source.wake(WRITE);
+    assert_eq!(wakes.count(), 1);
+    match poll_with(&wakes, write.as_mut()) {
+        Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
+        other => panic!("{other:?}"),
+    }
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
 fn one_direction_blocked_does_not_block_the_other() {
     let mut event_loop = event_loop();
     let (source, mut theirs) = sources(event_loop.handle());
