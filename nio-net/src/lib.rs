@@ -59,6 +59,8 @@
 //! - No operation has a limit of time; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to
 //!   any.
 //! - Writing to a connection that the other side has closed is an error, never a signal.
+//! - A reset is told once, to a read or to a write, whichever comes first. After that, a read finds
+//!   an end and a write a broken pipe: if a write has failed, an end does not say that all was there.
 //! - Closing is dropping. What was written is sent all the same; to know that it has arrived, have
 //!   the other side say so.
 //! - A socket belongs to one loop. To give it to another, take it out (`into_std`), move it to the

@@ -586,15 +586,23 @@ impl<S: Socket + Readable + Writable> ByteStream<S> {
     }
 
     /// Closes one half or both. After `Write` the other side reads the end; it may go on writing.
-    /// Takes effect at once: nothing is buffered here that would have to be written first.
+    /// Takes effect at once: nothing is buffered here that would have to be written first. A write
+    /// that waits is a [`BrokenPipe`](io::ErrorKind::BrokenPipe) then. Shutting down again changes
+    /// nothing.
     ///
     /// After `Read`, a read finds the end, on Linux behind what had arrived before.
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone; outside of Linux
+    /// perhaps also if there is nothing left to shut down.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        raw::shutdown(self, how)
+        raw::shutdown(self, how)?;
+        // Of a full Unix socket, Linux does not say that writing has ended.
+        if how != Shutdown::Read {
+            self.source.wake(Direction::Write);
+        }
+        Ok(())
     }
 
     /// The address of this side.
