@@ -42,6 +42,7 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     }
     let mut child = Command::new(env::current_exe().unwrap());
     child.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+    child.arg("--include-ignored");
     let output = child.env(ALONE, "1").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
