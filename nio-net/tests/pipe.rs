@@ -43,7 +43,7 @@ fn several_buffers_are_read_and_written_at_once() {
 }
 
 #[test]
-fn q30_a_writer_that_waits_learns_that_its_reader_is_gone() {
+fn q29_q30_a_writer_that_waits_learns_that_its_reader_is_gone() {
     run(async |handle| {
         let (reader, writer) = pipe(&handle).unwrap();
         while writer.try_write(&[0; 4096]).is_ok() {}
