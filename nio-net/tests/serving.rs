@@ -1,0 +1,203 @@
+//! What servers need: a limit on connections, the end of a server, and timeouts where nothing
+//! happens.
+
+mod support;
+
+use std::{
+    future::{pending, ready},
+    net,
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
+
+use nio_loop::{Clock, EventLoop, Handle};
+use nio_net::{Idle, Limit, Shutdown};
+use support::{end_of_turn, join, listen, poll, poll_once, run};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Runs a test in a time of its own, which passes when nothing else is to be done.
+fn run_in_no_time<T>(test: impl AsyncFnOnce(Handle) -> T) -> T {
+    let mut event_loop = EventLoop::with_clock(Clock::automatic()).unwrap();
+    let handle = event_loop.handle().clone();
+    event_loop.block_on(test(handle)).unwrap()
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_and_are_not_refused() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let limit = Limit::new(2);
+        let clients = [(); 3].map(|()| net::TcpStream::connect(address).unwrap());
+        let (_first, _, permit) = limit.accept(&listener).await.unwrap();
+        let _second = limit.accept(&listener).await.unwrap();
+        {
+            let mut third = pin!(limit.accept(&listener));
+            assert!(poll(third.as_mut()).is_pending());
+            end_of_turn(&handle).await;
+            assert!(poll(third.as_mut()).is_pending());
+            assert_eq!(limit.taken(), 2);
+            drop(permit);
+            let (_, peer, _permit) = third.await.unwrap();
+            assert_eq!(peer, clients[2].local_addr().unwrap());
+        }
+        assert_eq!(limit.taken(), 1);
+    });
+}
+
+#[test]
+fn who_waits_for_a_place_is_woken() {
+    run(async |handle| {
+        let limit = Limit::new(1);
+        let permit = limit.acquire().await;
+        let waiting = handle.spawn(limit.acquire());
+        end_of_turn(&handle).await;
+        assert!(!waiting.is_finished());
+        drop(permit);
+        join(waiting).await;
+        assert_eq!(limit.taken(), 0);
+    });
+}
+
+#[test]
+fn a_place_is_not_lost_with_one_who_waited_for_it() {
+    run(async |handle| {
+        let limit = Limit::new(1);
+        let permit = limit.acquire().await;
+        let gone = handle.spawn(limit.acquire());
+        let stays = handle.spawn(limit.acquire());
+        end_of_turn(&handle).await;
+        drop(permit); // wakes both …
+        gone.abort(); // … and one of them never looks
+        join(stays).await;
+    });
+}
+
+#[test]
+fn a_place_that_an_accept_has_taken_is_free_when_the_accept_is_dropped() {
+    run(async |handle| {
+        let (listener, _) = listen(&handle);
+        let limit = Limit::new(1);
+        assert!(poll_once(limit.accept(&listener)).is_pending());
+        assert_eq!(limit.taken(), 0);
+        let permit = limit.try_acquire();
+        assert!(permit.is_some() && limit.try_acquire().is_none());
+    });
+}
+
+#[test]
+fn an_end_that_has_begun_stops_what_waits_and_what_would_begin() {
+    run(async |handle| {
+        let shutdown = Shutdown::new(&handle);
+        assert_eq!(shutdown.unless_begun(ready(1)).await, Some(1));
+        let waiting = shutdown.clone();
+        let waiting = handle.spawn(async move { waiting.unless_begun(pending::<()>()).await });
+        end_of_turn(&handle).await;
+        shutdown.begin();
+        assert_eq!(join(waiting).await, None);
+        assert_eq!(shutdown.unless_begun(ready(1)).await, None);
+    });
+}
+
+#[test]
+fn an_end_waits_for_all_who_hold_it_up() {
+    run(async |handle| {
+        let shutdown = Shutdown::new(&handle);
+        let (one, other) = (shutdown.hold(), shutdown.hold());
+        let mut finish = pin!(shutdown.finish(60 * SECOND));
+        assert!(poll(finish.as_mut()).is_pending());
+        shutdown.begin();
+        assert!(poll(finish.as_mut()).is_pending());
+        drop(one);
+        assert!(poll(finish.as_mut()).is_pending());
+        drop(other);
+        assert_eq!(finish.await, Ok(()));
+    });
+}
+
+#[test]
+fn an_end_does_not_finish_before_it_has_begun() {
+    run_in_no_time(async |handle| {
+        let shutdown = Shutdown::new(&handle);
+        let begins = shutdown.clone();
+        handle.set_timeout(100 * SECOND, move |_| begins.begin());
+        // Nothing is held; and the limit counts from the beginning.
+        assert_eq!(shutdown.finish(SECOND).await, Ok(()));
+        assert_eq!(handle.now().since_start(), 100 * SECOND);
+    });
+}
+
+#[test]
+fn an_end_that_is_held_up_for_too_long_says_by_how_many() {
+    run_in_no_time(async |handle| {
+        let shutdown = Shutdown::new(&handle);
+        let _holds = (shutdown.hold(), shutdown.hold());
+        shutdown.begin();
+        let error = shutdown.finish(5 * SECOND).await.unwrap_err();
+        assert_eq!(error.to_string(), "2 still open after 5s");
+        assert_eq!(handle.now().since_start(), 5 * SECOND);
+    });
+}
+
+#[test]
+fn work_in_which_nothing_happens_is_ended() {
+    run_in_no_time(async |handle| {
+        let idle = Idle::new(&handle, 60 * SECOND);
+        let elapsed = idle.limit(pending::<()>()).await.unwrap_err();
+        assert_eq!(elapsed.limit, 60 * SECOND);
+        assert_eq!(handle.now().since_start(), 60 * SECOND);
+    });
+}
+
+#[test]
+fn work_in_which_something_happens_goes_on() {
+    run_in_no_time(async |handle| {
+        let idle = Idle::new(&handle, 60 * SECOND);
+        let work = async {
+            for _ in 0..100 {
+                handle.sleep(59 * SECOND).await;
+                idle.touch();
+            }
+            pending::<()>().await;
+        };
+        idle.limit(work).await.unwrap_err();
+        assert_eq!(handle.now().since_start(), (100 * 59 + 60) * SECOND);
+    });
+}
+
+#[test]
+fn others_may_say_that_something_has_happened() {
+    run_in_no_time(async |handle| {
+        let idle = Rc::new(Idle::new(&handle, 60 * SECOND));
+        let other = Rc::clone(&idle);
+        // The work is not polled by this, so its timer fires too early, and is set again.
+        handle.set_timeout(50 * SECOND, move |_| other.touch());
+        idle.limit(pending::<()>()).await.unwrap_err();
+        assert_eq!(handle.now().since_start(), 110 * SECOND);
+    });
+}
+
+#[test]
+fn what_is_ready_when_the_time_is_over_counts() {
+    run_in_no_time(async |handle| {
+        let idle = Idle::new(&handle, 60 * SECOND);
+        assert_eq!(idle.limit(handle.sleep(60 * SECOND)).await, Ok(()));
+    });
+}
+
+#[test]
+fn the_timer_of_a_busy_connection_never_fires() {
+    run_in_no_time(async |handle| {
+        let idle = Idle::new(&handle, 60 * SECOND);
+        let work = async {
+            for _ in 0..1000 {
+                handle.sleep(SECOND).await;
+                idle.touch();
+            }
+        };
+        idle.limit(work).await.unwrap();
+        // 1000 sleeps, and nothing else.
+        assert_eq!(handle.metrics().timers, 1000);
+    });
+}
