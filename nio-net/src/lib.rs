@@ -78,6 +78,8 @@
 #![deny(unsafe_code)]
 
 mod batch;
+#[cfg(any(feature = "futures-io", feature = "hyper"))]
+pub mod bridge;
 mod channel;
 mod connect;
 mod datagram;

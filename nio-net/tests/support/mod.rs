@@ -106,7 +106,7 @@ pub(crate) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     poll(pin!(future))
 }
 
-pub(crate) fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -1,0 +1,339 @@
+//! hyper 1 on this loop: the traits of its `rt` module.
+//!
+//! Streams are `Read` and `Write` as they are; [`Executor`] spawns what hyper wants spawned, and
+//! [`Timer`] is what it has its timeouts from.
+//!
+//! ```
+//! use std::time::Duration;
+//! use hyper::rt::{Executor as _, Timer as _};
+//! use nio_loop::EventLoop;
+//! use nio_net::bridge::hyper::{Executor, Timer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut event_loop = EventLoop::new()?;
+//! let timer = Timer::new(event_loop.handle());
+//! let executor = Executor::new(event_loop.handle());
+//! // With the features `server` and `http1` of hyper, for each connection that is accepted:
+//! //     let connection = http1::Builder::new().timer(timer).serve_connection(stream, service);
+//! //     executor.execute(connection);
+//! executor.execute(async move { timer.sleep(Duration::from_millis(1)).await });
+//! event_loop.run()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The laws:
+//!
+//! 1. A stream is read through a buffer of its thread, of [`SCRATCH`] bytes, so that hyper's memory
+//!    is filled without `unsafe`; nothing stays in that buffer.
+//! 2. A sleep is one timer of the loop, which is armed when the sleep is first polled, cancelled when
+//!    it is dropped, and left where it is when the deadline is pushed later: it is looked at when it
+//!    fires.
+//! 3. hyper wants timers and sleeps that are `Send` and `Sync`, and they are: they hold no handle of
+//!    the loop but a [`Remote`]. On whatever thread a sleep is used, it is the loop's that keeps its
+//!    time, and no thread is the wrong one.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
+};
+
+use ::hyper::rt::{self, ReadBufCursor};
+use nio_loop::{CallbackId, Handle, Remote};
+
+use crate::{ByteStream, Readable, Writable, copy::finish};
+
+/// How much is read in one call. More than hyper has room for at first, and little enough to be in
+/// the cache still when it is copied.
+const SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<S: Readable> rt::Read for ByteStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Taken out, for the waker is foreign code and might read something itself.
+        let mut scratch = READ.take();
+        scratch.reserve(SCRATCH);
+        let read = self.poll_read_buf(context, &mut scratch, buffer.remaining());
+        buffer.put_slice(&scratch);
+        scratch.clear();
+        READ.set(scratch);
+        Poll::Ready(ready!(read).map(drop))
+    }
+}
+
+/// Nothing is buffered, so flushing has nothing to do. Shutting down ends writing, but that of a
+/// pipe, which ends when it is dropped.
+impl<S: Writable> rt::Write for ByteStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ByteStream::poll_write(&self, context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(finish(&self))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ByteStream::poll_write_vectored(&self, context, pieces)
+    }
+}
+
+/// Spawns what hyper wants spawned, on the loop of a handle. The futures need not be `Send`, and the
+/// executor is not.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    handle: Handle,
+}
+
+impl Executor {
+    /// An executor that spawns on this loop.
+    #[must_use]
+    pub fn new(handle: &Handle) -> Executor {
+        let handle = handle.clone();
+        Executor { handle }
+    }
+}
+
+impl<F> rt::Executor<F> for Executor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    #[track_caller]
+    fn execute(&self, future: F) {
+        self.handle.spawn(future).detach();
+    }
+}
+
+/// Gives hyper its timeouts, by the timers of a loop. It may be used on any thread; the loop's keeps
+/// the time.
+///
+/// When the loop is gone its sleeps are never ready. They do not keep the loop alive: what waits for
+/// them does.
+///
+/// Deadlines come from hyper as an [`Instant`], so they are by the system's clock. On the
+/// [clock of a test](nio_loop::Clock) a sleep lasts as long as is left until then when it is first
+/// polled, which is a little less than what was asked for.
+#[derive(Clone, Debug)]
+pub struct Timer {
+    remote: Remote,
+}
+
+impl Timer {
+    /// A timer that has its time from this loop.
+    #[must_use]
+    pub fn new(handle: &Handle) -> Timer {
+        let remote = handle.remote();
+        Timer { remote }
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Sleep {
+        let state = Mutex::new(State {
+            deadline,
+            stage: Stage::New,
+            waker: None,
+        });
+        let remote = self.remote.clone();
+        Sleep {
+            shared: Arc::new(Shared { remote, state }),
+        }
+    }
+}
+
+impl rt::Timer for Timer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
+        let now = Instant::now();
+        // What is too far away to be told comes in a hundred years.
+        let deadline = now.checked_add(duration).unwrap_or(now + CENTURY);
+        Box::pin(self.sleep_until(deadline))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(self.sleep_until(deadline))
+    }
+
+    fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: Instant) {
+        match sleep.as_mut().downcast_mut_pin::<Sleep>() {
+            Some(sleep) => sleep.shared.reset(deadline),
+            None => *sleep = rt::Timer::sleep_until(self, deadline),
+        }
+    }
+}
+
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Ready at a deadline. Made by [`Timer`], for hyper.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Sleep {
+    shared: Arc<Shared>,
+}
+
+/// What a sleep and its timer in the loop share.
+struct Shared {
+    remote: Remote,
+    state: Mutex<State>,
+}
+
+struct State {
+    deadline: Instant,
+    stage: Stage,
+    waker: Option<Waker>,
+}
+
+enum Stage {
+    /// It has not been polled yet.
+    New,
+    /// The loop will arm a timer.
+    Sent,
+    /// The loop has a timer, of this deadline.
+    Armed(CallbackId, Instant),
+    /// It is ready.
+    Over,
+    /// Nobody waits any more.
+    Dropped,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No foreign code runs under the lock, so nothing can panic there.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the loop arm a timer, or another one.
+    fn send(self: &Arc<Shared>) {
+        let shared = Arc::clone(self);
+        // On a loop that is gone it never becomes ready.
+        let _ = self.remote.post(move |handle| shared.arm(handle));
+    }
+
+    /// On the loop's thread: arms a timer for the deadline that is now.
+    fn arm(self: Arc<Shared>, handle: &Handle) {
+        let mut state = self.lock();
+        if matches!(state.stage, Stage::Sent) {
+            let left = state.deadline.saturating_duration_since(Instant::now());
+            self.arm_for(&mut state, left, handle);
+        }
+    }
+
+    fn arm_for(self: &Arc<Shared>, state: &mut State, left: Duration, handle: &Handle) {
+        let (shared, deadline) = (Arc::clone(self), state.deadline);
+        let id = handle.set_timeout(left, move |handle| shared.fire(deadline, handle));
+        handle.unref(id);
+        state.stage = Stage::Armed(id, deadline);
+    }
+
+    /// On the loop's thread: the deadline that was armed has come, and may have moved meanwhile.
+    fn fire(self: Arc<Shared>, armed: Instant, handle: &Handle) {
+        let mut state = self.lock();
+        if !matches!(state.stage, Stage::Armed(..)) {
+            return; // What clears this timer, or arms another one, is on its way.
+        }
+        let left = state.deadline.saturating_duration_since(armed);
+        if left > Duration::ZERO {
+            return self.arm_for(&mut state, left, handle);
+        }
+        state.stage = Stage::Over;
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn reset(self: &Arc<Shared>, deadline: Instant) {
+        let mut state = self.lock();
+        state.deadline = deadline;
+        match state.stage {
+            Stage::Over => state.stage = Stage::New,
+            // The timer is too late for it.
+            Stage::Armed(id, armed) if deadline < armed => {
+                state.stage = Stage::Sent;
+                drop(state);
+                self.clear(id);
+                self.send();
+            }
+            _ => {}
+        }
+    }
+
+    fn clear(&self, id: CallbackId) {
+        let _ = self.remote.post(move |handle| {
+            handle.clear(id);
+        });
+    }
+}
+
+impl rt::Sleep for Sleep {}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let waker = context.waker().clone();
+        let mut state = self.shared.lock();
+        let is_new = match state.stage {
+            Stage::Over => return Poll::Ready(()),
+            Stage::New => true,
+            _ => false,
+        };
+        if is_new {
+            state.stage = Stage::Sent;
+        }
+        let old = state.waker.replace(waker);
+        drop(state);
+        drop(old);
+        if is_new {
+            self.shared.send();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        let stage = std::mem::replace(&mut state.stage, Stage::Dropped);
+        let waker = state.waker.take();
+        drop(state);
+        drop(waker);
+        if let Stage::Armed(id, _) = stage {
+            self.shared.clear(id);
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.shared.lock().deadline)
+            .finish_non_exhaustive()
+    }
+}
