@@ -1,0 +1,104 @@
+//! A small Redis: strings that expire, for redis-cli, redis-benchmark, and whatever speaks RESP2.
+//!
+//! ```text
+//! cargo run --release -p nio-programs --bin redis_lite
+//! redis-cli -p 6380
+//! ```
+//!
+//! Commands are taken out of what has been read (`protocol`), executed in order (`commands`, on the
+//! `store`), and answered together: pipelining costs nothing. There are no locks, for there is one thread.
+
+mod commands;
+mod protocol;
+mod store;
+
+use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, rc::Rc, time::Duration};
+
+use clap::Parser;
+use nio_net::{Idle, Shutdown, TcpStream};
+use nio_programs::{Server, Serving, run, seconds};
+
+use commands::{Then, execute};
+use protocol::{Answers, parse};
+use store::Store;
+
+/// A small Redis: PING, ECHO, GET, SET, DEL, EXISTS, INCR, EXPIRE, PEXPIRE, PERSIST, TTL, PTTL, DBSIZE, FLUSHALL
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 is one that is free
+    #[arg(default_value = "127.0.0.1:6380")]
+    address: SocketAddr,
+    /// After how many seconds without a command a connection is closed
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    idle: Duration,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+/// How much is read at once, and how long answers become before they are sent.
+const READ: usize = 16 * 1024;
+const ANSWERS: usize = 64 * 1024;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    run(async move |handle| {
+        let server = Server::start(&handle, options.address, options.serving, |address| {
+            format!("try: redis-cli -h {} -p {}", address.ip(), address.port())
+        })?;
+        let store = Store::new(&handle);
+        let shutdown = server.shutdown.clone();
+        server
+            .serve(|stream, _| {
+                let (store, shutdown) = (Rc::clone(&store), shutdown.clone());
+                let idle = Idle::new(&handle, options.idle);
+                async move {
+                    let work = answer(&stream, &store, &idle, &shutdown);
+                    idle.limit(work).await?
+                }
+            })
+            .await
+    })
+}
+
+/// Answers what a connection asks, until it is closed or the server ends.
+async fn answer(
+    stream: &TcpStream,
+    store: &RefCell<Store>,
+    idle: &Idle,
+    shutdown: &Shutdown,
+) -> io::Result<()> {
+    let (mut bytes, mut answers) = (Vec::new(), Answers::default());
+    loop {
+        bytes.reserve(READ);
+        let read = shutdown.unless_begun(stream.read_buf(&mut bytes)).await;
+        if read.unwrap_or(Ok(0))? == 0 {
+            return Ok(());
+        }
+        idle.touch();
+        let mut start = 0;
+        let mut then = Then::GoOn;
+        while then == Then::GoOn {
+            match parse(&bytes[start..]) {
+                Ok(None) => break,
+                Ok(Some(request)) => {
+                    start += request.len;
+                    then = execute(&mut store.borrow_mut(), &request.arguments, &mut answers);
+                }
+                Err(error) => {
+                    answers.error(&format!("ERR Protocol error: {error}"));
+                    then = Then::Close;
+                }
+            }
+            if answers.bytes.len() >= ANSWERS {
+                stream.write_all(&answers.bytes).await?;
+                answers.bytes.clear();
+            }
+        }
+        stream.write_all(&answers.bytes).await?;
+        answers.bytes.clear();
+        if then == Then::Close {
+            return Ok(());
+        }
+        bytes.drain(..start);
+    }
+}

@@ -1,0 +1,114 @@
+//! What the programs share: how a server listens, serves, and ends.
+
+#![forbid(unsafe_code)]
+
+mod resolve;
+mod serve;
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use nio_loop::{EventLoop, Handle};
+
+pub use resolve::connect;
+pub use serve::{Server, Serving};
+
+/// What a program ends with when it cannot go on: one line that says what to do about it.
+pub struct Failure(pub String);
+
+impl<E: Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure(error.to_string())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Runs a program on a loop of its own. What fails is said on the standard error output.
+pub fn run(program: impl AsyncFnOnce(Handle) -> Result<(), Failure>) -> ExitCode {
+    let result = || {
+        let mut event_loop = EventLoop::new()?;
+        let handle = event_loop.handle().clone();
+        event_loop.block_on(program(handle))?
+    };
+    match result() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(text)) => {
+            complain(format_args!("error: {text}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says something on the standard output. A server goes on when nobody listens to it any more.
+pub fn say(line: impl fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Says something on the standard error output; on a terminal, in place of a line that lives there.
+pub fn complain(line: impl fmt::Display) {
+    let mut output = io::stderr().lock();
+    let clear = if output.is_terminal() { "\r\x1b[K" } else { "" };
+    let _ = writeln!(output, "{clear}{line}");
+}
+
+/// A time in seconds, as an option of a program.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("not a time that can pass; try 10 or 0.5".into()),
+    }
+}
+
+/// A number of bytes, to be read.
+pub struct Bytes(pub f64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut number, mut units) = (self.0, ["B", "kB", "MB", "GB"].iter());
+        let mut unit = units.next().unwrap_or(&"");
+        while number >= 999.5 {
+            let Some(next) = units.next() else { break };
+            (number, unit) = (number / 1000.0, next);
+        }
+        let digits = usize::from(number < 99.95 && *unit != "B");
+        write!(f, "{number:.digits$} {unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_bytes_are_short() {
+        let texts = [0.0, 999.0, 999.6, 12_345.0, 999_499_999.0, 5e12];
+        let texts = texts.map(|bytes| Bytes(bytes).to_string());
+        assert_eq!(
+            texts,
+            ["0 B", "999 B", "1.0 kB", "12.3 kB", "999 MB", "5000 GB"]
+        );
+    }
+
+    #[test]
+    fn times_that_cannot_pass_are_refused() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["0", "-1", "soon", "NaN", "1e30"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

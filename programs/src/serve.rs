@@ -1,0 +1,143 @@
+//! The life of a server: it listens, serves as many connections at once as it may, and ends when it
+//! is told to.
+//!
+//! The first SIGINT (Ctrl-C) or SIGTERM is the beginning of the end: no more connections are
+//! accepted, and those that are open have a while to finish. The second ends the process.
+
+use std::{io, net::SocketAddr, process, time::Duration};
+
+use clap::Args;
+use nio_loop::{Handle, Signal};
+use nio_net::{Limit, Shutdown, TcpListener, TcpStream};
+
+use crate::{Failure, complain, say, seconds};
+
+/// The options that all servers have.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Serving {
+    /// How many connections may be open at once; more have to wait
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = at_least_one)]
+    pub connections: usize,
+    /// How many seconds open connections have to finish after Ctrl-C
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub grace: Duration,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("not a number of at least 1".into()),
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    options: Serving,
+    /// Its end.
+    pub shutdown: Shutdown,
+    /// How many connections are open.
+    pub limit: Limit,
+}
+
+impl Server {
+    /// Listens, and says so in a line that begins with "listening on ADDRESS".
+    ///
+    /// # Errors
+    ///
+    /// What to do about the address.
+    pub fn start(
+        handle: &Handle,
+        address: SocketAddr,
+        options: Serving,
+        hint: impl FnOnce(SocketAddr) -> String,
+    ) -> Result<Server, Failure> {
+        let listener = TcpListener::bind(handle, address).map_err(explain)?;
+        let server = Server::of(handle, listener, options)?;
+        let address = server.listener.local_addr()?;
+        say(format_args!("listening on {address}; {}", hint(address)));
+        Ok(server)
+    }
+
+    /// A server that listens already, and that says nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the signals cannot be listened for.
+    pub fn of(handle: &Handle, listener: TcpListener, options: Serving) -> Result<Server, Failure> {
+        let shutdown = Shutdown::new(handle);
+        begin_on_signals(handle, &shutdown)?;
+        Ok(Server {
+            listener,
+            options,
+            shutdown,
+            limit: Limit::new(options.connections),
+        })
+    }
+
+    /// Serves each connection by a task of its own, until the end. Errors of connections are said.
+    ///
+    /// # Errors
+    ///
+    /// If not all connections were finished in time.
+    pub async fn serve<F>(
+        self,
+        mut connection: impl FnMut(TcpStream, SocketAddr) -> F,
+    ) -> Result<(), Failure>
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+    {
+        let (listener, shutdown, limit) = (self.listener, self.shutdown, self.limit);
+        while let Some(accepted) = shutdown.unless_begun(limit.accept(&listener)).await {
+            let (stream, peer, permit) = accepted?;
+            let hold = shutdown.hold();
+            // Answers are small, and their readers are waiting for them.
+            let _ = stream.set_nodelay(true);
+            let connection = connection(stream, peer);
+            let task = async move {
+                if let Err(error) = connection.await {
+                    complain(format_args!("{peer}: {error}"));
+                }
+                drop((hold, permit));
+            };
+            listener.handle().spawn(task).detach();
+        }
+        drop(listener);
+        let finished = shutdown.finish(self.options.grace).await;
+        finished.map_err(|unfinished| Failure(format!("cut off: {unfinished}")))
+    }
+}
+
+fn begin_on_signals(handle: &Handle, shutdown: &Shutdown) -> Result<(), Failure> {
+    for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
+        let shutdown = shutdown.clone();
+        let id = handle.on_signal(signal, move |_, _| {
+            if shutdown.has_begun() {
+                process::exit(130);
+            }
+            if shutdown.held() > 0 {
+                let open = shutdown.held();
+                complain(format_args!("ending when {open} connections have finished"));
+            }
+            shutdown.begin();
+        })?;
+        handle.unref(id);
+    }
+    Ok(())
+}
+
+/// Says what to do when an address cannot be listened on.
+pub(crate) fn explain(error: nio_net::Error) -> Failure {
+    let text = error.to_string();
+    let advice = match io::Error::from(error).kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; choose another port, or 0 for one that is free"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; 0.0.0.0 stands for all that it has"
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 are root's; choose one above",
+        _ => return Failure(text),
+    };
+    Failure(format!("{text}\n{advice}"))
+}

@@ -1,0 +1,178 @@
+//! Programs under test: started on a free port, spoken to, interrupted, and ended whatever happens.
+
+#![allow(dead_code)] // Each test binary uses a part of it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+/// Nothing takes longer than this, however busy the machine is.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A program that runs. It is killed when this is dropped.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) stdin: ChildStdin,
+    /// The lines of both outputs, as they come; closed when both are.
+    lines: Receiver<String>,
+    pub(crate) seen: Vec<String>,
+}
+
+impl Program {
+    pub(crate) fn start(path: &str, arguments: &[&str]) -> Program {
+        let mut command = Command::new(path);
+        command.args(arguments);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let outputs: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        for output in outputs {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines() {
+                    let Ok(line) = line else { return };
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Program {
+            stdin: child.stdin.take().unwrap(),
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Starts a server, and returns it with the address that it prints.
+    pub(crate) fn serve(path: &str, arguments: &[&str]) -> (Program, SocketAddr) {
+        let mut server = Program::start(path, arguments);
+        let line = server.line("listening on ");
+        let address = line["listening on ".len()..].split(';').next().unwrap();
+        let address = address.parse().unwrap();
+        (server, address)
+    }
+
+    /// Waits for a line that has this in it.
+    pub(crate) fn line(&mut self, part: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(LIMIT) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("no line with {part:?} in {:#?}", self.seen),
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits until it has ended, and returns how.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        loop {
+            match self.lines.recv_timeout(LIMIT) {
+                Ok(line) => self.seen.push(line),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(_) => panic!("it does not end: {:#?}", self.seen),
+            }
+        }
+        self.child.wait().unwrap()
+    }
+
+    /// Ends it by Ctrl-C, which must be a good end.
+    pub(crate) fn interrupt(&mut self) {
+        self.signal("-INT");
+        let status = self.end();
+        assert!(status.success(), "{status}: {:#?}", self.seen);
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that neither waits nor is waited for beyond the limit.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    stream
+}
+
+/// Sends a question and reads as many bytes as the answer has.
+pub(crate) fn ask(mut stream: &TcpStream, question: &[u8], answer: &[u8]) {
+    stream.write_all(question).unwrap();
+    let mut bytes = vec![0; answer.len()];
+    stream.read_exact(&mut bytes).unwrap();
+    assert_eq!(
+        bytes.escape_ascii().to_string(),
+        answer.escape_ascii().to_string()
+    );
+}
+
+/// Whether the other side has closed: an end, or a reset.
+pub(crate) fn is_closed(mut stream: &TcpStream) -> bool {
+    stream.read(&mut [0]).map_or(true, |n| n == 0)
+}
+
+/// Runs a tool, if the machine has it, and returns what it says.
+pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).exists()));
+    if !found {
+        eprintln!("SKIPPED: this machine has no {name}");
+        return None;
+    }
+    let output = Command::new(Path::new(name))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{name} {arguments:?}: {}\n{text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(text)
+}
+
+/// Bytes that are not the same when one of them is missing.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    let mut x = 1_u32;
+    let next = |_| {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (x >> 24) as u8
+    };
+    (0..len).map(next).collect()
+}
