@@ -1,0 +1,316 @@
+//! A room to talk in, line by line.
+//!
+//! ```text
+//! cargo run --release -p nio-programs --bin chat
+//! nc 127.0.0.1 7100
+//! ```
+//!
+//! What is said is put into the outbox of each member, and a task of the member's writes it out. So
+//! nobody waits for a slow reader: one whose outbox is full is dropped.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt::Display,
+    future::poll_fn,
+    io, mem,
+    net::SocketAddr,
+    pin::pin,
+    process::ExitCode,
+    rc::Rc,
+    task::{Poll, Waker, ready},
+    time::Duration,
+};
+
+use clap::Parser;
+use nio_net::{Idle, Shutdown, TcpStream};
+use nio_programs::{Server, Serving, run, seconds};
+
+/// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 is one that is free
+    #[arg(default_value = "127.0.0.1:7100")]
+    address: SocketAddr,
+    /// How many bytes may wait for a slow reader before it is dropped
+    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024)]
+    outbox: usize,
+    /// After how many seconds without a word one is dropped
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    idle: Duration,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+/// How long a line and a name may be.
+const LINE: usize = 1024;
+const NAME: usize = 20;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    run(async move |handle| {
+        let server = Server::start(&handle, options.address, options.serving, |address| {
+            format!("try: nc {} {}", address.ip(), address.port())
+        })?;
+        let room = Rc::new(Room::default());
+        let shutdown = server.shutdown.clone();
+        server
+            .serve(|stream, _| {
+                let (room, shutdown) = (Rc::clone(&room), shutdown.clone());
+                let idle = Idle::new(&handle, options.idle);
+                let outbox = Outbox::new(options.outbox);
+                async move {
+                    let visitor = Visitor {
+                        stream: &stream,
+                        room: &room,
+                        outbox: &outbox,
+                        idle: &idle,
+                        shutdown: &shutdown,
+                    };
+                    idle.limit(visit(&visitor)).await?
+                }
+            })
+            .await
+    })
+}
+
+/// Who is here. Members are numbered as they come.
+#[derive(Default)]
+struct Room {
+    members: RefCell<BTreeMap<u64, Member>>,
+    next: Cell<u64>,
+}
+
+struct Member {
+    name: String,
+    outbox: Rc<Outbox>,
+}
+
+impl Room {
+    /// Puts a line into all outboxes but one.
+    fn say(&self, from: Option<u64>, line: impl Display) {
+        let line = format!("{line}\n");
+        for (number, member) in &*self.members.borrow() {
+            if Some(*number) != from {
+                member.outbox.put(&line);
+            }
+        }
+    }
+
+    fn names(&self) -> String {
+        let members = self.members.borrow();
+        let names: Vec<_> = members.values().map(|member| &*member.name).collect();
+        names.join(", ")
+    }
+
+    /// Lets somebody in, unless another one has the name.
+    fn enter(self: &Rc<Room>, name: &str, outbox: &Rc<Outbox>) -> Option<Presence> {
+        let mut members = self.members.borrow_mut();
+        if members.values().any(|member| member.name == name) {
+            return None;
+        }
+        let number = self.next.replace(self.next.get() + 1);
+        let (name, outbox) = (name.to_owned(), Rc::clone(outbox));
+        members.insert(number, Member { name, outbox });
+        let room = Rc::clone(self);
+        Some(Presence { room, number })
+    }
+}
+
+/// Somebody is in the room until this is dropped.
+struct Presence {
+    room: Rc<Room>,
+    number: u64,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let member = self.room.members.borrow_mut().remove(&self.number);
+        if let Some(member) = member {
+            self.room
+                .say(None, format_args!("* {} has left", member.name));
+        }
+    }
+}
+
+/// What waits to be written to a member.
+struct Outbox {
+    limit: usize,
+    bytes: RefCell<Vec<u8>>,
+    state: Cell<State>,
+    writer: RefCell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// What is in it is written, and then it is over.
+    Closed,
+    /// Its reader was too slow.
+    Full,
+}
+
+impl Outbox {
+    fn new(limit: usize) -> Rc<Outbox> {
+        Rc::new(Outbox {
+            limit,
+            bytes: RefCell::default(),
+            state: Cell::new(State::Open),
+            writer: RefCell::default(),
+        })
+    }
+
+    fn put(&self, line: &str) {
+        if self.state.get() != State::Open {
+            return;
+        }
+        let mut bytes = self.bytes.borrow_mut();
+        bytes.extend_from_slice(line.as_bytes());
+        let full = bytes.len() > self.limit;
+        drop(bytes);
+        if full {
+            self.state.set(State::Full);
+        }
+        self.wake();
+    }
+
+    fn close(&self) {
+        if self.state.get() == State::Open {
+            self.state.set(State::Closed);
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let writer = self.writer.take();
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    /// Writes what is put into it, until it is closed and empty.
+    async fn write_to(&self, stream: &TcpStream) -> io::Result<()> {
+        let (mut bytes, mut written) = (Vec::new(), 0);
+        poll_fn(|context| {
+            loop {
+                if self.state.get() == State::Full {
+                    let slow = "dropped: too slow a reader";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, slow)));
+                }
+                let waker = context.waker().clone();
+                self.writer.replace(Some(waker));
+                if written == bytes.len() {
+                    bytes.clear();
+                    written = 0;
+                    mem::swap(&mut bytes, &mut self.bytes.borrow_mut());
+                }
+                if bytes.is_empty() {
+                    return match self.state.get() {
+                        State::Closed => Poll::Ready(Ok(())),
+                        _ => Poll::Pending,
+                    };
+                }
+                written += ready!(stream.poll_write(context, &bytes[written..]))?;
+            }
+        })
+        .await
+    }
+}
+
+/// One connection: reads and writes at the same time, until it has left and been told all.
+async fn visit(visitor: &Visitor<'_>) -> io::Result<()> {
+    let mut talk = pin!(talk(visitor));
+    let mut write = pin!(visitor.outbox.write_to(visitor.stream));
+    let mut talked = None;
+    poll_fn(|context| {
+        if talked.is_none() {
+            if let Poll::Ready(result) = talk.as_mut().poll(context) {
+                talked = Some(result);
+                visitor.outbox.close();
+            }
+        }
+        ready!(write.as_mut().poll(context))?;
+        Poll::Ready(talked.take().unwrap_or(Ok(())))
+    })
+    .await
+}
+
+/// Somebody who has come to the room.
+struct Visitor<'a> {
+    stream: &'a TcpStream,
+    room: &'a Rc<Room>,
+    outbox: &'a Rc<Outbox>,
+    idle: &'a Idle,
+    shutdown: &'a Shutdown,
+}
+
+/// What a visitor says, until it leaves or the server ends.
+async fn talk(visitor: &Visitor<'_>) -> io::Result<()> {
+    let Visitor { room, outbox, .. } = visitor;
+    let mut lines = Lines::default();
+    outbox.put("* what is your name?\n");
+    let (presence, name) = loop {
+        let Some(name) = lines.next(visitor).await? else {
+            return Ok(());
+        };
+        let name = name.trim();
+        if name.is_empty() || name.chars().count() > NAME {
+            outbox.put("* a name has 1 to 20 letters\n");
+        } else if let Some(presence) = room.enter(name, outbox) {
+            break (presence, name.to_owned());
+        } else {
+            outbox.put("* somebody has that name; choose another one\n");
+        }
+    };
+    let me = Some(presence.number);
+    outbox.put(&format!("* here are: {}\n", room.names()));
+    room.say(me, format_args!("* {name} has come"));
+    while let Some(line) = lines.next(visitor).await? {
+        match line.trim() {
+            "" => {}
+            "/quit" => return Ok(()),
+            "/who" => outbox.put(&format!("* here are: {}\n", room.names())),
+            line if line.starts_with('/') => outbox.put("* there are only /who and /quit\n"),
+            line => room.say(me, format_args!("{name}: {line}")),
+        }
+    }
+    Ok(())
+}
+
+/// What has been read of a stream and is not a line yet.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line, without what could play tricks on terminals; none at the end.
+    async fn next(&mut self, visitor: &Visitor<'_>) -> io::Result<Option<String>> {
+        loop {
+            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+                visitor.idle.touch();
+                let line = self.bytes.drain(..=end).collect::<Vec<_>>();
+                let line = String::from_utf8_lossy(&line);
+                let printable = line.chars().filter(|char| !char.is_control());
+                return Ok(Some(printable.collect()));
+            }
+            if self.bytes.len() > LINE {
+                visitor.outbox.put("* that line is too long\n");
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "too long a line",
+                ));
+            }
+            self.bytes.reserve(LINE);
+            let read = visitor.stream.read_buf(&mut self.bytes);
+            match visitor.shutdown.unless_begun(read).await {
+                Some(Ok(0)) => return Ok(None),
+                Some(read) => drop(read?),
+                None => {
+                    visitor.outbox.put("* the server is going down\n");
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! chat, with clients of the standard library and with nc.
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
+};
+
+use support::{Program, connect, is_closed};
+
+const CHAT: &str = env!("CARGO_BIN_EXE_chat");
+
+fn serve(arguments: &[&str]) -> (Program, SocketAddr) {
+    let arguments = [&["127.0.0.1:0"], arguments].concat();
+    Program::serve(CHAT, &arguments)
+}
+
+struct Guest {
+    stream: TcpStream,
+    lines: BufReader<TcpStream>,
+}
+
+impl Guest {
+    fn come(address: SocketAddr) -> Guest {
+        let stream = connect(address);
+        let lines = BufReader::new(stream.try_clone().unwrap());
+        let mut guest = Guest { stream, lines };
+        guest.hears("* what is your name?");
+        guest
+    }
+
+    fn enter(address: SocketAddr, name: &str) -> Guest {
+        let mut guest = Guest::come(address);
+        guest.says(name);
+        let line = guest.line();
+        assert!(
+            line.starts_with("* here are: ") && line.contains(name),
+            "{line}"
+        );
+        guest
+    }
+
+    fn says(&mut self, line: &str) {
+        writeln!(self.stream, "{line}").unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn hears(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+}
+
+#[test]
+fn what_one_says_all_others_hear() {
+    let (mut server, address) = serve(&[]);
+    let mut ann = Guest::enter(address, "ann");
+    let mut bob = Guest::enter(address, "bob");
+    ann.hears("* bob has come");
+    bob.says("hello");
+    ann.hears("bob: hello");
+    ann.says("/who");
+    ann.hears("* here are: ann, bob");
+    bob.says("/quit");
+    ann.hears("* bob has left");
+    assert!(is_closed(&bob.stream));
+    server.signal("-INT");
+    ann.hears("* the server is going down");
+    assert!(is_closed(&ann.stream));
+    assert!(server.end().success());
+}
+
+#[test]
+fn a_name_is_one_persons_and_no_tricks_are_played_on_terminals() {
+    let (_server, address) = serve(&[]);
+    let mut ann = Guest::enter(address, "ann");
+    let mut bob = Guest::come(address);
+    bob.says("ann");
+    bob.hears("* somebody has that name; choose another one");
+    bob.says("  ");
+    bob.hears("* a name has 1 to 20 letters");
+    bob.says("b\x1b[2Jo\x07b");
+    ann.hears("* b[2Job has come");
+}
+
+#[test]
+fn a_line_without_an_end_is_refused() {
+    let (_server, address) = serve(&[]);
+    let mut ann = Guest::enter(address, "ann");
+    let mut eve = Guest::enter(address, "eve");
+    ann.hears("* eve has come");
+    eve.stream.write_all(&[b'x'; 1025]).unwrap();
+    eve.hears("* that line is too long");
+    ann.hears("* eve has left");
+}
+
+#[test]
+fn a_slow_reader_is_dropped_and_nobody_waits_for_it() {
+    let (mut server, address) = serve(&[]);
+    let slow = Guest::enter(address, "slow");
+    let mut fast = Guest::enter(address, "fast");
+    let mut talker = Guest::enter(address, "talker");
+    fast.hears("* talker has come");
+    // More than the kernel takes for a reader that does not read.
+    let line = "x".repeat(1000);
+    let mut said = 0;
+    loop {
+        talker.says(&line);
+        said += 1;
+        let heard = fast.line();
+        if heard == "* slow has left" {
+            break;
+        }
+        assert_eq!(heard.len(), "talker: ".len() + 1000);
+        assert!(said < 100_000, "it is never dropped");
+    }
+    server.line("dropped: too slow a reader");
+    drop(slow);
+    server.interrupt();
+}
+
+#[test]
+fn nc_can_talk() {
+    let (mut server, address) = serve(&[]);
+    if support::tool("nc", &["-h"]).is_none() {
+        return;
+    }
+    let mut ann = Guest::enter(address, "ann");
+    let mut nc = Command::new("nc")
+        .args(["127.0.0.1", &address.port().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    nc.stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"nick\nhello\n")
+        .unwrap();
+    ann.hears("* nick has come");
+    ann.hears("nick: hello");
+    server.interrupt();
+    let output = nc.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().last(), Some("* the server is going down"));
+}
