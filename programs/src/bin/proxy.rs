@@ -1,0 +1,200 @@
+//! Forwards TCP connections.
+//!
+//! ```text
+//! cargo run --release -p nio-programs --bin proxy 127.0.0.1:7200 example.com:80
+//! curl -H 'Host: example.com' http://127.0.0.1:7200/
+//! ```
+//!
+//! More clients than may be connected wait in the kernel's queue; a side that has finished is passed
+//! on as such; connections in which nothing happens are closed.
+
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    rc::Rc,
+    time::Duration,
+};
+
+use clap::Parser;
+use nio_loop::Handle;
+use nio_net::{Idle, TcpStream, Way, copy_bidirectional_with};
+use nio_programs::{Bytes, Server, Serving, connect, run, seconds};
+
+/// Forwards TCP connections to another address
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 is one that is free
+    address: SocketAddr,
+    /// Where to connect to: HOST:PORT
+    #[arg(value_parser = target)]
+    target: String,
+    /// After how many seconds without a byte in either direction a connection is closed
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    idle: Duration,
+    /// How many seconds the target has to accept a connection, for each of its addresses
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    connect: Duration,
+    /// Print statistics every so many seconds [default: a line that lives, if it is a terminal]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    statistics: Option<Duration>,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+fn target(text: &str) -> Result<String, String> {
+    let port = text
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    match port {
+        Some(1_u16..) => Ok(text.to_owned()),
+        _ => Err("not of the form HOST:PORT; try example.com:80".into()),
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    run(async move |handle| {
+        let server = Server::start(&handle, options.address, options.serving, |_| {
+            format!("forwarding to {}", options.target)
+        })?;
+        let statistics = Rc::new(Statistics::default());
+        statistics.print(&handle, options.statistics);
+        let options = Rc::new(options);
+        server
+            .serve(|stream, _| {
+                let (options, statistics) = (Rc::clone(&options), Rc::clone(&statistics));
+                let handle = handle.clone();
+                async move {
+                    let _open = statistics.open();
+                    let result = forward(&handle, stream, &options, &statistics).await;
+                    statistics.failed(result.is_err());
+                    result
+                }
+            })
+            .await
+    })
+}
+
+/// One connection.
+async fn forward(
+    handle: &Handle,
+    client: TcpStream,
+    options: &Options,
+    statistics: &Statistics,
+) -> io::Result<()> {
+    let server = connect(handle, &options.target, options.connect).await?;
+    let _ = server.set_nodelay(true);
+    let idle = Idle::new(handle, options.idle);
+    let copying = copy_bidirectional_with(&client, &server, |way, bytes| {
+        idle.touch();
+        statistics.copied(way, bytes);
+    });
+    let result = match idle.limit(copying).await {
+        Ok(copied) => copied.map(drop).map_err(io::Error::from),
+        Err(elapsed) => Err(elapsed.into()),
+    };
+    if result.is_err() {
+        // A clean end would say that this was all.
+        for stream in [&client, &server] {
+            let _ = stream.options().set_linger(Some(Duration::ZERO));
+        }
+    }
+    result
+}
+
+/// What the proxy has done.
+#[derive(Default)]
+struct Statistics {
+    open: Cell<u64>,
+    total: Cell<u64>,
+    failed: Cell<u64>,
+    /// Bytes to the target, and back from it.
+    copied: [Cell<u64>; 2],
+}
+
+impl Statistics {
+    fn open(self: &Rc<Statistics>) -> Open {
+        self.open.set(self.open.get() + 1);
+        self.total.set(self.total.get() + 1);
+        Open(Rc::clone(self))
+    }
+
+    fn failed(&self, failed: bool) {
+        self.failed.set(self.failed.get() + u64::from(failed));
+    }
+
+    fn copied(&self, way: Way, bytes: usize) {
+        let count = &self.copied[way as usize];
+        count.set(count.get() + bytes as u64);
+    }
+
+    /// Prints them again and again, on the standard error output.
+    fn print(self: &Rc<Statistics>, handle: &Handle, every: Option<Duration>) {
+        let lives = every.is_none();
+        if lives && !io::stderr().is_terminal() {
+            return;
+        }
+        let every = every.unwrap_or(Duration::from_secs(1));
+        let statistics = Rc::clone(self);
+        let mut earlier = statistics.look(handle);
+        let id = handle.set_interval(every, move |handle, _| {
+            let now = statistics.look(handle);
+            let line = Line(&earlier, &now);
+            let mut output = io::stderr().lock();
+            let _ = match lives {
+                true => write!(output, "\r{line}\x1b[K"),
+                false => writeln!(output, "{line}"),
+            };
+            earlier = now;
+        });
+        handle.unref(id);
+    }
+
+    fn look(&self, handle: &Handle) -> Look {
+        Look {
+            at: handle.now().since_start().as_secs_f64(),
+            counts: [&self.open, &self.total, &self.failed].map(Cell::get),
+            copied: [&self.copied[0], &self.copied[1]].map(|count| count.get() as f64),
+        }
+    }
+}
+
+/// A connection is open until this is dropped.
+struct Open(Rc<Statistics>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+/// The statistics at a time, in seconds.
+struct Look {
+    at: f64,
+    counts: [u64; 3],
+    copied: [f64; 2],
+}
+
+/// The statistics of the time between two looks.
+struct Line<'a>(&'a Look, &'a Look);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line(earlier, now) = self;
+        let [open, total, failed] = now.counts;
+        let rate = |way: Way| {
+            let bytes = now.copied[way as usize] - earlier.copied[way as usize];
+            Bytes(bytes / (now.at - earlier.at).max(1e-9))
+        };
+        write!(
+            f,
+            "{open} open, {total} in all, {failed} failed; {}/s forth, {}/s back; {} in all",
+            rate(Way::Forth),
+            rate(Way::Back),
+            Bytes(now.copied.iter().sum())
+        )
+    }
+}
