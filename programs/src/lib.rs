@@ -16,7 +16,7 @@ use std::{
 use nio_loop::{EventLoop, Handle};
 
 pub use resolve::connect;
-pub use serve::{Server, Serving};
+pub use serve::{Server, Serving, explain};
 
 /// What a program ends with when it cannot go on: one line that says what to do about it.
 pub struct Failure(pub String);

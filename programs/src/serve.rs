@@ -127,7 +127,8 @@ fn begin_on_signals(handle: &Handle, shutdown: &Shutdown) -> Result<(), Failure>
 }
 
 /// Says what to do when an address cannot be listened on.
-pub(crate) fn explain(error: nio_net::Error) -> Failure {
+#[must_use]
+pub fn explain(error: nio_net::Error) -> Failure {
     let text = error.to_string();
     let advice = match io::Error::from(error).kind() {
         io::ErrorKind::AddrInUse => {

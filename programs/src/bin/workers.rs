@@ -1,0 +1,196 @@
+//! A server on all cores: a loop on each, and no word between them.
+//!
+//! ```text
+//! cargo run --release -p nio-programs --bin workers
+//! wrk -c 100 http://127.0.0.1:7300/
+//! ```
+//!
+//! Each thread has a loop of its own, and a listener of its own on the same address (SO_REUSEPORT).
+//! Linux spreads connections over the listeners. Elsewhere one of them gets all, and this is a server
+//! on one core.
+
+use std::{
+    cell::Cell,
+    io,
+    net::SocketAddr,
+    num::NonZero,
+    process::ExitCode,
+    rc::Rc,
+    sync::mpsc::channel,
+    thread::{self, available_parallelism},
+    time::Duration,
+};
+
+use clap::Parser;
+use nio_loop::Handle;
+use nio_net::{Idle, Shutdown, TcpListener, TcpSocket, TcpStream};
+use nio_programs::{Failure, Server, Serving, explain, run, say, seconds};
+
+/// Answers GET requests on all cores, by a loop on each
+#[derive(Clone, Copy, Parser)]
+struct Options {
+    /// Where to listen; port 0 is one that is free
+    #[arg(default_value = "127.0.0.1:7300")]
+    address: SocketAddr,
+    /// How many threads [default: as many as there are cores]
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<NonZero<usize>>,
+    /// How much there is to compute for each answer, in multiplications
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    work: u64,
+    /// After how many seconds without a request a connection is closed
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    idle: Duration,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+/// How long the head of a request may be.
+const HEAD: usize = 8 * 1024;
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    let workers = options.workers.or(available_parallelism().ok());
+    let workers = workers.map_or(1, NonZero::get);
+    // The limit is that of all of them together.
+    options.serving.connections = options.serving.connections.div_ceil(workers);
+    run(async move |handle| {
+        let mut address = options.address;
+        let mut listeners = Vec::new();
+        for _ in 0..workers {
+            let listener = listen(&handle, address)?;
+            address = listener.local_addr()?; // the same port for all
+            listeners.push(listener.into_std());
+        }
+        let mut threads = Vec::new();
+        let (is_ready, ready) = channel();
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let thread = thread::Builder::new().name(format!("worker-{number}"));
+            let is_ready = is_ready.clone();
+            threads.push(thread.spawn(move || {
+                run(async move |handle| {
+                    let listener = TcpListener::from_std(&handle, listener)?;
+                    let server = Server::of(&handle, listener, options.serving)?;
+                    let _ = is_ready.send(());
+                    work(server, number, options).await
+                })
+            })?);
+        }
+        drop(is_ready);
+        // Each of them cares for Ctrl-C by then. One that failed has said why.
+        ready.iter().take(workers).for_each(drop);
+        say(format_args!(
+            "listening on {address}; {workers} workers; try: curl http://{address}/"
+        ));
+        // There is nothing to do for this thread's loop: it may as well wait like this.
+        let mut failed = 0;
+        for thread in threads {
+            let ended_well = thread.join().is_ok_and(|code| code == ExitCode::SUCCESS);
+            failed += usize::from(!ended_well);
+        }
+        match failed {
+            0 => Ok(()),
+            _ => Err(Failure(format!(
+                "{failed} of {workers} workers ended badly"
+            ))),
+        }
+    })
+}
+
+fn listen(handle: &Handle, address: SocketAddr) -> Result<TcpListener, Failure> {
+    const BACKLOG: u32 = 1024;
+    let socket = TcpSocket::new(address)?;
+    socket.options().set_reuse_addr(true)?;
+    socket.options().set_reuse_port(true)?;
+    socket.bind(address).map_err(explain)?;
+    socket.listen(handle, BACKLOG).map_err(explain)
+}
+
+/// What a worker does.
+async fn work(server: Server, number: usize, options: Options) -> Result<(), Failure> {
+    let shutdown = server.shutdown.clone();
+    let answered = Rc::new(Cell::new(0_u64));
+    let total = Rc::clone(&answered);
+    let result = server
+        .serve(move |stream, _| {
+            let (shutdown, answered) = (shutdown.clone(), Rc::clone(&answered));
+            let idle = Idle::new(stream.handle(), options.idle);
+            async move {
+                let answer = || {
+                    answered.set(answered.get() + 1);
+                    format!("worker {number}: {:016x}\n", compute(options.work))
+                };
+                let work = converse(&stream, &idle, &shutdown, answer);
+                idle.limit(work).await?
+            }
+        })
+        .await;
+    say(format_args!("worker {number}: {} answers", total.get()));
+    result
+}
+
+/// Work for a core.
+fn compute(multiplications: u64) -> u64 {
+    let mix = |hash: u64, n: u64| (hash ^ n).wrapping_mul(0x0100_0000_01b3);
+    (0..multiplications).fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
+/// Answers the requests of a connection, several together if they came so.
+async fn converse(
+    stream: &TcpStream,
+    idle: &Idle,
+    shutdown: &Shutdown,
+    mut answer: impl FnMut() -> String,
+) -> io::Result<()> {
+    let (mut bytes, mut answers) = (Vec::new(), Vec::new());
+    let mut goes_on = true;
+    while goes_on {
+        bytes.reserve(HEAD);
+        let read = shutdown.unless_begun(stream.read_buf(&mut bytes)).await;
+        if read.unwrap_or(Ok(0))? == 0 {
+            return Ok(());
+        }
+        idle.touch();
+        let mut start = 0;
+        while let Some(end) = find(&bytes[start..], b"\r\n\r\n") {
+            let head = &bytes[start..start + end];
+            start += end + 4;
+            goes_on = head.starts_with(b"GET ") && !asks_to_close(head);
+            let (status, body) = match head.starts_with(b"GET ") {
+                true => ("200 OK", answer()),
+                false => ("405 Method Not Allowed", "only GET\n".into()),
+            };
+            put(&mut answers, status, &body, goes_on);
+            if !goes_on {
+                break;
+            }
+        }
+        bytes.drain(..start);
+        if goes_on && bytes.len() >= HEAD {
+            goes_on = false;
+            let status = "431 Request Header Fields Too Large";
+            put(&mut answers, status, "too long\n", goes_on);
+        }
+        stream.write_all(&answers).await?;
+        answers.clear();
+    }
+    Ok(())
+}
+
+fn put(answers: &mut Vec<u8>, status: &str, body: &str, goes_on: bool) {
+    let connection = if goes_on { "keep-alive" } else { "close" };
+    let len = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {len}\r\nconnection: {connection}\r\n\r\n{body}"
+    );
+    answers.extend_from_slice(answer.as_bytes());
+}
+
+fn asks_to_close(head: &[u8]) -> bool {
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.any(|line| line.eq_ignore_ascii_case(b"connection: close"))
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}

@@ -1,0 +1,96 @@
+//! workers, with clients of the standard library and with wrk.
+
+mod support;
+
+use std::{
+    collections::HashSet,
+    io::{Read, Write},
+    net::SocketAddr,
+};
+
+use support::{Program, connect, is_closed, tool};
+
+const WORKERS: &str = env!("CARGO_BIN_EXE_workers");
+
+fn serve(arguments: &[&str]) -> (Program, SocketAddr) {
+    let arguments = [&["127.0.0.1:0", "--workers", "2"], arguments].concat();
+    Program::serve(WORKERS, &arguments)
+}
+
+/// Sends requests, and reads until the server closes.
+fn ask(address: SocketAddr, requests: &str) -> String {
+    let mut client = connect(address);
+    client.write_all(requests.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+const LAST: &str = "GET / HTTP/1.1\r\nhost: x\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn all_workers_answer() {
+    let (mut server, address) = serve(&["--work", "1000"]);
+    let bodies = (0..100).map(|_| {
+        let answer = ask(address, LAST);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        answer.lines().last().unwrap().to_owned()
+    });
+    let different: HashSet<_> = bodies.collect();
+    // Linux spreads them; elsewhere one worker gets all.
+    let expected = if cfg!(target_os = "linux") { 2 } else { 1 };
+    assert_eq!(different.len(), expected, "{different:?}");
+    server.interrupt();
+    let sums = server
+        .seen
+        .iter()
+        .filter_map(|line| line.strip_suffix(" answers"));
+    let sums = sums.map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap());
+    assert_eq!(sums.sum::<u32>(), 100);
+}
+
+#[test]
+fn requests_that_come_together_are_answered_together() {
+    let (_server, address) = serve(&[]);
+    let answer = ask(address, &["GET / HTTP/1.1\r\n\r\n", LAST].concat());
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2);
+    assert!(answer.contains("connection: keep-alive") && answer.contains("connection: close"));
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    let (mut server, address) = serve(&[]);
+    assert!(ask(address, "POST / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    let long = "x".repeat(8 * 1024);
+    assert!(ask(address, &long).starts_with("HTTP/1.1 431 "));
+    server.interrupt();
+}
+
+#[test]
+fn ctrl_c_ends_all_workers() {
+    let (mut server, address) = serve(&[]);
+    let clients: Vec<_> = (0..20).map(|_| connect(address)).collect();
+    for client in &clients {
+        support::ask(client, b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n");
+    }
+    server.interrupt();
+    for mut client in clients {
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest);
+        assert!(is_closed(&client));
+    }
+}
+
+#[test]
+fn wrk_gets_no_wrong_answer() {
+    let (mut server, address) = serve(&[]);
+    let url = format!("http://{address}/");
+    if let Some(text) = tool("wrk", &["-c", "50", "-t", "1", "-d", "1s", &url]) {
+        assert!(text.contains("requests in"), "{text}");
+        assert!(
+            !text.contains("Non-2xx") && !text.contains("Socket errors"),
+            "{text}"
+        );
+    }
+    server.interrupt();
+}
