@@ -24,23 +24,29 @@ use crate::{Error, TcpSocket, TcpStream, tcp::is_connected};
 /// How long an attempt has before the next one begins beside it. The number is the RFC's.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that answers.
+/// Connects to the first address that answers, with a socket that `set` has had before.
 pub(crate) async fn connect_any(
     handle: &Handle,
     addresses: Vec<SocketAddr>,
+    mut set: impl FnMut(&TcpSocket, SocketAddr) -> Result<(), Error>,
 ) -> Result<TcpStream, Error> {
     let mut addresses = alternate(addresses).into_iter();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut errors = Vec::new();
     loop {
         if let Some(address) = addresses.next() {
-            match Attempt::begin(handle, address) {
-                Ok(attempt) => attempts.push(attempt),
-                Err(Error::Connect { source, .. }) => {
-                    errors.push((address, source));
-                    continue;
+            let error = match Attempt::begin(handle, address, &mut set) {
+                Ok(attempt) => {
+                    attempts.push(attempt);
+                    None
                 }
-                Err(error) => return Err(error),
+                Err(Error::Connect { source, .. }) => Some(source),
+                Err(error @ Error::Loop(_)) => return Err(error),
+                Err(error) => Some(error.into()),
+            };
+            if let Some(error) = error {
+                errors.push((address, error));
+                continue;
             }
         }
         if attempts.is_empty() {
@@ -65,9 +71,14 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn begin(handle: &Handle, address: SocketAddr) -> Result<Attempt, Error> {
+    fn begin(
+        handle: &Handle,
+        address: SocketAddr,
+        set: impl FnOnce(&TcpSocket, SocketAddr) -> Result<(), Error>,
+    ) -> Result<Attempt, Error> {
         let socket = TcpSocket::new(address);
         let socket = socket.map_err(|source| Error::Connect { address, source })?;
+        set(&socket, address)?;
         let source = socket.begin_connect(handle, address)?;
         Ok(Attempt { address, source })
     }

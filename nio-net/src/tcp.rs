@@ -36,7 +36,42 @@ impl ByteStream<net::TcpStream> {
         handle: &Handle,
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<TcpStream, Error> {
-        connect_any(handle, addresses.into_iter().collect()).await
+        TcpStream::connect_any_with(handle, addresses, |_, _| Ok(())).await
+    }
+
+    /// As [`connect_any`](Self::connect_any), with sockets that `set` has prepared, each for the
+    /// address that it is given: for the options that must be set before connecting, and to connect
+    /// from an address of one's own. For a host, [look up](crate::resolve) its addresses before.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::{TcpListener, TcpStream, resolve};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle().clone();
+    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+    /// # let port = listener.local_addr()?.port();
+    /// # event_loop.block_on(async {
+    /// let addresses = resolve(&handle, "localhost", port).await?;
+    /// let stream = TcpStream::connect_any_with(&handle, addresses, |socket, _| {
+    ///     socket.options().set_receive_buffer_size(1024 * 1024)
+    /// });
+    /// # stream.await?;
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`connect_any`](Self::connect_any). An error of `set` is that of its address: the others
+    /// are tried all the same.
+    pub async fn connect_any_with(
+        handle: &Handle,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        set: impl FnMut(&TcpSocket, SocketAddr) -> Result<(), Error>,
+    ) -> Result<TcpStream, Error> {
+        connect_any(handle, addresses.into_iter().collect(), set).await
     }
 
     /// Connects to a host by its name: [looks it up](crate::resolve) and
@@ -66,7 +101,7 @@ impl ByteStream<net::TcpStream> {
     ///
     /// [`Error::Resolve`] with the name; those of [`connect_any`](Self::connect_any).
     pub async fn connect_host(handle: &Handle, name: &str, port: u16) -> Result<TcpStream, Error> {
-        connect_any(handle, resolve(handle, name, port).await?).await
+        TcpStream::connect_any(handle, resolve(handle, name, port).await?).await
     }
 
     /// The address of the other side.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use nio_loop::{EventLoop, Handle};
-use nio_net::{Error, TcpListener, TcpStream, resolve};
+use nio_net::{Error, TcpListener, TcpSocket, TcpStream, resolve};
 use support::{ANY_PORT, alone, listen, open_descriptors, poll, poll_once, read_to_end, run};
 
 /// Says `what` through a new connection to a listener, and returns what came out at the other end.
@@ -321,6 +321,37 @@ fn when_all_addresses_fail_the_error_tells_each_ones_own() {
             other => panic!("{other:?}"),
         }
         assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn each_of_several_addresses_has_a_socket_that_was_prepared_for_it() {
+    run(async |handle| {
+        let (_listener, address) = listen(&handle);
+        let (refusing, _taken) = refusing();
+        let addresses = [refusing, address];
+        let mut prepared = Vec::new();
+        let stream = TcpStream::connect_any_with(&handle, addresses, |socket, address| {
+            prepared.push(address);
+            socket.bind(ANY_PORT)?;
+            socket.options().set_ttl(33)
+        });
+        let stream = stream.await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert_eq!(stream.options().ttl().unwrap(), 33);
+        assert_eq!(prepared, addresses);
+
+        // One that cannot be prepared leaves the others.
+        let foreign = "[::1]:0".parse().unwrap();
+        let prepare = |socket: &TcpSocket, address| match address == refusing {
+            true => socket.bind(foreign),
+            false => Ok(()),
+        };
+        let stream = TcpStream::connect_any_with(&handle, addresses, prepare).await;
+        assert_eq!(stream.unwrap().peer_addr().unwrap(), address);
+        let error = TcpStream::connect_any_with(&handle, [refusing], prepare).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("cannot use the address [::1]:0"), "{error}");
     });
 }
 
