@@ -28,7 +28,6 @@ use support::{ANY_PORT, end_of_turn, join, listen, pair_with_std, poll_once, rea
 enum Call {
     Accept,
     Bind,
-    Close,
     Connect,
     Peer,
     Receive,
