@@ -349,3 +349,24 @@ fn l91_a_signal_that_is_ignored_is_told_all_the_same_and_ignored_again() {
     assert_eq!(old, libc::SIG_IGN);
     send(raw(signal));
 }
+
+#[test]
+fn l39_a_signal_that_a_bounded_turn_has_left_comes_before_new_io() {
+    let mut event_loop = event_loop();
+    let log = Log::new();
+    let signal = raw(libc::SIGXCPU);
+    on_signal(&event_loop, signal, &log, "signal");
+    send(signal);
+    let (ours, _theirs) = readable();
+    let told = log.clone();
+    // Never read: it is ready in each turn, and would have all of it.
+    let watch = move |_: &Handle, _: &std::os::unix::net::UnixStream, _| told.push("io");
+    event_loop
+        .handle()
+        .watch(ours, Interest::READABLE, watch)
+        .unwrap();
+    for expected in ["io", "signal", "io"] {
+        assert!(event_loop.run_bounded(Bound::Callbacks(1)).unwrap());
+        log.assert(expected);
+    }
+}
