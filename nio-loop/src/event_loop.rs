@@ -260,6 +260,7 @@ impl fmt::Debug for EventLoop {
 
 impl Core {
     /// Whether there is something to do that needs no event and no timer.
+    #[inline]
     fn is_busy(&self) -> bool {
         self.immediates.borrow().referenced > 0
             || !self.next_turn.borrow().is_empty()
@@ -282,6 +283,8 @@ struct Turn<'a> {
     root_waker: Option<Waker>,
     callbacks_left: usize,
     until: Time,
+    /// The time that the timers phase has looked up, if nothing has run since.
+    now: Option<Time>,
     _running: Running,
 }
 
@@ -303,6 +306,7 @@ impl<'a> Turn<'a> {
             root_waker,
             callbacks_left: usize::MAX,
             until: Time::NEVER,
+            now: None,
             _running: Running::new(&handle.core),
         }
     }
@@ -337,6 +341,7 @@ impl<'a> Turn<'a> {
     /// Timers: those that are due now, whatever they arm.
     #[inline]
     fn run_timers(&mut self) {
+        self.now = None;
         if !self.core.timers.borrow().is_empty() {
             self.run_due_timers();
         }
@@ -347,12 +352,14 @@ impl<'a> Turn<'a> {
     fn run_due_timers(&mut self) {
         let core = self.core;
         let now = core.clock.now();
+        self.now = Some(now);
         core.meter.saw(now);
         core.timers.borrow_mut().begin_drain(now);
         while self.may_call() {
             let Some(due) = core.next_due(now) else {
                 return;
             };
+            self.now = None;
             core.meter.count_timer();
             match due {
                 Due::Timeout(callback, origin) => {
@@ -410,8 +417,8 @@ impl<'a> Turn<'a> {
             Pause::Until(deadline) if core.clock.is_automatic() && !core.has_jobs() => {
                 core.jump(deadline)
             }
-            Pause::Until(deadline) => core.sleep(Some(deadline)),
-            Pause::ForEver => core.sleep(None),
+            Pause::Until(deadline) => core.sleep(Some(deadline), self.now),
+            Pause::ForEver => core.sleep(None, None),
         };
         core.dispatched.set(0);
         core.turn.set(core.turn.get().wrapping_add(1));
@@ -627,14 +634,16 @@ impl<'a> Turn<'a> {
 }
 
 impl Core {
+    #[inline]
     fn poll_for(&self, timeout: Option<Duration>) -> Result<(), Error> {
         self.poll.poll(&mut self.events.borrow_mut(), timeout)?;
         Ok(())
     }
 
-    /// Polls, and waits until a time if nobody rings.
-    fn sleep(&self, deadline: Option<Time>) -> Result<(), Error> {
-        let before = self.clock.now();
+    /// Polls, and waits until a time if nobody rings. `now` need not be looked up if it is known.
+    #[inline]
+    fn sleep(&self, deadline: Option<Time>, now: Option<Time>) -> Result<(), Error> {
+        let before = now.unwrap_or_else(|| self.clock.now());
         if deadline.is_some_and(|deadline| deadline <= before) || !self.mailbox.doorbell.park() {
             return self.poll_for(Some(Duration::ZERO));
         }

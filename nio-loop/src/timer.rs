@@ -96,6 +96,7 @@ impl Core {
     }
 
     /// The earliest of all deadlines that will come.
+    #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let deadline = self.timers.borrow_mut().next_deadline();
         deadline.filter(|&deadline| deadline != Time::NEVER)
