@@ -12,21 +12,14 @@
 use std::{error::Error, future::pending, os::unix::net::UnixStream, rc::Rc, time::Duration};
 
 use nio_examples::println;
-use nio_loop::{CallbackId, EventLoop, Handle, Interest, JoinHandle, Signal};
-
-/// What was forgotten. In a program that is stuck nobody has this list, but the report says where to
-/// look for it.
-struct Forgotten {
-    callbacks: Vec<CallbackId>,
-    task: JoinHandle<()>,
-}
+use nio_loop::{EventLoop, Handle, Interest, JoinHandle, Signal};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle().clone();
 
-    let forgotten = forget(&handle)?;
-    help(&handle, forgotten)?;
+    let task = forget(&handle)?;
+    help(&handle, task)?;
 
     println!("the work is done, and this should be the end");
     event_loop.run()?;
@@ -39,46 +32,47 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// What keeps a program from its end: an interval that nobody clears, a connection on which nothing
 /// comes, a task whose answer never does.
-fn forget(handle: &Handle) -> Result<Forgotten, Box<dyn Error>> {
-    let interval = handle.set_interval(Duration::from_secs(30), |_, _| println!("still there?"));
+fn forget(handle: &Handle) -> Result<JoinHandle<()>, Box<dyn Error>> {
+    handle.set_interval(Duration::from_secs(30), |_, _| println!("still there?"));
 
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let watch = handle.watch(ours, Interest::READABLE, move |_, _, _| {
+    handle.watch(ours, Interest::READABLE, move |_, _, _| {
         // The other end belongs to this closure, so it is open as long as we wait for it.
         let _ = &theirs;
     })?;
 
-    let task = handle.spawn(pending());
-    let callbacks = vec![interval, watch];
-    Ok(Forgotten { callbacks, task })
+    Ok(handle.spawn(pending()))
 }
 
 /// Explains what was forgotten and clears it, a second later or on Ctrl-C, whichever comes first.
 /// Waiting for either is no reason to stay alive, so both are unreferenced.
-fn help(handle: &Handle, forgotten: Forgotten) -> Result<(), nio_loop::Error> {
-    let forgotten = Rc::new(forgotten);
+fn help(handle: &Handle, task: JoinHandle<()>) -> Result<(), nio_loop::Error> {
+    let task = Rc::new(task);
     let timeout = handle.set_timeout(Duration::from_secs(1), {
-        let forgotten = Rc::clone(&forgotten);
-        move |handle| explain(handle, &forgotten)
+        let task = Rc::clone(&task);
+        move |handle| explain(handle, &task)
     });
     let signal = handle.on_signal(Signal::INTERRUPT, move |handle, _| {
         handle.clear(timeout);
-        explain(handle, &forgotten);
+        explain(handle, &task);
     })?;
     handle.unref(timeout);
     handle.unref(signal);
     Ok(())
 }
 
-fn explain(handle: &Handle, forgotten: &Forgotten) {
+/// Says what keeps the program from its end, and ends that: callbacks by the ids in the report, tasks
+/// by their own handles.
+fn explain(handle: &Handle, task: &JoinHandle<()>) {
     let report = handle.report();
     println!(
         "\nnot at an end, because of {} things:\n{report}",
         report.referenced()
     );
-    for &id in &forgotten.callbacks {
+    let referenced = report.entries.iter().filter(|entry| entry.referenced);
+    for id in referenced.filter_map(|entry| entry.id) {
         handle.clear(id);
     }
-    forgotten.task.abort();
+    task.abort();
 }

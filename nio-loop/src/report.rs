@@ -2,7 +2,9 @@
 
 use std::{fmt, panic::Location, time::Duration};
 
-use crate::{Handle, core::Origin, queues::Immediate, source::Entry, timer::Timer};
+use crate::{
+    CallbackId, Handle, core::Origin, handle::Kind, queues::Immediate, source::Entry, timer::Timer,
+};
 
 /// What somebody has given to a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +60,9 @@ pub struct ReportEntry {
     pub kind: CallbackKind,
     /// Whether it keeps the loop alive.
     pub referenced: bool,
-    /// How long ago it was given to the loop.
+    /// By what it can be cleared, if it can be.
+    pub id: Option<CallbackId>,
+    /// How long ago it was given to the loop; zero for what runs before the loop waits again.
     pub age: Duration,
     /// When it is due, from now on. Only for timers.
     pub due: Option<Duration>,
@@ -111,8 +115,8 @@ fn seconds(duration: Duration) -> String {
 }
 
 impl Handle {
-    /// What the loop waits for and has to do: timers, watches, immediates and tasks, each with where
-    /// it was made. Print it to see why a program does not end. Takes a time that is proportional to
+    /// What the loop waits for and has to do: timers, watches, tasks and what runs next, each with
+    /// where it was given to the loop. Print it to see why a program does not end. Takes a time that is proportional to
     /// all of that, and allocates.
     ///
     /// ```
@@ -136,43 +140,63 @@ impl Handle {
         let core = &self.core;
         let now = self.now();
         let mut entries = Vec::new();
-        let mut add = |kind, referenced, origin: Origin, due| {
+        let mut add = |kind, referenced, origin: Origin, id: Option<Kind>, due| {
             entries.push(ReportEntry {
                 kind,
                 referenced,
+                id: id.map(CallbackId),
                 age: now - origin.since,
                 due,
                 place: origin.place,
             });
         };
-        for (_, deadline, timer) in core.timers.borrow().iter() {
-            let due = Some(deadline - now);
-            match timer {
+        for (key, deadline, timer) in core.timers.borrow().iter() {
+            let (kind, referenced, origin) = match timer {
                 Timer::Timeout {
                     origin, referenced, ..
-                } => add(CallbackKind::Timeout, *referenced, *origin, due),
+                } => (CallbackKind::Timeout, *referenced, *origin),
                 Timer::Interval {
                     origin, referenced, ..
-                } => add(CallbackKind::Interval, *referenced, *origin, due),
-                Timer::Sleep(_) => {}
-            }
+                } => (CallbackKind::Interval, *referenced, *origin),
+                Timer::Sleep(_) => continue,
+            };
+            let (id, due) = (Some(Kind::Timer(key)), Some(deadline - now));
+            add(kind, referenced, origin, id, due);
         }
-        for entry in core.sources.borrow().iter() {
+        for (key, entry) in core.sources.borrow().iter() {
             if let Entry::Watch(watch) = entry {
-                add(watch.kind(), watch.referenced, watch.origin, None);
+                let id = Some(Kind::Watch(key));
+                add(watch.kind(), watch.referenced, watch.origin, id, None);
             }
         }
-        for immediate in core.immediates.borrow().callbacks.iter() {
+        for (key, immediate) in core.immediates.borrow().callbacks.iter() {
             let Immediate {
                 origin, referenced, ..
             } = immediate;
-            add(CallbackKind::Immediate, *referenced, *origin, None);
+            let id = Some(Kind::Immediate(key));
+            add(CallbackKind::Immediate, *referenced, *origin, id, None);
         }
-        for task in core.tasks.borrow().iter() {
+        for (_, task) in core.tasks.borrow().iter() {
             if !task.is_finished() {
-                add(CallbackKind::Task, task.referenced, task.origin, None);
+                add(CallbackKind::Task, task.referenced, task.origin, None, None);
             }
         }
+        let mut add_soon = |kind, place| {
+            let origin = Origin { place, since: now };
+            add(kind, true, origin, None, None);
+        };
+        let ticks = core.ticks.borrow();
+        ticks
+            .iter()
+            .for_each(|tick| add_soon(CallbackKind::Tick, tick.place));
+        let posts = core.posts.borrow();
+        posts
+            .iter()
+            .for_each(|post| add_soon(CallbackKind::Post, post.place));
+        let closing = core.closing.borrow();
+        closing
+            .iter()
+            .for_each(|close| add_soon(CallbackKind::Close, close.place));
         entries.sort_by_key(|entry| (!entry.referenced, std::cmp::Reverse(entry.age)));
         Report { entries }
     }

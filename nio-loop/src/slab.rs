@@ -109,8 +109,12 @@ impl<T> Slab<T> {
     }
 
     /// What is in it, in no particular order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slots.iter().zip(0..).filter_map(|(slot, index)| {
+            let generation = slot.generation;
+            let key = Key { index, generation };
+            slot.value.as_ref().map(|value| (key, value))
+        })
     }
 
     /// Takes everything out.

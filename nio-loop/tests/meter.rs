@@ -472,3 +472,38 @@ fn a_loop_and_its_parts_can_be_printed() {
     assert!(format!("{:?}", handle.sleep(secs(1))).starts_with("Sleep { deadline: "));
     assert!(format!("{:?}", handle.remote()).contains("posts: 0"));
 }
+
+#[test]
+fn the_report_names_what_runs_next() {
+    let event_loop = event_loop();
+    let handle = event_loop.handle();
+    let before = handle.report().entries.len();
+    handle.next_tick(|_| {});
+    let timeout = handle.set_timeout(ms(1), |_| {});
+    handle.close(timeout, |_| {});
+    let report = handle.report();
+    let kinds = report.entries.iter().map(|entry| entry.kind);
+    let soon = [CallbackKind::Tick, CallbackKind::Close];
+    assert_eq!(report.entries.len(), before + soon.len(), "{report}");
+    for kind in soon {
+        assert!(kinds.clone().any(|known| known == kind), "{kind}: {report}");
+    }
+    assert_eq!(report.referenced(), soon.len());
+}
+
+#[test]
+fn what_the_report_names_can_be_cleared_by_it() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (ours, _theirs) = support::pair();
+    handle.set_interval(ms(1), |_, _| {});
+    handle.set_immediate(|_| {});
+    handle
+        .watch(ours, nio_loop::Interest::READABLE, |_, _, _| {})
+        .unwrap();
+    for entry in handle.report().entries {
+        assert!(handle.clear(entry.id.expect("none of them is a task")));
+    }
+    assert!(handle.report().entries.is_empty());
+    assert!(!event_loop.run().unwrap());
+}
