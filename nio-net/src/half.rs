@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{ByteStream, Readable, Socket, Writable, raw};
+use crate::{ByteStream, Readable, Socket, Writable};
 
 /// The half of a stream that reads: [borrowed](ByteStream::split), `P` being a reference to the
 /// stream, or [owned](ByteStream::into_split), `P` being an [`Rc`] of it.
@@ -47,7 +47,7 @@ impl<S: Writable> Owner for &ByteStream<S> {
 impl<S: Socket + Writable> Owner for Rc<ByteStream<S>> {
     fn finish(&self) {
         // A connection that is gone has finished already.
-        let _ = raw::shutdown(&**self, Shutdown::Write);
+        let _ = self.shut_down(Shutdown::Write);
     }
 }
 

@@ -82,6 +82,15 @@ impl<S: AsFd> ByteStream<S> {
     pub fn into_inner(self) -> S {
         self.source.into_inner()
     }
+
+    pub(crate) fn shut_down(&self, how: Shutdown) -> io::Result<()> {
+        raw::shutdown(self, how)?;
+        // Of a full Unix socket, Linux does not say that writing has ended.
+        if how != Shutdown::Read {
+            self.source.wake(Direction::Write);
+        }
+        Ok(())
+    }
 }
 
 /// Reading.
@@ -597,12 +606,7 @@ impl<S: Socket + Readable + Writable> ByteStream<S> {
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone; outside of Linux
     /// perhaps also if there is nothing left to shut down.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        raw::shutdown(self, how)?;
-        // Of a full Unix socket, Linux does not say that writing has ended.
-        if how != Shutdown::Read {
-            self.source.wake(Direction::Write);
-        }
-        Ok(())
+        self.shut_down(how)
     }
 
     /// The address of this side.
