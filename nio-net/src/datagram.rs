@@ -375,7 +375,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// Waits until there is room to send, or there is an error. Several tasks may be told so of the
-    /// same room.
+    /// same room. Of a Unix socket this is the room here, not that at the receiver, for which only
+    /// [`send`](Self::send) and its like wait: to try again and again keeps the loop busy.
     ///
     /// # Errors
     ///
