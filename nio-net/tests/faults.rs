@@ -29,11 +29,12 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
-/// Waits until a reset has come to a stream, without taking it.
+/// Waits until a reset has come to a stream and the loop knows of it, without taking it.
 async fn reset_has_come(handle: &Handle, stream: &TcpStream) {
     while stream.peer_addr().is_ok() {
         handle.sleep(Duration::from_micros(100)).await;
     }
+    handle.sleep(Duration::from_millis(1)).await;
 }
 
 /// How many turns the loop takes in 20 ms in which nothing is to be done.
