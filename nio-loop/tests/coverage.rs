@@ -32,6 +32,7 @@ const SOURCES: &[&str] = &[
     include_str!("source.rs"),
     include_str!("tasks.rs"),
     include_str!("timers.rs"),
+    include_str!("tracing.rs"),
     include_str!("watch.rs"),
 ];
 
