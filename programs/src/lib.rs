@@ -4,6 +4,8 @@
 
 mod resolve;
 mod serve;
+#[cfg(feature = "http")]
+pub mod web;
 
 use std::{
     error::Error,

@@ -1,0 +1,40 @@
+//! A web server: hyper on nio.
+//!
+//! ```text
+//! cargo run --release -p nio-programs --bin http
+//! curl http://127.0.0.1:7400/ticks/10
+//! ```
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use nio_programs::{Server, Serving, run, seconds, web};
+
+/// A web server: hyper on nio
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 is one that is free
+    #[arg(default_value = "127.0.0.1:7400")]
+    address: SocketAddr,
+    /// After how many seconds without a request a connection is closed
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    idle: Duration,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    run(async move |handle| {
+        let server = Server::start(&handle, options.address, options.serving, |address| {
+            format!("try: curl http://{address}/ticks/10")
+        })?;
+        let shutdown = server.shutdown.clone();
+        server
+            .serve(|stream, _| {
+                let (handle, shutdown) = (handle.clone(), shutdown.clone());
+                async move { web::converse(&handle, stream, &shutdown, options.idle).await }
+            })
+            .await
+    })
+}

@@ -1,0 +1,150 @@
+//! A web server with TLS: hyper on rustls on nio, each by a bridge.
+//!
+//! ```text
+//! cargo run --release -p nio-programs --bin https -- --write-certificate nio.pem
+//! curl --cacert nio.pem https://localhost:7443/ticks/10
+//! ```
+//!
+//! The certificate is made when the program starts, and signed by nobody else.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    process::ExitCode,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use clap::Parser;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_rustls::{
+    TlsAcceptor,
+    pki_types::PrivateKeyDer,
+    rustls::{ServerConfig, crypto::ring},
+    server::TlsStream,
+};
+use hyper::rt::{self, ReadBufCursor};
+use nio_net::TcpStream;
+use nio_programs::{Failure, Server, Serving, run, seconds, web};
+
+/// A web server with TLS: hyper on rustls on nio, with a certificate that it makes
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 is one that is free
+    #[arg(default_value = "127.0.0.1:7443")]
+    address: SocketAddr,
+    /// The names and addresses that the certificate is for
+    #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1"])]
+    names: Vec<String>,
+    /// Write the certificate to a file, for clients to trust
+    #[arg(long, value_name = "FILE")]
+    write_certificate: Option<PathBuf>,
+    /// How many seconds a client has to agree on a cipher
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    handshake: Duration,
+    /// After how many seconds without a request a connection is closed
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    idle: Duration,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    run(async move |handle| {
+        let acceptor = TlsAcceptor::from(Arc::new(configure(&options)?));
+        let server = Server::start(&handle, options.address, options.serving, |address| {
+            let port = address.port();
+            match &options.write_certificate {
+                Some(path) => format!(
+                    "try: curl --cacert {} https://localhost:{port}/",
+                    path.display()
+                ),
+                None => format!("try: curl --insecure https://localhost:{port}/"),
+            }
+        })?;
+        let shutdown = server.shutdown.clone();
+        server
+            .serve(|stream, _| {
+                let (handle, shutdown) = (handle.clone(), shutdown.clone());
+                let accepting = handle.timeout(options.handshake, acceptor.accept(stream));
+                async move {
+                    let Some(accepted) = shutdown.unless_begun(accepting).await else {
+                        return Ok(());
+                    };
+                    let stream = Tls(accepted??);
+                    web::converse(&handle, stream, &shutdown, options.idle).await
+                }
+            })
+            .await
+    })
+}
+
+fn configure(options: &Options) -> Result<ServerConfig, Failure> {
+    let made = rcgen::generate_simple_self_signed(options.names.clone())?;
+    if let Some(path) = &options.write_certificate {
+        std::fs::write(path, made.cert.pem())
+            .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))?;
+    }
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
+    let key = key.map_err(|error| Failure(error.into()))?;
+    let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// A TLS connection for hyper. rustls speaks futures-io, as nio's streams do for it.
+struct Tls(TlsStream<TcpStream>);
+
+/// How much is read at once: a record of TLS.
+const RECORD: usize = 16 * 1024;
+
+impl rt::Read for Tls {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut bytes = [0; RECORD];
+        let room = buffer.remaining().min(RECORD);
+        let read = Pin::new(&mut self.0).poll_read(context, &mut bytes[..room]);
+        buffer.put_slice(&bytes[..ready!(read)?]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl rt::Write for Tls {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, pieces)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(context)
+    }
+}

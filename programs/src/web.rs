@@ -1,0 +1,149 @@
+//! A small web site, for `http` and `https`: what it answers, and how a connection is served.
+
+use std::{
+    convert::Infallible,
+    future::ready,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    rt::{Read, Write},
+    server::conn::http1,
+    service::service_fn,
+};
+use nio_loop::{Handle, Sleep};
+use nio_net::{Shutdown, bridge::hyper::Timer};
+
+const HELP: &str = "\
+GET  /          a greeting
+GET  /bytes/N   N bytes
+GET  /ticks/N   N lines, one every tenth of a second, each sent when it comes
+POST /echo      what was sent, as it comes
+";
+
+/// Serves the requests of a connection, one after the other, until its client is content, has asked
+/// nothing for a while, or the server ends: then the request that is under way is the last one.
+///
+/// # Errors
+///
+/// Those of the connection, and of requests that are none.
+pub async fn converse<I>(
+    handle: &Handle,
+    stream: I,
+    shutdown: &Shutdown,
+    idle: Duration,
+) -> io::Result<()>
+where
+    I: Read + Write + Unpin,
+{
+    let service = service_fn(|request| ready(Ok::<_, Infallible>(respond(handle, request))));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(Timer::new(handle))
+        .header_read_timeout(idle)
+        // A client may say that it has asked everything, and still read.
+        .half_close(true);
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let ended = match shutdown.unless_begun(connection.as_mut()).await {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    ended.map_err(io::Error::other)
+}
+
+fn respond(handle: &Handle, request: Request<Incoming>) -> Response<Answer> {
+    let (method, path) = (request.method(), request.uri().path());
+    let number = |prefix| path.strip_prefix(prefix).and_then(|n: &str| n.parse().ok());
+    let gets = matches!(*method, Method::GET | Method::HEAD);
+    let body = if gets && path == "/" {
+        Answer::text("hello from nio\n")
+    } else if let (true, Some(left)) = (gets, number("/bytes/")) {
+        Answer::Bytes { left }
+    } else if let (true, Some(left)) = (gets, number("/ticks/")) {
+        let sleep = handle.sleep(TICK);
+        Answer::Ticks { left, sleep }
+    } else if method == Method::POST && path == "/echo" {
+        Answer::Echo(request.into_body())
+    } else {
+        let mut response = Response::new(Answer::text(HELP));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    };
+    Response::new(body)
+}
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// The body of a response, made as it is sent.
+enum Answer {
+    Text(Option<Bytes>),
+    Bytes { left: u64 },
+    Ticks { left: u64, sleep: Sleep },
+    Echo(Incoming),
+}
+
+impl Answer {
+    fn text(text: &'static str) -> Answer {
+        Answer::Text(Some(Bytes::from_static(text.as_bytes())))
+    }
+}
+
+/// What the answer to /bytes/N is made of.
+static BYTES: [u8; 64 * 1024] = [b'n'; 64 * 1024];
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let bytes = match self.get_mut() {
+            Answer::Text(text) => text.take(),
+            Answer::Bytes { left: 0 } | Answer::Ticks { left: 0, .. } => None,
+            Answer::Bytes { left } => {
+                let len = BYTES
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= len as u64;
+                Some(Bytes::from_static(&BYTES[..len]))
+            }
+            Answer::Ticks { left, sleep } => {
+                ready!(Pin::new(&mut *sleep).poll(context));
+                sleep.reset(sleep.deadline() + TICK);
+                *left -= 1;
+                Some(Bytes::from(format!("{left} to go\n")))
+            }
+            Answer::Echo(body) => return Pin::new(body).poll_frame(context),
+        };
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Text(text) => text.is_none(),
+            Answer::Bytes { left } | Answer::Ticks { left, .. } => *left == 0,
+            Answer::Echo(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Answer::Text(text) => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
+            }
+            Answer::Bytes { left } => SizeHint::with_exact(*left),
+            Answer::Ticks { .. } => SizeHint::default(),
+            Answer::Echo(body) => body.size_hint(),
+        }
+    }
+}

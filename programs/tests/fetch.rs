@@ -1,0 +1,191 @@
+//! fetch, from `http` and from servers of the standard library.
+
+#![cfg(all(feature = "fetch", feature = "http"))]
+
+mod support;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+};
+
+use support::Program;
+
+const FETCH: &str = env!("CARGO_BIN_EXE_fetch");
+const HTTP: &str = env!("CARGO_BIN_EXE_http");
+
+/// A file of this test, which is gone when this is dropped, and its part with it.
+struct Target(PathBuf);
+
+impl Target {
+    fn new(name: &str) -> Target {
+        let name = format!("nio-fetch-{}-{name}", std::process::id());
+        Target(std::env::temp_dir().join(name))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    fn part(&self) -> PathBuf {
+        format!("{}.part", self.path()).into()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(self.part());
+    }
+}
+
+/// A server that answers each connection like this.
+fn answer(answers: &'static [&'static str]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn a_file_is_there_when_it_is_complete() {
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let target = Target::new("complete");
+    let url = format!("http://localhost:{}/bytes/5000000", address.port());
+    let mut fetch = Program::start(FETCH, &[&url, "-o", target.path()]);
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fetch.seen, [format!("{}: 5000000 bytes", target.path())]);
+    assert_eq!(fs::read(target.path()).unwrap(), vec![b'n'; 5_000_000]);
+    assert!(!target.part().exists());
+}
+
+#[test]
+fn the_standard_output_will_do() {
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let mut fetch = Program::start(FETCH, &[&format!("http://{address}/ticks/2")]);
+    assert!(fetch.end().success());
+    assert_eq!(fetch.seen, ["1 to go", "0 to go"]);
+}
+
+#[test]
+fn who_reads_it_may_have_enough() {
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let mut command = Command::new(FETCH);
+    command.arg(format!("http://{address}/bytes/100000000"));
+    let mut fetch = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = fetch.stdout.take().unwrap();
+    output.read_exact(&mut [0; 1000]).unwrap();
+    drop(output);
+    let output = fetch.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn it_goes_where_it_is_sent_and_not_for_ever() {
+    let address = answer(&[
+        "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 301 Moved\r\nlocation: there\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\nhello, until the end",
+    ]);
+    let mut fetch = Program::start(FETCH, &[&format!("http://{address}/")]);
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fetch.seen, ["hello, until the end"]);
+
+    let address = answer(&["HTTP/1.1 302 Found\r\nlocation: /\r\n\r\n"; 2]);
+    let url = format!("http://{address}/");
+    let mut fetch = Program::start(FETCH, &[&url, "--redirects", "1"]);
+    assert_eq!(fetch.end().code(), Some(1));
+    assert!(fetch.seen[0].ends_with("redirected more than 1 times"));
+}
+
+#[test]
+fn what_goes_wrong_is_said() {
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let short = answer(&["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"]);
+    let rubbish = answer(&["SSH-2.0-OpenSSH_9.2\r\n"]);
+    let missing = answer(&["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"]);
+    for (url, text) in [
+        (
+            format!("http://{gone}/"),
+            format!("cannot connect to {gone}: Connection refused"),
+        ),
+        (format!("http://{short}/"), "cut off after 5 bytes: ".into()),
+        (
+            format!("http://{rubbish}/"),
+            "invalid HTTP version parsed".into(),
+        ),
+        (
+            format!("http://{missing}/"),
+            "the server says 404 Not Found".into(),
+        ),
+        (
+            "http://no.such.host.invalid/".into(),
+            "cannot find no.such.host.invalid:80".into(),
+        ),
+        (
+            "https://example.com/".into(),
+            "https is not spoken here, only http".into(),
+        ),
+        (
+            "example.com".into(),
+            "not a URL that begins with http://".into(),
+        ),
+    ] {
+        let target = Target::new("wrong");
+        let mut fetch = Program::start(FETCH, &[&url, "-o", target.path()]);
+        assert_eq!(fetch.end().code(), Some(1), "{url}");
+        assert!(fetch.seen[0].contains(&text), "{url}: {:?}", fetch.seen);
+        assert!(!target.0.exists());
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let mut fetch = Program::start(FETCH, &[&url, "--idle", "0.1"]);
+    assert_eq!(fetch.end().code(), Some(1));
+    assert_eq!(fetch.seen, ["error: not done within 100ms"]);
+}
+
+#[test]
+fn ctrl_c_leaves_what_has_come() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let target = Target::new("interrupted");
+    let mut fetch = Program::start(FETCH, &[&url, "-o", target.path()]);
+    let (mut stream, _): (TcpStream, _) = listener.accept().unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
+        .unwrap();
+    while fs::read(target.part()).unwrap_or_default() != b"hello" {
+        assert!(!fetch.has_ended());
+        thread::yield_now();
+    }
+    fetch.signal("-INT");
+    assert_eq!(fetch.end().code(), Some(130));
+    let part = target.part();
+    assert_eq!(
+        fetch.seen,
+        [format!("interrupted: 5 bytes are in {}", part.display())]
+    );
+}
