@@ -11,6 +11,7 @@ use std::{
     error::Error,
     fmt,
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     process::ExitCode,
     time::Duration,
 };
@@ -74,6 +75,16 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a time that can pass; try 10 or 0.5".into()),
     }
+}
+
+/// An address to listen on, as an argument of a program.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let fail = |_| "not of the form ADDRESS:PORT; try 127.0.0.1:7000, or 127.0.0.1:0".into();
+    text.parse().map_err(fail)
 }
 
 /// A number of bytes, to be read.

@@ -65,6 +65,9 @@ impl Server {
     ///
     /// If the signals cannot be listened for.
     pub fn of(handle: &Handle, listener: TcpListener, options: Serving) -> Result<Server, Failure> {
+        // Mostly 1024 at first, which is for the sake of programs from before poll(2). Where it stays,
+        // accepting waits when there are none.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
         let shutdown = Shutdown::new(handle);
         begin_on_signals(handle, &shutdown)?;
         Ok(Server {

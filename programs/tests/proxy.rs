@@ -195,7 +195,7 @@ fn what_cannot_be_is_said_before_anything_begins() {
         ),
         (
             ["here", "127.0.0.1:1"],
-            "invalid value 'here' for '<ADDRESS>'",
+            "not of the form ADDRESS:PORT; try 127.0.0.1:7000",
         ),
     ] {
         let mut proxy = Program::start(PROXY, &arguments);

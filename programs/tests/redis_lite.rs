@@ -45,6 +45,8 @@ fn commands_are_answered_as_redis_answers_them() {
         ("INCR word", "-ERR value is not an integer or out of range"),
         ("DEL word a", ":1"),
         ("DBSIZE", ":0"),
+        ("CONFIG GET save", "*2\r\n$4\r\nsave\r\n$0\r\n"),
+        ("FLUSHALL", "+OK"),
         ("GET", "-ERR wrong number of arguments for 'get' command"),
         ("LPUSH a b", "-ERR unknown command 'LPUSH'"),
     ] {

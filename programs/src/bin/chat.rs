@@ -24,13 +24,13 @@ use std::{
 
 use clap::Parser;
 use nio_net::{Idle, Shutdown, TcpStream};
-use nio_programs::{Server, Serving, run, seconds};
+use nio_programs::{Server, Serving, address, run, seconds};
 
 /// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
 #[derive(Parser)]
 struct Options {
     /// Where to listen; port 0 is one that is free
-    #[arg(default_value = "127.0.0.1:7100")]
+    #[arg(default_value = "127.0.0.1:7100", value_parser = address)]
     address: SocketAddr,
     /// How many bytes may wait for a slow reader before it is dropped
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024)]

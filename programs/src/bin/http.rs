@@ -8,13 +8,13 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use nio_programs::{Server, Serving, run, seconds, web};
+use nio_programs::{Server, Serving, address, run, seconds, web};
 
 /// A web server: hyper on nio
 #[derive(Parser)]
 struct Options {
     /// Where to listen; port 0 is one that is free
-    #[arg(default_value = "127.0.0.1:7400")]
+    #[arg(default_value = "127.0.0.1:7400", value_parser = address)]
     address: SocketAddr,
     /// After how many seconds without a request a connection is closed
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]

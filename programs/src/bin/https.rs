@@ -28,13 +28,13 @@ use futures_rustls::{
 };
 use hyper::rt::{self, ReadBufCursor};
 use nio_net::TcpStream;
-use nio_programs::{Failure, Server, Serving, run, seconds, web};
+use nio_programs::{Failure, Server, Serving, address, run, seconds, web};
 
 /// A web server with TLS: hyper on rustls on nio, with a certificate that it makes
 #[derive(Parser)]
 struct Options {
     /// Where to listen; port 0 is one that is free
-    #[arg(default_value = "127.0.0.1:7443")]
+    #[arg(default_value = "127.0.0.1:7443", value_parser = address)]
     address: SocketAddr,
     /// The names and addresses that the certificate is for
     #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1"])]

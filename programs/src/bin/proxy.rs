@@ -21,12 +21,13 @@ use std::{
 use clap::Parser;
 use nio_loop::Handle;
 use nio_net::{Idle, TcpStream, Way, copy_bidirectional_with};
-use nio_programs::{Bytes, Server, Serving, connect, run, seconds};
+use nio_programs::{Bytes, Server, Serving, address, connect, run, seconds};
 
 /// Forwards TCP connections to another address
 #[derive(Parser)]
 struct Options {
     /// Where to listen; port 0 is one that is free
+    #[arg(value_parser = address)]
     address: SocketAddr,
     /// Where to connect to: HOST:PORT
     #[arg(value_parser = target)]
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         let statistics = Rc::new(Statistics::default());
         statistics.print(&handle, options.statistics);
         let options = Rc::new(options);
+        let _line = EndOfLine(options.statistics.is_none() && io::stderr().is_terminal());
         server
             .serve(|stream, _| {
                 let (options, statistics) = (Rc::clone(&options), Rc::clone(&statistics));
@@ -158,6 +160,17 @@ impl Statistics {
             at: handle.now().since_start().as_secs_f64(),
             counts: [&self.open, &self.total, &self.failed].map(Cell::get),
             copied: [&self.copied[0], &self.copied[1]].map(|count| count.get() as f64),
+        }
+    }
+}
+
+/// Ends the line that lives, if there is one, when it is dropped.
+struct EndOfLine(bool);
+
+impl Drop for EndOfLine {
+    fn drop(&mut self) {
+        if self.0 {
+            let _ = writeln!(io::stderr());
         }
     }
 }

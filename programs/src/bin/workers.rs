@@ -24,13 +24,13 @@ use std::{
 use clap::Parser;
 use nio_loop::Handle;
 use nio_net::{Idle, Shutdown, TcpListener, TcpSocket, TcpStream};
-use nio_programs::{Failure, Server, Serving, explain, run, say, seconds};
+use nio_programs::{Failure, Server, Serving, address, explain, run, say, seconds};
 
 /// Answers GET requests on all cores, by a loop on each
 #[derive(Clone, Copy, Parser)]
 struct Options {
     /// Where to listen; port 0 is one that is free
-    #[arg(default_value = "127.0.0.1:7300")]
+    #[arg(default_value = "127.0.0.1:7300", value_parser = address)]
     address: SocketAddr,
     /// How many threads [default: as many as there are cores]
     #[arg(long, value_name = "NUMBER")]

@@ -54,7 +54,12 @@ pub(crate) fn execute(store: &mut Store, request: &[&[u8]], answers: &mut Answer
             return Then::Close;
         }
         // What redis-cli and redis-benchmark ask about the server: there is nothing to say.
-        (b"COMMAND" | b"CONFIG", _) => answers.array(0),
+        (b"COMMAND", _) => answers.array(0),
+        (b"CONFIG", [_, name]) => {
+            answers.array(2);
+            answers.bulk(Some(name));
+            answers.bulk(Some(b""));
+        }
         (
             b"GET" | b"SET" | b"DEL" | b"EXISTS" | b"INCR" | b"EXPIRE" | b"PEXPIRE" | b"PERSIST"
             | b"TTL" | b"PTTL" | b"PING" | b"ECHO" | b"DBSIZE" | b"FLUSHALL",

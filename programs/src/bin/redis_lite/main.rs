@@ -16,7 +16,7 @@ use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, rc::Rc, time::D
 
 use clap::Parser;
 use nio_net::{Idle, Shutdown, TcpStream};
-use nio_programs::{Server, Serving, run, seconds};
+use nio_programs::{Server, Serving, address, run, seconds};
 
 use commands::{Then, execute};
 use protocol::{Answers, parse};
@@ -26,7 +26,7 @@ use store::Store;
 #[derive(Parser)]
 struct Options {
     /// Where to listen; port 0 is one that is free
-    #[arg(default_value = "127.0.0.1:6380")]
+    #[arg(default_value = "127.0.0.1:6380", value_parser = address)]
     address: SocketAddr,
     /// After how many seconds without a command a connection is closed
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
