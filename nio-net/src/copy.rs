@@ -17,7 +17,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use crate::{ByteStream, Readable, Writable, raw};
+use crate::{ByteStream, Readable, Writable};
 
 /// How much is read at once in each direction. Four times as much is not noticeably faster, and a
 /// proxy has two of them for each connection.
@@ -207,7 +207,7 @@ pub(crate) fn finish<S: Writable>(stream: &ByteStream<S>) -> io::Result<()> {
     if !S::SOCKET {
         return Ok(());
     }
-    match raw::shutdown(stream, Shutdown::Write) {
+    match stream.shut_down(Shutdown::Write) {
         // A connection that is gone has finished already.
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
         result => result,
