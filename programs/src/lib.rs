@@ -18,7 +18,7 @@ use std::{
 
 use nio_loop::{EventLoop, Handle};
 
-pub use resolve::connect;
+pub use resolve::{connect, host_and_port};
 pub use serve::{Server, Serving, explain};
 
 /// What a program ends with when it cannot go on: one line that says what to do about it.

@@ -1,52 +1,65 @@
-//! Connections by name.
+//! Connections to a host and a port in one text.
 
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use nio_loop::{Handle, Lane};
+use nio_loop::Handle;
 use nio_net::TcpStream;
 
-/// Connects to `HOST:PORT`, where the host is a name or an address: to the first of its addresses
-/// that answers within a time, which each of them has.
+/// A host, by its name or its address, and a port: of `example.com:80` or `[::1]:80`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn host_and_port(target: &str) -> Result<(&str, u16), String> {
+    let split = target.rsplit_once(':');
+    match split.map(|(host, port)| (host, port.parse())) {
+        Some((host, Ok(port @ 1..))) if !host.is_empty() => {
+            let address = host
+                .strip_prefix('[')
+                .and_then(|host| host.strip_suffix(']'));
+            Ok((address.unwrap_or(host), port))
+        }
+        _ => Err("not of the form HOST:PORT; try example.com:80".into()),
+    }
+}
+
+/// Connects to `HOST:PORT` within a time.
 ///
 /// # Errors
 ///
 /// Whether the name or the connection is the problem.
 pub async fn connect(handle: &Handle, target: &str, limit: Duration) -> io::Result<TcpStream> {
-    let mut last = None;
-    for address in addresses(handle, target, limit).await? {
-        let connecting = handle.timeout(limit, TcpStream::connect(handle, address));
-        match connecting.await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = Some(error.into()),
-            Err(elapsed) => last = Some(explain("cannot connect to", target, &elapsed.into())),
+    let wrong = |what| io::Error::new(io::ErrorKind::InvalidInput, format!("{target}: {what}"));
+    let (host, port) = host_and_port(target).map_err(wrong)?;
+    let connecting = async {
+        match host.parse::<IpAddr>() {
+            Ok(address) => TcpStream::connect(handle, SocketAddr::new(address, port)).await,
+            Err(_) => TcpStream::connect_host(handle, host, port).await,
+        }
+    };
+    match handle.timeout(limit, connecting).await {
+        Ok(connected) => Ok(connected?),
+        Err(elapsed) => {
+            let text = format!("cannot connect to {target}: {elapsed}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
         }
     }
-    Err(last.unwrap_or_else(|| {
-        let nothing = io::ErrorKind::NotFound.into();
-        explain("no address belongs to", target, &nothing)
-    }))
 }
 
-async fn addresses(handle: &Handle, target: &str, limit: Duration) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = target.parse() {
-        return Ok(vec![address]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_host_and_a_port() {
+        assert_eq!(host_and_port("example.com:80"), Ok(("example.com", 80)));
+        assert_eq!(host_and_port("[::1]:80"), Ok(("::1", 80)));
+        for text in ["example.com", ":80", "example.com:0", "example.com:http"] {
+            assert!(host_and_port(text).is_err(), "{text}");
+        }
     }
-    // The system's way to ask for names blocks, for as long as it takes servers far away to answer.
-    let name = target.to_owned();
-    let asking = handle.spawn_blocking_on(Lane::Names, move || {
-        name.to_socket_addrs().map(Vec::from_iter)
-    })?;
-    let failed = |error: nio_loop::JoinError| io::Error::other(error.to_string());
-    let answer = async { asking.await.map_err(failed)? };
-    let answer = handle.timeout(limit, answer).await;
-    let answer = answer.unwrap_or_else(|elapsed| Err(elapsed.into()));
-    answer.map_err(|error| explain("cannot find", target, &error))
-}
-
-fn explain(what: &str, target: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{what} {target}: {error}"))
 }

@@ -138,7 +138,7 @@ fn what_goes_wrong_is_said() {
         ),
         (
             "http://no.such.host.invalid/".into(),
-            "cannot find no.such.host.invalid:80".into(),
+            "cannot look up \"no.such.host.invalid\"".into(),
         ),
         (
             "https://example.com/".into(),

@@ -94,7 +94,7 @@ fn a_target_may_be_a_name() {
     ask(&client, b"", b"hello");
     let (mut proxy, address) = Program::serve(PROXY, &["127.0.0.1:0", "no.such.host.invalid:80"]);
     assert!(is_closed(&connect(address)));
-    proxy.line("cannot find no.such.host.invalid:80");
+    proxy.line("cannot look up \"no.such.host.invalid\"");
 }
 
 #[test]

@@ -40,7 +40,7 @@ struct Options {
     /// How often to go where a server says that something else is
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     redirects: u32,
-    /// How many seconds a server has to accept the connection, for each of its addresses
+    /// How many seconds a server has to be found and to accept the connection
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect: Duration,
     /// After how many seconds without a byte to give up

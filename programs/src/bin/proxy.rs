@@ -21,7 +21,7 @@ use std::{
 use clap::Parser;
 use nio_loop::Handle;
 use nio_net::{Idle, TcpStream, Way, copy_bidirectional_with};
-use nio_programs::{Bytes, Server, Serving, address, connect, run, seconds};
+use nio_programs::{Bytes, Server, Serving, address, connect, host_and_port, run, seconds};
 
 /// Forwards TCP connections to another address
 #[derive(Parser)]
@@ -35,7 +35,7 @@ struct Options {
     /// After how many seconds without a byte in either direction a connection is closed
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
-    /// How many seconds the target has to accept a connection, for each of its addresses
+    /// How many seconds the target has to be found and to accept a connection
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect: Duration,
     /// Print statistics every so many seconds [default: a line that lives, if it is a terminal]
@@ -46,13 +46,7 @@ struct Options {
 }
 
 fn target(text: &str) -> Result<String, String> {
-    let port = text
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse().ok());
-    match port {
-        Some(1_u16..) => Ok(text.to_owned()),
-        _ => Err("not of the form HOST:PORT; try example.com:80".into()),
-    }
+    host_and_port(text).map(|_| text.to_owned())
 }
 
 fn main() -> ExitCode {
