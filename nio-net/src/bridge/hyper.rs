@@ -24,8 +24,8 @@
 //!
 //! The laws:
 //!
-//! 1. A stream is read through a buffer of its thread, of [`SCRATCH`] bytes, so that hyper's memory
-//!    is filled without `unsafe`; nothing stays in that buffer.
+//! 1. A stream is read through a buffer of its thread, of 64 KiB, so that hyper's memory is filled
+//!    without `unsafe`; nothing stays in that buffer.
 //! 2. A sleep is one timer of the loop, which is armed when the sleep is first polled, cancelled when
 //!    it is dropped, and left where it is when the deadline is pushed later: it is looked at when it
 //!    fires.
