@@ -4,27 +4,24 @@
 //! message, and how many system calls. `README.md` says how to read it.
 
 #[cfg(target_os = "linux")]
-mod client;
-#[cfg(target_os = "linux")]
 mod count;
 #[cfg(target_os = "linux")]
 mod options;
 #[cfg(target_os = "linux")]
-mod process;
-#[cfg(target_os = "linux")]
-mod servers;
+mod table;
 #[cfg(target_os = "linux")]
 mod time;
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [serve, name, cpu, connections] = &arguments[..] {
-        if serve == process::SERVE {
-            return process::serve(name, cpu.parse()?, connections.parse()?);
-        }
+    if let Some(served) = nio_benches::process::serve_if_told(&arguments) {
+        return served;
     }
     let options = options::parse(&arguments)?;
+    if options.table {
+        return table::print(&options);
+    }
     time::print(&options)?;
     if options.syscalls {
         count::print_system_calls(&options);

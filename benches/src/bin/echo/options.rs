@@ -1,11 +1,17 @@
 //! What can be chosen on the command line.
 
-use crate::servers::{self, BUFFER, Server};
+use nio_benches::{
+    options::Words,
+    servers::{self, Server},
+};
 
-const USAGE: &str = "usage: echo [--connections N] [--size BYTES] [--messages N] [--rounds N]
-            [--only SERVER,...] [--no-syscalls] [--callgrind]";
+const USAGE: &str = "usage: echo [--table] [--connections N] [--size BYTES] [--messages N]
+            [--rounds N] [--only SERVER,...] [--no-syscalls] [--callgrind]";
 
+#[derive(Clone)]
 pub(crate) struct Options {
+    /// Run all of [`COUNTS`](crate::table::COUNTS) and [`SIZES`](crate::table::SIZES).
+    pub(crate) table: bool,
     pub(crate) connections: usize,
     /// The size of a message in bytes.
     pub(crate) size: usize,
@@ -20,40 +26,31 @@ pub(crate) struct Options {
 
 pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
     let mut options = Options {
+        table: false,
         connections: 64,
         size: 64,
         messages: 40_000,
         rounds: 15,
-        servers: servers::ALL.iter().collect(),
+        servers: Vec::new(),
         syscalls: true,
         callgrind: false,
     };
-    let mut arguments = arguments.iter();
-    while let Some(option) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{option} needs a value"));
-        match option.as_str() {
-            "--connections" => options.connections = number(value()?)?,
-            "--size" => options.size = number(value()?)?,
-            "--messages" => options.messages = number(value()?)?,
-            "--rounds" => options.rounds = number(value()?)?,
-            "--only" => {
-                let names = value()?.split(',');
-                options.servers = names.map(servers::find).collect::<Result<_, _>>()?;
-            }
+    let mut words = Words::new(arguments);
+    while let Some(option) = words.option() {
+        match option {
+            "--table" => options.table = true,
+            "--connections" => options.connections = words.number()?,
+            "--size" => options.size = words.number()?,
+            "--messages" => options.messages = words.number()?,
+            "--rounds" => options.rounds = words.number()?,
+            "--only" => options.servers = words.servers()?,
             "--no-syscalls" => options.syscalls = false,
             "--callgrind" => options.callgrind = true,
             _ => return Err(USAGE.into()),
         }
     }
-    if options.size >= BUFFER {
-        return Err(format!("a message has to be smaller than {BUFFER} bytes"));
+    if options.servers.is_empty() {
+        options.servers = servers::installed();
     }
     Ok(options)
-}
-
-fn number(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("{text:?} is not a number above 0")),
-    }
 }

@@ -2,75 +2,77 @@
 
 use std::error::Error;
 
-use crate::{
-    options::Options,
-    process::{self, Usage},
+use nio_benches::{
+    client::Client,
+    process::{Process, Service},
+    servers::Server,
+    spread::Spread,
 };
 
-/// Runs the servers in turn, round after round, and prints what they took.
+use crate::options::Options;
+
+/// What one server took for one message.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) ns: f64,
+    pub(crate) sleeps: f64,
+}
+
+/// Runs the servers in turn, round after round.
+pub(crate) fn measure(options: &Options) -> Result<Vec<Vec<Taken>>, Box<dyn Error>> {
+    let run = |&server: &&Server| run(server, options);
+    let round = |_| options.servers.iter().map(run).collect();
+    (0..options.rounds).map(round).collect()
+}
+
+/// One run of a server. What is measured begins when each connection has had a message or two, so that
+/// all memory is in use that ever is.
+fn run(server: &Server, options: &Options) -> Result<Taken, Box<dyn Error>> {
+    let &Options {
+        connections,
+        size,
+        messages,
+        ..
+    } = options;
+    let process = Process::start(&[], server, Service::Echo, connections)?;
+    let mut client = Client::connect(process.address, connections, size)?;
+    client.echo(2 * connections)?;
+    let (time, sleeps) = (process.cpu_time()?, process.sleeps()?);
+    client.echo(messages)?;
+    let per_message = |total: f64| total / messages as f64;
+    let taken = Taken {
+        ns: per_message(process.cpu_time()? - time),
+        sleeps: per_message(process.sleeps()? - sleeps),
+    };
+    drop(client);
+    process.end()?;
+    Ok(taken)
+}
+
+/// The ratios of a server, by its index, to the first one in the same round.
+pub(crate) fn ratio(rounds: &[Vec<Taken>], index: usize) -> Spread {
+    Spread::of(rounds.iter().map(|round| round[index].ns / round[0].ns))
+}
+
 pub(crate) fn print(options: &Options) -> Result<(), Box<dyn Error>> {
     println!(
         "{} connections, {} bytes, {} messages in a run, {} rounds",
         options.connections, options.size, options.messages, options.rounds
     );
-    let mut rounds = Vec::new();
-    for _ in 0..options.rounds {
-        let run = |name| process::run(&[], name, options.messages, options);
-        let round = options.servers.iter().map(|server| run(server.name));
-        rounds.push(round.collect::<Result<Vec<Usage>, _>>()?);
-    }
-
-    let first = options.servers[0].name;
+    let rounds = measure(options)?;
+    let title = format!("ratio to {}", options.servers[0].name);
     println!("\nServer CPU time per message: median (least-most) of the rounds\n");
-    println!(
-        "{:10} {:>22} {:>8} {:>8} {:>22} {:>8}",
-        "",
-        "ns",
-        "user",
-        "system",
-        format!("ratio to {first}"),
-        "sleeps"
-    );
+    println!("{:10} {:>22} {title:>22} {:>8}", "", "ns", "sleeps");
     for (index, server) in options.servers.iter().enumerate() {
-        let of = |what: fn(&Usage) -> f64| {
-            let per_message = |round: &Vec<Usage>| what(&round[index]) / options.messages as f64;
-            Spread::of(rounds.iter().map(per_message))
-        };
-        let total = of(total);
-        let ratio = |round: &Vec<Usage>| self::total(&round[index]) / self::total(&round[0]);
-        let ratio = Spread::of(rounds.iter().map(ratio));
+        let of =
+            |what: fn(&Taken) -> f64| Spread::of(rounds.iter().map(|round| what(&round[index])));
         println!(
-            "{:10} {:>22} {:>8.0} {:>8.0} {:>22} {:>8.3}",
+            "{:10} {:22} {:22.2} {:>8.3}",
             server.name,
-            format!("{:.0} ({:.0}-{:.0})", total.median, total.least, total.most),
-            of(|usage| usage.user_ns).median,
-            of(|usage| usage.system_ns).median,
-            format!("{:.2} ({:.2}-{:.2})", ratio.median, ratio.least, ratio.most),
-            of(|usage| usage.sleeps).median,
+            of(|taken| taken.ns),
+            ratio(&rounds, index),
+            of(|taken| taken.sleeps).median,
         );
     }
     Ok(())
-}
-
-fn total(usage: &Usage) -> f64 {
-    usage.user_ns + usage.system_ns
-}
-
-/// Where some numbers lie.
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of(numbers: impl Iterator<Item = f64>) -> Spread {
-        let mut sorted: Vec<f64> = numbers.collect();
-        sorted.sort_by(f64::total_cmp);
-        Spread {
-            least: sorted[0],
-            median: sorted[sorted.len() / 2],
-            most: sorted[sorted.len() - 1],
-        }
-    }
 }

@@ -7,8 +7,6 @@
 mod bell;
 mod count;
 mod group;
-#[path = "../timers/library.rs"]
-mod library;
 mod runtimes;
 mod tasks;
 mod tcp;

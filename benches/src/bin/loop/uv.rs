@@ -5,7 +5,7 @@ use std::{
     ptr,
 };
 
-use crate::library::Library;
+use nio_benches::library::Library;
 
 pub(crate) const RUN_DEFAULT: c_int = 0;
 pub(crate) const RUN_NOWAIT: c_int = 2;

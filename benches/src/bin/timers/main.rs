@@ -8,7 +8,6 @@
 //! time is that of the quietest run, as all noise adds; a ratio is the median of those within a round.
 
 mod clock;
-mod library;
 mod pattern;
 mod peers;
 

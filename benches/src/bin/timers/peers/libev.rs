@@ -1,6 +1,6 @@
 //! libev: a 4-ary heap of pointers to the user's watchers, with the deadlines beside them.
 
-use crate::library::Library;
+use nio_benches::library::Library;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 

@@ -1,6 +1,6 @@
 //! libuv: a binary heap of nodes with pointers, within the user's handles. It counts milliseconds.
 
-use crate::library::Library;
+use nio_benches::library::Library;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};

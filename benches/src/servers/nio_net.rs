@@ -1,0 +1,50 @@
+//! nio-net: a task for each connection, on nio-loop.
+
+use std::{io, net};
+
+use nio_loop::EventLoop;
+use nio_net::{TcpListener, TcpStream};
+
+use super::SHORT_BUFFER;
+
+pub(super) fn echo<const SIZE: usize>(streams: Vec<net::TcpStream>) -> io::Result<()> {
+    let mut event_loop = EventLoop::new()?;
+    let handle = event_loop.handle().clone();
+    for stream in streams {
+        let stream = TcpStream::from_std(&handle, stream)?;
+        handle.spawn(serve::<SIZE>(stream)).detach();
+    }
+    event_loop.run()?;
+    Ok(())
+}
+
+async fn serve<const SIZE: usize>(stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; SIZE];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            n => stream.write_all(&buffer[..n]).await?,
+        }
+    }
+}
+
+pub(super) fn short(listener: net::TcpListener, connections: usize) -> io::Result<()> {
+    let mut event_loop = EventLoop::new()?;
+    let handle = event_loop.handle().clone();
+    let listener = TcpListener::from_std(&handle, listener)?;
+    event_loop.block_on(async {
+        for _ in 0..connections {
+            let (stream, _) = listener.accept().await?;
+            handle.spawn(serve_shortly(stream)).detach();
+        }
+        io::Result::Ok(())
+    })??;
+    event_loop.run()?;
+    Ok(())
+}
+
+async fn serve_shortly(stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; SHORT_BUFFER];
+    let n = stream.read(&mut buffer).await?;
+    stream.write_all(&buffer[..n]).await
+}
