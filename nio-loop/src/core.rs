@@ -32,8 +32,8 @@ use crate::{
 /// as the cache of a core can hold beside everything else; more come with the next turn.
 const EVENTS: usize = 1024;
 
-/// The token of the mailbox's waker. No source has it: their generations start at zero, and an
-/// index this high is never reached.
+/// The token of the mailbox's waker. No source has it: an index this high is never
+/// reached.
 pub(crate) const MAILBOX: Token = Token(usize::MAX);
 
 /// A callback that runs once.

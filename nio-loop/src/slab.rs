@@ -3,12 +3,12 @@
 //! A key is an index and the generation of its slot; the generation changes each time the slot is
 //! emptied, so a key of an earlier tenant finds nothing.
 
-/// Names one value in a [`Slab`], for as long as it is there.
+use std::num::{NonZeroU32, NonZeroU64};
+
+/// Names one value in a [`Slab`], for as long as it is there. 8 bytes, and an `Option` of it is no
+/// larger: each connection has several. The generation is the upper half, the index the lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    index: u32,
-    generation: u32,
-}
+pub(crate) struct Key(NonZeroU64);
 
 /// How many bits of a `usize` the index gets: half of them, or 20 where there are only 32, which is
 /// more than a 32-bit system can open descriptors.
@@ -16,14 +16,24 @@ const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 
 impl Key {
     /// A key that no slab gives, for who is in no table.
-    pub(crate) const NONE: Key = Key {
-        index: u32::MAX,
-        generation: 0,
-    };
+    pub(crate) const NONE: Key = Key(NonZeroU64::MAX);
+
+    fn new(index: u32, generation: NonZeroU32) -> Key {
+        let number = u64::from(generation.get()) << 32 | u64::from(index);
+        Key(NonZeroU64::new(number).expect("the generation is not zero"))
+    }
+
+    fn index(self) -> u32 {
+        self.0.get() as u32
+    }
+
+    fn generation(self) -> u32 {
+        (self.0.get() >> 32) as u32
+    }
 
     /// The key in one word, so that it can travel through the kernel.
     pub(crate) fn to_word(self) -> usize {
-        (self.generation as usize) << INDEX_BITS | self.index as usize
+        (self.generation() as usize) << INDEX_BITS | self.index() as usize
     }
 }
 
@@ -36,8 +46,18 @@ pub(crate) struct Slab<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    generation: u32,
+    /// The one of the key that it has given last, or else will give next.
+    generation: NonZeroU32,
     value: Option<T>,
+}
+
+impl<T> Slot<T> {
+    /// Takes out what is in it. Its next key is another one.
+    fn empty(&mut self) -> Option<T> {
+        let value = self.value.take()?;
+        self.generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        Some(value)
+    }
 }
 
 impl<T> Default for Slab<T> {
@@ -54,16 +74,13 @@ impl<T> Slab<T> {
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
-                generation: 0,
+                generation: NonZeroU32::MIN,
                 value: None,
             });
             (self.slots.len() - 1) as u32
         });
         let slot = &mut self.slots[index as usize];
-        let key = Key {
-            index,
-            generation: slot.generation,
-        };
+        let key = Key::new(index, slot.generation);
         slot.value = Some(make(key));
         key
     }
@@ -73,8 +90,8 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        if slot.generation == key.generation {
+        let slot = self.slots.get_mut(key.index() as usize)?;
+        if slot.generation.get() == key.generation() {
             slot.value.as_mut()
         } else {
             None
@@ -82,16 +99,15 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn contains(&self, key: Key) -> bool {
-        let slot = self.slots.get(key.index as usize);
-        slot.is_some_and(|slot| slot.generation == key.generation && slot.value.is_some())
+        let slot = self.slots.get(key.index() as usize);
+        slot.is_some_and(|slot| slot.generation.get() == key.generation() && slot.value.is_some())
     }
 
     /// What a word names, with its key, if that is still there.
     pub(crate) fn get_by_word(&mut self, word: usize) -> Option<(Key, &mut T)> {
         let index = (word & ((1 << INDEX_BITS) - 1)) as u32;
         let slot = self.slots.get_mut(index as usize)?;
-        let generation = slot.generation;
-        let key = Key { index, generation };
+        let key = Key::new(index, slot.generation);
         if key.to_word() != word {
             return None;
         }
@@ -102,17 +118,14 @@ impl<T> Slab<T> {
         if !self.contains(key) {
             return None;
         }
-        let slot = &mut self.slots[key.index as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(key.index);
-        slot.value.take()
+        self.free.push(key.index());
+        self.slots[key.index() as usize].empty()
     }
 
     /// What is in it, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.slots.iter().zip(0..).filter_map(|(slot, index)| {
-            let generation = slot.generation;
-            let key = Key { index, generation };
+            let key = Key::new(index, slot.generation);
             slot.value.as_ref().map(|value| (key, value))
         })
     }
@@ -121,8 +134,7 @@ impl<T> Slab<T> {
     pub(crate) fn take_all(&mut self) -> Vec<T> {
         let mut taken = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            if let Some(value) = slot.value.take() {
-                slot.generation = slot.generation.wrapping_add(1);
+            if let Some(value) = slot.empty() {
                 self.free.push(index as u32);
                 taken.push(value);
             }
@@ -140,12 +152,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_takes_one_word_and_none_takes_no_more() {
+        assert_eq!(size_of::<Key>(), 8);
+        assert_eq!(size_of::<Option<Key>>(), 8);
+    }
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_begins_again() {
+        let mut slab = Slab::default();
+        let first = slab.insert('a');
+        slab.slots[0].generation = NonZeroU32::MAX;
+        let last = Key::new(0, NonZeroU32::MAX);
+        assert_eq!(slab.remove(last), Some('a'));
+        assert_eq!(slab.insert('b'), first);
+    }
+
+    #[test]
     fn a_key_of_an_earlier_tenant_finds_nothing() {
         let mut slab = Slab::default();
         let old = slab.insert('a');
         assert_eq!(slab.remove(old), Some('a'));
         let new = slab.insert('b');
-        assert_eq!(new.index, old.index, "the slot is used again");
+        assert_eq!(new.index(), old.index(), "the slot is used again");
         assert_eq!(slab.get_mut(old), None);
         assert_eq!(slab.remove(old), None);
         assert_eq!(slab.get_by_word(old.to_word()), None);

@@ -29,8 +29,8 @@ const OPERATIONS_IN_A_TURN: u8 = 32;
 
 /// What a token of the poll stands for.
 pub(crate) enum Entry {
-    /// Somebody has a callback.
-    Watch(Watch),
+    /// Somebody has a callback. Boxed, as most entries are sources.
+    Watch(Box<Watch>),
     /// A [`Source`] waits.
     Source(Rc<State>),
 }
@@ -55,7 +55,7 @@ pub enum Direction {
     Write,
 }
 
-/// What is known of a source's two directions. 88 bytes: there is one for each connection.
+/// What is known of a source's two directions. 56 bytes: there is one for each connection.
 #[derive(Default)]
 pub(crate) struct State {
     read: Half,
@@ -82,21 +82,24 @@ struct Half {
 
 impl Half {
     /// Notes who waits.
+    #[inline]
     fn wait(&self, core: &Core, waker: &Waker) {
         match core.waiter(waker) {
             Waiter::Task(key) if self.task.get().is_none_or(|task| task == key) => {
                 self.task.set(Some(key));
             }
-            // Whoever compares or drops a waker may run foreign code, so the cell is left empty
-            // meanwhile.
-            waiter => {
-                let mut others = self.others.take().unwrap_or_default();
-                if !others.iter().any(|other| other.is(&waiter)) {
-                    others.push(waiter);
-                }
-                self.others.set(Some(others));
-            }
+            waiter => self.wait_too(waiter),
         }
+    }
+
+    /// Whoever compares or drops a waker may run foreign code, so the cell is left empty meanwhile.
+    #[cold]
+    fn wait_too(&self, waiter: Waiter) {
+        let mut others = self.others.take().unwrap_or_default();
+        if !others.iter().any(|other| other.is(&waiter)) {
+            others.push(waiter);
+        }
+        self.others.set(Some(others));
     }
 
     /// Something has happened: whoever waits tries again.
@@ -386,5 +389,16 @@ impl<S: AsFd> Drop for Source<S> {
 impl<S: AsFd + fmt::Debug> fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Source").field(self.get_ref()).finish()
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_source_takes_56_bytes_and_its_entry_16() {
+        assert_eq!(size_of::<State>(), 56);
+        assert_eq!(size_of::<Option<Entry>>(), 16);
     }
 }

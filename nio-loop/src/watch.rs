@@ -271,12 +271,12 @@ impl Handle {
         if self.core.closed.get() {
             return Err(Error::Closed);
         }
-        let watch = Watch {
+        let watch = Box::new(Watch {
             what,
             callback: Some(on_event),
             origin: self.core.origin(place),
             referenced: true,
-        };
+        });
         let key = self.core.sources.borrow_mut().insert(Entry::Watch(watch));
         // With nothing borrowed: a descriptor of the user's making may do anything when it is
         // asked for its number.
