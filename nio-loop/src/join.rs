@@ -8,6 +8,7 @@ use std::{
     mem,
     pin::Pin,
     rc::Rc,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -184,7 +185,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                     .expect("the task of a handle has its output");
                 return Poll::Ready(Ok(*output));
             }
-            Some(Err(panic)) => return Poll::Ready(Err(JoinError { panic: Some(panic) })),
+            Some(Err(panic)) => return Poll::Ready(Err(JoinError::panicked(panic))),
             None => {}
         }
         let waker = context.waker().clone();
@@ -192,7 +193,7 @@ impl<T: 'static> Future for JoinHandle<T> {
         match old {
             Some(_) => Poll::Pending,
             // It was aborted, or its loop is gone and it with it.
-            None => Poll::Ready(Err(JoinError { panic: None })),
+            None => Poll::Ready(Err(JoinError::aborted())),
         }
     }
 }
@@ -217,10 +218,20 @@ impl<T> fmt::Debug for JoinHandle<T> {
 #[derive(thiserror::Error)]
 #[error("{}", self.text())]
 pub struct JoinError {
-    panic: Option<Box<dyn Any + Send>>,
+    /// The lock is there to make the error [`Sync`], which what is panicked with need not be.
+    panic: Option<Mutex<Box<dyn Any + Send>>>,
 }
 
 impl JoinError {
+    fn aborted() -> JoinError {
+        JoinError { panic: None }
+    }
+
+    fn panicked(panic: Box<dyn Any + Send>) -> JoinError {
+        let panic = Some(Mutex::new(panic));
+        JoinError { panic }
+    }
+
     /// The task was aborted, or its loop was dropped.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
@@ -234,18 +245,20 @@ impl JoinError {
     ///
     /// The error, if the task was aborted.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
-        self.panic.ok_or(JoinError { panic: None })
+        let panic = self.panic.ok_or_else(JoinError::aborted)?;
+        Ok(panic.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn text(&self) -> String {
-        let message = self.panic.as_ref().map(|panic| {
-            let text = panic.downcast_ref::<&str>().copied();
-            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        });
-        match message {
-            None => "the task was aborted".into(),
-            Some(None) => "the task panicked".into(),
-            Some(Some(text)) => format!("the task panicked: {text}"),
+        let Some(panic) = &self.panic else {
+            return "the task was aborted".into();
+        };
+        let panic = panic.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        match text {
+            None => "the task panicked".into(),
+            Some(text) => format!("the task panicked: {text}"),
         }
     }
 }

@@ -812,3 +812,16 @@ fn a_sleep_given_up_for_another_future_wakes_nobody_later() {
         })
         .unwrap();
 }
+
+#[test]
+fn an_error_of_a_task_goes_where_errors_of_all_kinds_do() {
+    let mut event_loop = event_loop();
+    let task = event_loop.handle().spawn(async { panic!("no luck") });
+    let outcome = event_loop.block_on(task).unwrap();
+    let error: Box<dyn std::error::Error + Send + Sync> = outcome.unwrap_err().into();
+    assert_eq!(error.to_string(), "the task panicked: no luck");
+    assert_eq!(
+        std::io::Error::other(error).to_string(),
+        "the task panicked: no luck"
+    );
+}
