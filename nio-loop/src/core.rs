@@ -111,6 +111,11 @@ impl Core {
     pub(crate) fn new(clock: Clock) -> Result<Core, Error> {
         let poll = Poll::new()?;
         let waker = nio_poll::Waker::new(&poll, MAILBOX)?;
+        let meter = Meter::default();
+        if !clock.is_real() {
+            // It costs nothing there.
+            meter.measure_idle(Time::START);
+        }
         Ok(Core {
             poll,
             clock,
@@ -133,7 +138,7 @@ impl Core {
             posts: RefCell::default(),
             pool: RefCell::default(),
             jobs: Cell::new(0),
-            meter: Meter::default(),
+            meter,
             alive: Cell::new(0),
             running: Cell::new(false),
             stopping: Cell::new(false),
@@ -141,10 +146,12 @@ impl Core {
         })
     }
 
-    /// Where and when something is given to the loop. The time is that of the last look at the
-    /// clock: it is for a person to read.
+    /// Where and when something is given to the loop. It is for a person to read, so the clock is read
+    /// once in a turn.
     pub(crate) fn origin(&self, place: &'static Location<'static>) -> Origin {
-        let since = self.meter.last_seen();
+        let known = self.meter.last_seen().filter(|_| self.running.get());
+        let since = known.unwrap_or_else(|| self.clock.now());
+        self.meter.saw(since);
         Origin { place, since }
     }
 

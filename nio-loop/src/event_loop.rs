@@ -412,6 +412,7 @@ impl<'a> Turn<'a> {
     /// Asks for events, and waits until there are some unless there is something else to do.
     fn wait(&mut self, wait: Wait) -> Result<(), Error> {
         let core = self.core;
+        core.meter.forget_time();
         let result = match self.pause(wait) {
             Pause::Not => core.poll_for(Some(Duration::ZERO)),
             Pause::Until(deadline) if core.clock.is_automatic() && !core.has_jobs() => {
@@ -643,14 +644,22 @@ impl Core {
     /// Polls, and waits until a time if nobody rings. `now` need not be looked up if it is known.
     #[inline]
     fn sleep(&self, deadline: Option<Time>, now: Option<Time>) -> Result<(), Error> {
-        let before = now.unwrap_or_else(|| self.clock.now());
+        let measures = self.meter.measures_idle();
+        let before = if deadline.is_some() || measures {
+            now.unwrap_or_else(|| self.clock.now())
+        } else {
+            Time::START // nobody asks
+        };
         if deadline.is_some_and(|deadline| deadline <= before) || !self.mailbox.doorbell.park() {
             return self.poll_for(Some(Duration::ZERO));
         }
         // On a test's clock no time passes by waiting.
         let deadline = deadline.filter(|_| self.clock.is_real());
         let result = self.poll_for(deadline.map(|deadline| deadline - before));
-        self.meter.count_wait(before, self.clock.now());
+        self.meter.count_wait();
+        if measures {
+            self.meter.count_idle(before, self.clock.now());
+        }
         result
     }
 
@@ -660,7 +669,8 @@ impl Core {
         if self.events.borrow().is_empty() && !self.mailbox.doorbell.is_rung() {
             let before = self.clock.now();
             self.clock.advance_to(deadline);
-            self.meter.count_wait(before, self.clock.now());
+            self.meter.count_wait();
+            self.meter.count_idle(before, self.clock.now());
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What a loop tells about itself: counts, idle time, and warnings.
 //!
-//! The counts cost an addition each, and idle time two looks at the clock for each wait that is one.
-//! Callbacks are timed only when somebody wants to know of slow ones.
+//! The counts cost an addition each. Idle time costs two looks at the clock for each wait, so it is
+//! measured from when somebody has first asked for it; and callbacks are timed only when somebody
+//! wants to know of slow ones.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,7 +13,9 @@ use std::{
 
 use crate::{Handle, clock::Time, report::CallbackKind};
 
-/// What a loop has done since it was made. Got by [`Handle::metrics`].
+/// What a loop has done since it was made. Got by [`Handle::metrics`], mostly twice, because what lies
+/// [between](Metrics::since) tells more. The times count from the first call; on a test's clock, from
+/// the start.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -48,9 +51,9 @@ pub struct Metrics {
     /// What the callback or the poll of a task that took longest took. Zero unless they are timed:
     /// see [`Handle::on_warning`].
     pub longest_callback: Duration,
-    /// The time spent waiting.
+    /// The time spent waiting, since the first call of [`Handle::metrics`].
     pub idle: Duration,
-    /// All the time, waiting or not.
+    /// All the time since then, waiting or not.
     pub elapsed: Duration,
 }
 
@@ -123,9 +126,12 @@ type Hook = Box<dyn FnMut(&Handle, &Warning)>;
 #[derive(Default)]
 pub(crate) struct Meter {
     counts: Counts,
+    /// Since when idle time is measured, if it is.
+    measured: Cell<Option<Time>>,
     idle: Cell<Duration>,
     longest: Cell<Duration>,
-    last_seen: Cell<Time>,
+    /// The time in this turn, if somebody has looked at the clock.
+    last_seen: Cell<Option<Time>>,
     /// Callbacks that take longer are reported; none are timed without it.
     slow: Cell<Option<Duration>>,
     /// Absent while it runs.
@@ -154,10 +160,24 @@ impl Meter {
         add(&self.counts.events, events as u64);
     }
 
-    pub(crate) fn count_wait(&self, from: Time, to: Time) {
+    pub(crate) fn count_wait(&self) {
         add(&self.counts.waits, 1);
+    }
+
+    /// Has idle time measured from now on, unless it is already. Returns since when.
+    pub(crate) fn measure_idle(&self, now: Time) -> Time {
+        let since = self.measured.get().unwrap_or(now);
+        self.measured.set(Some(since));
+        since
+    }
+
+    pub(crate) fn measures_idle(&self) -> bool {
+        self.measured.get().is_some()
+    }
+
+    pub(crate) fn count_idle(&self, from: Time, to: Time) {
         self.idle.set(self.idle.get() + (to - from));
-        self.last_seen.set(to);
+        self.saw(to);
     }
 
     pub(crate) fn count_timer(&self) {
@@ -172,12 +192,17 @@ impl Meter {
         add(&self.counts.tasks, 1);
     }
 
-    /// Somebody has looked at the clock.
-    pub(crate) fn saw(&self, time: Time) {
-        self.last_seen.set(time);
+    /// Time is going to pass.
+    pub(crate) fn forget_time(&self) {
+        self.last_seen.set(None);
     }
 
-    pub(crate) fn last_seen(&self) -> Time {
+    /// Somebody has looked at the clock.
+    pub(crate) fn saw(&self, time: Time) {
+        self.last_seen.set(Some(time));
+    }
+
+    pub(crate) fn last_seen(&self) -> Option<Time> {
         self.last_seen.get()
     }
 
@@ -193,10 +218,13 @@ impl Meter {
 }
 
 impl Handle {
-    /// What the loop has done so far.
+    /// What the loop has done so far. The first call has its waits measured from then on, which costs
+    /// two looks at the clock for each.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let meter = &self.core.meter;
+        let now = self.now();
+        let since = meter.measure_idle(now);
         Metrics {
             turns: meter.counts.turns.get(),
             waits: meter.counts.waits.get(),
@@ -206,7 +234,7 @@ impl Handle {
             polled_tasks: meter.counts.tasks.get(),
             longest_callback: meter.longest.get(),
             idle: meter.idle.get(),
-            elapsed: self.now().since_start(),
+            elapsed: now - since,
         }
     }
 
