@@ -179,12 +179,13 @@ impl Handle {
         delay: Duration,
         callback: impl FnOnce(&Handle) + 'static,
     ) -> CallbackId {
+        let (now, place) = (self.now(), Location::caller());
         let timer = Timer::Timeout {
             callback: Box::new(callback),
-            origin: self.core.origin(Location::caller()),
+            origin: Origin { place, since: now },
             referenced: true,
         };
-        self.add_timer(self.core.deadline(delay), timer)
+        self.add_timer(now + delay, timer)
     }
 
     /// Runs a callback every `period`, until it is cleared. Its second argument says how many
@@ -233,13 +234,14 @@ impl Handle {
         callback: impl FnMut(&Handle, u64) + 'static,
     ) -> CallbackId {
         let period = at_least_a_nanosecond(period);
-        let due = self.core.deadline(period);
+        let (now, place) = (self.now(), Location::caller());
+        let due = now + period;
         let timer = Timer::Interval {
             due,
             period: nanos(period),
             missed,
             callback: Some(Box::new(callback)),
-            origin: self.core.origin(Location::caller()),
+            origin: Origin { place, since: now },
             referenced: true,
         };
         self.add_timer(due, timer)

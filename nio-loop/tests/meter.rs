@@ -103,7 +103,10 @@ fn a_turn_with_something_to_do_is_no_wait() {
     handle.set_timeout(ms(5), |_| {});
     event_loop.run().unwrap();
     let metrics = handle.metrics();
-    assert!(metrics.waits <= 1, "the one for the timeout, if it is not late");
+    assert!(
+        metrics.waits <= 1,
+        "the one for the timeout, if it is not late"
+    );
     assert_eq!(metrics.idle, Duration::ZERO, "nobody had asked");
     handle.set_timeout(ms(200), |_| {});
     event_loop.run().unwrap();
