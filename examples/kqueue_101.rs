@@ -10,7 +10,7 @@
 use std::{
     env,
     error::Error,
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
     time::Duration,
 };
@@ -20,6 +20,9 @@ use nio_sys::{EventFlags, EventList, Kevent, Kqueue};
 
 /// What we want to be told with each event of the listener. It could be any number.
 const LISTENER: usize = 1;
+
+/// In bytes: nobody's request is longer.
+const LONGEST_REQUEST: u64 = 8192;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Content-Type: text/plain\r\n\
@@ -87,13 +90,16 @@ fn accept_all(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Reads a request (any will do) and answers it. This waits for the client, and everybody else waits
+/// Reads a request, whose head ends with an empty line, and answers it. This waits for the client, and everybody else waits
 /// too: the examples `poll_echo` and `echo` show how not to.
 fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     // On the BSDs and macOS a connection inherits the mode of its listener.
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let mut request = [0; 4096];
-    let _ = stream.read(&mut request)?;
+    for line in BufReader::new(&stream).take(LONGEST_REQUEST).lines() {
+        if line?.is_empty() {
+            break;
+        }
+    }
     stream.write_all(ANSWER)
 }

@@ -172,12 +172,14 @@ impl Core {
         *referenced = to;
     }
 
-    /// Whether anything keeps the loop alive.
+    /// Whether anything keeps the loop alive, or somebody rang, who may have left something that does.
     pub(crate) fn is_alive(&self) -> bool {
-        self.alive.get() > 0
-            || !self.ticks.borrow().is_empty()
-            || !self.posts.borrow().is_empty()
-            || self.mailbox.doorbell.is_rung()
+        self.holds_something() || self.mailbox.doorbell.is_rung()
+    }
+
+    /// Whether anything that is known keeps the loop alive.
+    pub(crate) fn holds_something(&self) -> bool {
+        self.alive.get() > 0 || !self.ticks.borrow().is_empty() || !self.posts.borrow().is_empty()
     }
 
     /// Something was given to the loop. If another loop waits on its behalf, that has to know.

@@ -319,7 +319,7 @@ impl<'a> Turn<'a> {
     fn end(self) -> bool {
         self.core.collect();
         self.core.stopping.set(false);
-        self.core.is_alive()
+        self.core.holds_something()
     }
 
     /// One turn of the loop.
