@@ -82,9 +82,9 @@ pub(crate) struct Core {
     /// The task that is being polled, and its waker.
     pub(crate) polled: Cell<Option<(Key, Identity)>>,
     /// Who has had his share of this turn, to be woken when the next poll has had its own.
-    pub(crate) next_turn: RefCell<Vec<Waiter>>,
+    pub(crate) next_turn: RefCell<VecDeque<Waiter>>,
     /// Who is woken when this poll has had its own.
-    pub(crate) this_turn: RefCell<Vec<Waiter>>,
+    pub(crate) this_turn: RefCell<VecDeque<Waiter>>,
     /// Counts the polls, and wraps.
     pub(crate) turn: Cell<u32>,
     /// What the last poll returned, and how much of it has been dispatched. A panic of a callback

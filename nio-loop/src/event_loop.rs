@@ -29,7 +29,7 @@ use crate::{
     CallbackKind, Clock, Error, Handle, Time, Warning,
     core::{Call, Core},
     source::Entry,
-    task::{ROOT, Running, TaskWaker},
+    task::{ROOT, Running, TaskWaker, Waiter},
     timer::Due,
     trace,
 };
@@ -397,13 +397,8 @@ impl<'a> Turn<'a> {
             };
             self.dispatch(event);
         }
-        if !core.this_turn.borrow().is_empty() {
-            let mut resumed = core.this_turn.take();
-            for waiter in resumed.drain(..) {
-                waiter.wake(core);
-            }
-            // Its memory serves the next turn.
-            core.this_turn.replace(resumed);
+        while let Some(waiter) = self.next_resumed() {
+            waiter.wake(core);
         }
         self.drain();
         Ok(())
@@ -443,6 +438,12 @@ impl<'a> Turn<'a> {
             return Pause::Not;
         }
         core.next_deadline().map_or(Pause::ForEver, Pause::Until)
+    }
+
+    /// Who is to be woken next of those that had their share of an earlier turn. One by one, so that a
+    /// waker that panics loses nobody.
+    fn next_resumed(&self) -> Option<Waiter> {
+        self.core.this_turn.borrow_mut().pop_front()
     }
 
     /// The next event of the batch. Signals and exits come after the I/O, so that who handles them

@@ -238,9 +238,7 @@ impl Handle {
             if mem::replace(&mut yielded, true) || core.closed.get() {
                 return Poll::Ready(());
             }
-            let waiter = core.waiter(context.waker());
-            core.next_turn.borrow_mut().push(waiter);
-            core.rouse();
+            core.wake_in_next_turn(context.waker());
             Poll::Pending
         })
     }

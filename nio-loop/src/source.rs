@@ -277,9 +277,7 @@ impl<S: AsFd> Source<S> {
             return Poll::Pending;
         }
         if !self.may_operate(half) {
-            let waiter = self.handle.core.waiter(context.waker());
-            self.handle.core.next_turn.borrow_mut().push(waiter);
-            self.handle.core.rouse();
+            self.handle.core.wake_in_next_turn(context.waker());
             return Poll::Pending;
         }
         loop {

@@ -205,7 +205,15 @@ impl Core {
         };
         if !queued {
             self.ready.borrow_mut().push_back(key);
+            self.rouse();
         }
+    }
+
+    /// Wakes who waits with this waker when timers and I/O have had a turn.
+    pub(crate) fn wake_in_next_turn(&self, waker: &Waker) {
+        let waiter = self.waiter(waker);
+        self.next_turn.borrow_mut().push_back(waiter);
+        self.rouse();
     }
 
     /// Who waits when a future is polled with this waker: mostly the task that runs now.

@@ -3,6 +3,7 @@
 mod support;
 
 use std::{
+    cell::Cell,
     future::Future,
     io::{Read, Write},
     os::{
@@ -402,4 +403,29 @@ fn l47_a_loop_can_be_watched_by_another_of_its_kind() {
     log.assert("io");
     thread.join().unwrap();
     drop(theirs);
+}
+
+#[test]
+fn the_descriptor_is_readable_when_a_source_is_woken_while_another_loop_waits() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (ours, _theirs) = pair();
+    let source = Rc::new(Source::new(&handle, ours).unwrap());
+    let (reading, tries) = (Rc::clone(&source), Rc::new(Cell::new(0)));
+    let count = Rc::clone(&tries);
+    let task = handle.spawn(async move {
+        let read = |_: &UnixStream| -> std::io::Result<()> {
+            count.set(count.get() + 1);
+            Err(std::io::ErrorKind::WouldBlock.into())
+        };
+        reading.io(Direction::Read, read).await
+    });
+    event_loop.run_nowait().unwrap();
+    let _next = event_loop.next_deadline();
+    assert!(!is_readable(&event_loop));
+    source.wake(Direction::Read);
+    assert!(is_readable(&event_loop));
+    event_loop.run_nowait().unwrap();
+    assert_eq!(tries.get(), 2);
+    task.abort();
 }

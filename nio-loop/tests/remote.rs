@@ -320,21 +320,29 @@ fn l54_posts_that_wait_keep_the_loop_alive_but_the_remote_does_not() {
     assert_eq!(SEEN.take(), [(1, 1)]);
 }
 
+/// A thread that does something to a loop as soon as that runs.
+fn when_it_runs(
+    event_loop: &EventLoop,
+    act: impl FnOnce(Remote) + Send + 'static,
+) -> thread::JoinHandle<()> {
+    let remote = event_loop.handle().remote();
+    let barrier = Arc::new(Barrier::new(2));
+    let go = Arc::clone(&barrier);
+    event_loop.handle().next_tick(move |_| {
+        barrier.wait();
+    });
+    thread::spawn(move || {
+        go.wait();
+        act(remote);
+    })
+}
+
 #[test]
 fn l56_a_stop_from_another_thread_ends_a_run_that_waits() {
     for _ in 0..20 {
         let mut event_loop = event_loop();
         keep_alive(&event_loop);
-        let remote = event_loop.handle().remote();
-        let barrier = Arc::new(Barrier::new(2));
-        let go = Arc::clone(&barrier);
-        let thread = thread::spawn(move || {
-            go.wait();
-            remote.stop();
-        });
-        event_loop.handle().next_tick(move |_| {
-            barrier.wait();
-        });
+        let thread = when_it_runs(&event_loop, |remote| remote.stop());
         assert!(event_loop.run().unwrap());
         thread.join().unwrap();
     }
@@ -429,16 +437,7 @@ fn l69_a_wake_ends_the_wait_of_a_loop() {
     for _ in 0..50 {
         let mut event_loop = event_loop();
         keep_alive(&event_loop);
-        let remote = event_loop.handle().remote();
-        let barrier = Arc::new(Barrier::new(2));
-        let go = Arc::clone(&barrier);
-        let thread = thread::spawn(move || {
-            go.wait();
-            remote.wake();
-        });
-        event_loop.handle().next_tick(move |_| {
-            barrier.wait();
-        });
+        let thread = when_it_runs(&event_loop, |remote| remote.wake());
         assert!(event_loop.run_once().unwrap());
         thread.join().unwrap();
     }

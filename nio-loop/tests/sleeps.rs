@@ -8,13 +8,14 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 
 use nio_loop::{Direction, EventLoop, Handle, Interest, Missed, Source, Time};
 use support::{
-    Log, Slot, Wakes, automatic_loop, event_loop, manual_loop, ms, pair, poll_once, poll_with,
-    readable, secs,
+    Log, Slot, Wakes, automatic_loop, event_loop, manual_loop, ms, pair, panic_of, poll_once,
+    poll_with, readable, secs,
 };
 
 /// Runs a future to its end on a clock that jumps.
@@ -470,4 +471,29 @@ fn l55_an_unreferenced_task_that_is_aborted_or_finishes_is_not_counted_twice() {
     assert!(event_loop.run_nowait().unwrap());
     handle.clear(waits);
     assert!(!event_loop.run_nowait().unwrap());
+}
+
+#[test]
+fn l81_a_waker_that_panics_loses_no_other_that_yields() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker");
+        }
+    }
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (mut first, mut second) = (pin!(handle.yield_now()), pin!(handle.yield_now()));
+    let panics = Waker::from(Arc::new(Panics));
+    assert!(
+        first
+            .as_mut()
+            .poll(&mut Context::from_waker(&panics))
+            .is_pending()
+    );
+    let wakes = Arc::new(Wakes::default());
+    assert!(poll_with(&wakes, second.as_mut()).is_pending());
+    assert_eq!(panic_of(|| event_loop.run_nowait()), "a waker");
+    event_loop.run_nowait().unwrap();
+    assert_eq!(wakes.count(), 1);
 }

@@ -183,10 +183,7 @@ impl Poll {
 
     fn reregister_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
         let mut registered = self.lock();
-        let Some(old) = registered.descriptor(fd) else {
-            let subject = Subject::Descriptor(fd);
-            return Err(Error::NotRegistered { subject });
-        };
+        let old = registered.descriptor(fd).ok_or(not_registered(fd))?;
         self.change(fd, Some(old), Some(new))?;
         registered.set_descriptor(fd, Some(new));
         Ok(())
@@ -194,10 +191,7 @@ impl Poll {
 
     fn deregister_descriptor(&self, fd: RawFd) -> Result<(), Error> {
         let mut registered = self.lock();
-        let Some(old) = registered.descriptor(fd) else {
-            let subject = Subject::Descriptor(fd);
-            return Err(Error::NotRegistered { subject });
-        };
+        let old = registered.descriptor(fd).ok_or(not_registered(fd))?;
         self.change(fd, Some(old), None)?;
         registered.set_descriptor(fd, None);
         Ok(())
@@ -348,6 +342,11 @@ impl Shared {
         }
         Err(error)
     }
+}
+
+fn not_registered(fd: RawFd) -> Error {
+    let subject = Subject::Descriptor(fd);
+    Error::NotRegistered { subject }
 }
 
 fn already_registered(fd: RawFd, known: Registration) -> Error {
