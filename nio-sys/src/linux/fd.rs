@@ -2,8 +2,9 @@
 //!
 //! The laws:
 //!
-//! 1. The slot of a descriptor says what epoll has been told: the masks of its entries. Whoever
-//!    changes a knote calls [`Descriptors::sync`], which makes one epoll_ctl(2), or none.
+//! 1. The slot of a descriptor says what epoll has been told: the masks of its entries
+//!    ([`Slot::wanted`]). Whoever changes a knote calls [`Descriptors::sync`], which makes one
+//!    epoll_ctl(2), or none.
 //! 2. While the enabled knotes of a descriptor are all EV_CLEAR its entry is EPOLLET, while none is
 //!    the entry is level-triggered. Where they differ, the level-triggered one stands in a second
 //!    epoll set, the *side set*, which is nested in the main one.
@@ -16,6 +17,7 @@ use std::{
     collections::HashMap,
     io,
     os::fd::{AsRawFd, OwnedFd, RawFd},
+    sync::Arc,
 };
 
 use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
@@ -24,32 +26,23 @@ use super::{
     count, epoll,
     knote::{Knote, invalid, no_such_knote},
     queue::{Active, Batch, SIDE, internal, is_queue},
+    slot::{
+        EXCEPT, FILTERS, IDLE, IN, Knotes, OUT, PLAIN, PRI, RDHUP, READ, Set, Slot, Table, WRITE,
+        edge, place,
+    },
 };
 use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
 
-const IN: u32 = libc::EPOLLIN as u32;
-const OUT: u32 = libc::EPOLLOUT as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
 const HUP: u32 = libc::EPOLLHUP as u32;
-const PRI: u32 = libc::EPOLLPRI as u32;
-const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-const ET: u32 = libc::EPOLLET as u32;
-
-/// The mask of an entry that asks for nothing. epoll adds HUP and ERR to every mask; being
-/// edge-triggered, they come once and not for ever.
-const IDLE: u32 = ET;
-
-/// Which epoll set an event came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Set {
-    Main,
-    Side,
-}
 
 /// The READ and WRITE knotes of one queue, by descriptor.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
-    slots: Vec<Slot>,
+    /// Shared with the waits, which read it without the lock.
+    slots: Arc<Table>,
+    /// The udata of EXCEPT knotes, for which the slots have no room.
+    excepts: HashMap<RawFd, usize>,
     side: Option<Side>,
     /// Events that a call had no room for, by the serial of their entry in the list of active
     /// knotes. Seldom anything else than empty.
@@ -73,88 +66,20 @@ struct Side {
     batch: Vec<libc::epoll_event>,
 }
 
-/// The filters of this file, in the order in which they are reported, and what epoll calls them.
-const FILTERS: [(Filter, u32); 3] = [
-    (Filter::READ, IN | RDHUP),
-    (Filter::WRITE, OUT),
-    (Filter::EXCEPT, PRI),
-];
-
-/// The place of a filter in [`FILTERS`].
-fn place(filter: Filter) -> usize {
-    match filter {
-        Filter::READ => READ,
-        Filter::WRITE => WRITE,
-        _ => 2,
-    }
-}
-
-const READ: usize = 0;
-const WRITE: usize = 1;
-
-/// What is known of one descriptor. 64 bytes: a cache line, or two halves.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    /// In the order of [`FILTERS`].
-    knotes: [Option<Knote>; 3],
-    /// Which registration with epoll this is: the upper half of its payload.
-    generation: u32,
-    /// The masks that stand in the main set and in the side set; 0: no entry. A descriptor with
-    /// knotes has one in the main set.
-    main: u32,
-    side: u32,
-    /// A socket that is not connected hangs up for ever: until it is connected, its entry is
-    /// edge-triggered whatever its knotes are (K115).
-    quiet: bool,
-    /// READ has a low-water mark: its entry is edge-triggered, and as long as the condition holds it
-    /// stays in the list of active knotes (K156).
-    marked: bool,
-    /// Nothing of the above, no second entry, no knote that fires once, and no counts: an event is made
-    /// of what is here, and nothing has to be done after it.
-    plain: bool,
-}
-
 /// What a mask says of the filters: `None` is "not ready", else EV_EOF or no flag.
 type Readiness = [Option<EventFlags>; 3];
 
 const NEVER_CONNECTED: Readiness = [None; 3];
 
-impl Slot {
-    /// Whether a knote is told of activity rather than of the condition.
-    fn is_edge(&self, place: usize, knote: &Knote) -> bool {
-        knote.is_clear() || self.marked && place == READ
-    }
+/// What else a change may say that adds a plain knote.
+const PLAIN_ADD: EventFlags = EventFlags::ENABLE.union(EventFlags::CLEAR);
 
-    /// The masks that the enabled knotes ask for, in the main and in the side set.
-    fn wanted(&self) -> (u32, u32) {
-        let (mut clear, mut level) = (0, 0);
-        for (place, (knote, (_, mask))) in self.knotes.iter().zip(FILTERS).enumerate() {
-            match knote {
-                Some(knote) if !knote.is_enabled() => {}
-                Some(knote) if self.is_edge(place, knote) => clear |= mask,
-                Some(_) => level |= mask,
-                None => {}
-            }
-        }
-        match (clear, level) {
-            (0, 0) if self.knotes.iter().any(Option::is_some) => (IDLE, 0),
-            (0, level) if !self.quiet => (level, 0),
-            (clear, level) if clear == 0 || level == 0 || self.quiet => (edge(clear | level), 0),
-            (clear, level) => (edge(clear), level),
-        }
-    }
-
-    /// The knote that an event of this filter from this set is for.
-    fn listener(&self, set: Set, place: usize) -> Option<Knote> {
-        let knote = self.knotes[place].filter(Knote::is_enabled)?;
-        let of_side = self.side != 0 && !self.is_edge(place, &knote);
-        (of_side == (set == Set::Side)).then_some(knote)
-    }
-}
-
-/// The mask made edge-triggered; nothing stays nothing.
-fn edge(mask: u32) -> u32 {
-    if mask == 0 { 0 } else { mask | ET }
+/// Whether two changes are the READ and the WRITE of one descriptor, and ask the same of both.
+#[inline]
+fn are_twins(first: &Kevent, second: &Kevent) -> bool {
+    first.ident() == second.ident()
+        && first.flags() == second.flags()
+        && place(first.filter()) + place(second.filter()) == READ + WRITE
 }
 
 /// The payload of a descriptor's entries.
@@ -170,9 +95,45 @@ fn is_lost(error: &io::Error) -> bool {
 }
 
 impl Descriptors {
+    /// The slots, for those who wait.
+    pub(super) fn slots(&self) -> Arc<Table> {
+        Arc::clone(&self.slots)
+    }
+
     /// Has events say how much there is.
     pub(super) fn count(&mut self) {
         self.errors = Some(HashMap::new());
+    }
+
+    /// What is known of a descriptor.
+    fn slot(&self, fd: RawFd) -> Slot {
+        match self.slots.get(fd as usize) {
+            Some(cell) => cell.load(|| self.excepts.get(&fd).copied().unwrap_or_default()),
+            None => Slot::default(),
+        }
+    }
+
+    /// Puts down what is known of a descriptor now.
+    fn set_slot(&mut self, fd: RawFd, mut slot: Slot) {
+        slot.plain = self.is_plain(fd, &slot);
+        match slot.knotes[EXCEPT] {
+            Some(knote) => drop(self.excepts.insert(fd, knote.udata)),
+            None if self.excepts.is_empty() => {}
+            None => drop(self.excepts.remove(&fd)),
+        }
+        self.slots.get_or_grow(fd).store(&slot);
+    }
+
+    /// Whether an event of a descriptor is made of its slot alone ([`Slot::plain`]).
+    fn is_plain(&self, fd: RawFd, slot: &Slot) -> bool {
+        let mut knotes = slot.knotes.iter().flatten();
+        let lasting = knotes.all(|knote| !knote.fires_once());
+        let is_carried = |(filter, _)| self.carried.contains_key(&(fd, filter));
+        lasting
+            && slot.wanted().1 == 0
+            && !(slot.quiet || slot.marked)
+            && self.errors.is_none()
+            && (self.carried.is_empty() || !FILTERS.into_iter().any(is_carried))
     }
 
     /// Whether two successive changes can be made by one epoll_ctl: the READ and the WRITE of one
@@ -186,10 +147,76 @@ impl Descriptors {
             return false;
         }
         let both = |flag| first.flags().contains(flag) && second.flags().contains(flag);
-        let slot = self.slots.get(first.ident());
+        let are_there = || {
+            let fd = RawFd::try_from(first.ident()).unwrap_or(RawFd::MAX);
+            self.slot(fd).knotes[..2].iter().all(Option::is_some)
+        };
         both(EventFlags::ADD) && first.fflags() | second.fflags() == 0 && !is_queue(first.ident())
-            || both(EventFlags::DELETE)
-                && slot.is_some_and(|slot| slot.knotes[..2].iter().all(Option::is_some))
+            || both(EventFlags::DELETE) && are_there()
+    }
+
+    /// Makes the first change, or the first two, if they are what most programs do most often: adding
+    /// the first knotes of a descriptor, plain ones of one mode, or deleting its last ones. Returns how
+    /// many it has made. If they are anything else, or epoll refuses, it has done nothing: 0.
+    #[inline]
+    pub(super) fn change_plain(&mut self, main: &OwnedFd, changes: &[Kevent]) -> usize {
+        let (first, count) = match changes {
+            [first, second, ..] if are_twins(first, second) => (first, 2),
+            changes => (&changes[0], 1),
+        };
+        let is_special = self.errors.is_some() || !self.carried.is_empty();
+        if place(first.filter()) == EXCEPT || is_special {
+            return 0;
+        }
+        let mut knotes = Knotes::default();
+        let mut mask = 0;
+        for change in &changes[..count] {
+            let place = place(change.filter());
+            knotes.put(place, &Knote::new(change));
+            mask |= FILTERS[place].1;
+        }
+        let done = match first.flags().difference(EventFlags::RECEIPT) {
+            EventFlags::DELETE => self.delete_last(main, first.ident(), &knotes),
+            flags if flags.difference(PLAIN_ADD) == EventFlags::ADD => {
+                let fflags = first.fflags() | changes[count - 1].fflags();
+                let is_queue = mask & OUT != 0 && is_queue(first.ident());
+                let mask = if flags.contains(EventFlags::CLEAR) {
+                    edge(mask)
+                } else {
+                    mask
+                };
+                fflags == 0 && !is_queue && self.add_first(main, first.ident(), mask, &knotes)
+            }
+            _ => false,
+        };
+        if done { count } else { 0 }
+    }
+
+    #[inline]
+    fn add_first(&mut self, main: &OwnedFd, fd: usize, mask: u32, knotes: &Knotes) -> bool {
+        let Some(cell) = self.slots.get(fd).filter(|cell| cell.is_vacant()) else {
+            return false;
+        };
+        let generation = self.next_generation.wrapping_add(1);
+        let fd = fd as RawFd;
+        if epoll::control(main, EPOLL_CTL_ADD, fd, mask, payload(fd, generation)).is_err() {
+            return false;
+        }
+        self.next_generation = generation;
+        cell.write(generation, knotes, PLAIN);
+        true
+    }
+
+    #[inline]
+    fn delete_last(&mut self, main: &OwnedFd, fd: usize, knotes: &Knotes) -> bool {
+        let Some(cell) = self.slots.get(fd).filter(|cell| cell.is_plain_with(knotes)) else {
+            return false;
+        };
+        if epoll::control(main, EPOLL_CTL_DEL, fd as RawFd, 0, 0).is_err() {
+            return false;
+        }
+        cell.clear();
+        true
     }
 
     /// Applies one change, or two that go together.
@@ -201,78 +228,14 @@ impl Descriptors {
     ) -> io::Result<()> {
         let fd = RawFd::try_from(changes[0].ident())
             .map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
-        if self.errors.is_none() && self.marks.is_empty() && self.carried.is_empty() {
-            let plain = if changes[0].flags().contains(EventFlags::DELETE) {
-                self.delete_last(main, fd, changes)
-            } else {
-                self.add_first(main, fd, changes)
-            };
-            if plain.is_some() {
-                return Ok(());
-            }
-        }
         self.change_any(main, fd, changes)?;
         self.drop_carried(fd, changes, active);
         Ok(())
     }
 
-    /// Adds the first knotes of a descriptor, if they are plain and of one mode: what most programs
-    /// do first with most descriptors. Otherwise, and if epoll refuses, it has done nothing.
-    fn add_first(&mut self, main: &OwnedFd, fd: RawFd, changes: &[Kevent]) -> Option<()> {
-        let slot = self.slots.get_mut(fd as usize)?;
-        if slot.main != 0 {
-            return None;
-        }
-        let mode = changes[0].flags() & EventFlags::CLEAR;
-        let mut added = Slot {
-            generation: self.next_generation.wrapping_add(1),
-            plain: true,
-            ..Slot::default()
-        };
-        for change in changes {
-            let harmless = EventFlags::RECEIPT.union(EventFlags::ENABLE);
-            let place = place(change.filter());
-            let plain = change.flags().difference(harmless) == EventFlags::ADD | mode
-                && change.fflags() == 0
-                && (place == READ || place == WRITE && !is_queue(change.ident()));
-            if !plain {
-                return None;
-            }
-            added.knotes[place] = Some(Knote::new(change));
-            added.main |= FILTERS[place].1;
-        }
-        if !mode.is_empty() {
-            added.main = edge(added.main);
-        }
-        let payload = payload(fd, added.generation);
-        epoll::control(main, EPOLL_CTL_ADD, fd, added.main, payload).ok()?;
-        self.next_generation = added.generation;
-        *slot = added;
-        Some(())
-    }
-
-    /// Deletes the last knotes of a descriptor, if they are plain. Otherwise, and if epoll refuses, it
-    /// has done nothing.
-    fn delete_last(&mut self, main: &OwnedFd, fd: RawFd, changes: &[Kevent]) -> Option<()> {
-        let slot = self.slots.get_mut(fd as usize)?;
-        let mut left = slot.knotes.map(|knote| knote.is_some());
-        for change in changes {
-            // A knote that is not there is an error.
-            if !std::mem::take(&mut left[place(change.filter())]) {
-                return None;
-            }
-        }
-        if !slot.plain || left.contains(&true) {
-            return None;
-        }
-        epoll::control(main, EPOLL_CTL_DEL, fd, 0, 0).ok()?;
-        (slot.knotes, slot.main) = ([None; 3], 0);
-        Some(())
-    }
-
     /// Applies any change, or two that go together.
     fn change_any(&mut self, main: &OwnedFd, fd: RawFd, changes: &[Kevent]) -> io::Result<()> {
-        let before = self.slots.get(fd as usize).copied().unwrap_or_default();
+        let before = self.slot(fd);
         let mut after = before;
         for change in changes {
             edit(&mut after, change)?;
@@ -285,9 +248,8 @@ impl Descriptors {
             touched[place(change.filter())] = !change.flags().intersects(silent);
         }
         match self.sync(main, fd, after, touched) {
-            Err(error) if is_lost(&error) && before.main != 0 => {
-                // The knotes went with the file that had this number (K98).
-                self.slots[fd as usize] = Slot::default();
+            Err(error) if is_lost(&error) && before.wanted().0 != 0 => {
+                self.forget(fd);
                 if changes
                     .iter()
                     .all(|change| change.flags().contains(EventFlags::ADD))
@@ -304,22 +266,28 @@ impl Descriptors {
         }
     }
 
+    /// The knotes went with the file that had this number (K98).
+    fn forget(&mut self, fd: RawFd) {
+        self.set_slot(fd, Slot::default());
+    }
+
     /// Forgets the events that were carried over and that a change has made pointless.
     fn drop_carried(&mut self, fd: RawFd, changes: &[Kevent], active: &mut Active) {
         if self.carried.is_empty() {
             return;
         }
-        let slot = self.slots[fd as usize];
+        let slot = self.slot(fd);
         for filter in changes.iter().map(Kevent::filter) {
             if !slot.knotes[place(filter)].is_some_and(|knote| knote.is_enabled()) {
                 active.cancel(self.carried.remove(&(fd, filter)));
             }
         }
+        self.set_slot(fd, slot);
     }
 
     /// Keeps the low-water mark of a change.
     fn mark(&mut self, fd: RawFd, changes: &[Kevent]) {
-        if self.slots[fd as usize].marked {
+        if self.slot(fd).marked {
             let read = changes
                 .iter()
                 .find(|change| change.filter() == Filter::READ);
@@ -338,13 +306,9 @@ impl Descriptors {
         mut after: Slot,
         touched: [bool; 3],
     ) -> io::Result<()> {
-        let before = self.slots.get(fd as usize).copied().unwrap_or_default();
-        (after.main, after.side) = after.wanted();
-        let mut knotes = after.knotes.iter().flatten();
-        let lasting = knotes.all(|knote| !knote.fires_once());
-        after.plain =
-            lasting && after.side == 0 && !(after.quiet || after.marked) && self.errors.is_none();
-        if matches!(before.main, 0 | IDLE) {
+        let (main_before, side_before) = self.slot(fd).wanted();
+        let (main_after, side_after) = after.wanted();
+        if matches!(main_before, 0 | IDLE) {
             // No knote was enabled: whatever another thread still holds of it is out of date.
             self.next_generation = self.next_generation.wrapping_add(1);
             after.generation = self.next_generation;
@@ -359,27 +323,24 @@ impl Descriptors {
         };
         let (touch_main, touch_side) = (touches(Set::Main), touches(Set::Side));
 
-        if before.side != after.side || touch_side {
+        if side_before != side_after || touch_side {
             let side = self.side(main)?;
-            write_entry(&side.epoll, fd, before.side, after.side, payload)?;
+            write_entry(&side.epoll, fd, side_before, side_after, payload)?;
         }
-        let result = if before.main != after.main || touch_main {
-            write_entry(main, fd, before.main, after.main, payload)
+        let result = if main_before != main_after || touch_main {
+            write_entry(main, fd, main_before, main_after, payload)
         } else {
             // There is nothing to tell epoll, but it is to be asked (law 3).
             check_entry(main, fd)
         };
         if let (Err(_), Some(side)) = (&result, &self.side) {
-            if before.side != after.side {
+            if side_before != side_after {
                 // Back to what it was; nothing can be done if that fails too.
-                let _ = write_entry(&side.epoll, fd, after.side, before.side, payload);
+                let _ = write_entry(&side.epoll, fd, side_after, side_before, payload);
             }
         }
         result?;
-        if self.slots.len() <= fd as usize {
-            self.slots.resize(fd as usize + 1, Slot::default());
-        }
-        self.slots[fd as usize] = after;
+        self.set_slot(fd, after);
         Ok(())
     }
 
@@ -395,50 +356,6 @@ impl Descriptors {
         Ok(self.side.as_ref().expect("made just above"))
     }
 
-    /// Turns events of epoll into kevents, up to the first that is special in any way: what the loops
-    /// of most programs see, and nothing else. Returns the rest.
-    #[inline]
-    pub(super) fn deliver_plain<'a>(
-        &self,
-        mut rest: &'a [libc::epoll_event],
-        events: &mut Vec<Kevent>,
-        room: usize,
-    ) -> &'a [libc::epoll_event] {
-        if !self.carried.is_empty() {
-            return rest;
-        }
-        while let Some((event, after)) = rest.split_first() {
-            let (fd, mask) = (event.u64 as u32 as usize, event.events);
-            let slot = match self.slots.get(fd) {
-                Some(slot) if slot.plain && mask & (HUP | ERR | PRI) == 0 => slot,
-                _ => break,
-            };
-            let both = mask & OUT != 0 && mask & (IN | RDHUP) != 0;
-            let last = events.len() + usize::from(both);
-            // Each of the others has to have a place. That the list does not grow is known, but not
-            // to the compiler.
-            let fits = last + after.len() < room && last < events.capacity();
-            if !fits || slot.generation != (event.u64 >> 32) as u32 {
-                break;
-            }
-            let mut push = |place: usize, flags| {
-                if let Some(knote) = slot.knotes[place].filter(Knote::is_enabled) {
-                    events.push(knote.event(fd, FILTERS[place].0, flags));
-                }
-            };
-            if mask & RDHUP != 0 {
-                push(READ, EventFlags::EOF);
-            } else if mask & IN != 0 {
-                push(READ, EventFlags::empty());
-            }
-            if mask & OUT != 0 {
-                push(WRITE, EventFlags::empty());
-            }
-            rest = after;
-        }
-        rest
-    }
-
     /// Turns any event of epoll into the kevents of its descriptor.
     pub(super) fn deliver(
         &mut self,
@@ -448,14 +365,12 @@ impl Descriptors {
         batch: &mut Batch<'_>,
     ) {
         let (fd, mask) = (event.u64 as u32 as usize, event.events);
-        let slot = match self.slots.get(fd) {
-            Some(slot) if slot.generation == (event.u64 >> 32) as u32 => *slot,
-            _ => {
-                self.haunted |= self.stale == Some(event.u64);
-                self.stale = Some(event.u64);
-                return;
-            }
-        };
+        let slot = self.slot(fd as RawFd);
+        if slot.generation != (event.u64 >> 32) as u32 {
+            self.haunted |= self.stale == Some(event.u64);
+            self.stale = Some(event.u64);
+            return;
+        }
         let ready = readiness(fd as RawFd, mask);
         let quiet = ready == NEVER_CONNECTED;
         if quiet != slot.quiet {
@@ -483,7 +398,7 @@ impl Descriptors {
         }
         if !self.carried.is_empty() {
             // This event says what the one carried over would have said.
-            self.carried.remove(&(fd as RawFd, filter));
+            self.take_carried(fd as RawFd, filter);
         }
         if !batch.has_room() {
             self.carry(fd as RawFd, filter, batch.active);
@@ -534,6 +449,14 @@ impl Descriptors {
     fn carry(&mut self, fd: RawFd, filter: Filter, active: &mut Active) {
         let serial = active.push(filter, fd as usize);
         self.carried.insert((fd, filter), serial);
+        self.set_slot(fd, self.slot(fd));
+    }
+
+    /// Forgets an event that was carried over.
+    fn take_carried(&mut self, fd: RawFd, filter: Filter) {
+        if self.carried.remove(&(fd, filter)).is_some() {
+            self.set_slot(fd, self.slot(fd));
+        }
     }
 
     /// The event that was carried over, if its condition still holds (K74, K75).
@@ -549,12 +472,11 @@ impl Descriptors {
         if self.carried.get(&(fd, filter)) != Some(&serial) {
             return None;
         }
-        self.carried.remove(&(fd, filter));
+        self.take_carried(fd, filter);
         let place = place(filter);
-        let knote = self.slots.get(ident)?.knotes[place].filter(Knote::is_enabled)?;
+        let knote = self.slot(fd).knotes[place].filter(Knote::is_enabled)?;
         if check_entry(main, fd).is_err() {
-            // The knotes went with the file that had this number (K98).
-            self.slots[ident] = Slot::default();
+            self.forget(fd);
             return None;
         }
         let mask = epoll::poll_now(fd, FILTERS[place].1);
@@ -564,7 +486,7 @@ impl Descriptors {
 
     /// After the one event of a knote: EV_ONESHOT deletes it, EV_DISPATCH disables it.
     fn retire(&mut self, main: &OwnedFd, fd: RawFd, filter: Filter) {
-        let mut after = self.slots[fd as usize];
+        let mut after = self.slot(fd);
         let knote = &mut after.knotes[place(filter)];
         *knote = knote.filter(|knote| !knote.is_oneshot()).map(|mut knote| {
             knote.disable();
@@ -576,7 +498,7 @@ impl Descriptors {
     /// Makes the entry of an unconnected socket edge-triggered, and level-triggered again when it
     /// has something to say.
     fn hush(&mut self, main: &OwnedFd, fd: RawFd, quiet: bool) {
-        let mut after = self.slots[fd as usize];
+        let mut after = self.slot(fd);
         after.quiet = quiet;
         self.settle(main, fd, after);
     }
@@ -585,7 +507,7 @@ impl Descriptors {
     /// ones possible say that the descriptor has been closed, and its knotes with it.
     fn settle(&mut self, main: &OwnedFd, fd: RawFd, after: Slot) {
         if self.sync(main, fd, after, [false; 3]).is_err() {
-            self.slots[fd as usize] = Slot::default();
+            self.forget(fd);
         }
     }
 
@@ -601,22 +523,22 @@ impl Descriptors {
         self.haunted = false;
         self.stale = None;
         let had_side = self.side.take().is_some();
-        for fd in 0..self.slots.len() {
-            let slot = self.slots[fd];
-            if slot.main == 0 {
+        for fd in self.slots.descriptors() {
+            let slot = self.slot(fd);
+            let (main_mask, side_mask) = slot.wanted();
+            if main_mask == 0 {
                 continue;
             }
-            if check_entry(old, fd as RawFd).is_err() {
-                // The knotes went with the file that had this number (K98).
-                self.slots[fd] = Slot::default();
+            if check_entry(old, fd).is_err() {
+                self.forget(fd);
                 continue;
             }
-            let payload = payload(fd as RawFd, slot.generation);
+            let payload = payload(fd, slot.generation);
             // It was possible with the old set; without the memory for the new one it is silent.
-            let _ = write_entry(new, fd as RawFd, 0, slot.main, payload);
-            if had_side && slot.side != 0 {
+            let _ = write_entry(new, fd, 0, main_mask, payload);
+            if had_side && side_mask != 0 {
                 if let Ok(side) = self.side(new) {
-                    let _ = write_entry(&side.epoll, fd as RawFd, 0, slot.side, payload);
+                    let _ = write_entry(&side.epoll, fd, 0, side_mask, payload);
                 }
             }
         }
@@ -645,6 +567,53 @@ impl Descriptors {
             side.batch = ready;
         }
     }
+}
+
+/// Turns events of epoll into kevents, up to the first that is special in any way: what the loops of
+/// most programs see, and nothing else. Returns the rest. Takes no lock.
+///
+/// There is room for one kevent of each event at least: `room` is that of the whole list.
+pub(super) fn deliver_plain<'a>(
+    slots: &Table,
+    mut rest: &'a [libc::epoll_event],
+    events: &mut Vec<Kevent>,
+    room: usize,
+) -> &'a [libc::epoll_event] {
+    // How many events may come to two kevents.
+    let mut spare = room.saturating_sub(events.len() + rest.len());
+    let mut places = events.spare_capacity_mut().iter_mut();
+    let free = places.len();
+    while let Some((event, after)) = rest.split_first() {
+        let (fd, mask) = (event.u64 as u32 as usize, event.events);
+        let generation = (event.u64 >> 32) as u32;
+        let (reads, writes) = (mask & (IN | RDHUP) != 0, mask & OUT != 0);
+        if mask & (HUP | ERR | PRI) != 0 || reads && writes && spare == 0 {
+            break;
+        }
+        let Some(plain) = slots.get(fd).and_then(|cell| cell.read_plain(generation)) else {
+            break;
+        };
+        if let (Some((mode, udata)), true) = (plain.listeners[READ], reads) {
+            let eof = if mask & RDHUP != 0 {
+                EventFlags::EOF
+            } else {
+                EventFlags::empty()
+            };
+            let event = Kevent::new(fd, Filter::READ, mode | eof).with_udata(udata);
+            places.next().map(|place| place.write(event));
+        }
+        if let (Some((mode, udata)), true) = (plain.listeners[WRITE], writes) {
+            let event = Kevent::new(fd, Filter::WRITE, mode).with_udata(udata);
+            places.next().map(|place| place.write(event));
+        }
+        spare -= usize::from(reads && writes);
+        rest = after;
+    }
+    let written = free - places.len();
+    // SAFETY: as many places after the last event have been written, in order, and they are within the
+    // capacity.
+    unsafe { events.set_len(events.len() + written) };
+    rest
 }
 
 /// What a change does to a knote, or to the absence of one.

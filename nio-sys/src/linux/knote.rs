@@ -10,11 +10,11 @@ const MODE: EventFlags = EventFlags::ONESHOT
     .union(EventFlags::DISPATCH)
     .union(EventFlags::RECEIPT);
 
+/// A bit of [`Knote::to_byte`].
+const ENABLED: u8 = 2;
+
 /// One registration. What it is registered for, and what its condition is, the filter knows.
-///
-/// 32 bytes at most, and an `Option` of it is no larger: two of them and the rest of a
-/// descriptor's slot share one or two cache lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Knote {
     pub(super) udata: usize,
     mode: EventFlags,
@@ -22,7 +22,11 @@ pub(super) struct Knote {
 }
 
 impl Knote {
+    /// A bit that every [`to_byte`](Knote::to_byte) has.
+    pub(super) const PRESENT: u8 = 1;
+
     /// The knote that a change with EV_ADD creates.
+    #[inline]
     pub(super) fn new(change: &Kevent) -> Knote {
         Knote {
             udata: change.udata(),
@@ -40,6 +44,29 @@ impl Knote {
         } else if change.flags().contains(EventFlags::DISABLE) {
             self.enabled = false;
         }
+    }
+
+    /// All of it but the udata, in a byte that is not 0.
+    #[inline]
+    pub(super) fn to_byte(self) -> u8 {
+        // The four flags of a mode are the upper half of this byte as they are.
+        let enabled = if self.enabled { ENABLED } else { 0 };
+        self.mode.bits() as u8 | Knote::PRESENT | enabled
+    }
+
+    /// The knote of such a byte; none of 0.
+    pub(super) fn from_byte(byte: u8, udata: impl FnOnce() -> usize) -> Option<Knote> {
+        (byte != 0).then(|| Knote {
+            udata: udata(),
+            mode: EventFlags::from_bits_retain(byte.into()) & MODE,
+            enabled: byte & ENABLED != 0,
+        })
+    }
+
+    /// The mode of the knote of such a byte, if there is one and it is enabled.
+    #[inline]
+    pub(super) fn mode_if_enabled(byte: u8) -> Option<EventFlags> {
+        (byte & ENABLED != 0).then(|| EventFlags::from_bits_retain(byte.into()) & MODE)
     }
 
     pub(super) fn is_enabled(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Laid out like a BSD kernel: one engine ([`queue`]) that keeps the list of active knotes, and one
 //! file per filter ([`fd`] for READ, WRITE and EXCEPT, [`mod@file`] for READ and WRITE of what epoll does
 //! not take, [`user`], [`timer`], [`signal`], [`process`], [`vnode`]) that knows when its knotes are
-//! active. [`knote`] is what all filters share; [`watch`] is shared by those that watch files. The
+//! active. [`knote`] is what all filters share; [`slot`] is where the knotes of a descriptor stand; [`watch`] is shared by those that watch files. The
 //! system calls are in [`epoll`] and [`inotify`].
 //!
 //! The laws:
@@ -14,9 +14,9 @@
 //!    wait has returned yet, or whoever had the lock last is about to write it ([`wake`]). So one wait
 //!    on epoll sees both.
 //! 3. The lock is never held across a wait, and no foreign code runs under it.
-//! 4. A call that waits makes one system call, and none per event, unless an event is of the rare
-//!    kinds: hang-ups and errors, oneshots, descriptors whose two filters have different modes,
-//!    and events that did not fit.
+//! 4. A call that waits makes one system call, and none per event, and takes no lock, unless an event
+//!    is of the rare kinds: hang-ups and errors, oneshots, descriptors whose two filters have different
+//!    modes, and events that did not fit. Other filters' events take the lock once.
 
 mod count;
 mod epoll;
@@ -28,6 +28,7 @@ mod knote;
 mod process;
 mod queue;
 mod signal;
+mod slot;
 mod timer;
 mod user;
 mod vnode;

@@ -5,7 +5,7 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -13,12 +13,13 @@ use std::{
 
 use super::{
     epoll,
-    fd::{Descriptors, Set},
+    fd::{Descriptors, deliver_plain},
     file::{self, Files},
     fork::Home,
     knote::invalid,
     process::{PROCESS, Processes},
     signal::Signals,
+    slot::{Set, Table},
     timer::{self, Timers},
     user::Users,
     vnode::Vnodes,
@@ -86,6 +87,8 @@ pub(crate) struct Queue {
     /// of its own, and only one that has become needless is read.
     eventfd: OwnedFd,
     promises: Promises,
+    /// What waits have to know of plain descriptors; written by [`Descriptors`].
+    slots: Arc<Table>,
     state: Mutex<State>,
 }
 
@@ -109,19 +112,21 @@ struct State {
 impl Queue {
     /// A queue; `counts` says whether READ and WRITE events are to say how much there is.
     pub(crate) fn new(counts: bool) -> io::Result<Queue> {
+        let mut state = State::default();
+        if counts {
+            state.descriptors.count();
+        }
         let queue = Queue {
             home: Home::new(),
             epoll: epoll::create()?,
             eventfd: epoll::eventfd()?,
             promises: Promises::default(),
-            state: Mutex::default(),
+            slots: state.descriptors.slots(),
+            state: Mutex::new(state),
         };
         queue.attach_eventfd(&queue.epoll)?;
         if let Some((word, bit)) = queue_bit(queue.epoll.as_raw_fd() as usize) {
             word.fetch_or(bit, Ordering::Relaxed);
-        }
-        if counts {
-            queue.lock().descriptors.count();
         }
         Ok(queue)
     }
@@ -156,10 +161,10 @@ impl Queue {
         let mut state = self.lock();
         let mut rest = changes;
         while !rest.is_empty() {
-            let (count, result) = state.step(&self.epoll, rest);
+            let (count, errno) = state.step(&self.epoll, rest);
             let (done, after) = rest.split_at_mut(count);
             for change in done {
-                *change = receipt(change, &result);
+                *change = receipt(change, errno);
             }
             rest = after;
         }
@@ -176,13 +181,13 @@ impl Queue {
         let mut outcome = Ok(());
         let mut done = 0;
         while done < changes.len() && outcome.is_ok() {
-            let (count, result) = state.step(&self.epoll, &changes[done..]);
+            let (count, errno) = state.step(&self.epoll, &changes[done..]);
             for change in &changes[done..done + count] {
-                let wanted = result.is_err() || change.flags().contains(EventFlags::RECEIPT);
+                let wanted = errno != 0 || change.flags().contains(EventFlags::RECEIPT);
                 if wanted && events.len() < events.capacity() {
-                    events.events.push(receipt(change, &result));
-                } else if let Err(error) = &result {
-                    outcome = Err(io::Error::from_raw_os_error(errno(error)));
+                    events.events.push(receipt(change, errno));
+                } else if errno != 0 {
+                    outcome = Err(io::Error::from_raw_os_error(errno));
                     break;
                 }
             }
@@ -196,42 +201,69 @@ impl Queue {
         outcome
     }
 
-    /// Waits until at least one event is there or the time is up. What epoll returns may come to
-    /// nothing (another thread was faster, the descriptor is not the one it was): then it waits on,
-    /// for the rest of the time (K92).
-    #[inline(always)]
+    /// Waits until at least one event is there or the time is up.
+    #[inline]
     fn wait(&self, events: &mut EventList, timeout: Option<Duration>) -> io::Result<()> {
         let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
-        let mut left = timeout;
-        loop {
+        let room = events.capacity();
+        epoll::wait(&self.epoll, &mut events.epoll, room, timeout)?;
+        if events.epoll.is_empty() && timeout == Some(Duration::ZERO) {
+            return Ok(());
+        }
+        let stuck = self.translate(events);
+        if !events.is_empty() {
+            return Ok(());
+        }
+        self.wait_on(events, timeout, start, stuck)
+    }
+
+    /// What epoll has returned has come to nothing (another thread was faster, the descriptor is not
+    /// the one it was, a timeout was cut to what epoll takes): waits on, for the rest of the time (K92).
+    #[cold]
+    fn wait_on(
+        &self,
+        events: &mut EventList,
+        timeout: Option<Duration>,
+        start: Option<Instant>,
+        mut stuck: bool,
+    ) -> io::Result<()> {
+        while events.is_empty() {
+            let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
+            let left = timeout.map(|timeout| timeout.saturating_sub(passed));
+            // When the time is up, what has come to nothing may still have hidden something.
+            if (stuck || events.epoll.is_empty()) && left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
             let room = events.capacity();
             epoll::wait(&self.epoll, &mut events.epoll, room, left)?;
-            let nothing_left = events.epoll.is_empty() || self.translate(events);
-            if !events.is_empty() {
-                return Ok(());
-            }
-            if let (Some(timeout), Some(start)) = (timeout, start) {
-                left = Some(timeout.saturating_sub(start.elapsed()));
-            }
-            // When the time is up, what has come to nothing may still have hidden something.
-            if nothing_left && left.is_some_and(|left| left.is_zero()) {
-                return Ok(());
-            }
+            stuck = self.translate(events);
         }
+        Ok(())
     }
 
     /// Turns the batch that epoll returned into kevents. Returns whether it is of no use to ask again,
     /// because what comes to nothing would only come again.
-    #[inline(never)]
+    #[inline]
     fn translate(&self, events: &mut EventList) -> bool {
-        let mut state = self.lock();
         let room = events.capacity();
         let EventList { events, epoll, .. } = events;
+        let rest = deliver_plain(&self.slots, epoll, events, room);
+        !rest.is_empty() && self.translate_any(rest, events, room)
+    }
+
+    /// As [`translate`](Queue::translate), from the first event on that is not plain.
+    #[inline(never)]
+    fn translate_any(
+        &self,
+        mut rest: &[libc::epoll_event],
+        events: &mut Vec<Kevent>,
+        room: usize,
+    ) -> bool {
+        let mut state = self.lock();
         state.collected_descriptor = false;
-        let mut rest = &epoll[..];
         loop {
             if !state.collected_descriptor {
-                rest = state.descriptors.deliver_plain(rest, events, room);
+                rest = deliver_plain(&self.slots, rest, events, room);
             }
             let Some((event, after)) = rest.split_first() else {
                 break;
@@ -303,8 +335,23 @@ impl Queue {
 
 impl State {
     /// Applies the first change, or the first two where they make one epoll_ctl. Returns how many
-    /// it took and what came of them.
-    fn step(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, io::Result<()>) {
+    /// it took and their errno, 0 being a success.
+    #[inline]
+    fn step(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, i32) {
+        match self.descriptors.change_plain(epoll, changes) {
+            0 => {
+                let (count, result) = self.step_any(epoll, changes);
+                // All errors that come here have a number.
+                let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EINVAL);
+                (count, result.err().map_or(0, errno))
+            }
+            count => (count, 0),
+        }
+    }
+
+    /// As [`step`](State::step), for all that is not plain.
+    #[inline(never)]
+    fn step_any(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, io::Result<()>) {
         let change = &changes[0];
         if let Err(error) = validate(change) {
             return (1, Err(error));
@@ -490,16 +537,11 @@ pub(super) fn internal(which: u32) -> u64 {
 }
 
 /// The entry that reports what came of a change: EV_ERROR, and the errno or 0 (K38, K43, K45).
-fn receipt(change: &Kevent, result: &io::Result<()>) -> Kevent {
-    let errno = result.as_ref().err().map_or(0, errno);
+#[inline]
+fn receipt(change: &Kevent, errno: i32) -> Kevent {
     Kevent::new(change.ident(), change.filter(), EventFlags::ERROR)
         .with_udata(change.udata())
         .with_data(i64::from(errno))
-}
-
-/// The number of an error; all that come here have one.
-fn errno(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EINVAL)
 }
 
 /// What can be said of the flags of a change without looking at its knote.
