@@ -10,14 +10,15 @@
 //!
 //! 1. The queue's descriptor is an epoll descriptor, so it can itself be polled or nested.
 //! 2. Conditions that the kernel watches are told by epoll; conditions of user space stand in the
-//!    list of active knotes. Whenever that list is not empty, the queue's eventfd has an edge that no
-//!    wait has returned yet, or whoever had the lock last is about to write it ([`wake`]). So one wait
-//!    on epoll sees both.
+//!    list of active knotes, or are a bit of the queue's [`bell`]. Whenever there is one, the queue's
+//!    eventfd has an edge that no wait has returned yet, or whoever made it active is about to write it.
+//!    So one wait on epoll sees both.
 //! 3. The lock is never held across a wait, and no foreign code runs under it.
 //! 4. A call that waits makes one system call, and none per event, and takes no lock, unless an event
 //!    is of the rare kinds: hang-ups and errors, oneshots, descriptors whose two filters have different
 //!    modes, and events that did not fit. Other filters' events take the lock once.
 
+mod bell;
 mod count;
 mod epoll;
 mod fd;
@@ -32,7 +33,6 @@ mod slot;
 mod timer;
 mod user;
 mod vnode;
-mod wake;
 mod watch;
 
 pub(crate) use queue::Queue;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    bell::{Bell, LIST},
     epoll,
     fd::{Descriptors, deliver_plain},
     file::{self, Files},
@@ -19,11 +20,10 @@ use super::{
     knote::invalid,
     process::{PROCESS, Processes},
     signal::Signals,
-    slot::{Set, Table},
+    slot::{Cell, Set, Table},
     timer::{self, Timers},
-    user::Users,
+    user::{Users, is_trigger},
     vnode::Vnodes,
-    wake::Promises,
     watch::Watches,
 };
 use crate::{EventFlags, EventList, Filter, Kevent};
@@ -83,12 +83,14 @@ pub(super) type Collected = Option<Kevent>;
 pub(crate) struct Queue {
     home: Home,
     epoll: OwnedFd,
-    /// Written when the list of active knotes becomes non-empty. Edge-triggered: each write is an edge
-    /// of its own, and only one that has become needless is read.
+    /// What rings the bell. Edge-triggered: each write is an edge of its own, and only one that has
+    /// become needless is read.
     eventfd: OwnedFd,
-    promises: Promises,
+    bell: Arc<Bell>,
     /// What waits have to know of plain descriptors; written by [`Descriptors`].
     slots: Arc<Table>,
+    /// What they have to know of quick user knotes; written by [`Users`].
+    quick: Arc<Table>,
     state: Mutex<State>,
 }
 
@@ -103,8 +105,6 @@ struct State {
     files: Files,
     watches: Watches,
     active: Active,
-    /// The eventfd has an edge that no wait has returned, or was promised one ([`Promises`]).
-    signalled: bool,
     /// The batch being translated has events that were carried over from an earlier call.
     collected_descriptor: bool,
 }
@@ -120,8 +120,9 @@ impl Queue {
             home: Home::new(),
             epoll: epoll::create()?,
             eventfd: epoll::eventfd()?,
-            promises: Promises::default(),
+            bell: state.users.bell(),
             slots: state.descriptors.slots(),
+            quick: state.users.quick(),
             state: Mutex::new(state),
         };
         queue.attach_eventfd(&queue.epoll)?;
@@ -158,6 +159,12 @@ impl Queue {
     #[inline]
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
         self.check_home()?;
+        if let [change] = changes {
+            if self.trigger_quickly(change) {
+                *change = receipt(change, 0);
+                return Ok(());
+            }
+        }
         let mut state = self.lock();
         let mut rest = changes;
         while !rest.is_empty() {
@@ -170,6 +177,28 @@ impl Queue {
         }
         self.unlock(state);
         Ok(())
+    }
+
+    /// Triggers a user knote without the lock, if it is a quick one and nothing else is asked for.
+    #[inline]
+    fn trigger_quickly(&self, change: &Kevent) -> bool {
+        let ident = change.ident();
+        // The udata stays what it is (K58).
+        let is_known = |cell: &Cell| {
+            let plain = cell.read_plain(0);
+            plain.is_some_and(|plain| {
+                plain.listeners[0].is_some_and(|(_, udata)| udata == change.udata())
+            })
+        };
+        if !is_trigger(change) || !self.quick.get(ident).is_some_and(is_known) {
+            return false;
+        }
+        self.bell.ring(1 << ident, || self.give_edge());
+        true
+    }
+
+    fn give_edge(&self) {
+        epoll::signal(self.eventfd.as_raw_fd());
     }
 
     /// Applies changes; errors and receipts become entries of `events`. Where there is no room for
@@ -207,7 +236,7 @@ impl Queue {
         let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
         let room = events.capacity();
         epoll::wait(&self.epoll, &mut events.epoll, room, timeout)?;
-        if events.epoll.is_empty() && timeout == Some(Duration::ZERO) {
+        if events.epoll.is_empty() && timeout == Some(Duration::ZERO) && !self.bell.is_rung() {
             return Ok(());
         }
         let stuck = self.translate(events);
@@ -241,26 +270,56 @@ impl Queue {
         Ok(())
     }
 
-    /// Turns the batch that epoll returned into kevents. Returns whether it is of no use to ask again,
-    /// because what comes to nothing would only come again.
+    /// Turns the batch that epoll returned, and what the bell says, into kevents. Returns whether it is of
+    /// no use to ask again, because what comes to nothing would only come again.
+    ///
+    /// Plain descriptors and quick user knotes take no lock. Whatever else is first, from there on the
+    /// rest is translated under it.
     #[inline]
     fn translate(&self, events: &mut EventList) -> bool {
         let room = events.capacity();
         let EventList { events, epoll, .. } = events;
-        let rest = deliver_plain(&self.slots, epoll, events, room);
-        !rest.is_empty() && self.translate_any(rest, events, room)
+        let mut rest = deliver_plain(&self.slots, epoll, events, room);
+        let mut bits = 0;
+        if rest.first().is_none_or(is_bell) && self.bell.is_rung() {
+            rest = rest.get(1..).unwrap_or_default();
+            // Each event of the batch has one place at least: no knote starves.
+            bits = self.deliver_quick(self.bell.take(), events, room - rest.len());
+            rest = deliver_plain(&self.slots, rest, events, room);
+        }
+        !(rest.is_empty() && bits == 0) && self.translate_any(rest, bits, events, room)
     }
 
-    /// As [`translate`](Queue::translate), from the first event on that is not plain.
+    /// Turns bits of the bell into the kevents of quick user knotes, while there is room. Returns the
+    /// others.
+    #[inline]
+    fn deliver_quick(&self, mut bits: usize, events: &mut Vec<Kevent>, room: usize) -> usize {
+        while bits & !LIST != 0 && events.len() < room {
+            let ident = bits.trailing_zeros() as usize;
+            let plain = self.quick.get(ident).and_then(|cell| cell.read_plain(0));
+            let Some((mode, udata)) = plain.and_then(|plain| plain.listeners[0]) else {
+                break;
+            };
+            events.push(Kevent::new(ident, Filter::USER, mode).with_udata(udata));
+            bits &= bits - 1;
+        }
+        bits
+    }
+
+    /// As [`translate`](Queue::translate), of the rest, and of bits that have been taken.
     #[inline(never)]
     fn translate_any(
         &self,
         mut rest: &[libc::epoll_event],
+        bits: usize,
         events: &mut Vec<Kevent>,
         room: usize,
     ) -> bool {
         let mut state = self.lock();
         state.collected_descriptor = false;
+        if bits != 0 {
+            state.answer(&self.epoll, bits, events, room - rest.len());
+        }
         loop {
             if !state.collected_descriptor {
                 rest = deliver_plain(&self.slots, rest, events, room);
@@ -268,9 +327,14 @@ impl Queue {
             let Some((event, after)) = rest.split_first() else {
                 break;
             };
-            // Each event of the batch has one place at least: no knote starves.
-            state.event(&self.epoll, *event, events, room - after.len());
+            if !is_bell(event) {
+                state.event(&self.epoll, *event, events, room - after.len());
+            }
             rest = after;
+        }
+        let bits = self.bell.take();
+        if bits != 0 {
+            state.answer(&self.epoll, bits, events, room);
         }
         // Without the memory or the descriptor for it, it stays as it is: slow, but right.
         let stuck = state.descriptors.haunted() && self.rebuild(&mut state).is_err();
@@ -291,7 +355,7 @@ impl Queue {
         // Nothing fails from here on.
         state.descriptors.attach(&self.epoll, &epoll);
         epoll::replace(&self.epoll, &epoll)?;
-        epoll::signal(self.eventfd.as_raw_fd());
+        self.give_edge();
         Ok(())
     }
 
@@ -317,18 +381,14 @@ impl Queue {
     /// Lets go of the lock, and sees to it that law 2 holds from then on.
     #[inline]
     fn unlock(&self, mut state: MutexGuard<'_, State>) {
-        if state.active.is_empty() {
-            if std::mem::take(&mut state.signalled) {
-                // All that it was for has been deleted, or came with a wait that another edge ended.
-                epoll::unsignal(&self.eventfd);
-            }
-            return;
-        }
-        let promised = self.promises.make(&mut state.signalled);
-        drop(state);
-        if promised {
-            epoll::signal(self.eventfd.as_raw_fd());
-            self.promises.kept();
+        let silenced = std::mem::take(&mut state.users.silenced);
+        if !state.active.is_empty() {
+            drop(state);
+            self.bell.ring_list(|| self.give_edge());
+        } else if self.bell.cancel(LIST) || silenced {
+            // All that it was for has been deleted, or came with a wait that another edge ended.
+            let take_edge = || epoll::unsignal(&self.eventfd);
+            self.bell.hush(take_edge, || self.give_edge());
         }
     }
 }
@@ -417,7 +477,6 @@ impl State {
         }
         match (event.u64 >> 32) as u32 {
             SIDE => return self.descriptors.deliver_side(epoll, &mut batch),
-            WAKE => self.signalled = false,
             WATCH => self.read_notices(epoll),
             clock @ (timer::MONOTONIC | timer::REALTIME) => {
                 self.timers.expire(clock, &mut self.active);
@@ -427,6 +486,17 @@ impl State {
                 self.signals.activate(number, &mut self.active);
             }
             process => self.processes.activate(process, &mut self.active),
+        }
+        self.collect(epoll, events, room);
+    }
+
+    /// What the bell says: makes the knotes of these bits active, and collects what is.
+    fn answer(&mut self, epoll: &OwnedFd, bits: usize, events: &mut Vec<Kevent>, room: usize) {
+        let mut quick = bits & !LIST;
+        while quick != 0 {
+            let ident = quick.trailing_zeros() as usize;
+            self.users.activate(ident, &mut self.active);
+            quick &= quick - 1;
         }
         self.collect(epoll, events, room);
     }
@@ -531,7 +601,14 @@ impl Batch<'_> {
     }
 }
 
+/// Whether an event of epoll is the edge of the bell.
+#[inline]
+fn is_bell(event: &libc::epoll_event) -> bool {
+    event.u64 == internal(WAKE)
+}
+
 /// The payload of one of the queue's own entries.
+#[inline]
 pub(super) fn internal(which: u32) -> u64 {
     u64::from(which) << 32 | u64::from(INTERNAL)
 }
