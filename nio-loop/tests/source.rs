@@ -93,6 +93,17 @@ fn those_who_are_woken_without_an_event_try_again() {
 }
 
 #[test]
+fn a_source_that_was_woken_before_it_ever_waited_waits_all_the_same() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (source, mut theirs) = sources(&handle);
+    source.wake(READ);
+    handle.set_timeout(ms(1), move |_| theirs.write_all(b"x").unwrap());
+    let read = event_loop.block_on(handle.timeout(ms(5000), read(&source, &mut [0; 8])));
+    assert_eq!(read.unwrap().expect("it is told").unwrap(), 1);
+}
+
+#[test]
 fn one_direction_blocked_does_not_block_the_other() {
     let mut event_loop = event_loop();
     let (source, mut theirs) = sources(event_loop.handle());
@@ -203,6 +214,32 @@ fn l60_a_source_that_never_runs_dry_lets_others_run() {
 }
 
 #[test]
+fn l60_each_direction_of_a_source_has_its_share_of_each_turn() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let (source, _theirs) = sources(&handle);
+    let mut shares = Vec::new();
+    event_loop
+        .block_on(async {
+            for _ in 0..2 {
+                for direction in [READ, WRITE] {
+                    let mut share = 0;
+                    while poll_once(pin!(source.io(direction, |_| Ok(()))))
+                        .await
+                        .is_ready()
+                    {
+                        share += 1;
+                    }
+                    shares.push(share);
+                }
+                handle.yield_now().await;
+            }
+        })
+        .unwrap();
+    assert_eq!(shares, [32, 32, 32, 32]);
+}
+
+#[test]
 fn l61_after_a_short_read_the_next_waits_without_being_tried() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
@@ -267,6 +304,26 @@ fn l61_the_end_is_seen_after_a_short_read_whenever_it_comes() {
             })
             .unwrap();
     }
+}
+
+#[test]
+fn l61_exhausted_says_nothing_after_a_wake_without_an_event() {
+    let mut event_loop = event_loop();
+    let (source, mut theirs) = sources(event_loop.handle());
+    assert!(try_read(&source).is_err());
+    theirs.write_all(b"x").unwrap();
+    source.wake(READ);
+    assert_eq!(try_read(&source).unwrap(), 1);
+    source.exhausted(READ);
+    theirs.write_all(b"y").unwrap();
+    assert_eq!(try_read(&source).unwrap(), 1);
+    // From an event on it does.
+    theirs.write_all(b"z").unwrap();
+    event_loop.run_nowait().unwrap();
+    assert_eq!(try_read(&source).unwrap(), 1);
+    source.exhausted(READ);
+    let untried = source.try_io(READ, |_| -> io::Result<()> { panic!("it was tried") });
+    assert_eq!(untried.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -577,6 +634,17 @@ fn a_source_of_a_loop_that_is_gone_says_so() {
         }
     }
     drop(blocked.into_inner());
+}
+
+#[test]
+fn a_source_that_had_its_share_of_the_last_turn_of_a_loop_says_that_the_loop_is_gone() {
+    let event_loop = event_loop();
+    let (source, _theirs) = sources(event_loop.handle());
+    let wakes = Arc::new(Wakes::default());
+    let poll = || poll_with(&wakes, pin!(source.io(READ, |_| Ok(()))));
+    while poll().is_ready() {}
+    drop(event_loop);
+    assert!(matches!(poll(), Poll::Ready(Err(_))));
 }
 
 #[test]
