@@ -319,7 +319,8 @@ impl<S: AsFd> Source<S> {
     /// # Errors
     ///
     /// As [`io`](Source::io).
-    #[inline]
+    // All of it that is not rare becomes a part of who calls it, and the operation with it.
+    #[inline(always)]
     pub fn poll_io<R>(
         &self,
         context: &mut Context<'_>,

@@ -5,7 +5,8 @@
 //! 1. A future does its system call in the poll in which it is ready, and has done nothing before.
 //!    So one that is dropped has taken nothing and given nothing; those that make several calls say
 //!    what is lost.
-//! 2. A future is no larger than its arguments, and no operation allocates.
+//! 2. A future is no larger than its arguments (but that of `read_to_end` remembers where it began),
+//!    and no operation allocates.
 //! 3. After a short read or write nothing is tried before the loop says so: the next one would block.
 //!    (A read only where [`SHORT_READ_IS_ALL`](crate::Channel::SHORT_READ_IS_ALL).)
 
@@ -13,8 +14,10 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     io::{self, IoSlice, IoSliceMut},
+    mem,
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd},
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -102,7 +105,10 @@ impl<S: Readable> ByteStream<S> {
     ///
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) and the like.
     pub fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
-        poll_fn(move |context| self.poll_read(context, buffer))
+        Read {
+            stream: self,
+            buffer,
+        }
     }
 
     /// As [`read`](Self::read), into several buffers, one after the other.
@@ -152,13 +158,12 @@ impl<S: Readable> ByteStream<S> {
     ///
     /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the other side finishes before; those of
     /// [`read`](Self::read).
-    pub fn read_exact(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<()>> {
-        let mut filled = 0;
+    pub fn read_exact(&self, mut buffer: &mut [u8]) -> impl Future<Output = io::Result<()>> {
         poll_fn(move |context| {
-            while filled < buffer.len() {
-                match ready!(self.poll_read(context, &mut buffer[filled..]))? {
+            while !buffer.is_empty() {
+                match ready!(self.poll_read(context, buffer))? {
                     0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                    n => filled += n,
+                    n => buffer = &mut mem::take(&mut buffer)[n..],
                 }
             }
             Poll::Ready(Ok(()))
@@ -297,7 +302,7 @@ impl<S: Readable> ByteStream<S> {
 
     /// Reads into `room` bytes. There is always that much room: a system may wait with a read of
     /// nothing.
-    #[inline]
+    #[inline(always)]
     fn poll_read_with(
         &self,
         context: &mut Context<'_>,
@@ -349,16 +354,11 @@ impl<S: Writable> ByteStream<S> {
     /// # Errors
     ///
     /// As [`write`](Self::write).
-    pub fn write_all(&self, mut bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
-        poll_fn(move |context| {
-            while !bytes.is_empty() {
-                match ready!(self.poll_write(context, bytes))? {
-                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    n => bytes = &bytes[n..],
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
+    pub fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        WriteAll {
+            stream: self,
+            bytes,
+        }
     }
 
     /// Writes several pieces, one after the other. `pieces` is used for keeping count: its content
@@ -476,7 +476,7 @@ impl<S: Writable> ByteStream<S> {
         source.poll_io(context, Direction::Write, raw::ready_to_write)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_write_with(
         &self,
         context: &mut Context<'_>,
@@ -496,6 +496,44 @@ impl<S: Writable> ByteStream<S> {
             }
             Err(error) => Poll::Ready(Err(error)),
         }
+    }
+}
+
+/// The future of [`ByteStream::read`]. It and [`WriteAll`] are what most programs do most of the time,
+/// and no closures, because only of a method one can say that it becomes a part of the task that awaits
+/// it: that saves a tenth of the instructions of an echo.
+struct Read<'a, 'b, S: AsFd> {
+    stream: &'a ByteStream<S>,
+    buffer: &'b mut [u8],
+}
+
+impl<S: Readable> Future for Read<'_, '_, S> {
+    type Output = io::Result<usize>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.stream.poll_read(context, self.buffer)
+    }
+}
+
+/// The future of [`ByteStream::write_all`].
+struct WriteAll<'a, 'b, S: AsFd> {
+    stream: &'a ByteStream<S>,
+    bytes: &'b [u8],
+}
+
+impl<S: Writable> Future for WriteAll<'_, '_, S> {
+    type Output = io::Result<()>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.bytes.is_empty() {
+            match ready!(self.stream.poll_write(context, self.bytes))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.bytes = &self.bytes[n..],
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
