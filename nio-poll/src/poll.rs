@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nio_sys::{EventFlags, Filter, Kevent, Kqueue};
@@ -129,35 +129,8 @@ impl Poll {
     /// [`Error::Wait`], which no correct program sees.
     #[inline]
     pub fn poll(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize, Error> {
-        // The clock is read only for what an interruption may leave of the time.
-        let start = match timeout {
-            None | Some(Duration::ZERO) => None,
-            Some(_) => Some(Instant::now()),
-        };
-        match self.shared.kqueue.kevent(&[], &mut events.list, timeout) {
-            Ok(count) => Ok(count),
-            Err(error) => self.poll_again(error, events, timeout, start),
-        }
-    }
-
-    /// After an error that may be an interruption (K24) the wait goes on, for what is left of its time.
-    #[cold]
-    fn poll_again(
-        &self,
-        mut error: io::Error,
-        events: &mut Events,
-        timeout: Option<Duration>,
-        start: Option<Instant>,
-    ) -> Result<usize, Error> {
-        while error.kind() == io::ErrorKind::Interrupted {
-            let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
-            let left = timeout.map(|timeout| timeout.saturating_sub(passed));
-            match self.shared.kqueue.kevent(&[], &mut events.list, left) {
-                Ok(count) => return Ok(count),
-                Err(again) => error = again,
-            }
-        }
-        Err(Error::Wait(error))
+        let wait = self.shared.kqueue.wait(&mut events.list, timeout);
+        wait.map_err(Error::Wait)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

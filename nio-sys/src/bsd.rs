@@ -15,7 +15,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process;
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event_list::EventList;
 use crate::flags::EventFlags;
@@ -103,6 +103,25 @@ impl Queue {
         // capacity`.
         unsafe { events.events.set_len(count) };
         Ok(())
+    }
+
+    /// As kevent(2) without changes, but goes on after an interruption (K24), for what is left of its
+    /// time.
+    pub(crate) fn wait_on(
+        &self,
+        events: &mut EventList,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
+        let mut left = timeout;
+        loop {
+            match self.kevent(&[], events, left) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+            let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
+            left = timeout.map(|timeout| timeout.saturating_sub(passed));
+        }
     }
 
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {

@@ -111,7 +111,7 @@ impl Kqueue {
     /// # Errors
     ///
     /// - `EINTR` if a signal was handled during the wait. **The changes have been applied** (K24):
-    ///   wait again without them.
+    ///   [wait](Kqueue::wait) again without them.
     /// - The errno of a refused change for which `events` had no room. The changes before it stay,
     ///   those after it are not applied (K40). Give as much room as there are changes, or use
     ///   [`apply`](Kqueue::apply).
@@ -147,6 +147,29 @@ impl Kqueue {
         timeout: Option<Duration>,
     ) -> io::Result<usize> {
         self.0.kevent(changes, events, timeout)?;
+        Ok(events.len())
+    }
+
+    /// Waits for events: [`kevent`](Kqueue::kevent) without changes, which a signal handler does not end.
+    ///
+    /// Where the system call is interrupted it is made again, with what is left of the time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nio_sys::{EventList, Kqueue};
+    ///
+    /// let queue = Kqueue::new()?;
+    /// let mut events = EventList::with_capacity(16);
+    /// assert_eq!(queue.wait(&mut events, Some(Duration::from_millis(1)))?, 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` in a child of fork(2). `events` is empty then.
+    #[inline]
+    pub fn wait(&self, events: &mut EventList, timeout: Option<Duration>) -> io::Result<usize> {
+        self.0.wait_on(events, timeout)?;
         Ok(events.len())
     }
 

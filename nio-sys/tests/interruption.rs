@@ -113,6 +113,38 @@ fn k25_polling_is_not_interrupted() {
 }
 
 #[test]
+fn k24_wait_goes_on_after_signals_for_the_rest_of_its_time() {
+    in_child(|| {
+        storm();
+        let (queue, mut events) = (Queue::new(), nio_sys::EventList::with_capacity(4));
+        let (timeout, start) = (Duration::from_millis(50), Instant::now());
+        assert_eq!(queue.0.wait(&mut events, Some(timeout)).unwrap(), 0);
+        assert!(start.elapsed() >= timeout);
+    });
+}
+
+#[test]
+fn k24_wait_returns_what_comes_after_a_signal() {
+    in_child(|| {
+        storm();
+        let (queue, mut events) = (Queue::new(), nio_sys::EventList::with_capacity(4));
+        queue.add_user(1, CLEAR);
+        for timeout in [None, Some(LIMIT)] {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let start = Instant::now();
+                    while start.elapsed() < Duration::from_millis(20) {
+                        thread::yield_now();
+                    }
+                    queue.trigger(1);
+                });
+                assert_eq!(queue.0.wait(&mut events, timeout).unwrap(), 1);
+            });
+        }
+    });
+}
+
+#[test]
 fn a_change_is_made_whatever_signals_come() {
     in_child(|| {
         storm();

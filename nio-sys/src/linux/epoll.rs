@@ -87,7 +87,9 @@ pub(super) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
 }
 
 /// Waits for events and puts them into `buffer`, at most `room` of them and at most what the buffer
-/// can hold without growing. An empty buffer afterwards means that the time is up.
+/// can hold without growing. An empty buffer afterwards means that the time is up, or after an error
+/// nothing.
+#[inline]
 pub(super) fn wait(
     set: &OwnedFd,
     buffer: &mut Vec<epoll_event>,
@@ -96,9 +98,10 @@ pub(super) fn wait(
 ) -> io::Result<()> {
     buffer.clear();
     let room = c_int::try_from(room.min(buffer.capacity())).unwrap_or(c_int::MAX);
-    let n = match timeout.filter(|t| t.as_secs() < FOREVER) {
+    let n = match timeout {
         None => wait_ms(set, buffer, room, -1)?,
         Some(Duration::ZERO) => wait_ms(set, buffer, room, 0)?,
+        Some(timeout) if timeout.as_secs() >= FOREVER => wait_ms(set, buffer, room, -1)?,
         Some(timeout) => wait_exactly(set, buffer, room, timeout)?,
     };
     // SAFETY: the kernel has filled in the first `n` entries, and `n` is at most the room that the
@@ -115,7 +118,7 @@ fn wait_exactly(
     timeout: Duration,
 ) -> io::Result<usize> {
     if NO_PWAIT2.load(Ordering::Relaxed) {
-        return wait_ms(set, buffer, room, milliseconds(timeout));
+        return wait_long(set, buffer, room, timeout);
     }
     let timespec = KernelTimespec {
         seconds: timeout.as_secs() as i64,
@@ -141,9 +144,27 @@ fn wait_exactly(
     match error.raw_os_error() {
         Some(libc::ENOSYS | libc::EPERM) => {
             NO_PWAIT2.store(true, Ordering::Relaxed);
-            wait_ms(set, buffer, room, milliseconds(timeout))
+            wait_long(set, buffer, room, timeout)
         }
         _ => Err(error),
+    }
+}
+
+/// Waits with the resolution of milliseconds. What is longer than 24 days takes several waits.
+fn wait_long(
+    set: &OwnedFd,
+    buffer: &mut Vec<epoll_event>,
+    room: c_int,
+    timeout: Duration,
+) -> io::Result<usize> {
+    let mut left = timeout;
+    loop {
+        let most = milliseconds(left);
+        let n = wait_ms(set, buffer, room, most)?;
+        left = left.saturating_sub(Duration::from_millis(most as u64));
+        if n > 0 || left.is_zero() {
+            return Ok(n);
+        }
     }
 }
 
@@ -160,7 +181,7 @@ fn wait_ms(
 }
 
 /// Rounded up, because a timeout is a minimum and because rounding down to zero would spin (K20).
-/// What does not fit into an int is cut to 24 days, and the caller waits again.
+/// What does not fit into an int is cut to 24 days.
 fn milliseconds(timeout: Duration) -> c_int {
     let up = timeout.as_nanos().div_ceil(1_000_000);
     c_int::try_from(up).unwrap_or(c_int::MAX)

@@ -583,17 +583,34 @@ pub(super) fn deliver_plain<'a>(
     let mut spare = room.saturating_sub(events.len() + rest.len());
     let mut places = events.spare_capacity_mut().iter_mut();
     let free = places.len();
+    // The next descriptor is mostly in the chunk of the last one.
+    let (mut cells, mut first) = slots.chunk(0);
     while let Some((event, after)) = rest.split_first() {
         let (fd, mask) = (event.u64 as u32 as usize, event.events);
-        let generation = (event.u64 >> 32) as u32;
-        let (reads, writes) = (mask & (IN | RDHUP) != 0, mask & OUT != 0);
-        if mask & (HUP | ERR | PRI) != 0 || reads && writes && spare == 0 {
+        let cell = match cells.get(fd.wrapping_sub(first)) {
+            Some(cell) => cell,
+            None => {
+                (cells, first) = slots.chunk(fd);
+                match cells.get(fd - first) {
+                    Some(cell) => cell,
+                    None => break,
+                }
+            }
+        };
+        if mask & (HUP | ERR | PRI) != 0 {
             break;
         }
-        let Some(plain) = slots.get(fd).and_then(|cell| cell.read_plain(generation)) else {
+        let Some(plain) = cell.read_plain((event.u64 >> 32) as u32) else {
             break;
         };
-        if let (Some((mode, udata)), true) = (plain.listeners[READ], reads) {
+        let reads = mask & (IN | RDHUP) != 0;
+        if reads && mask & OUT != 0 {
+            if spare == 0 {
+                break;
+            }
+            spare -= 1;
+        }
+        if let (true, Some((mode, udata))) = (reads, plain.listeners[READ]) {
             let eof = if mask & RDHUP != 0 {
                 EventFlags::EOF
             } else {
@@ -602,11 +619,10 @@ pub(super) fn deliver_plain<'a>(
             let event = Kevent::new(fd, Filter::READ, mode | eof).with_udata(udata);
             places.next().map(|place| place.write(event));
         }
-        if let (Some((mode, udata)), true) = (plain.listeners[WRITE], writes) {
+        if let (true, Some((mode, udata))) = (mask & OUT != 0, plain.listeners[WRITE]) {
             let event = Kevent::new(fd, Filter::WRITE, mode).with_udata(udata);
             places.next().map(|place| place.write(event));
         }
-        spare -= usize::from(reads && writes);
         rest = after;
     }
     let written = free - places.len();

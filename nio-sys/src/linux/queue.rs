@@ -152,7 +152,22 @@ impl Queue {
         if events.capacity() == 0 {
             return Ok(());
         }
-        self.wait(events, timeout)
+        self.wait(events, timeout, false)
+    }
+
+    /// As kevent(2) without changes, but goes on after an interruption.
+    #[inline]
+    pub(crate) fn wait_on(
+        &self,
+        events: &mut EventList,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        events.clear();
+        self.check_home()?;
+        if events.capacity() == 0 {
+            return Ok(());
+        }
+        self.wait(events, timeout, true)
     }
 
     /// All changes, each one's result written over it.
@@ -230,44 +245,60 @@ impl Queue {
         outcome
     }
 
-    /// Waits until at least one event is there or the time is up.
+    /// Waits until at least one event is there, the time is up, or a signal handler has run; `resumes`
+    /// says to go on after that.
     #[inline]
-    fn wait(&self, events: &mut EventList, timeout: Option<Duration>) -> io::Result<()> {
+    fn wait(
+        &self,
+        events: &mut EventList,
+        timeout: Option<Duration>,
+        resumes: bool,
+    ) -> io::Result<()> {
         let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
         let room = events.capacity();
-        epoll::wait(&self.epoll, &mut events.epoll, room, timeout)?;
-        if events.epoll.is_empty() && timeout == Some(Duration::ZERO) && !self.bell.is_rung() {
-            return Ok(());
+        match epoll::wait(&self.epoll, &mut events.epoll, room, timeout) {
+            Ok(()) if events.epoll.is_empty() && !self.bell.is_rung() => return Ok(()),
+            Ok(()) => {}
+            Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
         let stuck = self.translate(events);
         if !events.is_empty() {
             return Ok(());
         }
-        self.wait_on(events, timeout, start, stuck)
+        self.resume(events, timeout, start, stuck, resumes)
     }
 
     /// What epoll has returned has come to nothing (another thread was faster, the descriptor is not
-    /// the one it was, a timeout was cut to what epoll takes): waits on, for the rest of the time (K92).
+    /// the one it was), or was an interruption: waits on, for the rest of the time (K92).
     #[cold]
-    fn wait_on(
+    fn resume(
         &self,
         events: &mut EventList,
         timeout: Option<Duration>,
         start: Option<Instant>,
         mut stuck: bool,
+        resumes: bool,
     ) -> io::Result<()> {
-        while events.is_empty() {
+        loop {
             let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
             let left = timeout.map(|timeout| timeout.saturating_sub(passed));
             // When the time is up, what has come to nothing may still have hidden something.
-            if (stuck || events.epoll.is_empty()) && left.is_some_and(|left| left.is_zero()) {
-                break;
+            if stuck && left.is_some_and(|left| left.is_zero()) {
+                return Ok(());
             }
             let room = events.capacity();
-            epoll::wait(&self.epoll, &mut events.epoll, room, left)?;
+            match epoll::wait(&self.epoll, &mut events.epoll, room, left) {
+                Ok(()) if events.epoll.is_empty() && !self.bell.is_rung() => return Ok(()),
+                Ok(()) => {}
+                Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
             stuck = self.translate(events);
+            if !events.is_empty() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Turns the batch that epoll returned, and what the bell says, into kevents. Returns whether it is of

@@ -258,26 +258,34 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The chunk of a descriptor, and the place in it; one that is not there for a number that no
-    /// descriptor has.
+    /// Which chunk a descriptor is in, and what the first one there is; no chunk that exists, for a number
+    /// that no descriptor has.
     #[inline]
     fn place(fd: usize) -> (usize, usize) {
-        let number = fd.saturating_add(FIRST);
-        let log = number.ilog2();
-        ((log - FIRST.ilog2()) as usize, number - (1 << log))
+        let log = fd.saturating_add(FIRST).ilog2();
+        ((log - FIRST.ilog2()) as usize, (1 << log) - FIRST)
+    }
+
+    /// The chunk of a descriptor, as far as there is memory for it, and its first descriptor.
+    #[inline]
+    pub(super) fn chunk(&self, fd: usize) -> (&[Cell], usize) {
+        let (chunk, first) = Table::place(fd);
+        let cells = self.chunks.get(chunk).and_then(OnceLock::get);
+        (cells.map_or(&[], |cells| cells), first)
     }
 
     /// The slot of a descriptor, if there is memory for it yet.
     #[inline]
     pub(super) fn get(&self, fd: usize) -> Option<&Cell> {
-        let (chunk, place) = Table::place(fd);
-        self.chunks.get(chunk)?.get()?.get(place)
+        let (cells, first) = self.chunk(fd);
+        cells.get(fd - first)
     }
 
     /// The slot of a descriptor.
     pub(super) fn get_or_grow(&self, fd: RawFd) -> &Cell {
-        let (chunk, place) = Table::place(fd as usize);
-        &self.chunks[chunk].get_or_init(|| zeroed(FIRST << chunk))[place]
+        let (chunk, first) = Table::place(fd as usize);
+        let cells = self.chunks[chunk].get_or_init(|| zeroed(FIRST << chunk));
+        &cells[fd as usize - first]
     }
 
     /// All descriptors that there is memory for.
@@ -329,22 +337,13 @@ mod tests {
 
     #[test]
     fn every_descriptor_has_a_slot_of_its_own() {
-        let mut last = None;
-        for fd in 0..5000 {
-            let (chunk, place) = Table::place(fd);
-            assert!(place < FIRST << chunk);
-            match last {
-                Some((before, end)) if before == chunk => assert_eq!(place, end + 1),
-                Some((before, end)) => {
-                    assert_eq!((chunk, place), (before + 1, 0));
-                    assert_eq!(end + 1, FIRST << before);
-                }
-                None => assert_eq!((chunk, place), (0, 0)),
-            }
-            last = Some((chunk, place));
+        for fd in (0..5000).chain([RawFd::MAX as usize]) {
+            let (chunk, first) = Table::place(fd);
+            assert!(chunk < CHUNKS);
+            // Each chunk begins where the one before ends.
+            assert_eq!(first, (0..chunk).map(|chunk| FIRST << chunk).sum());
+            assert!((first..first + (FIRST << chunk)).contains(&fd));
         }
-        let (chunk, place) = Table::place(RawFd::MAX as usize);
-        assert!(chunk < CHUNKS && place < FIRST << chunk);
         for fd in [RawFd::MAX as usize + FIRST, usize::MAX] {
             assert!(Table::default().get(fd).is_none());
         }
