@@ -124,8 +124,8 @@ where
 }
 
 /// As [`copy_bidirectional`], and tells of each write that has succeeded: its direction, and how
-/// many bytes it took. For statistics, and for the timeout of a connection where nothing happens:
-/// see [`Idle`](crate::Idle).
+/// many bytes it took; and of the end of each direction, when it is passed on, by 0 bytes. For
+/// statistics, and for the timeout of a connection where nothing happens: see [`Idle`](crate::Idle).
 ///
 /// # Errors
 ///
@@ -196,6 +196,7 @@ impl Copying {
             if ready!(read).map_err(read_error)? == 0 {
                 self.finished = true;
                 finish(to).map_err(write_error)?;
+                written(way, 0);
             }
         }
         Poll::Ready(Ok(()))

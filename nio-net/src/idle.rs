@@ -2,8 +2,8 @@
 //!
 //! The laws:
 //!
-//! 1. Saying that something has happened costs a look at the clock. The timer is pushed later when
-//!    the work is next polled, which the heap of timers does by writing one number.
+//! 1. Saying that something has happened costs a look at the clock. The timer is moved when the work
+//!    is next polled; to push it later, the heap of timers writes one number.
 //! 2. The work is polled before the time is looked at: what is ready at the very moment counts.
 
 use std::{
@@ -48,7 +48,7 @@ use nio_loop::{Elapsed, Handle, Time};
 #[derive(Debug)]
 pub struct Idle {
     handle: Handle,
-    limit: Duration,
+    limit: Cell<Duration>,
     last: Cell<Time>,
 }
 
@@ -57,7 +57,7 @@ impl Idle {
     #[must_use]
     pub fn new(handle: &Handle, limit: Duration) -> Idle {
         let handle = handle.clone();
-        let last = Cell::new(handle.now());
+        let (limit, last) = (Cell::new(limit), Cell::new(handle.now()));
         Idle {
             handle,
             limit,
@@ -70,10 +70,16 @@ impl Idle {
         self.last.set(self.handle.now());
     }
 
+    /// Allows another time, since what has happened last, for a part of the work that may need more or
+    /// less of it. A shorter one counts when the work is next polled, so it is the work that says so.
+    pub fn set_limit(&self, limit: Duration) {
+        self.limit.set(limit);
+    }
+
     /// When the time is over if nothing happens any more.
     #[must_use]
     pub fn deadline(&self) -> Time {
-        self.last.get() + self.limit
+        self.last.get() + self.limit.get()
     }
 
     /// Does some work for as long as something happens. If nothing has for too long, it is dropped.
@@ -92,7 +98,7 @@ impl Idle {
             if sleep.deadline() != self.deadline() {
                 sleep.reset(self.deadline());
             }
-            let limit = self.limit;
+            let limit = self.limit.get();
             let sleep = Pin::new(&mut sleep).poll(context);
             sleep.map(|()| Err(Elapsed { limit }))
         })

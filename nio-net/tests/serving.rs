@@ -179,6 +179,23 @@ fn others_may_say_that_something_has_happened() {
 }
 
 #[test]
+fn a_part_of_the_work_may_have_another_time() {
+    run_in_no_time(async |handle| {
+        let idle = Idle::new(&handle, 60 * SECOND);
+        let work = async {
+            idle.set_limit(600 * SECOND);
+            handle.sleep(500 * SECOND).await;
+            idle.touch();
+            idle.set_limit(5 * SECOND);
+            pending::<()>().await;
+        };
+        let elapsed = idle.limit(work).await.unwrap_err();
+        assert_eq!(elapsed.limit, 5 * SECOND);
+        assert_eq!(handle.now().since_start(), 505 * SECOND);
+    });
+}
+
+#[test]
 fn what_is_ready_when_the_time_is_over_counts() {
     run_in_no_time(async |handle| {
         let idle = Idle::new(&handle, 60 * SECOND);
