@@ -4,11 +4,11 @@
 //! The first SIGINT (Ctrl-C) or SIGTERM is the beginning of the end: no more connections are
 //! accepted, and those that are open have a while to finish. The second ends the process.
 
-use std::{io, net::SocketAddr, process, time::Duration};
+use std::{io, net::SocketAddr, os::fd::AsFd, process, time::Duration};
 
 use clap::Args;
 use nio_loop::{Handle, Signal};
-use nio_net::{Limit, Shutdown, TcpListener, TcpStream};
+use nio_net::{Limit, Options, Shutdown, TcpListener, TcpStream};
 
 use crate::{Failure, complain, say, seconds};
 
@@ -116,7 +116,7 @@ fn begin_on_signals(handle: &Handle, shutdown: &Shutdown) -> Result<(), Failure>
         let shutdown = shutdown.clone();
         let id = handle.on_signal(signal, move |_, _| {
             if shutdown.has_begun() {
-                process::exit(130);
+                process::exit(128 + signal.as_raw()); // as a shell has it
             }
             if shutdown.held() > 0 {
                 let open = shutdown.held();
@@ -127,6 +127,13 @@ fn begin_on_signals(handle: &Handle, shutdown: &Shutdown) -> Result<(), Failure>
         handle.unref(id);
     }
     Ok(())
+}
+
+/// Has a connection end by a reset when it is dropped. Its client does not take it for a good end, and
+/// what it has not read is not kept for it by the kernel.
+pub fn reset(stream: &impl AsFd) {
+    // Where this is not possible, the other side sees an end.
+    let _ = Options::of(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Says what to do when an address cannot be listened on.

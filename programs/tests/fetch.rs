@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use support::Program;
+use support::{Program, nobody};
 
 const FETCH: &str = env!("CARGO_BIN_EXE_fetch");
 const HTTP: &str = env!("CARGO_BIN_EXE_http");
@@ -115,10 +115,7 @@ fn it_goes_where_it_is_sent_and_not_for_ever() {
 
 #[test]
 fn what_goes_wrong_is_said() {
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let (gone, _streams) = nobody();
     let short = answer(&["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"]);
     let rubbish = answer(&["SSH-2.0-OpenSSH_9.2\r\n"]);
     let missing = answer(&["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"]);

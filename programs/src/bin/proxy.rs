@@ -5,8 +5,9 @@
 //! curl -H 'Host: example.com' http://127.0.0.1:7200/
 //! ```
 //!
-//! More clients than may be connected wait in the kernel's queue; a side that has finished is passed
-//! on as such; connections in which nothing happens are closed.
+//! More clients than may be connected wait in the kernel's queue. The end of a side is passed on as
+//! such, and the way back goes on. Connections in which nothing happens are reset, and sooner when one
+//! side has finished: mostly the other one has nothing more to say, or nobody to say it to.
 
 use std::{
     cell::Cell,
@@ -19,9 +20,9 @@ use std::{
 };
 
 use clap::Parser;
-use nio_loop::Handle;
+use nio_loop::{Elapsed, Handle};
 use nio_net::{Idle, TcpStream, Way, copy_bidirectional_with};
-use nio_programs::{Bytes, Server, Serving, address, connect, host_and_port, run, seconds};
+use nio_programs::{Bytes, Server, Serving, address, connect, host_and_port, reset, run, seconds};
 
 /// Forwards TCP connections to another address
 #[derive(Parser)]
@@ -35,6 +36,9 @@ struct Options {
     /// After how many seconds without a byte in either direction a connection is closed
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
+    /// The same when one side has finished and the other one has not
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    half_closed: Duration,
     /// How many seconds the target has to be found and to accept a connection
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect: Duration,
@@ -84,19 +88,31 @@ async fn forward(
     let server = connect(handle, &options.target, options.connect).await?;
     let _ = server.set_nodelay(true);
     let idle = Idle::new(handle, options.idle);
+    let half_closed = Cell::new(false);
     let copying = copy_bidirectional_with(&client, &server, |way, bytes| {
+        if bytes == 0 {
+            half_closed.set(true);
+            idle.set_limit(options.half_closed.min(options.idle));
+        }
         idle.touch();
         statistics.copied(way, bytes);
     });
     let result = match idle.limit(copying).await {
         Ok(copied) => copied.map(drop).map_err(io::Error::from),
-        Err(elapsed) => Err(elapsed.into()),
+        Err(Elapsed { limit }) => {
+            let first = if half_closed.get() {
+                "half-closed, and "
+            } else {
+                ""
+            };
+            let text = format!("{first}nothing has happened for {limit:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        }
     };
     if result.is_err() {
         // A clean end would say that this was all.
-        for stream in [&client, &server] {
-            let _ = stream.options().set_linger(Some(Duration::ZERO));
-        }
+        reset(&client);
+        reset(&server);
     }
     result
 }

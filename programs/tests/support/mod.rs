@@ -4,12 +4,12 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Nothing takes longer than this, however busy the machine is.
@@ -127,6 +127,24 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.set_write_timeout(Some(LIMIT)).unwrap();
     stream
+}
+
+/// An address where nobody listens, nor will as long as the streams are there: it is that of one of
+/// them. One that was listened on until now might be given to another test.
+pub(crate) fn nobody() -> (SocketAddr, [TcpStream; 2]) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let address = stream.local_addr().unwrap();
+    (address, [stream, listener.accept().unwrap().0])
+}
+
+/// Waits until nobody listens at an address any more.
+pub(crate) fn wait_until_refused(address: SocketAddr) {
+    let start = Instant::now();
+    while TcpStream::connect(address).is_ok() {
+        assert!(start.elapsed() < LIMIT, "{address} is listened on still");
+        thread::yield_now();
+    }
 }
 
 /// Sends a question and reads as many bytes as the answer has.
