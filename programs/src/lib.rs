@@ -52,6 +52,14 @@ pub fn run(program: impl AsyncFnOnce(Handle) -> Result<(), Failure>) -> ExitCode
     }
 }
 
+/// What an error says, and what it says is behind that.
+pub fn why(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
 /// Says something on the standard output. A server goes on when nobody listens to it any more.
 pub fn say(line: impl fmt::Display) {
     let _ = writeln!(io::stdout(), "{line}");

@@ -1,9 +1,16 @@
 //! A small web site, for `http` and `https`: what it answers, and how a connection is served.
+//!
+//! A client that keeps the server waiting for too long is closed, whatever it should be doing:
+//!
+//! - for a request, and for the whole of its head, hyper waits no longer than its own timeout;
+//! - who reads a body says how long it waits for the next piece: see `Answer::Echo`;
+//! - for a client that reads no answer hyper has no limit, so its stream has one: `Impatient`.
 
 use std::{
     convert::Infallible,
     future::ready,
-    io,
+    io::{self, IoSlice},
+    os::fd::AsFd,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
@@ -12,12 +19,14 @@ use std::{
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Bytes, Frame, Incoming, SizeHint},
-    rt::{Read, Write},
+    rt::{Read, ReadBufCursor, Write},
     server::conn::http1,
     service::service_fn,
 };
 use nio_loop::{Handle, Sleep};
 use nio_net::{Shutdown, bridge::hyper::Timer};
+
+use crate::{reset, why};
 
 const HELP: &str = "\
 GET  /          a greeting
@@ -26,8 +35,9 @@ GET  /ticks/N   N lines, one every tenth of a second, each sent when it comes
 POST /echo      what was sent, as it comes
 ";
 
-/// Serves the requests of a connection, one after the other, until its client is content, has asked
-/// nothing for a while, or the server ends: then the request that is under way is the last one.
+/// Serves the requests of a connection, one after the other, until its client is content, has kept
+/// the server waiting for too long, or the server ends: then the request that is under way is the
+/// last one.
 ///
 /// # Errors
 ///
@@ -39,9 +49,15 @@ pub async fn converse<I>(
     idle: Duration,
 ) -> io::Result<()>
 where
-    I: Read + Write + Unpin,
+    I: Read + Write + AsFd + Unpin,
 {
-    let service = service_fn(|request| ready(Ok::<_, Infallible>(respond(handle, request))));
+    let patience = Patience::new(handle, idle);
+    let respond = |request| ready(Ok::<_, Infallible>(respond(&patience, request)));
+    let service = service_fn(respond);
+    let stream = Impatient {
+        stream,
+        patience: patience.clone(),
+    };
     let mut builder = http1::Builder::new();
     builder
         .timer(Timer::new(handle))
@@ -56,10 +72,115 @@ where
             connection.await
         }
     };
-    ended.map_err(io::Error::other)
+    ended.map_err(|error| io::Error::other(why(&error)))
 }
 
-fn respond(handle: &Handle, request: Request<Incoming>) -> Response<Answer> {
+/// How long a client may keep the server waiting for one thing.
+struct Patience {
+    handle: Handle,
+    limit: Duration,
+    /// Since something is waited for.
+    sleep: Option<Sleep>,
+}
+
+impl Patience {
+    fn new(handle: &Handle, limit: Duration) -> Patience {
+        let handle = handle.clone();
+        Patience {
+            handle,
+            limit,
+            sleep: None,
+        }
+    }
+
+    /// The same for something else.
+    fn clone(&self) -> Patience {
+        Patience::new(&self.handle, self.limit)
+    }
+
+    /// Passes on what has been polled, but an error if that has been pending for too long.
+    fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<T>,
+        what: &str,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(output) = polled {
+            self.sleep = None;
+            return Poll::Ready(Ok(output));
+        }
+        let sleep = || self.handle.sleep(self.limit);
+        ready!(Pin::new(self.sleep.get_or_insert_with(sleep)).poll(context));
+        let text = format!("the client has {what} for {:?}", self.limit);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
+    }
+}
+
+/// A stream whose other side has to read. If it does not, the connection is reset.
+struct Impatient<I> {
+    stream: I,
+    patience: Patience,
+}
+
+impl<I: AsFd> Impatient<I> {
+    fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let polled = ready!(self.patience.poll(context, polled, "read nothing"));
+        Poll::Ready(polled.unwrap_or_else(|error| {
+            reset(&self.stream);
+            Err(error)
+        }))
+    }
+}
+
+impl<I: Read + Unpin> Read for Impatient<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<I: Write + AsFd + Unpin> Write for Impatient<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.poll(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.poll(context, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.poll(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut_down = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.poll(context, shut_down)
+    }
+}
+
+fn respond(patience: &Patience, request: Request<Incoming>) -> Response<Answer> {
     let (method, path) = (request.method(), request.uri().path());
     let number = |prefix| path.strip_prefix(prefix).and_then(|n: &str| n.parse().ok());
     let gets = matches!(*method, Method::GET | Method::HEAD);
@@ -68,10 +189,10 @@ fn respond(handle: &Handle, request: Request<Incoming>) -> Response<Answer> {
     } else if let (true, Some(left)) = (gets, number("/bytes/")) {
         Answer::Bytes { left }
     } else if let (true, Some(left)) = (gets, number("/ticks/")) {
-        let sleep = handle.sleep(TICK);
+        let sleep = patience.handle.sleep(TICK);
         Answer::Ticks { left, sleep }
     } else if method == Method::POST && path == "/echo" {
-        Answer::Echo(request.into_body())
+        Answer::Echo(request.into_body(), patience.clone())
     } else {
         let mut response = Response::new(Answer::text(HELP));
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -87,7 +208,7 @@ enum Answer {
     Text(Option<Bytes>),
     Bytes { left: u64 },
     Ticks { left: u64, sleep: Sleep },
-    Echo(Incoming),
+    Echo(Incoming, Patience),
 }
 
 impl Answer {
@@ -101,12 +222,12 @@ static BYTES: [u8; 64 * 1024] = [b'n'; 64 * 1024];
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let bytes = match self.get_mut() {
             Answer::Text(text) => text.take(),
             Answer::Bytes { left: 0 } | Answer::Ticks { left: 0, .. } => None,
@@ -123,7 +244,11 @@ impl Body for Answer {
                 *left -= 1;
                 Some(Bytes::from(format!("{left} to go\n")))
             }
-            Answer::Echo(body) => return Pin::new(body).poll_frame(context),
+            Answer::Echo(body, patience) => {
+                let polled = Pin::new(body).poll_frame(context);
+                let frame = ready!(patience.poll(context, polled, "sent nothing"))?;
+                return Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)));
+            }
         };
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -132,7 +257,7 @@ impl Body for Answer {
         match self {
             Answer::Text(text) => text.is_none(),
             Answer::Bytes { left } | Answer::Ticks { left, .. } => *left == 0,
-            Answer::Echo(body) => body.is_end_stream(),
+            Answer::Echo(body, _) => body.is_end_stream(),
         }
     }
 
@@ -143,7 +268,7 @@ impl Body for Answer {
             }
             Answer::Bytes { left } => SizeHint::with_exact(*left),
             Answer::Ticks { .. } => SizeHint::default(),
-            Answer::Echo(body) => body.size_hint(),
+            Answer::Echo(body, _) => body.size_hint(),
         }
     }
 }

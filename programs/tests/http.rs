@@ -5,8 +5,9 @@
 mod support;
 
 use std::{
-    io::{Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
 };
 
 use support::{Program, ask, connect, is_closed, pattern, tool};
@@ -77,6 +78,71 @@ fn a_client_that_asks_nothing_is_closed() {
     let client = connect(address);
     (&client).write_all(b"GET / HT").unwrap();
     let _ = (&client).read_to_end(&mut Vec::new());
+    server.interrupt();
+}
+
+#[test]
+fn a_client_that_stops_reading_is_reset() {
+    let (mut server, address) = serve(&["--idle", "1"]);
+    let mut client = connect(address);
+    request(&client, "GET /bytes/1000000000 HTTP/1.1");
+    server.line("the client has read nothing for 1s");
+    // What the kernel has kept for it comes, if at all, with a reset behind it, and not with an end.
+    let error = client.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    server.interrupt();
+}
+
+#[test]
+fn a_client_that_stops_sending_is_closed() {
+    let (mut server, address) = serve(&["--idle", "1"]);
+    let mut client = connect(address);
+    request(&client, "POST /echo HTTP/1.1\r\ncontent-length: 10");
+    read_until(&client, b"\r\n\r\n");
+    ask(&client, b"hello", b"hello");
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    server.line("the client has sent nothing for 1s");
+    server.interrupt();
+}
+
+#[test]
+fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
+    let (mut server, address) = serve(&["--idle", "0.5"]);
+    let mut client = connect(address);
+    // Each byte when the one before it has gone out, until the server has had enough.
+    client.set_nodelay(true).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nx: ").unwrap();
+    let wait = Some(Duration::from_millis(50));
+    client.set_read_timeout(wait).unwrap();
+    let ended = (0..1000).any(|_| {
+        let sent = client.write_all(b"x");
+        let read = client.read(&mut [0]);
+        let waits = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
+        sent.is_err() || !read.is_err_and(|error| waits(&error))
+    });
+    assert!(ended);
+    server.line("read header from client timeout");
+    server.interrupt();
+}
+
+#[test]
+fn a_slow_client_is_served_as_long_as_it_reads() {
+    let (mut server, address) = serve(&["--idle", "1"]);
+    let mut client = connect(address);
+    request(&client, "GET /bytes/100000000 HTTP/1.1");
+    let start = Instant::now();
+    // All of it takes longer than the limit, and no piece does.
+    let (mut read, mut bytes) = (0, vec![0; 1 << 20]);
+    while read < 100_000_000 {
+        let early = Duration::from_millis(read / 1_000_000 * 13);
+        let wait = early.saturating_sub(start.elapsed());
+        std::thread::sleep(wait); // which is what makes it slow
+        read += match client.read(&mut bytes).unwrap() {
+            0 => panic!("cut off after {read} bytes"),
+            n => n as u64,
+        };
+    }
+    assert!(start.elapsed() > Duration::from_secs(1));
     server.interrupt();
 }
 

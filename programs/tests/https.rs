@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    process::{Command, Stdio},
+};
 
 use support::{Program, connect, is_closed, tool};
 
@@ -45,7 +48,27 @@ fn who_speaks_no_tls_is_closed_and_hurts_nobody() {
     server.line("127.0.0.1:");
     // One that says nothing.
     assert!(is_closed(&connect(address)));
-    server.line("not done within 200ms");
+    server.line("no TLS handshake within 200ms");
+    server.interrupt();
+}
+
+#[test]
+fn a_client_that_stops_reading_is_reset() {
+    let (mut server, address) = Program::serve(HTTPS, &["127.0.0.1:0", "--idle", "1"]);
+    // curl asks, and its output is a pipe that nobody reads.
+    let url = format!("https://{address}/bytes/1000000000");
+    let curl = Command::new("curl")
+        .args(["-sS", "--insecure", &url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(curl) = curl else {
+        eprintln!("SKIPPED: this machine has no curl");
+        return;
+    };
+    server.line("the client has read nothing for 1s");
+    let output = curl.wait_with_output().unwrap();
+    assert!(!output.status.success());
     server.interrupt();
 }
 

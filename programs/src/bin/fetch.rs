@@ -24,7 +24,7 @@ use hyper::{
 use indicatif::{ProgressBar, ProgressStyle};
 use nio_loop::{Handle, Signal};
 use nio_net::Idle;
-use nio_programs::{Failure, complain, connect, run, seconds};
+use nio_programs::{Failure, complain, connect, run, seconds, why};
 
 /// Fetches a file by HTTP/1.1, and shows how far it is
 #[derive(Parser)]
@@ -218,12 +218,4 @@ async fn save(
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure(format!("cannot write {}: {error}", path.display()))
-}
-
-/// What hyper says, and what it says is behind that.
-fn why(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

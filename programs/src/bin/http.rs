@@ -16,7 +16,7 @@ struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(default_value = "127.0.0.1:7400", value_parser = address)]
     address: SocketAddr,
-    /// After how many seconds without a request a connection is closed
+    /// How many seconds a client may take for its next request, and then to send or to read some more
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]

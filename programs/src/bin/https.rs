@@ -10,6 +10,7 @@
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
     pin::Pin,
     process::ExitCode,
@@ -27,6 +28,7 @@ use futures_rustls::{
     server::TlsStream,
 };
 use hyper::rt::{self, ReadBufCursor};
+use nio_loop::Elapsed;
 use nio_net::TcpStream;
 use nio_programs::{Failure, Server, Serving, address, run, seconds, web};
 
@@ -45,7 +47,7 @@ struct Options {
     /// How many seconds a client has to agree on a cipher
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     handshake: Duration,
-    /// After how many seconds without a request a connection is closed
+    /// How many seconds a client may take for its next request, and then to send or to read some more
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]
@@ -75,6 +77,10 @@ fn main() -> ExitCode {
                     let Some(accepted) = shutdown.unless_begun(accepting).await else {
                         return Ok(());
                     };
+                    let accepted = accepted.map_err(|Elapsed { limit }| {
+                        let text = format!("no TLS handshake within {limit:?}");
+                        io::Error::new(io::ErrorKind::TimedOut, text)
+                    });
                     let stream = Tls(accepted??);
                     web::converse(&handle, stream, &shutdown, options.idle).await
                 }
@@ -104,6 +110,12 @@ struct Tls(TlsStream<TcpStream>);
 
 /// How much is read at once: a record of TLS.
 const RECORD: usize = 16 * 1024;
+
+impl AsFd for Tls {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().0.as_fd()
+    }
+}
 
 impl rt::Read for Tls {
     fn poll_read(
