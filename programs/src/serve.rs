@@ -7,8 +7,8 @@
 use std::{io, net::SocketAddr, os::fd::AsFd, process, time::Duration};
 
 use clap::Args;
-use nio_loop::{Handle, Signal};
-use nio_net::{Limit, Options, Shutdown, TcpListener, TcpStream};
+use nio_loop::{Elapsed, Handle, Signal};
+use nio_net::{Idle, Limit, Options, Shutdown, TcpListener, TcpStream};
 
 use crate::{Failure, complain, say, seconds};
 
@@ -65,9 +65,7 @@ impl Server {
     ///
     /// If the signals cannot be listened for.
     pub fn of(handle: &Handle, listener: TcpListener, options: Serving) -> Result<Server, Failure> {
-        // Mostly 1024 at first, which is for the sake of programs from before poll(2). Where it stays,
-        // accepting waits when there are none.
-        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        raise_limit();
         let shutdown = Shutdown::new(handle);
         begin_on_signals(handle, &shutdown)?;
         Ok(Server {
@@ -111,6 +109,12 @@ impl Server {
     }
 }
 
+/// Allows as many descriptors as may be. Mostly it is 1024 at first, for the sake of programs from
+/// before poll(2). Where it stays, accepting waits when there are none.
+pub fn raise_limit() {
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+}
+
 fn begin_on_signals(handle: &Handle, shutdown: &Shutdown) -> Result<(), Failure> {
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
         let shutdown = shutdown.clone();
@@ -125,6 +129,35 @@ fn begin_on_signals(handle: &Handle, shutdown: &Shutdown) -> Result<(), Failure>
             shutdown.begin();
         })?;
         handle.unref(id);
+    }
+    Ok(())
+}
+
+/// Does the work of a connection, unless nothing happens in it for too long.
+///
+/// # Errors
+///
+/// Those of the work, and that.
+pub async fn unless_idle(
+    idle: &Idle,
+    work: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    let ended = idle.limit(work).await;
+    ended.unwrap_or_else(|Elapsed { limit }| {
+        let text = format!("nothing has happened for {limit:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
+}
+
+/// Sends an answer. It may take as long as it likes if some of it is taken now and then.
+///
+/// # Errors
+///
+/// Those of the connection.
+pub async fn send(stream: &TcpStream, mut bytes: &[u8], idle: &Idle) -> io::Result<()> {
+    while !bytes.is_empty() {
+        bytes = &bytes[stream.write(bytes).await?..];
+        idle.touch();
     }
     Ok(())
 }

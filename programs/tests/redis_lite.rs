@@ -3,9 +3,10 @@
 mod support;
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::TcpStream,
     thread,
+    time::{Duration, Instant},
 };
 
 use support::{Program, ask, connect, is_closed, tool};
@@ -148,7 +149,62 @@ fn a_client_that_asks_and_never_reads_is_closed() {
     ask(&setter, &set, b"+OK\r\n");
     let mut client = connect(address);
     client.write_all(&b"GET a\r\n".repeat(100)).unwrap();
-    server.line("not done within 200ms");
+    server.line("nothing has happened for 200ms");
+    server.interrupt();
+}
+
+#[test]
+fn a_client_that_never_ends_its_command_is_closed() {
+    let (mut server, address) = serve(&["--idle", "0.5"]);
+    let mut client = connect(address);
+    let wait = Some(Duration::from_millis(50));
+    client.set_read_timeout(wait).unwrap();
+    // A byte at a time, until the server has had enough.
+    let ended = (0..1000).any(|_| {
+        let sent = client.write_all(b"x");
+        let read = client.read(&mut [0]);
+        sent.is_err() || !read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    });
+    assert!(ended);
+    server.line("nothing has happened for 500ms");
+    // One that never ends, either, and comes as fast as it can.
+    let client = connect(address);
+    let argument = [b"$8000000\r\n", &[b'x'; 8_000_000][..], b"\r\n"].concat();
+    let mut writer = client.try_clone().unwrap();
+    let writes = thread::spawn(move || {
+        writer.write_all(b"*1000\r\n")?;
+        (0..1000).try_for_each(|_| writer.write_all(&argument))
+    });
+    writes.join().unwrap().unwrap_err();
+    let mut answer = Vec::new();
+    let _ = (&client).read_to_end(&mut answer);
+    // Behind so much that is not read there is a reset, which on some systems takes the answer away.
+    assert!(b"-ERR Protocol error: too big a command\r\n".starts_with(&answer));
+    server.interrupt();
+}
+
+#[test]
+fn a_slow_reader_of_a_large_answer_gets_all_of_it() {
+    let (mut server, address) = serve(&["--idle", "1"]);
+    let mut client = connect(address);
+    let value = vec![b'x'; 8 << 20];
+    let set = [
+        format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n", value.len()).as_bytes(),
+        &value,
+        b"\r\n",
+    ]
+    .concat();
+    ask(&client, &set, b"+OK\r\n");
+    const TIMES: usize = 10;
+    client.write_all(&b"GET a\r\n".repeat(TIMES)).unwrap();
+    let start = Instant::now();
+    let mut answer = vec![0; value.len() + "$8388608\r\n\r\n".len()];
+    for i in 0..TIMES as u32 {
+        // All of it takes longer than the limit, and no piece does.
+        thread::sleep((Duration::from_millis(150) * i).saturating_sub(start.elapsed()));
+        client.read_exact(&mut answer).unwrap();
+    }
+    assert!(start.elapsed() > Duration::from_secs(1));
     server.interrupt();
 }
 

@@ -16,7 +16,7 @@ use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, rc::Rc, time::D
 
 use clap::Parser;
 use nio_net::{Idle, Shutdown, TcpStream};
-use nio_programs::{Server, Serving, address, run, seconds};
+use nio_programs::{Server, Serving, address, run, seconds, send, unless_idle};
 
 use commands::{Then, execute};
 use protocol::{Answers, parse};
@@ -28,7 +28,7 @@ struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(default_value = "127.0.0.1:6380", value_parser = address)]
     address: SocketAddr,
-    /// After how many seconds without a command a connection is closed
+    /// After how many seconds without a command, or a part of an answer that is read, a connection is closed
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
                 let idle = Idle::new(&handle, options.idle);
                 async move {
                     let work = answer(&stream, &store, &idle, &shutdown);
-                    idle.limit(work).await?
+                    unless_idle(&idle, work).await
                 }
             })
             .await
@@ -74,13 +74,13 @@ async fn answer(
         if read.unwrap_or(Ok(0))? == 0 {
             return Ok(());
         }
-        idle.touch();
         let mut start = 0;
         let mut then = Then::GoOn;
         while then == Then::GoOn {
             match parse(&bytes[start..]) {
                 Ok(None) => break,
                 Ok(Some(request)) => {
+                    idle.touch();
                     start += request.len;
                     then = execute(&mut store.borrow_mut(), &request.arguments, &mut answers);
                 }
@@ -90,15 +90,20 @@ async fn answer(
                 }
             }
             if answers.bytes.len() >= ANSWERS {
-                stream.write_all(&answers.bytes).await?;
+                send(stream, &answers.bytes, idle).await?;
                 answers.bytes.clear();
             }
         }
-        stream.write_all(&answers.bytes).await?;
+        send(stream, &answers.bytes, idle).await?;
         answers.bytes.clear();
         if then == Then::Close {
             return Ok(());
         }
         bytes.drain(..start);
+        // A large value is no reason to need so much for each small one that comes later.
+        answers.bytes.shrink_to(ANSWERS);
+        if bytes.is_empty() {
+            bytes.shrink_to(ANSWERS);
+        }
     }
 }

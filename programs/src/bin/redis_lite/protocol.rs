@@ -4,6 +4,8 @@
 /// 512 MB; a client of this server that says so is mistaken.
 const ARGUMENTS: usize = 1024;
 const ARGUMENT: usize = 8 << 20;
+/// How long a whole command may be that is not complete: that much is kept for a client.
+const REQUEST: usize = 2 * ARGUMENT;
 /// How long a line may be: one that announces something, or a command as a person types it.
 const LINE: usize = 64 * 1024;
 
@@ -20,6 +22,13 @@ pub(crate) struct Request<'a> {
 ///
 /// What is wrong, for the client to be told: nothing behind it can be made sense of.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Request<'_>>, &'static str> {
+    match request(bytes)? {
+        None if bytes.len() >= REQUEST => Err("too big a command"),
+        request => Ok(request),
+    }
+}
+
+fn request(bytes: &[u8]) -> Result<Option<Request<'_>>, &'static str> {
     let Some((first, mut rest)) = line(bytes)? else {
         return Ok(None);
     };
@@ -164,6 +173,21 @@ mod tests {
         ] {
             assert!(parse(bytes).is_err(), "{}", bytes.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_command_is_not_collected_for_ever() {
+        let mut bytes = b"*1000\r\n".to_vec();
+        let argument = [
+            format!("${ARGUMENT}\r\n").as_bytes(),
+            &[b'x'; ARGUMENT],
+            b"\r\n",
+        ]
+        .concat();
+        bytes.extend_from_slice(&argument);
+        assert_eq!(parse(&bytes), Ok(None));
+        bytes.extend_from_slice(&argument);
+        assert!(parse(&bytes).is_err());
     }
 
     #[test]
