@@ -4,8 +4,9 @@ mod support;
 
 use std::{
     collections::HashSet,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::SocketAddr,
+    time::Duration,
 };
 
 use support::{Program, connect, is_closed, tool};
@@ -64,6 +65,48 @@ fn what_is_no_request_is_refused() {
     let long = "x".repeat(8 * 1024);
     assert!(ask(address, &long).starts_with("HTTP/1.1 431 "));
     server.interrupt();
+}
+
+#[test]
+fn who_asks_for_one_answer_is_closed_behind_it() {
+    let (mut server, address) = serve(&[]);
+    for head in ["GET / HTTP/1.0", "GET / HTTP/1.1\r\nConnection:Close"] {
+        let answer = ask(address, &format!("{head}\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
+    server.interrupt();
+}
+
+#[test]
+fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
+    let (mut server, address) = serve(&["--idle", "0.5"]);
+    let mut client = connect(address);
+    let wait = Some(Duration::from_millis(50));
+    client.set_read_timeout(wait).unwrap();
+    // A byte at a time, until the server has had enough.
+    let ended = (0..1000).any(|_| {
+        let sent = client.write_all(b"x");
+        let read = client.read(&mut [0]);
+        sent.is_err() || !read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    });
+    assert!(ended);
+    server.line("nothing has happened for 500ms");
+    server.interrupt();
+}
+
+#[test]
+fn a_worker_that_cannot_begin_is_no_server() {
+    // The shell allows fewer descriptors than so many loops need.
+    let limit = "ulimit -n 24 && exec \"$0\" 127.0.0.1:0 --workers 12";
+    let mut server = Program::start("sh", &["-c", limit, WORKERS]);
+    assert_eq!(server.end().code(), Some(1));
+    let seen = &server.seen;
+    assert!(
+        seen.iter().any(|line| line == "try fewer --workers"),
+        "{seen:#?}"
+    );
+    assert!(!seen.iter().any(|line| line.starts_with("listening")));
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 use std::{
     cell::Cell,
+    fmt::Display,
     io,
     net::SocketAddr,
     num::NonZero,
@@ -24,7 +25,9 @@ use std::{
 use clap::Parser;
 use nio_loop::Handle;
 use nio_net::{Idle, Shutdown, TcpListener, TcpSocket, TcpStream};
-use nio_programs::{Failure, Server, Serving, address, explain, run, say, seconds};
+use nio_programs::{
+    Failure, Server, Serving, address, explain, raise_limit, run, say, seconds, send, unless_idle,
+};
 
 /// Answers GET requests on all cores, by a loop on each
 #[derive(Clone, Copy, Parser)]
@@ -55,10 +58,14 @@ fn main() -> ExitCode {
     // The limit is that of all of them together.
     options.serving.connections = options.serving.connections.div_ceil(workers);
     run(async move |handle| {
+        raise_limit();
         let mut address = options.address;
         let mut listeners = Vec::new();
-        for _ in 0..workers {
-            let listener = listen(&handle, address)?;
+        for number in 0..workers {
+            let listener = listen(&handle, address).map_err(|Failure(text)| match number {
+                0 => Failure(text),
+                _ => too_many(number, workers, &text),
+            })?;
             address = listener.local_addr()?; // the same port for all
             listeners.push(listener.into_std());
         }
@@ -67,18 +74,24 @@ fn main() -> ExitCode {
         for (number, listener) in listeners.into_iter().enumerate() {
             let thread = thread::Builder::new().name(format!("worker-{number}"));
             let is_ready = is_ready.clone();
-            threads.push(thread.spawn(move || {
+            let thread = thread.spawn(move || {
                 run(async move |handle| {
                     let listener = TcpListener::from_std(&handle, listener)?;
                     let server = Server::of(&handle, listener, options.serving)?;
                     let _ = is_ready.send(());
+                    drop(is_ready);
                     work(server, number, options).await
                 })
-            })?);
+            });
+            threads.push(thread.map_err(|error| too_many(number, workers, &error))?);
         }
         drop(is_ready);
-        // Each of them cares for Ctrl-C by then. One that failed has said why.
-        ready.iter().take(workers).for_each(drop);
+        // Each of them cares for Ctrl-C by then.
+        let running = ready.iter().count();
+        if running < workers {
+            // Those that run end with the process.
+            return Err(too_many(running, workers, "the others say why"));
+        }
         say(format_args!(
             "listening on {address}; {workers} workers; try: curl http://{address}/"
         ));
@@ -97,6 +110,13 @@ fn main() -> ExitCode {
     })
 }
 
+fn too_many(running: usize, workers: usize, why: impl Display) -> Failure {
+    Failure(format!(
+        "only {running} of {workers} workers could begin: {why}\ntry fewer --workers"
+    ))
+}
+
+/// A listener among several at one address.
 fn listen(handle: &Handle, address: SocketAddr) -> Result<TcpListener, Failure> {
     const BACKLOG: u32 = 1024;
     let socket = TcpSocket::new(address)?;
@@ -121,7 +141,7 @@ async fn work(server: Server, number: usize, options: Options) -> Result<(), Fai
                     format!("worker {number}: {:016x}\n", compute(options.work))
                 };
                 let work = converse(&stream, &idle, &shutdown, answer);
-                idle.limit(work).await?
+                unless_idle(&idle, work).await
             }
         })
         .await;
@@ -150,11 +170,11 @@ async fn converse(
         if read.unwrap_or(Ok(0))? == 0 {
             return Ok(());
         }
-        idle.touch();
         let mut start = 0;
         while let Some(end) = find(&bytes[start..], b"\r\n\r\n") {
             let head = &bytes[start..start + end];
             start += end + 4;
+            idle.touch();
             goes_on = head.starts_with(b"GET ") && !asks_to_close(head);
             let (status, body) = match head.starts_with(b"GET ") {
                 true => ("200 OK", answer()),
@@ -171,7 +191,7 @@ async fn converse(
             let status = "431 Request Header Fields Too Large";
             put(&mut answers, status, "too long\n", goes_on);
         }
-        stream.write_all(&answers).await?;
+        send(stream, &answers, idle).await?;
         answers.clear();
     }
     Ok(())
@@ -186,9 +206,21 @@ fn put(answers: &mut Vec<u8>, status: &str, body: &str, goes_on: bool) {
     answers.extend_from_slice(answer.as_bytes());
 }
 
+/// What is older than HTTP/1.1 closes unless it asks not to, and that is not done here.
 fn asks_to_close(head: &[u8]) -> bool {
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    lines.any(|line| line.eq_ignore_ascii_case(b"connection: close"))
+    !lines
+        .next()
+        .is_some_and(|line| line.ends_with(b" HTTP/1.1"))
+        || lines.any(is_close)
+}
+
+fn is_close(line: &[u8]) -> bool {
+    let mut parts = line.splitn(2, |byte| *byte == b':');
+    let is = |part: Option<&[u8]>, what| {
+        part.is_some_and(|part| part.trim_ascii().eq_ignore_ascii_case(what))
+    };
+    is(parts.next(), b"connection") && is(parts.next(), b"close")
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
