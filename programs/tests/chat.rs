@@ -126,6 +126,26 @@ fn a_slow_reader_is_dropped_and_nobody_waits_for_it() {
 }
 
 #[test]
+fn who_says_much_at_once_drops_nobody_who_reads() {
+    let (mut server, address) = serve(&[]);
+    let mut ann = Guest::enter(address, "ann");
+    let mut bob = Guest::enter(address, "bob");
+    ann.hears("* bob has come");
+    // In a few packets, what becomes many times as much as an outbox takes.
+    const LINES: usize = 30_000;
+    bob.stream.write_all(&b"x\n".repeat(LINES)).unwrap();
+    for _ in 0..LINES {
+        ann.hears("bob: x");
+    }
+    // Nor do its own answers drop it.
+    bob.stream.write_all(&b"/who\n".repeat(LINES)).unwrap();
+    for _ in 0..LINES {
+        bob.hears("* here are: ann, bob");
+    }
+    server.interrupt();
+}
+
+#[test]
 fn nc_can_talk() {
     let (mut server, address) = serve(&[]);
     if support::tool("nc", &["-h"]).is_none() {

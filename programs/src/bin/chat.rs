@@ -6,7 +6,8 @@
 //! ```
 //!
 //! What is said is put into the outbox of each member, and a task of the member's writes it out. So
-//! nobody waits for a slow reader: one whose outbox is full is dropped.
+//! nobody waits for a slow reader: one whose outbox is full is dropped. And nobody is taken for slow who
+//! had no turn to write: who says much at once waits after each line until all others had theirs.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,7 +25,7 @@ use std::{
 
 use clap::Parser;
 use nio_net::{Idle, Shutdown, TcpStream};
-use nio_programs::{Server, Serving, address, run, seconds};
+use nio_programs::{Server, Serving, address, run, seconds, unless_idle};
 
 /// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
 #[derive(Parser)]
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
                         idle: &idle,
                         shutdown: &shutdown,
                     };
-                    idle.limit(visit(&visitor)).await?
+                    unless_idle(&idle, visit(&visitor)).await
                 }
             })
             .await
@@ -289,6 +290,9 @@ impl Lines {
         loop {
             if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
                 visitor.idle.touch();
+                // In a task of its own: this one is woken by what the others say, too.
+                let handle = visitor.stream.handle();
+                let _ = handle.spawn(handle.yield_now()).await;
                 let line = self.bytes.drain(..=end).collect::<Vec<_>>();
                 let line = String::from_utf8_lossy(&line);
                 let printable = line.chars().filter(|char| !char.is_control());
