@@ -6,7 +6,7 @@ mod support;
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Command, Stdio},
@@ -114,6 +114,82 @@ fn it_goes_where_it_is_sent_and_not_for_ever() {
 }
 
 #[test]
+fn a_place_is_meant_as_seen_from_where_it_was_named() {
+    for (place, expected) in [
+        (
+            "/login?next=http://elsewhere/",
+            "/login?next=http://elsewhere/",
+        ),
+        ("?page=2", "/a/b?page=2"),
+        ("c#part", "/a/c"),
+        ("//HERE/d", "/d"),
+        ("HTTP://HERE/e", "/e"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let url = format!("http://somebody:secret@{address}/a/b?x=y#z");
+        let mut fetch = Program::start(FETCH, &[&url]);
+        let place = place.replace("HERE", &address);
+        let redirect = format!("HTTP/1.1 302 Found\r\nlocation: {place}\r\n");
+        for (path, status) in [("/a/b?x=y", &*redirect), (expected, "HTTP/1.1 200 OK\r\n")] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            assert_eq!(lines.next().unwrap(), format!("GET {path} HTTP/1.1"));
+            let host = lines.find(|line| line.starts_with("host: "));
+            assert_eq!(host.unwrap(), format!("host: {address}"));
+            write!(stream, "{status}content-length: 0\r\n\r\n").unwrap();
+        }
+        assert!(fetch.end().success(), "{:?}", fetch.seen);
+    }
+}
+
+#[test]
+fn a_signal_is_heard_while_nobody_reads_the_output() {
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let mut fetch = Command::new(FETCH)
+        .args([&format!("http://{address}/bytes/1000000000")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = fetch.stdout.take().unwrap();
+    // Something has come, and much more than a pipe holds comes behind it.
+    output.read_exact(&mut [0]).unwrap();
+    let pid = fetch.id().to_string();
+    support::tool("kill", &["-TERM", &pid]);
+    let status = fetch.wait().unwrap();
+    assert_eq!(status.code(), Some(143));
+    let mut text = String::new();
+    let errors = fetch.stderr.take().unwrap().read_to_string(&mut text);
+    errors.unwrap();
+    assert!(text.starts_with("interrupted after "), "{text}");
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let target = Target::new("pipe");
+    if support::tool("mkfifo", &[target.path()]).is_none() {
+        return;
+    }
+    let url = format!("http://{address}/bytes/1000000");
+    let mut fetch = Program::start(FETCH, &[&url, "-o", target.path()]);
+    let reads = thread::spawn({
+        let path = target.0.clone();
+        move || fs::read(path).unwrap().len()
+    });
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(reads.join().unwrap(), 1_000_000);
+    assert!(!fs::metadata(&target.0).unwrap().is_file());
+
+    let directory = std::env::temp_dir();
+    let directory = directory.to_str().unwrap();
+    let mut fetch = Program::start(FETCH, &[&url, "-o", directory]);
+    assert_eq!(fetch.end().code(), Some(1));
+    assert!(fetch.seen[0].ends_with("is a directory; name a file in it"));
+}
+
+#[test]
 fn what_goes_wrong_is_said() {
     let (gone, _streams) = nobody();
     let short = answer(&["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"]);
@@ -138,6 +214,10 @@ fn what_goes_wrong_is_said() {
             "cannot look up \"no.such.host.invalid\"".into(),
         ),
         (
+            "http://127.0.0.1:99999/".into(),
+            "not a port from 1 to 65535".into(),
+        ),
+        (
             "https://example.com/".into(),
             "https is not spoken here, only http".into(),
         ),
@@ -160,7 +240,20 @@ fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let mut fetch = Program::start(FETCH, &[&url, "--idle", "0.1"]);
     assert_eq!(fetch.end().code(), Some(1));
-    assert_eq!(fetch.seen, ["error: not done within 100ms"]);
+    assert!(fetch.seen[0].ends_with("the server has said nothing for 100ms"));
+    // Nor is one for the rest of what it has begun to say.
+    let mut fetch = Program::start(FETCH, &[&url, "--idle", "1"]);
+    let (_silent, (mut stream, _)) = (listener.accept().unwrap(), listener.accept().unwrap());
+    stream.read_exact(&mut [0]).unwrap();
+    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
+    stream.write_all(head).unwrap();
+    assert_eq!(fetch.end().code(), Some(1));
+    let text = "cut off after 5 bytes: nothing for 1s";
+    assert!(
+        fetch.seen.iter().any(|line| line.ends_with(text)),
+        "{:?}",
+        fetch.seen
+    );
 }
 
 #[test]

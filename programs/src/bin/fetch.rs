@@ -3,27 +3,31 @@
 //! ```text
 //! cargo run --release -p nio-programs --bin fetch -- http://example.com/ -o example.html
 //! ```
+//!
+//! What may keep a writer waiting, such as a pipe that nobody reads, is written to by another thread,
+//! so that Ctrl-C is heard all the same.
 
 use std::{
     fs::{self, File},
     future::poll_fn,
     io::{self, Write},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     pin::Pin,
     process::{self, ExitCode},
+    sync::Arc,
     time::Duration,
 };
 
 use clap::Parser;
 use hyper::{
     Request, Response, Uri,
-    body::{Body, Incoming},
+    body::{Body, Bytes, Frame, Incoming},
     client::conn::http1,
     header,
 };
 use indicatif::{ProgressBar, ProgressStyle};
-use nio_loop::{Handle, Signal};
-use nio_net::Idle;
+use nio_loop::{Elapsed, Handle, Signal};
 use nio_programs::{Failure, complain, connect, run, seconds, why};
 
 /// Fetches a file by HTTP/1.1, and shows how far it is
@@ -40,10 +44,10 @@ struct Options {
     /// How often to go where a server says that something else is
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     redirects: u32,
-    /// How many seconds a server has to be found and to accept the connection
+    /// How many seconds the server has to be found and to accept the connection
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect: Duration,
-    /// After how many seconds without a byte to give up
+    /// After how many seconds without a byte from the server to give up
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
 }
@@ -51,6 +55,10 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
+        if let Some(path) = options.output.as_ref().filter(|path| path.is_dir()) {
+            let path = path.display();
+            return Err(Failure(format!("{path} is a directory; name a file in it")));
+        }
         let bar = if options.quiet {
             ProgressBar::hidden()
         } else {
@@ -81,14 +89,18 @@ fn exit_on_ctrl_c(
                 )),
                 None => complain(format_args!("interrupted after {fetched} bytes")),
             }
-            process::exit(130);
+            process::exit(128 + signal.as_raw()); // as a shell has it
         })?;
         handle.unref(id);
     }
     Ok(())
 }
 
+/// Where a file is written until it is complete. A device or a pipe is no file to be replaced by one.
 fn part_of(path: &Path) -> PathBuf {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return path.to_owned();
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()
@@ -97,14 +109,12 @@ fn part_of(path: &Path) -> PathBuf {
 async fn fetch(handle: &Handle, options: &Options, bar: &ProgressBar) -> Result<(), Failure> {
     let mut url = parse(&options.url)?;
     for _ in 0..=options.redirects {
-        let idle = Idle::new(handle, options.idle);
-        let asking = ask(handle, &url, options.connect);
-        let response = idle.limit(asking).await??;
+        let response = ask(handle, &url, options).await?;
         let status = response.status();
         let location = response.headers().get(header::LOCATION);
         match location.and_then(|location| location.to_str().ok()) {
             Some(location) if status.is_redirection() => url = follow(&url, location)?,
-            _ if status.is_success() => return save(response, &idle, options, bar).await,
+            _ if status.is_success() => return save(handle, response, options, bar).await,
             _ => return Err(Failure(format!("{url}: the server says {status}"))),
         }
     }
@@ -117,48 +127,72 @@ async fn fetch(handle: &Handle, options: &Options, bar: &ProgressBar) -> Result<
 fn parse(text: &str) -> Result<Uri, Failure> {
     let fail = |what| Failure(format!("{text}: {what}; try http://example.com/"));
     let url: Uri = text.parse().map_err(|_| fail("not a URL"))?;
+    let port = address_of(&url).rsplit_once(':').map(|(_, port)| port);
     match (url.scheme_str(), url.host()) {
-        (Some("http"), Some(_)) => Ok(url),
+        (Some("http"), Some(_)) => match port.filter(|port| !port.ends_with(']')) {
+            // What is no port would be taken for none.
+            Some(port) if !port.is_empty() && !matches!(port.parse(), Ok(1..=u16::MAX)) => {
+                Err(fail("not a port from 1 to 65535"))
+            }
+            _ => Ok(url),
+        },
         (Some("https"), _) => Err(fail("https is not spoken here, only http")),
         _ => Err(fail("not a URL that begins with http://")),
     }
 }
 
+/// The host and the port of a URL, without the name of a user.
+fn address_of(url: &Uri) -> &str {
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    authority.rsplit('@').next().unwrap_or(authority)
+}
+
 /// Where a server says that something is, as seen from where it was asked for.
 fn follow(from: &Uri, location: &str) -> Result<Uri, Failure> {
-    if location.contains("://") {
+    let location = location.split('#').next().unwrap_or(location);
+    let first = location.find([':', '/', '?']);
+    if first.is_some_and(|first| location[first..].starts_with(':')) {
         return parse(location);
     }
-    let host = from.authority().map_or("", |authority| authority.as_str());
-    if location.starts_with('/') {
-        return parse(&format!("http://{host}{location}"));
+    if location.starts_with("//") {
+        return parse(&format!("http:{location}"));
     }
-    let directory = from.path().rsplit_once('/').map_or("", |(path, _)| path);
-    parse(&format!("http://{host}{directory}/{location}"))
+    let (host, path) = (address_of(from), from.path());
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    match location.bytes().next() {
+        Some(b'/') => parse(&format!("http://{host}{location}")),
+        Some(b'?') => parse(&format!("http://{host}{path}{location}")),
+        Some(_) => parse(&format!("http://{host}{directory}/{location}")),
+        None => Ok(from.clone()),
+    }
 }
 
 /// Sends the request, and waits for the head of the response.
-async fn ask(handle: &Handle, url: &Uri, limit: Duration) -> Result<Response<Incoming>, Failure> {
+async fn ask(handle: &Handle, url: &Uri, options: &Options) -> Result<Response<Incoming>, Failure> {
     let host = url.host().unwrap_or_default();
     let target = format!("{host}:{}", url.port_u16().unwrap_or(80));
-    let stream = connect(handle, &target, limit).await?;
+    let stream = connect(handle, &target, options.connect).await?;
     let (mut sender, connection) = http1::handshake(stream).await?;
     // Its errors are those of the response, too.
     handle.spawn(connection).detach();
-    let authority = url.authority().map_or(host, |authority| authority.as_str());
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
-        .header(header::HOST, authority)
+        .header(header::HOST, address_of(url))
         .header(header::USER_AGENT, "nio-fetch")
         .body(String::new())?;
-    let response = sender.send_request(request).await;
-    response.map_err(|error| Failure(format!("{target}: {}", why(&error))))
+    let response = handle.timeout(options.idle, sender.send_request(request));
+    match response.await {
+        Ok(response) => response.map_err(|error| Failure(format!("{target}: {}", why(&error)))),
+        Err(Elapsed { limit }) => Err(Failure(format!(
+            "{target}: the server has said nothing for {limit:?}"
+        ))),
+    }
 }
 
 /// Writes the body of a response as it comes.
 async fn save(
+    handle: &Handle,
     response: Response<Incoming>,
-    idle: &Idle,
     options: &Options,
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
@@ -172,50 +206,91 @@ async fn save(
     };
     bar.set_style(ProgressStyle::with_template(template)?);
     let part = options.output.as_deref().map(part_of);
-    let mut output: Box<dyn Write> = match &part {
-        Some(part) => Box::new(File::create(part).map_err(|error| cannot_write(part, &error))?),
-        None => Box::new(io::stdout()),
-    };
-    let copying = async {
-        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-            let frame = frame.map_err(|error| {
-                let fetched = bar.position();
-                Failure(format!("cut off after {fetched} bytes: {}", why(&error)))
-            })?;
-            idle.touch();
-            let Some(bytes) = frame.data_ref() else {
-                continue;
-            };
-            // Files are written to memory, by and large, which does not keep the loop waiting.
-            match output.write_all(bytes) {
-                // Whoever reads it has enough, as head(1) does.
-                Err(error) if part.is_none() && error.kind() == io::ErrorKind::BrokenPipe => break,
-                result => result.map_err(|error| match &part {
-                    Some(part) => cannot_write(part, &error),
-                    None => error.into(),
-                })?,
-            }
-            bar.inc(bytes.len() as u64);
+    let output = Output::open(handle, part).await?;
+    while let Some(bytes) = next(handle, &mut body, options.idle, bar).await? {
+        let len = bytes.len() as u64;
+        match output.write(handle, bytes).await {
+            // Whoever reads it has enough, as head(1) does.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(|error| cannot_write(output.path.as_deref(), &error))?,
         }
-        Ok::<_, Failure>(())
-    };
-    idle.limit(copying).await??;
-    if let Err(error) = output.flush() {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            return Err(error.into());
-        }
+        bar.inc(len);
     }
-    drop(output);
-    if let (Some(part), Some(path)) = (part, &options.output) {
-        fs::rename(part, path).map_err(|error| cannot_write(path, &error))?;
-        if !options.quiet {
-            let fetched = bar.position();
-            complain(format_args!("{}: {fetched} bytes", path.display()));
-        }
+    let (Some(part), Some(path)) = (&output.path, &options.output) else {
+        return Ok(());
+    };
+    if part != path {
+        fs::rename(part, path).map_err(|error| cannot_write(Some(path), &error))?;
+    }
+    if !options.quiet {
+        let fetched = bar.position();
+        complain(format_args!("{}: {fetched} bytes", path.display()));
     }
     Ok(())
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+/// The next bytes of a body.
+async fn next(
+    handle: &Handle,
+    body: &mut Incoming,
+    limit: Duration,
+    bar: &ProgressBar,
+) -> Result<Option<Bytes>, Failure> {
+    let cut_off = |why| {
+        let fetched = bar.position();
+        Failure(format!("cut off after {fetched} bytes: {why}"))
+    };
+    loop {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        let frame = handle.timeout(limit, frame).await;
+        let frame = frame.map_err(|Elapsed { limit }| cut_off(format!("nothing for {limit:?}")))?;
+        match frame.map(|frame| frame.map(Frame::into_data)) {
+            None => return Ok(None),
+            Some(Ok(Ok(bytes))) => return Ok(Some(bytes)),
+            Some(Ok(Err(_))) => {} // trailers
+            Some(Err(error)) => return Err(cut_off(why(&error))),
+        }
+    }
+}
+
+/// Where a body is written.
+struct Output {
+    file: Arc<File>,
+    /// None if it is the standard output.
+    path: Option<PathBuf>,
+    /// Files are written to memory, by and large, which does not keep the loop waiting. All else may,
+    /// so that is for other threads.
+    blocks: bool,
+}
+
+impl Output {
+    async fn open(handle: &Handle, path: Option<PathBuf>) -> Result<Output, Failure> {
+        let file = match path.clone() {
+            None => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+            // A pipe that has a name waits for its reader.
+            Some(path) => handle.spawn_blocking(|| File::create(path))?.await?,
+        };
+        let file = file.map_err(|error| cannot_write(path.as_deref(), &error))?;
+        let blocks = !file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let file = Arc::new(file);
+        Ok(Output { file, path, blocks })
+    }
+
+    async fn write(&self, handle: &Handle, bytes: Bytes) -> io::Result<()> {
+        if !self.blocks {
+            return (&*self.file).write_all(&bytes);
+        }
+        let file = Arc::clone(&self.file);
+        let writing = handle.spawn_blocking(move || (&*file).write_all(&bytes));
+        writing
+            .map_err(io::Error::other)?
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+/// The standard output, if there is no path.
+fn cannot_write(path: Option<&Path>, error: &io::Error) -> Failure {
+    let path = path.unwrap_or(Path::new("the standard output"));
     Failure(format!("cannot write {}: {error}", path.display()))
 }
