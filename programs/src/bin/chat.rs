@@ -29,6 +29,7 @@ use nio_programs::{Server, Serving, address, run, seconds, unless_idle};
 
 /// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
 #[derive(Parser)]
+#[command(after_help = "Try it: nc 127.0.0.1 7100")]
 struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(default_value = "127.0.0.1:7100", value_parser = address)]

@@ -32,6 +32,7 @@ use nio_programs::{Failure, complain, connect, run, seconds, why};
 
 /// Fetches a file by HTTP/1.1, and shows how far it is
 #[derive(Parser)]
+#[command(after_help = "Try it: fetch http://example.com/ -o example.html")]
 struct Options {
     /// What to fetch; it begins with http://
     url: String,

@@ -34,11 +34,14 @@ use nio_programs::{Failure, Server, Serving, address, run, seconds, web};
 
 /// A web server with TLS: hyper on rustls on nio, with a certificate that it makes
 #[derive(Parser)]
+#[command(
+    after_help = "Try it: https --write-certificate nio.pem\n        curl --cacert nio.pem https://localhost:7443/ticks/10"
+)]
 struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(default_value = "127.0.0.1:7443", value_parser = address)]
     address: SocketAddr,
-    /// The names and addresses that the certificate is for
+    /// A name or an address that the certificate is for; there may be several of these
     #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1"])]
     names: Vec<String>,
     /// Write the certificate to a file, for clients to trust
@@ -59,14 +62,12 @@ fn main() -> ExitCode {
     run(async move |handle| {
         let acceptor = TlsAcceptor::from(Arc::new(configure(&options)?));
         let server = Server::start(&handle, options.address, options.serving, |address| {
-            let port = address.port();
-            match &options.write_certificate {
-                Some(path) => format!(
-                    "try: curl --cacert {} https://localhost:{port}/",
-                    path.display()
-                ),
-                None => format!("try: curl --insecure https://localhost:{port}/"),
-            }
+            let trust = match &options.write_certificate {
+                Some(path) => format!("--cacert {}", path.display()),
+                None => "--insecure".into(),
+            };
+            let name = options.names.first().map_or("localhost", String::as_str);
+            format!("try: curl {trust} https://{name}:{}/", address.port())
         })?;
         let shutdown = server.shutdown.clone();
         server

@@ -26,6 +26,9 @@ use nio_programs::{Bytes, Server, Serving, address, connect, host_and_port, rese
 
 /// Forwards TCP connections to another address
 #[derive(Parser)]
+#[command(
+    after_help = "Try it: proxy 127.0.0.1:7200 example.com:80\n        curl -H 'Host: example.com' http://127.0.0.1:7200/"
+)]
 struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(value_parser = address)]

@@ -24,6 +24,9 @@ use store::Store;
 
 /// A small Redis: PING, ECHO, GET, SET, DEL, EXISTS, INCR, EXPIRE, PEXPIRE, PERSIST, TTL, PTTL, DBSIZE, FLUSHALL
 #[derive(Parser)]
+#[command(
+    after_help = "Try it: redis-cli -p 6380, or redis-benchmark -p 6380 -t set,get,incr -P 16"
+)]
 struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(default_value = "127.0.0.1:6380", value_parser = address)]
