@@ -85,7 +85,7 @@ fn a_name_is_one_persons_and_no_tricks_are_played_on_terminals() {
     bob.hears("* somebody has that name; choose another one");
     bob.says("  ");
     bob.hears("* a name has 1 to 20 letters");
-    bob.says("b\x1b[2Jo\x07b");
+    bob.says("b\x1b[2J\u{202e}o\x07b");
     ann.hears("* b[2Job has come");
 }
 

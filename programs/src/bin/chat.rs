@@ -296,7 +296,7 @@ impl Lines {
                 let _ = handle.spawn(handle.yield_now()).await;
                 let line = self.bytes.drain(..=end).collect::<Vec<_>>();
                 let line = String::from_utf8_lossy(&line);
-                let printable = line.chars().filter(|char| !char.is_control());
+                let printable = line.chars().filter(|char| !plays_tricks(*char));
                 return Ok(Some(printable.collect()));
             }
             if self.bytes.len() > LINE {
@@ -318,4 +318,10 @@ impl Lines {
             }
         }
     }
+}
+
+/// Whether a character moves the cursor, say, or turns around what comes behind it.
+fn plays_tricks(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
