@@ -3,13 +3,13 @@
 mod support;
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
 
-use support::{Program, ask, connect, is_closed, tool};
+use support::{Program, ask, connect, is_closed, tool, trickle};
 
 const REDIS_LITE: &str = env!("CARGO_BIN_EXE_redis_lite");
 
@@ -156,16 +156,7 @@ fn a_client_that_asks_and_never_reads_is_closed() {
 #[test]
 fn a_client_that_never_ends_its_command_is_closed() {
     let (mut server, address) = serve(&["--idle", "0.5"]);
-    let mut client = connect(address);
-    let wait = Some(Duration::from_millis(50));
-    client.set_read_timeout(wait).unwrap();
-    // A byte at a time, until the server has had enough.
-    let ended = (0..1000).any(|_| {
-        let sent = client.write_all(b"x");
-        let read = client.read(&mut [0]);
-        sent.is_err() || !read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-    });
-    assert!(ended);
+    trickle(&connect(address));
     server.line("nothing has happened for 500ms");
     // One that never ends, either, and comes as fast as it can.
     let client = connect(address);

@@ -4,12 +4,11 @@ mod support;
 
 use std::{
     collections::HashSet,
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     net::SocketAddr,
-    time::Duration,
 };
 
-use support::{Program, connect, is_closed, tool};
+use support::{Program, connect, is_closed, tool, trickle};
 
 const WORKERS: &str = env!("CARGO_BIN_EXE_workers");
 
@@ -81,16 +80,7 @@ fn who_asks_for_one_answer_is_closed_behind_it() {
 #[test]
 fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
     let (mut server, address) = serve(&["--idle", "0.5"]);
-    let mut client = connect(address);
-    let wait = Some(Duration::from_millis(50));
-    client.set_read_timeout(wait).unwrap();
-    // A byte at a time, until the server has had enough.
-    let ended = (0..1000).any(|_| {
-        let sent = client.write_all(b"x");
-        let read = client.read(&mut [0]);
-        sent.is_err() || !read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-    });
-    assert!(ended);
+    trickle(&connect(address));
     server.line("nothing has happened for 500ms");
     server.interrupt();
 }

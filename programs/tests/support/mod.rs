@@ -3,7 +3,7 @@
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -138,6 +138,23 @@ pub(crate) fn nobody() -> (SocketAddr, [TcpStream; 2]) {
     (address, [stream, listener.accept().unwrap().0])
 }
 
+/// Sends a byte again and again, each a while after the one before it, until the other side has had
+/// enough.
+pub(crate) fn trickle(mut stream: &TcpStream) {
+    let start = Instant::now();
+    let wait = Duration::from_millis(50);
+    stream.set_read_timeout(Some(wait)).unwrap();
+    while stream.write_all(b"x").is_ok() {
+        match stream.read(&mut [0]) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Ok(0) | Err(_) => return,
+            Ok(_) => panic!("an answer to nothing"),
+        }
+        assert!(start.elapsed() < LIMIT, "it goes on for ever");
+    }
+}
+
 /// Waits until nobody listens at an address any more.
 pub(crate) fn wait_until_refused(address: SocketAddr) {
     let start = Instant::now();
@@ -160,7 +177,12 @@ pub(crate) fn ask(mut stream: &TcpStream, question: &[u8], answer: &[u8]) {
 
 /// Whether the other side has closed: an end, or a reset.
 pub(crate) fn is_closed(mut stream: &TcpStream) -> bool {
-    stream.read(&mut [0]).map_or(true, |n| n == 0)
+    loop {
+        match stream.read(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read.map_or(true, |n| n == 0),
+        }
+    }
 }
 
 /// Runs a tool, if the machine has it, and returns what it says.
