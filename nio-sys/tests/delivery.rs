@@ -195,6 +195,24 @@ fn k87_level_user_events_do_not_starve_descriptors() {
 }
 
 #[test]
+fn k87_level_descriptors_do_not_starve_user_events() {
+    let queue = Queue::new();
+    let pairs: Vec<_> = (0..3).map(|_| pair()).collect();
+    for (socket, _) in &pairs {
+        queue.add(socket, WRITE, LEVEL, 1);
+    }
+    queue.add_user(7, CLEAR);
+    for room in [1, 2, 3] {
+        queue.trigger(7);
+        let mut calls = (0..8).map(|_| queue.collect_at_most(room));
+        assert!(calls.any(|events| filters(&events).contains(&Filter::USER)));
+        let after = (0..8).flat_map(|_| queue.collect_at_most(room));
+        let again = after.filter(|event| event.filter() == Filter::USER);
+        assert_eq!(again.count(), 0, "room {room}");
+    }
+}
+
+#[test]
 fn k87_both_filters_of_a_descriptor_are_served_with_room_for_one() {
     for (read, write) in [(LEVEL, LEVEL), (CLEAR, LEVEL), (LEVEL, CLEAR)] {
         let queue = Queue::new();

@@ -312,9 +312,10 @@ impl Queue {
         let EventList { events, epoll, .. } = events;
         let mut rest = deliver_plain(&self.slots, epoll, events, room);
         let mut bits = 0;
-        if rest.first().is_none_or(is_bell) && self.bell.is_rung() {
+        // Each event of the batch has one place at least: no knote starves.
+        let has_place = events.len() < room;
+        if rest.first().is_none_or(is_bell) && has_place && self.bell.is_rung() {
             rest = rest.get(1..).unwrap_or_default();
-            // Each event of the batch has one place at least: no knote starves.
             bits = self.deliver_quick(self.bell.take(), events, room - rest.len());
             rest = deliver_plain(&self.slots, rest, events, room);
         }
@@ -358,14 +359,17 @@ impl Queue {
             let Some((event, after)) = rest.split_first() else {
                 break;
             };
-            if !is_bell(event) {
-                state.event(&self.epoll, *event, events, room - after.len());
+            let room = room - after.len();
+            if is_bell(event) {
+                state.answer(&self.epoll, self.bell.take(), events, room);
+            } else {
+                state.event(&self.epoll, *event, events, room);
             }
             rest = after;
         }
-        let bits = self.bell.take();
-        if bits != 0 {
-            state.answer(&self.epoll, bits, events, room);
+        // The bell may have rung where its edge is still to come.
+        if events.len() < room && self.bell.is_rung() {
+            state.answer(&self.epoll, self.bell.take(), events, room);
         }
         // Without the memory or the descriptor for it, it stays as it is: slow, but right.
         let stuck = state.descriptors.haunted() && self.rebuild(&mut state).is_err();
