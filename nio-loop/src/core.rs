@@ -87,6 +87,8 @@ pub(crate) struct Core {
     pub(crate) this_turn: RefCell<VecDeque<Waiter>>,
     /// Counts the polls, and wraps.
     pub(crate) turn: Cell<u32>,
+    /// The last turn in which they were woken.
+    pub(crate) resumed_in: Cell<u32>,
     /// What the last poll returned, and how much of it has been dispatched. A panic of a callback
     /// leaves the rest for the next turn.
     pub(crate) events: RefCell<Events>,
@@ -132,6 +134,7 @@ impl Core {
             next_turn: RefCell::default(),
             this_turn: RefCell::default(),
             turn: Cell::new(0),
+            resumed_in: Cell::new(0),
             events: RefCell::new(Events::with_capacity(EVENTS)),
             dispatched: Cell::new(0),
             late: RefCell::default(),

@@ -397,6 +397,7 @@ impl<'a> Turn<'a> {
             };
             self.dispatch(event);
         }
+        core.resumed_in.set(core.turn.get());
         while let Some(waiter) = self.next_resumed() {
             waiter.wake(core);
         }

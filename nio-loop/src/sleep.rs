@@ -233,9 +233,12 @@ impl Handle {
     /// the future is ready. The loop does not wait meanwhile.
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
         let core = Rc::clone(&self.core);
-        let mut yielded = false;
+        let mut since = None;
         poll_fn(move |context| {
-            if mem::replace(&mut yielded, true) || core.closed.get() {
+            // Another wake may come sooner, and is not what was asked for.
+            let since = *since.get_or_insert(core.turn.get());
+            let turns = core.resumed_in.get().wrapping_sub(since) as i32;
+            if turns > 0 || core.closed.get() {
                 return Poll::Ready(());
             }
             core.wake_in_next_turn(context.waker());

@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     cell::Cell,
-    future::{Future, pending, ready},
+    future::{Future, pending, poll_fn, ready},
     pin::pin,
     rc::Rc,
     sync::Arc,
@@ -400,6 +400,31 @@ fn l76_tasks_that_yield_take_turns_and_never_wait() {
     log.assert("a0 b0 a1 b1 a2 b2");
     let metrics = handle.metrics();
     assert_eq!((metrics.turns, metrics.waits), (3, 0));
+}
+
+#[test]
+fn l76_a_yield_is_not_over_because_something_else_has_woken_the_task() {
+    let mut event_loop = automatic_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    let (own, told) = (handle.clone(), log.clone());
+    handle.spawn(async move {
+        let mut yielded = pin!(own.yield_now());
+        let mut polls = 0;
+        poll_fn(|context| {
+            polls += 1;
+            if polls < 10 {
+                context.waker().wake_by_ref();
+            }
+            yielded.as_mut().poll(context)
+        })
+        .await;
+        told.push("yielded");
+    });
+    handle.set_timeout(Duration::ZERO, log.says("timer"));
+    handle.set_immediate(log.says("immediate"));
+    assert!(!event_loop.run().unwrap());
+    log.assert("timer yielded immediate");
 }
 
 #[test]

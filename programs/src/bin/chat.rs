@@ -291,9 +291,7 @@ impl Lines {
         loop {
             if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
                 visitor.idle.touch();
-                // In a task of its own: this one is woken by what the others say, too.
-                let handle = visitor.stream.handle();
-                let _ = handle.spawn(handle.yield_now()).await;
+                visitor.stream.handle().yield_now().await;
                 let line = self.bytes.drain(..=end).collect::<Vec<_>>();
                 let line = String::from_utf8_lossy(&line);
                 let printable = line.chars().filter(|char| !plays_tricks(*char));
