@@ -26,6 +26,7 @@ use crate::{
     source::Entry,
     task::{Task, Waiter},
     timer::Timer,
+    waker::Spare,
 };
 
 /// How many events one poll returns at most. At 64 bytes and less for each, the buffer is as large
@@ -81,6 +82,8 @@ pub(crate) struct Core {
     pub(crate) root_queued: Cell<bool>,
     /// The task that is being polled, and its waker.
     pub(crate) polled: Cell<Option<(Key, Identity)>>,
+    /// The waker for tasks without one, while the loop does not run.
+    pub(crate) spare_waker: Cell<Spare>,
     /// Who has had his share of this turn, to be woken when the next poll has had its own.
     pub(crate) next_turn: RefCell<VecDeque<Waiter>>,
     /// Who is woken when this poll has had its own.
@@ -131,6 +134,7 @@ impl Core {
             ready: RefCell::default(),
             root_queued: Cell::new(false),
             polled: Cell::new(None),
+            spare_waker: Cell::default(),
             next_turn: RefCell::default(),
             this_turn: RefCell::default(),
             turn: Cell::new(0),

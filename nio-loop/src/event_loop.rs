@@ -29,9 +29,10 @@ use crate::{
     CallbackKind, Clock, Error, Handle, Time, Warning,
     core::{Call, Core},
     source::Entry,
-    task::{ROOT, Running, TaskWaker, Waiter},
+    task::{ROOT, Waiter},
     timer::Due,
     trace,
+    waker::{Running, Spare},
 };
 
 /// How many tasks are polled between two callbacks at most, so that tasks that wake each other for
@@ -280,7 +281,9 @@ struct Turn<'a> {
     core: &'a Core,
     /// The future of `block_on`, until it is ready.
     root: Option<Pin<&'a mut dyn Future<Output = ()>>>,
+    /// Its waker, once somebody has kept the spare one.
     root_waker: Option<Waker>,
+    spare_waker: Spare,
     callbacks_left: usize,
     until: Time,
     /// The time that the timers phase has looked up, if nothing has run since.
@@ -296,14 +299,12 @@ impl<'a> Turn<'a> {
         if core.collect() {
             let _parked = core.mailbox.doorbell.ring();
         }
-        let root_waker = root
-            .is_some()
-            .then(|| TaskWaker::waker(&core.mailbox, ROOT));
         Turn {
             handle,
             core,
             root,
-            root_waker,
+            root_waker: None,
+            spare_waker: core.spare_waker.take(),
             callbacks_left: usize::MAX,
             until: Time::NEVER,
             now: None,
@@ -317,6 +318,7 @@ impl<'a> Turn<'a> {
 
     /// The end of a run: a stop has had its effect. Returns whether something keeps the loop alive.
     fn end(self) -> bool {
+        self.core.spare_waker.set(self.spare_waker);
         self.core.collect();
         self.core.stopping.set(false);
         self.core.holds_something()
@@ -550,22 +552,8 @@ impl<'a> Turn<'a> {
     ) {
         self.callbacks_left -= 1;
         self.core.meter.count_callback();
-        self.timed(kind, place, || callback(self.handle));
+        self.handle.timed(kind, place, || callback(self.handle));
         self.drain();
-    }
-
-    /// Runs something, and notes how long it takes if anybody wants to know.
-    fn timed(&self, kind: CallbackKind, place: &'static Location<'static>, run: impl FnOnce()) {
-        let Core { clock, meter, .. } = self.core;
-        trace::callback(kind, place);
-        let start = meter.is_timing().then(|| clock.now());
-        run();
-        if let Some(start) = start {
-            let took = clock.now() - start;
-            if meter.is_slow(took) {
-                self.handle.warn(&Warning::Slow { kind, place, took });
-            }
-        }
     }
 
     /// Between two callbacks: ticks, then woken tasks, until there are none. What is left when
@@ -606,7 +594,8 @@ impl<'a> Turn<'a> {
     fn run_tick(&self) {
         let tick = self.core.ticks.borrow_mut().pop_front();
         if let Some(Call { callback, place }) = tick {
-            self.timed(CallbackKind::Tick, place, || callback(self.handle));
+            self.handle
+                .timed(CallbackKind::Tick, place, || callback(self.handle));
         }
     }
 
@@ -618,8 +607,14 @@ impl<'a> Turn<'a> {
             None => return false,
             Some(ROOT) => self.poll_root(),
             Some(key) => match core.place_of_task(key) {
-                Some(place) => self.timed(CallbackKind::Task, place, || core.poll_task(key)),
-                None => core.poll_task(key),
+                Some(place) => {
+                    let mut spare = mem::take(&mut self.spare_waker);
+                    self.handle.timed(CallbackKind::Task, place, || {
+                        core.poll_task(key, &mut spare)
+                    });
+                    self.spare_waker = spare;
+                }
+                None => core.poll_task(key, &mut self.spare_waker),
             },
         }
         true
@@ -627,10 +622,34 @@ impl<'a> Turn<'a> {
 
     fn poll_root(&mut self) {
         self.core.root_queued.set(false);
-        if let (Some(root), Some(waker)) = (&mut self.root, &self.root_waker) {
-            let poll = |context: &mut Context<'_>| root.as_mut().poll(context);
-            if self.core.poll_as(ROOT, waker, poll).is_ready() {
-                self.root = None;
+        let Some(root) = &mut self.root else {
+            return;
+        };
+        let waker = match &self.root_waker {
+            Some(waker) => waker,
+            None => self.spare_waker.lend(self.core, ROOT),
+        };
+        let poll = |context: &mut Context<'_>| root.as_mut().poll(context);
+        if self.core.poll_as(ROOT, waker, poll).is_ready() {
+            self.root = None;
+        }
+        if self.root_waker.is_none() {
+            self.root_waker = self.spare_waker.take_back();
+        }
+    }
+}
+
+impl Handle {
+    /// Runs something, and notes how long it takes if anybody wants to know.
+    fn timed(&self, kind: CallbackKind, place: &'static Location<'static>, run: impl FnOnce()) {
+        let Core { clock, meter, .. } = &*self.core;
+        trace::callback(kind, place);
+        let start = meter.is_timing().then(|| clock.now());
+        run();
+        if let Some(start) = start {
+            let took = clock.now() - start;
+            if meter.is_slow(took) {
+                self.warn(&Warning::Slow { kind, place, took });
             }
         }
     }

@@ -9,31 +9,34 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{Mutex, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use crate::{
     core::Core,
     slab::Key,
-    task::{Stage, Task},
+    task::{Task, Waiter},
 };
 
 /// The output of a task, or what it panicked with.
 pub(crate) type Outcome = Result<Box<dyn Any>, Box<dyn Any + Send>>;
 
 /// The other end of a task.
-pub(crate) enum Joiner {
-    /// There is a [`JoinHandle`], and perhaps somebody awaits it.
-    Handle(Option<Waker>),
-    /// The handle is gone.
+#[derive(Default)]
+pub(crate) enum Join {
+    /// Nobody waits, and the task has not finished.
+    #[default]
     Nobody,
+    /// Somebody awaits the [`JoinHandle`].
+    Waiting(Waiter),
+    /// The task has finished, and nobody has taken its outcome.
+    Finished(Outcome),
 }
 
-impl Joiner {
-    fn take(&mut self) -> Option<Waker> {
-        match self {
-            Joiner::Handle(waker) => waker.take(),
-            Joiner::Nobody => None,
+impl Join {
+    fn wake(self, core: &Core) {
+        if let Join::Waiting(waiter) = self {
+            waiter.wake(core);
         }
     }
 }
@@ -47,19 +50,16 @@ impl Core {
             drop(tasks);
             return drop(outcome);
         };
-        self.release(task.referenced);
-        if matches!(task.joiner, Joiner::Nobody) {
+        self.release(task.is_referenced());
+        if !task.is_joinable() {
             let task = tasks.remove(key);
             drop(tasks);
             drop(task);
             return drop(outcome);
         }
-        task.stage = Stage::Finished(outcome);
-        let waker = task.joiner.take();
+        let join = task.set_join(Join::Finished(outcome));
         drop(tasks);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        join.wake(self);
     }
 
     /// Takes a task out of the table before it has finished, and wakes who waits for it.
@@ -72,28 +72,26 @@ impl Core {
             }
         };
         if let Some(mut task) = task {
-            self.release(task.referenced);
+            self.release(task.is_referenced());
             self.drop_task(&mut task);
         }
     }
 
     /// Drops the future of a task that has left the table, and then wakes who waits for it.
     pub(crate) fn drop_task(&self, task: &mut Task) {
-        let waker = task.joiner.take();
+        let join = task.take_join();
         // Also if the future panics while it is dropped.
-        let _wake = OnDrop(waker);
-        drop(mem::replace(&mut task.stage, Stage::Polled));
+        let _wake = OnDrop(self, join);
+        drop(task.take_work());
     }
 }
 
-/// Wakes somebody when it is dropped.
-struct OnDrop(Option<Waker>);
+/// Wakes who joins when it is dropped.
+struct OnDrop<'a>(&'a Core, Join);
 
-impl Drop for OnDrop {
+impl Drop for OnDrop<'_> {
     fn drop(&mut self) {
-        if let Some(waker) = self.0.take() {
-            waker.wake();
-        }
+        mem::take(&mut self.1).wake(self.0);
     }
 }
 
@@ -147,7 +145,9 @@ impl<T> JoinHandle<T> {
         let changed = self.with(|task| {
             let unfinished = !task.is_finished();
             if unfinished {
-                self.core.change_reference(&mut task.referenced, to);
+                let mut referenced = task.is_referenced();
+                self.core.change_reference(&mut referenced, to);
+                task.set_referenced(referenced);
             }
             unfinished
         });
@@ -166,8 +166,8 @@ impl<T> JoinHandle<T> {
             return None;
         }
         self.key = None;
-        match tasks.remove(key)?.stage {
-            Stage::Finished(outcome) => Some(outcome),
+        match tasks.remove(key)?.take_join() {
+            Join::Finished(outcome) => Some(outcome),
             _ => None,
         }
     }
@@ -188,8 +188,8 @@ impl<T: 'static> Future for JoinHandle<T> {
             Some(Err(panic)) => return Poll::Ready(Err(JoinError::panicked(panic))),
             None => {}
         }
-        let waker = context.waker().clone();
-        let old = self.with(|task| mem::replace(&mut task.joiner, Joiner::Handle(Some(waker))));
+        let waiter = self.core.waiter(context.waker());
+        let old = self.with(|task| task.set_join(Join::Waiting(waiter)));
         match old {
             Some(_) => Poll::Pending,
             // It was aborted, or its loop is gone and it with it.
@@ -201,8 +201,11 @@ impl<T: 'static> Future for JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let outcome = self.take();
-        let joiner = self.with(|task| mem::replace(&mut task.joiner, Joiner::Nobody));
-        drop((outcome, joiner));
+        let waiting = self.with(|task| {
+            task.detach();
+            task.take_join()
+        });
+        drop((outcome, waiting));
     }
 }
 

@@ -55,7 +55,7 @@
 //! | `queues` | ticks, immediates and what follows a close |
 //! | `clock`, `timer` | time, also that of tests; timeouts and intervals |
 //! | `watch` | callbacks for descriptors, signals, children and files |
-//! | `task`, `join` | futures, how they are woken, and what becomes of their output |
+//! | `task`, `waker`, `join` | futures, how they are woken, and what becomes of their output |
 //! | `sleep` | time for futures |
 //! | `source` | descriptors for futures |
 //! | `doorbell`, `remote` | how other threads wake the loop, and what they leave for it |
@@ -84,6 +84,7 @@ mod source;
 mod task;
 mod timer;
 mod trace;
+mod waker;
 mod watch;
 
 pub use blocking::Lane;

@@ -17,7 +17,7 @@ use std::{
 
 use nio_poll::Waker;
 
-use crate::{Handle, core::Core, doorbell::Doorbell, task::TaskWaker};
+use crate::{Handle, core::Core, doorbell::Doorbell, waker::TaskWaker};
 
 /// A closure from another thread.
 pub(crate) struct Post {

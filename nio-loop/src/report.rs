@@ -178,7 +178,8 @@ impl Handle {
         }
         for (_, task) in core.tasks.borrow().iter() {
             if !task.is_finished() {
-                add(CallbackKind::Task, task.referenced, task.origin, None, None);
+                let (referenced, origin) = (task.is_referenced(), task.origin());
+                add(CallbackKind::Task, referenced, origin, None, None);
             }
         }
         let mut add_soon = |kind, place| {

@@ -3,7 +3,10 @@
 //! A key is an index and the generation of its slot; the generation changes each time the slot is
 //! emptied, so a key of an earlier tenant finds nothing.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 /// Names one value in a [`Slab`], for as long as it is there. 8 bytes, and an `Option` of it is no
 /// larger: each connection has several. The generation is the upper half, the index the lower one.
@@ -34,6 +37,33 @@ impl Key {
     /// The key in one word, so that it can travel through the kernel.
     pub(crate) fn to_word(self) -> usize {
         (self.generation() as usize) << INDEX_BITS | self.index() as usize
+    }
+}
+
+/// A [`Key`] that any thread can read. Two words, as not every 32-bit system has an atomic of 64 bits:
+/// whoever changes it knows that nobody reads it meanwhile.
+pub(crate) struct AtomicKey {
+    index: AtomicU32,
+    generation: AtomicU32,
+}
+
+impl AtomicKey {
+    pub(crate) fn new(key: Key) -> AtomicKey {
+        AtomicKey {
+            index: AtomicU32::new(key.index()),
+            generation: AtomicU32::new(key.generation()),
+        }
+    }
+
+    pub(crate) fn set(&self, key: Key) {
+        self.index.store(key.index(), Ordering::Relaxed);
+        self.generation.store(key.generation(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Key {
+        let generation = self.generation.load(Ordering::Relaxed);
+        let generation = NonZeroU32::new(generation).expect("it is that of a key");
+        Key::new(self.index.load(Ordering::Relaxed), generation)
     }
 }
 
@@ -70,8 +100,11 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Puts in what `make` makes of its key.
-    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+    /// How many bytes a value takes.
+    #[cfg(test)]
+    pub(crate) const SLOT: usize = size_of::<Slot<T>>();
+
+    pub(crate) fn insert(&mut self, value: T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: NonZeroU32::MIN,
@@ -81,12 +114,8 @@ impl<T> Slab<T> {
         });
         let slot = &mut self.slots[index as usize];
         let key = Key::new(index, slot.generation);
-        slot.value = Some(make(key));
+        slot.value = Some(value);
         key
-    }
-
-    pub(crate) fn insert(&mut self, value: T) -> Key {
-        self.insert_with(|_| value)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {

@@ -4,35 +4,33 @@
 //!
 //! 1. A task that is woken any number of times while it waits in the queue is polled once; one that
 //!    is woken while it is polled is polled again.
-//! 2. Its waker may be used and dropped on any thread; the future itself is polled and dropped only
-//!    on the loop's. A wake on the loop's own thread, while it runs, goes straight into the queue
-//!    and costs no lock; any other goes through the inbox.
+//! 2. Wakers may go to any thread (see `waker`); the future itself is polled and dropped only on the
+//!    loop's.
 //! 3. While a task is polled its future is out of the table, so that it may abort itself or spawn
 //!    others.
 //! 4. The future is gone before anybody learns that the task has finished.
 
 use std::{
     any::Any,
-    cell::RefCell,
     future::Future,
-    mem::ManuallyDrop,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use crate::{
-    Handle, JoinHandle,
+    Handle, JoinHandle, Time,
+    clock::nanos,
     core::{Core, Origin},
-    join::{Joiner, Outcome},
-    remote::Mailbox,
+    join::Join,
     slab::Key,
+    waker::Spare,
 };
+
+/// A spawned future.
+pub(crate) type BoxedWork = Pin<Box<dyn Work>>;
 
 /// A future whose output may be of any type.
 pub(crate) trait Work {
@@ -52,26 +50,101 @@ where
 }
 
 /// One spawned future. It stays in the table until it has finished and its [`JoinHandle`] has taken
-/// the outcome or is gone.
+/// the outcome or is gone. 40 bytes, 48 with its slot: there is one for each connection.
 pub(crate) struct Task {
-    pub(crate) stage: Stage,
-    pub(crate) joiner: Joiner,
-    pub(crate) origin: Origin,
-    /// It keeps the loop alive, unless it has finished.
-    pub(crate) referenced: bool,
-    /// It is in the queue.
-    queued: bool,
+    /// Absent while it is polled, and when it has finished.
+    work: Option<BoxedWork>,
+    /// What a task that waits for a connection does not have.
+    more: Option<Box<More>>,
+    place: &'static Location<'static>,
+    notes: Notes,
 }
 
-pub(crate) enum Stage {
-    Waiting(Pin<Box<dyn Work>>, Waker),
-    Polled,
-    Finished(Outcome),
+#[derive(Default)]
+struct More {
+    /// A waker of its own, if it has one. Absent while it is polled.
+    waker: Option<Waker>,
+    join: Join,
+}
+
+/// What is noted of a task, and when it was spawned. The time gives its last bits, which nobody looks
+/// at, for what would make every task larger by a word.
+#[derive(Clone, Copy)]
+struct Notes(u64);
+
+impl Notes {
+    /// It keeps the loop alive, unless it has finished.
+    const REFERENCED: u64 = 1;
+    /// It is in the queue.
+    const QUEUED: u64 = 1 << 1;
+    /// There is a [`JoinHandle`].
+    const JOINABLE: u64 = 1 << 2;
+    const ALL: u64 = Notes::REFERENCED | Notes::QUEUED | Notes::JOINABLE;
+
+    /// Those of a new task.
+    fn new(since: Time) -> Notes {
+        Notes(nanos(since.since_start()) | Notes::ALL)
+    }
+
+    fn since(self) -> Time {
+        Time::after_start(Duration::from_nanos(self.0 & !Notes::ALL))
+    }
+
+    fn has(self, note: u64) -> bool {
+        self.0 & note != 0
+    }
+
+    /// Returns what was noted before.
+    fn replace(&mut self, note: u64, to: bool) -> bool {
+        let before = self.has(note);
+        self.0 = self.0 & !note | if to { note } else { 0 };
+        before
+    }
 }
 
 impl Task {
+    pub(crate) fn origin(&self) -> Origin {
+        let (place, since) = (self.place, self.notes.since());
+        Origin { place, since }
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
-        matches!(self.stage, Stage::Finished(_))
+        let more = self.more.as_ref();
+        more.is_some_and(|more| matches!(more.join, Join::Finished(_)))
+    }
+
+    /// Whether it keeps the loop alive, unless it has finished.
+    pub(crate) fn is_referenced(&self) -> bool {
+        self.notes.has(Notes::REFERENCED)
+    }
+
+    pub(crate) fn set_referenced(&mut self, to: bool) {
+        self.notes.replace(Notes::REFERENCED, to);
+    }
+
+    /// Whether there is a [`JoinHandle`].
+    pub(crate) fn is_joinable(&self) -> bool {
+        self.notes.has(Notes::JOINABLE)
+    }
+
+    /// The [`JoinHandle`] is gone.
+    pub(crate) fn detach(&mut self) {
+        self.notes.replace(Notes::JOINABLE, false);
+    }
+
+    /// The future, if it is neither polled now nor has finished.
+    pub(crate) fn take_work(&mut self) -> Option<BoxedWork> {
+        self.work.take()
+    }
+
+    pub(crate) fn set_join(&mut self, join: Join) -> Join {
+        let more = self.more.get_or_insert_default();
+        std::mem::replace(&mut more.join, join)
+    }
+
+    pub(crate) fn take_join(&mut self) -> Join {
+        let more = self.more.as_mut();
+        more.map_or(Join::Nobody, |more| std::mem::take(&mut more.join))
     }
 }
 
@@ -101,97 +174,6 @@ impl Waiter {
     }
 }
 
-/// What the wakers of a task share.
-pub(crate) struct TaskWaker {
-    mailbox: Arc<Mailbox>,
-    task: Key,
-    /// It is in the inbox.
-    left: AtomicBool,
-}
-
-impl TaskWaker {
-    pub(crate) fn waker(mailbox: &Arc<Mailbox>, task: Key) -> Waker {
-        let mailbox = Arc::clone(mailbox);
-        let left = AtomicBool::new(false);
-        Waker::from(Arc::new(TaskWaker {
-            mailbox,
-            task,
-            left,
-        }))
-    }
-
-    /// For the loop, which has found it in the inbox.
-    pub(crate) fn collect(&self) -> Key {
-        // From here on it can be left there again. What was written before a wake that found the
-        // flag set is acquired here.
-        self.left.swap(false, Ordering::AcqRel);
-        self.task
-    }
-}
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let here = running(|core| {
-            let ours = Arc::ptr_eq(&core.mailbox, &self.mailbox);
-            if ours {
-                core.wake(self.task);
-            }
-            ours
-        });
-        if !here && !self.left.swap(true, Ordering::AcqRel) {
-            self.mailbox
-                .leave(|inbox| inbox.woken.push(Arc::clone(self)));
-        }
-    }
-}
-
-impl std::fmt::Debug for TaskWaker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("TaskWaker").field(&self.task).finish()
-    }
-}
-
-thread_local! {
-    /// The loop that runs on this thread: the innermost, if a callback of one runs another.
-    /// [`Running`] drops what it has put here; the thread's end does not, so that a look at it costs
-    /// no more than one at a static.
-    static RUNNING: RefCell<Option<ManuallyDrop<Rc<Core>>>> = const { RefCell::new(None) };
-}
-
-/// Asks the loop that runs on this thread, if there is one.
-fn running(ask: impl FnOnce(&Core) -> bool) -> bool {
-    RUNNING.with(|running| running.borrow().as_ref().is_some_and(|core| ask(core)))
-}
-
-/// While it lives, a loop is the one that runs on this thread.
-pub(crate) struct Running {
-    outer: Option<ManuallyDrop<Rc<Core>>>,
-}
-
-impl Running {
-    pub(crate) fn new(core: &Rc<Core>) -> Running {
-        core.running.set(true);
-        let inner = ManuallyDrop::new(Rc::clone(core));
-        let outer = RUNNING.with(|running| running.replace(Some(inner)));
-        Running { outer }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let inner = RUNNING.with(|running| running.replace(self.outer.take()));
-        if let Some(core) = inner.map(ManuallyDrop::into_inner) {
-            core.running.set(false);
-            // Unless the root has panicked, it is so already.
-            core.polled.set(None);
-        }
-    }
-}
-
 impl Core {
     /// Puts a task into the queue, unless it is there.
     pub(crate) fn wake(&self, key: Key) {
@@ -199,7 +181,7 @@ impl Core {
             self.root_queued.replace(true)
         } else {
             match self.tasks.borrow_mut().get_mut(key) {
-                Some(task) => std::mem::replace(&mut task.queued, true),
+                Some(task) => task.notes.replace(Notes::QUEUED, true),
                 None => return,
             }
         };
@@ -239,26 +221,30 @@ impl Core {
     }
 
     /// Polls one task, if it is still there and waits.
-    pub(crate) fn poll_task(&self, key: Key) {
-        let Some((mut future, waker)) = self.take_task(key) else {
+    pub(crate) fn poll_task(&self, key: Key, spare: &mut Spare) {
+        let Some((mut work, own)) = self.take_task(key) else {
             return;
         };
         self.meter.count_task();
-        let poll = self.poll_as(key, &waker, |context| {
-            catch_unwind(AssertUnwindSafe(|| future.as_mut().work(context)))
+        let waker = match &own {
+            Some(waker) => waker,
+            None => spare.lend(self, key),
+        };
+        let poll = self.poll_as(key, waker, |context| {
+            catch_unwind(AssertUnwindSafe(|| work.as_mut().work(context)))
         });
         let outcome = match poll {
             Ok(Poll::Pending) => {
-                if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
-                    task.stage = Stage::Waiting(future, waker);
-                }
-                // If it has aborted itself, it is dropped here, with nothing borrowed.
-                return;
+                let own = own.or_else(|| spare.take_back());
+                return self.put_task_back(key, work, own);
             }
             Ok(Poll::Ready(output)) => Ok(output),
             Err(panic) => Err(panic),
         };
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
+        if own.is_none() {
+            drop(spare.take_back());
+        }
         self.finish_task(key, outcome);
         if let Err(panic) = dropped {
             // The panics of a future become errors. This one is of something that was dropped.
@@ -272,19 +258,25 @@ impl Core {
             return None;
         }
         let mut tasks = self.tasks.borrow_mut();
-        Some(tasks.get_mut(key)?.origin.place)
+        Some(tasks.get_mut(key)?.place)
     }
 
-    /// Takes the future of a task out of the table, to be polled.
-    fn take_task(&self, key: Key) -> Option<(Pin<Box<dyn Work>>, Waker)> {
+    /// Takes the future of a task out of the table, to be polled, and its waker if it has one.
+    fn take_task(&self, key: Key) -> Option<(BoxedWork, Option<Waker>)> {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(key)?;
-        task.queued = false;
-        match std::mem::replace(&mut task.stage, Stage::Polled) {
-            Stage::Waiting(future, waker) => Some((future, waker)),
-            other => {
-                task.stage = other;
-                None
+        task.notes.replace(Notes::QUEUED, false);
+        let work = task.work.take()?;
+        let own = task.more.as_mut().and_then(|more| more.waker.take());
+        Some((work, own))
+    }
+
+    /// Puts them back, to wait. If the task has aborted itself they are dropped, with nothing borrowed.
+    fn put_task_back(&self, key: Key, work: BoxedWork, own: Option<Waker>) {
+        if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.work = Some(work);
+            if own.is_some() {
+                task.more.get_or_insert_default().waker = own;
             }
         }
     }
@@ -336,17 +328,41 @@ impl Handle {
         if core.closed.get() {
             return JoinHandle::new(Rc::clone(core), None);
         }
-        let origin = core.origin(place);
-        let key = core.tasks.borrow_mut().insert_with(|key| Task {
-            stage: Stage::Waiting(future, TaskWaker::waker(&core.mailbox, key)),
-            joiner: Joiner::Handle(None),
-            origin,
-            referenced: true,
-            queued: true,
-        });
+        let task = Task {
+            work: Some(future),
+            more: None,
+            place,
+            notes: Notes::new(core.origin(place).since),
+        };
+        let key = core.tasks.borrow_mut().insert(task);
         core.retain(true);
         core.ready.borrow_mut().push_back(key);
         core.rouse();
         JoinHandle::new(Rc::clone(core), Some(key))
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+    use crate::slab::Slab;
+
+    #[test]
+    fn a_task_takes_48_bytes_of_the_table_and_what_few_have_another_40() {
+        assert_eq!(Slab::<Task>::SLOT, 48);
+        assert_eq!(size_of::<More>(), 40);
+    }
+
+    #[test]
+    fn notes_change_no_time_by_a_microsecond_and_no_other_note() {
+        let since = Time::after_start(Duration::from_micros(12_345));
+        let mut notes = Notes::new(since);
+        for note in [Notes::REFERENCED, Notes::QUEUED, Notes::JOINABLE] {
+            assert!(notes.replace(note, false));
+            assert!(!notes.has(note));
+            assert_eq!(notes.0.count_ones(), Notes::new(since).0.count_ones() - 1);
+            assert!(!notes.replace(note, true));
+        }
+        assert_eq!(notes.since(), since);
     }
 }

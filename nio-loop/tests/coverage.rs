@@ -13,6 +13,8 @@ const SOURCES: &[&str] = &[
     include_str!("../src/clock.rs"),
     include_str!("../src/doorbell.rs"),
     include_str!("../src/timer.rs"),
+    include_str!("../src/waker.rs"),
+    include_str!("allocations.rs"),
     include_str!("blocking.rs"),
     include_str!("bounded.rs"),
     include_str!("children.rs"),
@@ -33,6 +35,7 @@ const SOURCES: &[&str] = &[
     include_str!("tasks.rs"),
     include_str!("timers.rs"),
     include_str!("tracing.rs"),
+    include_str!("wakers.rs"),
     include_str!("watch.rs"),
 ];
 

@@ -1,0 +1,92 @@
+//! What tasks cost in memory.
+
+mod support;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use nio_loop::{Direction, EventLoop, Handle, JoinHandle, Source};
+use support::{event_loop, pair, waker};
+
+/// The allocator of the system, which counts.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is done by the allocator of the system.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller vouches.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller vouches.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const TASKS: usize = 100;
+const LONG: Duration = Duration::from_secs(3600);
+
+/// How many allocations a hundred tasks make that are spawned and polled once.
+fn allocations<F: Future<Output = ()> + 'static>(
+    event_loop: &mut EventLoop,
+    mut make: impl FnMut(&Handle) -> F,
+) -> usize {
+    let handle = event_loop.handle().clone();
+    let mut hundred = || {
+        let futures: Vec<F> = (0..TASKS).map(|_| make(&handle)).collect();
+        let mut tasks = Vec::with_capacity(TASKS);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        tasks.extend(futures.into_iter().map(|future| handle.spawn(future)));
+        event_loop.run_nowait().unwrap();
+        let after = ALLOCATIONS.load(Ordering::Relaxed);
+        tasks.iter().for_each(JoinHandle::abort);
+        after - before
+    };
+    // When the third hundred comes, the tables have grown.
+    hundred();
+    hundred();
+    hundred()
+}
+
+// One test, so that nothing else allocates meanwhile.
+#[test]
+fn a_task_is_one_allocation_unless_somebody_keeps_its_waker_or_awaits_it() {
+    let mut event_loop = event_loop();
+    let sleeping = allocations(&mut event_loop, |handle| handle.sleep(LONG));
+    assert_eq!(sleeping, TASKS);
+
+    let reading = allocations(&mut event_loop, |handle| {
+        let (near, far) = pair();
+        let source = Source::new(handle, near).unwrap();
+        async move {
+            let read = |_: &_| Err::<(), _>(std::io::ErrorKind::WouldBlock.into());
+            source.io(Direction::Read, read).await.unwrap();
+            drop(far);
+        }
+    });
+    assert_eq!(reading, TASKS);
+
+    let keeping = allocations(&mut event_loop, |_| async move {
+        let _kept = waker().await;
+        std::future::pending::<()>().await;
+    });
+    // The waker of each, and where the task keeps it.
+    assert_eq!(keeping, 3 * TASKS);
+
+    let joining = allocations(&mut event_loop, |handle| {
+        let inner = handle.spawn(std::future::pending::<()>());
+        async move { inner.await.unwrap() }
+    });
+    // Where the inner task notes who joins; the outer one needs no waker.
+    assert_eq!(joining, 2 * TASKS);
+}
