@@ -86,11 +86,9 @@ pub(crate) struct Core {
     pub(crate) spare_waker: Cell<Spare>,
     /// Who has had his share of this turn, to be woken when the next poll has had its own.
     pub(crate) next_turn: RefCell<VecDeque<Waiter>>,
-    /// Who is woken when this poll has had its own.
-    pub(crate) this_turn: RefCell<VecDeque<Waiter>>,
     /// Counts the polls, and wraps.
     pub(crate) turn: Cell<u32>,
-    /// The last turn in which they were woken.
+    /// The turn in which they were woken last.
     pub(crate) resumed_in: Cell<u32>,
     /// What the last poll returned, and how much of it has been dispatched. A panic of a callback
     /// leaves the rest for the next turn.
@@ -136,7 +134,6 @@ impl Core {
             polled: Cell::new(None),
             spare_waker: Cell::default(),
             next_turn: RefCell::default(),
-            this_turn: RefCell::default(),
             turn: Cell::new(0),
             resumed_in: Cell::new(0),
             events: RefCell::new(Events::with_capacity(EVENTS)),
@@ -201,7 +198,7 @@ impl Core {
         self.closed.set(true);
         drop(self.pool.take());
         drop(self.mailbox.close());
-        drop((self.next_turn.take(), self.this_turn.take()));
+        drop(self.next_turn.take());
         loop {
             let tasks = self.tasks.borrow_mut().take_all();
             let ticks = self.ticks.take();

@@ -28,8 +28,9 @@ use nio_poll::Event;
 use crate::{
     CallbackKind, Clock, Error, Handle, Time, Warning,
     core::{Call, Core},
+    slab::Key,
     source::Entry,
-    task::{ROOT, Waiter},
+    task::ROOT,
     timer::Due,
     trace,
     waker::{Running, Spare},
@@ -229,7 +230,7 @@ impl EventLoop {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let core = &self.handle.core;
-        if core.is_busy() || !core.mailbox.doorbell.park() {
+        if core.is_busy() || core.has_events() || !core.mailbox.doorbell.park() {
             return Some(core.clock.now());
         }
         core.next_deadline()
@@ -265,13 +266,16 @@ impl Core {
     fn is_busy(&self) -> bool {
         self.immediates.borrow().referenced > 0
             || !self.next_turn.borrow().is_empty()
-            || !self.this_turn.borrow().is_empty()
             || !self.ready.borrow().is_empty()
             || !self.ticks.borrow().is_empty()
             || !self.posts.borrow().is_empty()
             || !self.closing.borrow().is_empty()
-            || !self.late.borrow().is_empty()
-            || self.dispatched.get() < self.events.borrow().len()
+    }
+
+    /// Whether something of the last batch is left.
+    #[inline]
+    fn has_events(&self) -> bool {
+        self.dispatched.get() < self.events.borrow().len() || !self.late.borrow().is_empty()
     }
 }
 
@@ -386,11 +390,10 @@ impl<'a> Turn<'a> {
     /// Poll: waits for I/O and runs its callbacks.
     fn poll(&mut self, wait: Wait) -> Result<(), Error> {
         let core = self.core;
+        let mut resumed = 0;
         // A callback that panicked may have left a part of the last batch.
-        if core.dispatched.get() >= core.events.borrow().len() && core.late.borrow().is_empty() {
-            let mut this_turn = core.this_turn.borrow_mut();
-            this_turn.append(&mut core.next_turn.borrow_mut());
-            drop(this_turn);
+        if !core.has_events() {
+            resumed = core.next_turn.borrow().len();
             self.wait(wait)?;
         }
         while self.may_call() {
@@ -400,8 +403,12 @@ impl<'a> Turn<'a> {
             self.dispatch(event);
         }
         core.resumed_in.set(core.turn.get());
-        while let Some(waiter) = self.next_resumed() {
-            waiter.wake(core);
+        // One by one, so that a waker that panics loses nobody.
+        for _ in 0..resumed {
+            let waiter = core.next_turn.borrow_mut().pop_front();
+            if let Some(waiter) = waiter {
+                waiter.wake(core);
+            }
         }
         self.drain();
         Ok(())
@@ -441,12 +448,6 @@ impl<'a> Turn<'a> {
             return Pause::Not;
         }
         core.next_deadline().map_or(Pause::ForEver, Pause::Until)
-    }
-
-    /// Who is to be woken next of those that had their share of an earlier turn. One by one, so that a
-    /// waker that panics loses nobody.
-    fn next_resumed(&self) -> Option<Waiter> {
-        self.core.this_turn.borrow_mut().pop_front()
     }
 
     /// The next event of the batch. Signals and exits come after the I/O, so that who handles them
@@ -607,17 +608,19 @@ impl<'a> Turn<'a> {
             None => return false,
             Some(ROOT) => self.poll_root(),
             Some(key) => match core.place_of_task(key) {
-                Some(place) => {
-                    let mut spare = mem::take(&mut self.spare_waker);
-                    self.handle.timed(CallbackKind::Task, place, || {
-                        core.poll_task(key, &mut spare)
-                    });
-                    self.spare_waker = spare;
-                }
+                Some(place) => self.run_timed_task(key, place),
                 None => core.poll_task(key, &mut self.spare_waker),
             },
         }
         true
+    }
+
+    // Rarely does anybody want to know: it would only be in the way of the others.
+    #[inline(never)]
+    fn run_timed_task(&mut self, key: Key, place: &'static Location<'static>) {
+        self.handle.timed(CallbackKind::Task, place, || {
+            self.core.poll_task(key, &mut self.spare_waker);
+        });
     }
 
     fn poll_root(&mut self) {

@@ -221,6 +221,7 @@ impl Core {
     }
 
     /// Polls one task, if it is still there and waits.
+    #[inline]
     pub(crate) fn poll_task(&self, key: Key, spare: &mut Spare) {
         let Some((mut work, own)) = self.take_task(key) else {
             return;
@@ -272,6 +273,7 @@ impl Core {
     }
 
     /// Puts them back, to wait. If the task has aborted itself they are dropped, with nothing borrowed.
+    #[inline]
     fn put_task_back(&self, key: Key, work: BoxedWork, own: Option<Waker>) {
         if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
             task.work = Some(work);

@@ -98,6 +98,14 @@ impl Core {
     /// The earliest of all deadlines that will come.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Time> {
+        // Many loops have none.
+        if self.timers.borrow().is_empty() {
+            return None;
+        }
+        self.earliest_deadline()
+    }
+
+    fn earliest_deadline(&self) -> Option<Time> {
         let deadline = self.timers.borrow_mut().next_deadline();
         deadline.filter(|&deadline| deadline != Time::NEVER)
     }

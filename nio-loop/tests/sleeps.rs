@@ -522,3 +522,25 @@ fn l81_a_waker_that_panics_loses_no_other_that_yields() {
     event_loop.run_nowait().unwrap();
     assert_eq!(wakes.count(), 1);
 }
+
+#[test]
+fn l76_a_callback_that_panics_in_the_poll_leaves_those_who_yield_where_they_are() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    let (ours, _theirs) = readable();
+    let watch = |_: &Handle, _: &_, _| panic!("in a callback");
+    handle.watch(ours, Interest::READABLE, watch).unwrap();
+    for text in ["one", "other"] {
+        let (own, told) = (handle.clone(), log.clone());
+        handle.spawn(async move {
+            own.yield_now().await;
+            told.push(text);
+        });
+    }
+    assert_eq!(panic_of(|| event_loop.run()), "in a callback");
+    log.assert("");
+    // Nothing else would end the wait.
+    assert!(!event_loop.run().unwrap());
+    log.assert("one other");
+}
