@@ -61,14 +61,15 @@
 //!
 //! 1. `kevent.rs`, then `filter.rs` and `flags.rs`: what is said to a queue and what it says.
 //!    `fflags.rs` and `raw.rs` are tables, to be looked up: values and widths on each system.
-//! 2. `kqueue.rs`: the two calls, and what they promise.
+//! 2. `kqueue.rs`: the calls, and what they promise.
 //! 3. `bsd.rs`: what is left to be done where the kernel does the work. `lib.rs` chooses between it
 //!    and `linux/`, which stand for each other as the module `sys`.
 //! 4. `linux/mod.rs`: the laws of the engine for Linux. Then `linux/knote.rs`, what all registrations
-//!    have in common, and `linux/user.rs`, the smallest filter.
-//! 5. `linux/queue.rs`, the engine: change, wait, translate. `linux/wake.rs` is how one thread wakes
-//!    another.
-//! 6. `linux/fd.rs`: sockets and pipes, and how two knotes share one entry of epoll.
+//!    have in common.
+//! 5. `linux/queue.rs`, the engine: change, wait, translate. `linux/bell.rs` is how one thread wakes
+//!    another, and `linux/user.rs` the filter that does nothing else.
+//! 6. `linux/fd.rs`: sockets and pipes, and how two knotes share one entry of epoll. `linux/slot.rs` is
+//!    where they stand, so that a wait can read them without a lock.
 //! 7. The other filters, in any order: `timer.rs`, `process.rs`, `signal.rs`; `file.rs` and `vnode.rs`
 //!    with `watch.rs` and `inotify.rs`. What they need of the kernel is in `epoll.rs`, `count.rs` and
 //!    `fork.rs`.

@@ -56,7 +56,7 @@ where
     let service = service_fn(respond);
     let stream = Impatient {
         stream,
-        patience: patience.clone(),
+        patience: patience.anew(),
     };
     let mut builder = http1::Builder::new();
     builder
@@ -94,7 +94,7 @@ impl Patience {
     }
 
     /// The same for something else.
-    fn clone(&self) -> Patience {
+    fn anew(&self) -> Patience {
         Patience::new(&self.handle, self.limit)
     }
 
@@ -192,7 +192,7 @@ fn respond(patience: &Patience, request: Request<Incoming>) -> Response<Answer> 
         let sleep = patience.handle.sleep(TICK);
         Answer::Ticks { left, sleep }
     } else if method == Method::POST && path == "/echo" {
-        Answer::Echo(request.into_body(), patience.clone())
+        Answer::Echo(request.into_body(), patience.anew())
     } else {
         let mut response = Response::new(Answer::text(HELP));
         *response.status_mut() = StatusCode::NOT_FOUND;
