@@ -20,34 +20,52 @@ pub struct Client {
     streams: Vec<TcpStream>,
     message: Vec<u8>,
     answer: Vec<u8>,
+    /// How every answer begins.
+    expected: Vec<u8>,
 }
 
 impl Client {
-    /// Connects, for messages of a size.
+    /// Connects, for messages of a size that are echoed.
     pub fn connect(address: SocketAddr, connections: usize, size: usize) -> io::Result<Client> {
-        raise_descriptor_limit();
-        let connect = |_| {
-            let stream = TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        };
-        let streams = (0..connections).map(connect);
+        let message = vec![b'.'; size];
         Ok(Client {
-            streams: streams.collect::<io::Result<_>>()?,
-            message: vec![b'.'; size],
+            streams: connect_all(address, connections)?,
             answer: vec![0; size],
+            expected: message.clone(),
+            message,
         })
     }
 
-    /// Has a server echo messages, with one under way on each connection at any time, as far as
-    /// there is room for them.
-    pub fn echo(&mut self, messages: usize) -> io::Result<()> {
+    /// Connects, for requests of HTTP whose answers have so many bytes after their heads.
+    pub fn browse(address: SocketAddr, connections: usize, size: usize) -> io::Result<Client> {
+        let mut client = Client {
+            streams: connect_all(address, connections)?,
+            message: format!("GET /{size} HTTP/1.1\r\nHost: {address}\r\n\r\n").into(),
+            answer: Vec::new(),
+            expected: b"HTTP/1.1 200 OK\r\n".to_vec(),
+        };
+        // All heads are of one length.
+        client.streams[0].write_all(&client.message)?;
+        while !client.answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.streams[0].read_exact(&mut byte)?;
+            client.answer.extend(byte);
+        }
+        let head = client.answer.len();
+        client.answer.resize(head + size, 0);
+        client.streams[0].read_exact(&mut client.answer[head..])?;
+        Ok(client)
+    }
+
+    /// Sends messages and reads the answers, with one under way on each connection at any time, as far
+    /// as there is room for them.
+    pub fn ask(&mut self, messages: usize) -> io::Result<()> {
         let count = self.streams.len();
-        let under_way = count.min((BYTES_UNDER_WAY / self.message.len()).max(1));
+        let under_way = count.min((BYTES_UNDER_WAY / self.answer.len()).max(1));
         for number in 0..messages + under_way {
-            if let Some(echoed) = number.checked_sub(under_way) {
-                self.streams[echoed % count].read_exact(&mut self.answer)?;
-                assert_eq!(self.answer, self.message);
+            if let Some(answered) = number.checked_sub(under_way) {
+                self.streams[answered % count].read_exact(&mut self.answer)?;
+                assert!(self.answer.starts_with(&self.expected));
             }
             if number < messages {
                 self.streams[number % count].write_all(&self.message)?;
@@ -55,6 +73,16 @@ impl Client {
         }
         Ok(())
     }
+}
+
+fn connect_all(address: SocketAddr, connections: usize) -> io::Result<Vec<TcpStream>> {
+    raise_descriptor_limit();
+    let connect = |_| {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    (0..connections).map(connect).collect()
 }
 
 /// Makes connections that last for one message each.

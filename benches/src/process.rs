@@ -31,13 +31,16 @@ pub enum Service {
     Idle,
     /// Echo one message on each of so many connections and close it.
     Short,
+    /// Answer requests of HTTP, on so many connections.
+    Http,
 }
 
 impl Service {
-    const ALL: [(&str, Service); 3] = [
+    const ALL: [(&str, Service); 4] = [
         ("echo", Service::Echo),
         ("idle", Service::Idle),
         ("short", Service::Short),
+        ("http", Service::Http),
     ];
 }
 
@@ -168,6 +171,10 @@ fn serve_as_told(
         }
         Service::Echo => (server.echo)(accept(&listener, connections)?)?,
         Service::Idle => (server.idle)(accept(&listener, connections)?)?,
+        Service::Http => {
+            let http = server.http.ok_or("it has no HTTP")?;
+            http(accept(&listener, connections)?)?;
+        }
     }
     println!("{DONE}");
     Ok(())

@@ -50,7 +50,7 @@ mod linux {
     fn memory(server: &Server, connections: usize) -> Result<f64, Box<dyn Error>> {
         let process = Process::start(&[], server, Service::Idle, connections)?;
         let mut client = Client::connect(process.address, connections, 1)?;
-        client.echo(connections)?;
+        client.ask(connections)?;
         let memory = process.memory()?;
         drop(client);
         process.end()?;

@@ -8,12 +8,14 @@
 //! - *idle* is the same, with a buffer of one byte where each connection has a buffer of its own.
 //! - *short* gets a listener, and for each of so many connections reads one message, writes it and
 //!   closes.
+//! - *http*, where hyper runs on the library, answers requests on connections that are accepted.
 //!
 //! Each does what its library's documentation shows.
 
 mod accept;
 mod connection;
 mod epoll;
+mod http;
 mod libev;
 mod libevent;
 mod libuv;
@@ -43,7 +45,7 @@ const SHORT_BUFFER: usize = 1024;
 /// How many events one wait of a loop returns at most, unless the library has its own number.
 const EVENTS: usize = 1024;
 
-/// A server, on one library. See the module for its three services.
+/// A server, on one library. See the module for its services.
 pub struct Server {
     /// What it is called: as its library.
     pub name: &'static str,
@@ -52,6 +54,7 @@ pub struct Server {
     pub(crate) echo: fn(Vec<TcpStream>) -> io::Result<()>,
     pub(crate) idle: fn(Vec<TcpStream>) -> io::Result<()>,
     pub(crate) short: fn(TcpListener, usize) -> io::Result<()>,
+    pub(crate) http: Option<fn(Vec<TcpStream>) -> io::Result<()>>,
 }
 
 /// All of them, that which the others are compared with first.
@@ -62,6 +65,7 @@ static ALL: [Server; 9] = [
         echo: epoll::echo,
         idle: epoll::echo,
         short: epoll::short,
+        http: None,
     },
     Server {
         name: "nio-poll",
@@ -69,6 +73,7 @@ static ALL: [Server; 9] = [
         echo: nio_poll::echo,
         idle: nio_poll::echo,
         short: nio_poll::short,
+        http: None,
     },
     Server {
         name: "nio-net",
@@ -76,6 +81,7 @@ static ALL: [Server; 9] = [
         echo: nio_net::echo::<BUFFER>,
         idle: nio_net::echo::<NO_BUFFER>,
         short: nio_net::short,
+        http: Some(http::nio),
     },
     Server {
         name: "mio",
@@ -83,6 +89,7 @@ static ALL: [Server; 9] = [
         echo: mio::echo,
         idle: mio::echo,
         short: mio::short,
+        http: None,
     },
     Server {
         name: "tokio",
@@ -90,6 +97,7 @@ static ALL: [Server; 9] = [
         echo: tokio::echo::<BUFFER>,
         idle: tokio::echo::<NO_BUFFER>,
         short: tokio::short,
+        http: Some(http::tokio),
     },
     Server {
         name: "smol",
@@ -97,6 +105,7 @@ static ALL: [Server; 9] = [
         echo: smol::echo::<BUFFER>,
         idle: smol::echo::<NO_BUFFER>,
         short: smol::short,
+        http: None,
     },
     Server {
         name: "libuv",
@@ -104,6 +113,7 @@ static ALL: [Server; 9] = [
         echo: libuv::echo,
         idle: libuv::echo,
         short: libuv::short,
+        http: None,
     },
     Server {
         name: "libev",
@@ -111,6 +121,7 @@ static ALL: [Server; 9] = [
         echo: libev::echo,
         idle: libev::echo,
         short: libev::short,
+        http: None,
     },
     Server {
         name: "libevent",
@@ -118,6 +129,7 @@ static ALL: [Server; 9] = [
         echo: libevent::echo,
         idle: libevent::echo,
         short: libevent::short,
+        http: None,
     },
 ];
 
@@ -125,6 +137,11 @@ static ALL: [Server; 9] = [
 pub fn find(name: &str) -> Result<&'static Server, String> {
     let found = ALL.iter().find(|server| server.name == name);
     found.ok_or_else(|| format!("no server is called {name:?}"))
+}
+
+/// Those that hyper runs on.
+pub fn with_http() -> Vec<&'static Server> {
+    ALL.iter().filter(|server| server.http.is_some()).collect()
 }
 
 /// All servers whose libraries are there; says which are not.

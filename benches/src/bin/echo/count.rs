@@ -33,7 +33,7 @@ fn with_work<R>(options: &Options, count: impl FnOnce(Work<'_>) -> R) -> R {
     } = options;
     let run = |wrapper: &[OsString], server: &Server, messages| {
         let process = Process::start(wrapper, server, Service::Echo, connections)?;
-        Client::connect(process.address, connections, size)?.echo(messages)?;
+        Client::connect(process.address, connections, size)?.ask(messages)?;
         process.end()
     };
     count(Work {

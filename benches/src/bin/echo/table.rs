@@ -27,6 +27,8 @@ pub(crate) fn print(options: &Options) -> Result<(), Box<dyn Error>> {
         let mut columns = Vec::new();
         for connections in COUNTS {
             let messages = options.messages * FULL_SIZE / size.max(FULL_SIZE);
+            // Each connection has one at least, or it would be the luck of a few.
+            let messages = messages.max(connections);
             let options = Options {
                 connections,
                 size,

@@ -36,9 +36,9 @@ fn run(server: &Server, options: &Options) -> Result<Taken, Box<dyn Error>> {
     } = options;
     let process = Process::start(&[], server, Service::Echo, connections)?;
     let mut client = Client::connect(process.address, connections, size)?;
-    client.echo(2 * connections)?;
+    client.ask(2 * connections)?;
     let (time, sleeps) = (process.cpu_time()?, process.sleeps()?);
-    client.echo(messages)?;
+    client.ask(messages)?;
     let per_message = |total: f64| total / messages as f64;
     let taken = Taken {
         ns: per_message(process.cpu_time()? - time),
