@@ -2,7 +2,11 @@
 
 mod support;
 
-use std::thread;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Instant,
+};
 
 use nio_sys::{Filter, Kevent, UserFlags};
 use support::*;
@@ -277,4 +281,57 @@ fn k175_a_trigger_wakes_a_thread_that_waits() {
         }
     });
     queue.assert_silent();
+}
+
+#[test]
+fn k175_no_trigger_is_lost_whatever_other_threads_do_to_the_queue() {
+    const TRIGGERS: usize = 4_000;
+    const STOP: usize = 4;
+    let queue = Queue::new();
+    (1..=STOP).for_each(|ident| queue.add_user(ident, CLEAR));
+    let [sent, seen] = [(); 2].map(|()| [0; STOP].map(AtomicUsize::new));
+    let done = AtomicUsize::new(0);
+    let trigger_often = |ident: usize| {
+        for number in 1..=TRIGGERS {
+            sent[ident].store(number, Ordering::Relaxed);
+            queue.trigger(ident);
+            // Others come before it is noticed; now and then it has to be.
+            let start = Instant::now();
+            while number % 8 == 0 && seen[ident].load(Ordering::Relaxed) != number {
+                assert!(
+                    start.elapsed() < LIMIT,
+                    "trigger {number} of {ident} is lost"
+                );
+                thread::yield_now();
+            }
+        }
+        if done.fetch_add(1, Ordering::Relaxed) == 1 {
+            queue.trigger(STOP);
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| trigger_often(1));
+        scope.spawn(|| trigger_often(2));
+        scope.spawn(|| {
+            while done.load(Ordering::Relaxed) < 2 {
+                queue.trigger(3);
+                for flags in [DISABLE, ENABLE, DISABLE, DELETE, ADD | CLEAR] {
+                    queue.make(Kevent::user(3, flags));
+                }
+            }
+        });
+        loop {
+            let events = queue.wait();
+            for event in &events {
+                let ident = event.ident();
+                if ident < STOP {
+                    let number = sent[ident].load(Ordering::Relaxed);
+                    seen[ident].store(number, Ordering::Relaxed);
+                }
+            }
+            if idents(&events).contains(&STOP) {
+                break;
+            }
+        }
+    });
 }
