@@ -10,7 +10,7 @@
 //! 4. The masks of a slot's entries in the epoll sets follow from its knotes, so they are computed
 //!    and not kept ([`Slot::wanted`]).
 
-use std::{alloc::Layout, os::fd::RawFd, sync::OnceLock};
+use std::{os::fd::RawFd, sync::OnceLock};
 
 #[cfg(all(test, loom))]
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
@@ -305,7 +305,7 @@ impl Table {
 /// descriptor uses takes none.
 #[cfg(not(all(test, loom)))]
 fn zeroed(count: usize) -> Box<[Cell]> {
-    let layout = Layout::array::<Cell>(count).expect("less than all memory");
+    let layout = std::alloc::Layout::array::<Cell>(count).expect("less than all memory");
     // SAFETY: the layout has a size, as `count` is FIRST at least and a Cell is no empty type.
     let memory = unsafe { std::alloc::alloc_zeroed(layout) };
     if memory.is_null() {
@@ -319,7 +319,6 @@ fn zeroed(count: usize) -> Box<[Cell]> {
 
 #[cfg(all(test, loom))]
 fn zeroed(count: usize) -> Box<[Cell]> {
-    let _ = Layout::array::<Cell>(count);
     (0..count).map(|_| Cell::default()).collect()
 }
 
