@@ -397,6 +397,9 @@ impl<'a> Turn<'a> {
             self.wait(wait)?;
         }
         while self.may_call() {
+            if self.notify_source() {
+                continue;
+            }
             let Some(event) = self.next_event() else {
                 break;
             };
@@ -448,6 +451,23 @@ impl<'a> Turn<'a> {
             return Pause::Not;
         }
         core.next_deadline().map_or(Pause::ForEver, Pause::Until)
+    }
+
+    /// Gives the next event of the batch to the source that it is for, if only tasks wait there: what most
+    /// events are, with nothing foreign to be run.
+    #[inline]
+    fn notify_source(&self) -> bool {
+        let (core, next) = (self.core, self.core.dispatched.get());
+        let (events, mut sources) = (core.events.borrow(), core.sources.borrow_mut());
+        let Some(event) = events.get(next) else {
+            return false;
+        };
+        match sources.get_by_word(event.token().0) {
+            Some((_, Entry::Source(state))) if !state.has_others() => state.notify(core, event),
+            _ => return false,
+        }
+        core.dispatched.set(next + 1);
+        true
     }
 
     /// The next event of the batch. Signals and exits come after the I/O, so that who handles them

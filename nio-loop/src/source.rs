@@ -157,6 +157,15 @@ impl State {
         self.others.set(Some(others));
     }
 
+    /// Whether anybody else than tasks of the loop waits.
+    #[inline]
+    pub(crate) fn has_others(&self) -> bool {
+        let others = self.others.take();
+        let has = others.is_some();
+        self.others.set(others);
+        has
+    }
+
     /// Something has happened, after which a direction is in another phase: whoever waits for it
     /// tries again.
     fn wake(&self, core: &Core, direction: Direction, phase: Phase) {
@@ -186,6 +195,7 @@ impl State {
     }
 
     /// What an event of the poll means for those who wait.
+    #[inline]
     pub(crate) fn notify(&self, core: &Core, event: Event) {
         let ends = event.is_read_closed();
         if event.is_readable() {

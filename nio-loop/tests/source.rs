@@ -4,14 +4,14 @@ mod support;
 
 use std::{
     cell::Cell,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     pin::pin,
     rc::Rc,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, Wake, Waker},
 };
 
 use nio_loop::{Direction, Error, Handle, Interest, Source};
@@ -726,4 +726,29 @@ fn echo_between_two_tasks_is_complete() {
         })
         .unwrap();
     assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn a_waker_that_an_event_wakes_may_drop_sources() {
+    thread_local! {
+        static KEPT: Cell<Option<Source<UnixStream>>> = const { Cell::new(None) };
+    }
+    struct Drops;
+    impl Wake for Drops {
+        fn wake(self: Arc<Self>) {
+            drop(KEPT.take());
+        }
+    }
+    let mut event_loop = event_loop();
+    let (source, mut theirs) = sources(event_loop.handle());
+    let (kept, _other) = sources(event_loop.handle());
+    for source in [&source, &kept] {
+        let waker = Waker::from(Arc::new(Drops));
+        let polled = pin!(read(source, &mut [0; 8])).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    KEPT.set(Some(kept));
+    theirs.write_all(b"hello").unwrap();
+    event_loop.run_nowait().unwrap();
+    assert!(KEPT.take().is_none());
 }
