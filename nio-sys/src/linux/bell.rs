@@ -160,8 +160,10 @@ mod loom_tests {
         fn delete(&self) -> usize {
             let mut list = self.list.lock().unwrap();
             if self.bell.cancel(LIST) {
-                self.bell
-                    .hush(|| drop(self.take_edge()), || self.give_edge());
+                let take_edge = || {
+                    self.take_edge();
+                };
+                self.bell.hush(take_edge, || self.give_edge());
             }
             std::mem::take(&mut *list)
         }
