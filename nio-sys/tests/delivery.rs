@@ -526,3 +526,50 @@ fn k97_there_may_be_thousands_of_knotes() {
     assert_eq!(idents(&events), (0..count).collect::<Vec<_>>());
     queue.assert_silent();
 }
+
+/// Changes a knote again and again while another thread waits, and has that thread see each change: what
+/// comes is to be of the knote as it is now.
+fn change_while_another_waits(change: impl Fn(&Queue, usize) + Sync) {
+    const CHANGES: usize = 3_000;
+    let (queue, seen) = (Queue::new(), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while seen.load(Ordering::Relaxed) < CHANGES {
+                for event in queue.take(4, Some(Duration::from_millis(100))) {
+                    if event.filter() == WRITE {
+                        seen.fetch_max(event.udata(), Ordering::Relaxed);
+                    }
+                }
+            }
+        });
+        for number in 1..=CHANGES {
+            change(&queue, number);
+            let start = Instant::now();
+            while seen.load(Ordering::Relaxed) < number {
+                if start.elapsed() > LIMIT {
+                    seen.store(CHANGES, Ordering::Relaxed);
+                    panic!("the event of change {number} is lost");
+                }
+                thread::yield_now();
+            }
+        }
+    });
+}
+
+#[test]
+fn k89_a_filter_that_is_added_while_another_thread_waits_loses_no_event() {
+    let (socket, _peer) = pair();
+    change_while_another_waits(|queue, number| {
+        queue.add(&socket, READ, CLEAR, 1);
+        if number > 1 {
+            queue.delete(&socket, WRITE);
+        }
+        queue.add(&socket, WRITE, CLEAR, number);
+    });
+}
+
+#[test]
+fn k89_udata_that_is_changed_while_another_thread_waits_comes_with_the_next_event() {
+    let (socket, _peer) = pair();
+    change_while_another_waits(|queue, number| queue.add(&socket, WRITE, CLEAR, number));
+}

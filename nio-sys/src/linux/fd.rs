@@ -8,7 +8,10 @@
 //! 2. While the enabled knotes of a descriptor are all EV_CLEAR its entry is EPOLLET, while none is
 //!    the entry is level-triggered. Where they differ, the level-triggered one stands in a second
 //!    epoll set, the *side set*, which is nested in the main one.
-//! 3. The table is never trusted alone: a descriptor may have been closed and its number given to
+//! 3. A wait reads the slots without the lock, if they are plain. So before epoll is told of a change the
+//!    slot is plain no more, or has another generation than what epoll is told: who gets an event of the
+//!    new state waits for the lock, and finds the new slot.
+//! 4. The table is never trusted alone: a descriptor may have been closed and its number given to
 //!    another file. Every change asks epoll, whose answer corrects the table; every event carries
 //!    the generation of the registration that it belongs to. So a descriptor has an entry for as
 //!    long as it has knotes: one that asks for nothing while all of them are disabled.
@@ -306,7 +309,35 @@ impl Descriptors {
         mut after: Slot,
         touched: [bool; 3],
     ) -> io::Result<()> {
-        let (main_before, side_before) = self.slot(fd).wanted();
+        let before = self.slot(fd);
+        if before.plain {
+            // When epoll knows, another thread may get an event of what comes after. It is not to take it
+            // for one of what was before, so it has to wait for the lock.
+            let closed = Slot {
+                plain: false,
+                ..before
+            };
+            self.slots.get_or_grow(fd).store(&closed);
+        }
+        let result = self.sync_entries(main, fd, before, &mut after, touched);
+        match result {
+            Ok(()) => self.set_slot(fd, after),
+            Err(_) if before.plain => self.set_slot(fd, before),
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// What [`sync`](Descriptors::sync) does in epoll, and to the generation.
+    fn sync_entries(
+        &mut self,
+        main: &OwnedFd,
+        fd: RawFd,
+        before: Slot,
+        after: &mut Slot,
+        touched: [bool; 3],
+    ) -> io::Result<()> {
+        let (main_before, side_before) = before.wanted();
         let (main_after, side_after) = after.wanted();
         if matches!(main_before, 0 | IDLE) {
             // No knote was enabled: whatever another thread still holds of it is out of date.
@@ -330,7 +361,7 @@ impl Descriptors {
         let result = if main_before != main_after || touch_main {
             write_entry(main, fd, main_before, main_after, payload)
         } else {
-            // There is nothing to tell epoll, but it is to be asked (law 3).
+            // There is nothing to tell epoll, but it is to be asked (law 4).
             check_entry(main, fd)
         };
         if let (Err(_), Some(side)) = (&result, &self.side) {
@@ -339,9 +370,7 @@ impl Descriptors {
                 let _ = write_entry(&side.epoll, fd, side_after, side_before, payload);
             }
         }
-        result?;
-        self.set_slot(fd, after);
-        Ok(())
+        result
     }
 
     /// The side set, nested in the main one.
