@@ -39,7 +39,7 @@ fn k4_a_child_does_not_have_the_queue() {
     queue.add(&socket, WRITE, LEVEL, 1);
     queue.add_user(1, LEVEL);
     queue.trigger(1);
-    in_child(|| assert_gone(&queue));
+    in_fork(|| assert_gone(&queue));
     assert_eq!(filters(&queue.collect()).len(), 2);
 }
 
@@ -57,7 +57,7 @@ fn k4_a_child_that_drops_the_queue_leaves_that_of_its_parent() {
 
     // The child drops its own copy of this, not the parent's.
     let mut queue = Some(queue);
-    in_child(|| drop(queue.take()));
+    in_fork(|| drop(queue.take()));
 
     let queue = queue.unwrap();
     peer.write_all(b"x").unwrap();
@@ -80,7 +80,7 @@ fn k4_a_child_that_drops_the_queue_leaves_that_of_its_parent() {
 fn k4_a_child_may_make_a_queue_of_its_own() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);
-    in_child(|| {
+    in_fork(|| {
         let (socket, _peer) = pair();
         let own = Queue::new();
         own.add_user(1, CLEAR);
@@ -104,7 +104,7 @@ fn k4_a_child_may_make_a_queue_of_its_own() {
 #[test]
 fn k4_a_grandchild_has_neither_queue() {
     let queue = Queue::new();
-    in_child(|| {
+    in_fork(|| {
         let own = Queue::new();
         own.add_user(1, CLEAR);
         // SAFETY: the grandchild asks and ends; its parent waits for it.

@@ -2,13 +2,16 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+use std::env;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use nio_poll::{Event, Events, Poll};
@@ -126,9 +129,40 @@ pub fn raise(signal: i32) {
 /// from seeing its end.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Set in the process that runs one test alone.
+const ALONE: &str = "NIO_POLL_TEST_ALONE";
+
 /// Runs a test in a process of its own: no other thread opens descriptors, changes limits or
 /// receives signals there. A binary in which one test does so has them all do so.
+///
+/// It is this program again, and not a fork: that would have the locks which the library's other threads
+/// had at that moment, and could wait for ever where it begins a thread itself.
 pub fn in_child(test: impl FnOnce()) {
+    if env::var_os(ALONE).is_some() {
+        // SAFETY: takes no pointers. A test that hangs is ended by SIGALRM.
+        unsafe { libc::alarm(2 * LIMIT.as_secs() as u32) };
+        return test();
+    }
+    let thread = thread::current();
+    let Some(name) = thread.name().filter(|name| *name != "main") else {
+        // Tests run one after the other, in the one thread that there is.
+        return in_fork(test);
+    };
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = env::current_exe().unwrap();
+    let run = Command::new(program)
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let [said, result] = [&run.stderr, &run.stdout].map(|text| String::from_utf8_lossy(text));
+    // A name that no test had would be a success, too.
+    let passed = run.status.success() && result.contains("1 passed");
+    assert!(passed, "{}: {result}{said}", run.status);
+}
+
+/// Runs a test in a fork of this process.
+pub fn in_fork(test: impl FnOnce()) {
     let (status, said) = child(test);
     assert_eq!(status, 0, "{said}");
 }

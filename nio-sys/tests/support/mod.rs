@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
@@ -605,9 +607,40 @@ pub fn limit_descriptors(descriptors: usize) {
 /// from seeing its end.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Set in the process that runs one test alone.
+const ALONE: &str = "NIO_SYS_TEST_ALONE";
+
 /// Runs a test in a process of its own: no other thread opens descriptors, changes limits or
 /// receives signals there. A binary in which one test does so has them all do so.
+///
+/// It is this program again, and not a fork: that would have the locks which the library's other threads
+/// had at that moment, and could wait for ever where it begins a thread itself.
 pub fn in_child(test: impl FnOnce()) {
+    if env::var_os(ALONE).is_some() {
+        // SAFETY: takes no pointers. A test that hangs is ended by SIGALRM.
+        unsafe { libc::alarm(2 * LIMIT.as_secs() as u32) };
+        return test();
+    }
+    let thread = thread::current();
+    let Some(name) = thread.name().filter(|name| *name != "main") else {
+        // Tests run one after the other, in the one thread that there is.
+        return in_fork(test);
+    };
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = env::current_exe().unwrap();
+    let run = Command::new(program)
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let [said, result] = [&run.stderr, &run.stdout].map(|text| String::from_utf8_lossy(text));
+    // A name that no test had would be a success, too.
+    let passed = run.status.success() && result.contains("1 passed");
+    assert!(passed, "{}: {result}{said}", run.status);
+}
+
+/// Runs a test in a fork of this process.
+pub fn in_fork(test: impl FnOnce()) {
     let (status, said) = child(test);
     assert_eq!(status, 0, "{said}");
 }
