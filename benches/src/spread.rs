@@ -1,6 +1,8 @@
 //! Where the numbers of several rounds lie.
 
-use std::fmt;
+use std::{error::Error, fmt};
+
+use crate::servers::Server;
 
 /// The least, the median and the greatest of some numbers. Shown as `median (least-greatest)`, with
 /// the precision that the format asks for.
@@ -24,6 +26,17 @@ impl Spread {
             most: sorted[sorted.len() - 1],
         }
     }
+}
+
+/// Runs servers in turn, round after round, so that a machine that gets slower changes their ratios
+/// little.
+pub fn rounds<T>(
+    rounds: usize,
+    servers: &[&Server],
+    run: impl Fn(&Server) -> Result<T, Box<dyn Error>>,
+) -> Result<Vec<Vec<T>>, Box<dyn Error>> {
+    let round = |_| servers.iter().map(|server| run(server)).collect();
+    (0..rounds).map(round).collect()
 }
 
 impl fmt::Display for Spread {

@@ -13,7 +13,7 @@ mod linux {
         options::Words,
         process::{Process, Service, serve_if_told},
         servers::{self, Server},
-        spread::Spread,
+        spread::{self, Spread},
     };
 
     const USAGE: &str = "usage: connections [--connections N] [--rounds N] [--only SERVER,...]
@@ -83,9 +83,7 @@ mod linux {
         connections: usize,
         rounds: usize,
     ) -> Result<(), Box<dyn Error>> {
-        let run = |&server: &&Server| run(server, connections);
-        let round = |_| servers.iter().map(run).collect();
-        let rounds: Vec<Vec<Taken>> = (0..rounds).map(round).collect::<Result<_, _>>()?;
+        let rounds = spread::rounds(rounds, servers, |server| run(server, connections))?;
         let title = format!("ratio to {}", servers[0].name);
         println!("Server CPU time per connection: median (least-most) of the rounds\n");
         println!("{:10} {:>22} {title:>22} {:>10}", "", "ns", "per second");

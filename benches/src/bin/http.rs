@@ -13,7 +13,7 @@ mod linux {
         options::Words,
         process::{Process, Service, serve_if_told},
         servers::{self, Server},
-        spread::Spread,
+        spread::{self, Spread},
     };
 
     const USAGE: &str = "usage: http [--connections N] [--size BYTES] [--requests N] [--rounds N]
@@ -45,9 +45,9 @@ mod linux {
         }
         let servers = servers::with_http();
         println!("{connections} connections, answers of {size} bytes, {rounds} rounds\n");
-        let run = |&server: &&Server| run(server, connections, size, requests);
-        let round = |_| servers.iter().map(run).collect();
-        let times: Vec<Vec<f64>> = (0..rounds).map(round).collect::<Result<_, _>>()?;
+        let times = spread::rounds(rounds, &servers, |server| {
+            run(server, connections, size, requests)
+        })?;
         println!("Server CPU time per request: median (least-most) of the rounds\n");
         let title = format!("ratio to {}", servers[0].name);
         println!("{:10} {:>22} {title:>22}", "", "ns");

@@ -255,18 +255,10 @@ impl Queue {
         resumes: bool,
     ) -> io::Result<()> {
         let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
-        let room = events.capacity();
-        match epoll::wait(&self.epoll, &mut events.epoll, room, timeout) {
-            Ok(()) if events.epoll.is_empty() && !self.bell.is_rung() => return Ok(()),
-            Ok(()) => {}
-            Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
+        match self.ask(events, timeout, resumes)? {
+            Some(stuck) if events.is_empty() => self.resume(events, timeout, start, stuck, resumes),
+            _ => Ok(()),
         }
-        let stuck = self.translate(events);
-        if !events.is_empty() {
-            return Ok(());
-        }
-        self.resume(events, timeout, start, stuck, resumes)
     }
 
     /// What epoll has returned has come to nothing (another thread was faster, the descriptor is not
@@ -287,18 +279,30 @@ impl Queue {
             if stuck && left.is_some_and(|left| left.is_zero()) {
                 return Ok(());
             }
-            let room = events.capacity();
-            match epoll::wait(&self.epoll, &mut events.epoll, room, left) {
-                Ok(()) if events.epoll.is_empty() && !self.bell.is_rung() => return Ok(()),
-                Ok(()) => {}
-                Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-            stuck = self.translate(events);
-            if !events.is_empty() {
-                return Ok(());
-            }
+            stuck = match self.ask(events, left, resumes)? {
+                Some(stuck) if events.is_empty() => stuck,
+                _ => return Ok(()),
+            };
         }
+    }
+
+    /// One wait on epoll, and what it comes to: nothing if the time is up, or else whether it is of no use
+    /// to ask again where there are no events ([`translate`](Queue::translate)).
+    #[inline]
+    fn ask(
+        &self,
+        events: &mut EventList,
+        timeout: Option<Duration>,
+        resumes: bool,
+    ) -> io::Result<Option<bool>> {
+        let room = events.capacity();
+        match epoll::wait(&self.epoll, &mut events.epoll, room, timeout) {
+            Ok(()) if events.epoll.is_empty() && !self.bell.is_rung() => return Ok(None),
+            Ok(()) => {}
+            Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Some(self.translate(events)))
     }
 
     /// Turns the batch that epoll returned, and what the bell says, into kevents. Returns whether it is of

@@ -6,7 +6,7 @@ use nio_benches::{
     client::Client,
     process::{Process, Service},
     servers::Server,
-    spread::Spread,
+    spread::{self, Spread},
 };
 
 use crate::options::Options;
@@ -20,9 +20,9 @@ pub(crate) struct Taken {
 
 /// Runs the servers in turn, round after round.
 pub(crate) fn measure(options: &Options) -> Result<Vec<Vec<Taken>>, Box<dyn Error>> {
-    let run = |&server: &&Server| run(server, options);
-    let round = |_| options.servers.iter().map(run).collect();
-    (0..options.rounds).map(round).collect()
+    spread::rounds(options.rounds, &options.servers, |server| {
+        run(server, options)
+    })
 }
 
 /// One run of a server. What is measured begins when each connection has had a message or two, so that
