@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -619,6 +620,7 @@ pub fn in_child(test: impl FnOnce()) {
     if env::var_os(ALONE).is_some() {
         // SAFETY: takes no pointers. A test that hangs is ended by SIGALRM.
         unsafe { libc::alarm(2 * LIMIT.as_secs() as u32) };
+        mask_all_signals(libc::SIG_UNBLOCK).unwrap();
         return test();
     }
     let thread = thread::current();
@@ -627,16 +629,32 @@ pub fn in_child(test: impl FnOnce()) {
         return in_fork(test);
     };
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let program = env::current_exe().unwrap();
-    let run = Command::new(program)
+    let mut program = Command::new(env::current_exe().unwrap());
+    program
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(ALONE, "1")
-        .output()
-        .unwrap();
+        .env(ALONE, "1");
+    // The first thread of that process is the test harness'. It takes no signals, so that one for
+    // the process is the test's, which has handled it when kill(2) returns.
+    // SAFETY: what runs between fork and exec sets the mask, which is async-signal-safe.
+    unsafe { program.pre_exec(|| mask_all_signals(libc::SIG_BLOCK)) };
+    let run = program.output().unwrap();
     let [said, result] = [&run.stderr, &run.stdout].map(|text| String::from_utf8_lossy(text));
     // A name that no test had would be a success, too.
     let passed = run.status.success() && result.contains("1 passed");
     assert!(passed, "{}: {result}{said}", run.status);
+}
+
+/// Blocks all signals for this thread, or unblocks them.
+fn mask_all_signals(how: i32) -> io::Result<()> {
+    // SAFETY: the set is initialised by sigfillset before it is used.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        match libc::pthread_sigmask(how, &set, ptr::null_mut()) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
 }
 
 /// Runs a test in a fork of this process.
