@@ -15,7 +15,7 @@ use std::{
 
 use nio_loop::{EventLoop, Handle};
 use nio_net::{Error, TcpListener, TcpSocket, TcpStream, resolve};
-use support::{ANY_PORT, alone, listen, open_descriptors, poll, poll_once, read_to_end, run};
+use support::{ANY_PORT, in_child, listen, open_descriptors, poll, poll_once, read_to_end, run};
 
 /// Says `what` through a new connection to a listener, and returns what came out at the other end.
 async fn round_trip(handle: &nio_loop::Handle, listener: TcpListener) {
@@ -121,7 +121,7 @@ fn q40_connect_is_not_ready_before_the_connection_is_made() {
 
 #[test]
 fn a_dropped_connect_closes_its_socket() {
-    alone("a_dropped_connect_closes_its_socket", || {
+    in_child(|| {
         run(async |handle| {
             let (_listener, address) = listen(&handle);
             let before = open_descriptors();
@@ -135,8 +135,7 @@ fn a_dropped_connect_closes_its_socket() {
 
 #[test]
 fn a_connect_that_is_dropped_while_it_waits_closes_its_socket() {
-    let name = "a_connect_that_is_dropped_while_it_waits_closes_its_socket";
-    alone(name, || {
+    in_child(|| {
         run(async |handle| {
             let listener = net::TcpListener::bind(ANY_PORT).unwrap();
             // SAFETY: takes no pointers.
@@ -269,7 +268,7 @@ fn an_address_that_answers_late_still_wins_over_those_that_do_not() {
 
 #[test]
 fn the_attempts_that_lose_are_closed() {
-    alone("the_attempts_that_lose_are_closed", || {
+    in_child(|| {
         run(async |handle| {
             let Some((full, _made)) = hanging(&handle) else {
                 return;

@@ -18,7 +18,7 @@ use std::{
 
 use nio_loop::{EventLoop, Handle};
 use nio_net::{TcpListener, TcpStream};
-use support::{alone, listen, open_descriptors};
+use support::{in_child, listen, open_descriptors};
 
 /// The allocator of the system, which counts the bytes that are in use.
 struct Counting;
@@ -100,13 +100,11 @@ fn leave_nothing_behind(hundreds: usize) {
 
 #[test]
 fn ten_thousand_connections_leave_nothing_behind() {
-    let name = "ten_thousand_connections_leave_nothing_behind";
-    alone(name, || leave_nothing_behind(100));
+    in_child(|| leave_nothing_behind(100));
 }
 
 #[test]
 #[ignore = "it takes some ten seconds"]
 fn a_hundred_thousand_connections_leave_nothing_behind() {
-    let name = "a_hundred_thousand_connections_leave_nothing_behind";
-    alone(name, || leave_nothing_behind(1000));
+    in_child(|| leave_nothing_behind(1000));
 }

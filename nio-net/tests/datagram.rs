@@ -13,7 +13,7 @@ use std::{
 
 use nio_loop::Handle;
 use nio_net::{Batch, DatagramSocket, Error, UdpSocket, UnixDatagram};
-use support::{ANY_PORT, Place, alone, join, poll, poll_once, run};
+use support::{ANY_PORT, Place, in_child, join, poll, poll_once, run};
 
 fn udp(handle: &Handle) -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind(handle, ANY_PORT).unwrap();
@@ -440,8 +440,7 @@ fn q35_a_unix_datagram_waits_for_room_at_the_receiver_without_a_busy_loop() {
 
 #[test]
 fn l66_sending_to_a_unix_socket_that_is_gone_raises_no_signal() {
-    let name = "l66_sending_to_a_unix_socket_that_is_gone_raises_no_signal";
-    alone(name, || {
+    in_child(|| {
         // SAFETY: the default action is no handler that could be unsound.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         run(async |handle| {

@@ -11,7 +11,7 @@ use std::{
 
 use nio_loop::EventLoop;
 use nio_net::TcpStream;
-use support::{alone, listen, open_descriptors, pair, pair_with_std, poll_once, run};
+use support::{in_child, listen, open_descriptors, pair, pair_with_std, poll_once, run};
 
 #[test]
 fn a_dropped_loop_closes_the_connections_of_its_tasks() {
@@ -128,53 +128,47 @@ fn l41_a_connection_with_the_number_of_a_closed_one_is_another() {
 
 #[test]
 fn two_thousand_connections_leave_no_descriptor_behind() {
-    alone(
-        "two_thousand_connections_leave_no_descriptor_behind",
-        || {
-            run(async |handle| {
-                let (listener, address) = listen(&handle);
-                let before = open_descriptors();
-                for round in 0..20 {
-                    let mut streams = Vec::new();
-                    for i in 0..50 {
-                        let client = TcpStream::connect(&handle, address).await.unwrap();
-                        let (server, _) = listener.accept().await.unwrap();
-                        // Some are registered when they are closed, and some are not.
-                        if (round + i) % 2 == 0 {
-                            assert!(poll_once(server.read(&mut [0])).is_pending());
-                            client.write_all(b"!").await.unwrap();
-                        }
-                        streams.extend([client, server]);
+    in_child(|| {
+        run(async |handle| {
+            let (listener, address) = listen(&handle);
+            let before = open_descriptors();
+            for round in 0..20 {
+                let mut streams = Vec::new();
+                for i in 0..50 {
+                    let client = TcpStream::connect(&handle, address).await.unwrap();
+                    let (server, _) = listener.accept().await.unwrap();
+                    // Some are registered when they are closed, and some are not.
+                    if (round + i) % 2 == 0 {
+                        assert!(poll_once(server.read(&mut [0])).is_pending());
+                        client.write_all(b"!").await.unwrap();
                     }
+                    streams.extend([client, server]);
                 }
-                assert_eq!(open_descriptors(), before);
-            });
-        },
-    );
+            }
+            assert_eq!(open_descriptors(), before);
+        });
+    });
 }
 
 #[test]
 fn q83_every_socket_is_closed_in_a_program_that_is_started() {
-    alone(
-        "q83_every_socket_is_closed_in_a_program_that_is_started",
-        || {
-            run(async |handle| {
-                use std::os::fd::{AsFd, AsRawFd};
-                let (listener, address) = listen(&handle);
-                let client = TcpStream::connect(&handle, address).await.unwrap();
-                let (server, _) = listener.accept().await.unwrap();
-                for fd in [listener.as_fd(), client.as_fd(), server.as_fd()] {
-                    // SAFETY: F_GETFD takes no further argument.
-                    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
-                    assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
-                }
-                // A blocking one of them would hold up the loop.
-                for fd in [listener.as_fd(), client.as_fd(), server.as_fd()] {
-                    // SAFETY: F_GETFL takes no further argument.
-                    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
-                    assert_eq!(flags & libc::O_NONBLOCK, libc::O_NONBLOCK);
-                }
-            });
-        },
-    );
+    in_child(|| {
+        run(async |handle| {
+            use std::os::fd::{AsFd, AsRawFd};
+            let (listener, address) = listen(&handle);
+            let client = TcpStream::connect(&handle, address).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            for fd in [listener.as_fd(), client.as_fd(), server.as_fd()] {
+                // SAFETY: F_GETFD takes no further argument.
+                let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
+                assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+            }
+            // A blocking one of them would hold up the loop.
+            for fd in [listener.as_fd(), client.as_fd(), server.as_fd()] {
+                // SAFETY: F_GETFL takes no further argument.
+                let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+                assert_eq!(flags & libc::O_NONBLOCK, libc::O_NONBLOCK);
+            }
+        });
+    });
 }

@@ -17,7 +17,7 @@ use std::{
 use nio_loop::EventLoop;
 use nio_net::{Error, TcpListener};
 use support::{
-    ANY_PORT, alone, end_of_turn, join, listen, poll, poll_once, read_to_end, reset, run,
+    ANY_PORT, end_of_turn, in_child, join, listen, poll, poll_once, read_to_end, reset, run,
 };
 
 #[test]
@@ -212,8 +212,7 @@ fn l64_a_connection_that_breaks_in_the_queue_does_not_end_accepting() {
 
 #[test]
 fn l64_without_descriptors_accept_fails_now_and_then_and_serves_the_connection_later() {
-    let name = "l64_without_descriptors_accept_fails_now_and_then_and_serves_the_connection_later";
-    alone(name, || {
+    in_child(|| {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle().clone();
         let (listener, address) = listen(&handle);
@@ -250,8 +249,7 @@ fn l64_without_descriptors_accept_fails_now_and_then_and_serves_the_connection_l
 
 #[test]
 fn l64_without_descriptors_what_comes_in_is_waited_for_in_silence() {
-    let name = "l64_without_descriptors_what_comes_in_is_waited_for_in_silence";
-    alone(name, || {
+    in_child(|| {
         run(async |handle| {
             let (listener, address) = listen(&handle);
             let clients = [(); 3].map(|()| net::TcpStream::connect(address).unwrap());
@@ -269,7 +267,7 @@ fn l64_without_descriptors_what_comes_in_is_waited_for_in_silence() {
 
 #[test]
 fn l64_a_shortage_does_not_keep_the_loop_alive() {
-    alone("l64_a_shortage_does_not_keep_the_loop_alive", || {
+    in_child(|| {
         let mut event_loop = EventLoop::new().unwrap();
         let (listener, address) = listen(event_loop.handle());
         let _client = net::TcpStream::connect(address).unwrap();

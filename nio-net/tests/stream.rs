@@ -16,8 +16,8 @@ use std::{
 use nio_loop::Handle;
 use nio_net::TcpStream;
 use support::{
-    alone, either, fill, join, pair, pair_with_std, pattern, poll, poll_once, read_to_end, reset,
-    run, shrink_buffer,
+    either, fill, in_child, join, pair, pair_with_std, pattern, poll, poll_once, read_to_end,
+    reset, run, shrink_buffer,
 };
 
 const MEGABYTE: usize = 1 << 20;
@@ -282,28 +282,25 @@ fn is_gone(kind: ErrorKind) -> bool {
 
 #[test]
 fn l66_q84_writing_to_a_connection_that_is_gone_raises_no_signal() {
-    alone(
-        "l66_q84_writing_to_a_connection_that_is_gone_raises_no_signal",
-        || {
-            // Rust programs ignore this signal from the beginning; others die of it.
-            // SAFETY: the default action is no handler that could be unsound.
-            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-            run(async |handle| {
-                let (accepted, peer) = pair_with_std(&handle);
-                reset(peer);
-                let (connected, peer) = pair(&handle).await;
-                reset(peer);
-                for stream in [accepted, connected] {
-                    // An error is reported once; it is the write after it that raises the signal.
-                    assert!(stream.read(&mut [0]).await.is_err());
-                    for _ in 0..3 {
-                        let error = stream.write(b"hello").await.unwrap_err();
-                        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-                    }
+    in_child(|| {
+        // Rust programs ignore this signal from the beginning; others die of it.
+        // SAFETY: the default action is no handler that could be unsound.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        run(async |handle| {
+            let (accepted, peer) = pair_with_std(&handle);
+            reset(peer);
+            let (connected, peer) = pair(&handle).await;
+            reset(peer);
+            for stream in [accepted, connected] {
+                // An error is reported once; it is the write after it that raises the signal.
+                assert!(stream.read(&mut [0]).await.is_err());
+                for _ in 0..3 {
+                    let error = stream.write(b"hello").await.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
                 }
-            });
-        },
-    );
+            }
+        });
+    });
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use nio_net::{Error, UnixListener, UnixStream};
-use support::{Place, alone, join, open_descriptors, poll, poll_once, run};
+use support::{Place, in_child, join, open_descriptors, poll, poll_once, run};
 
 #[test]
 fn bytes_travel_both_ways_over_a_path() {
@@ -260,8 +260,7 @@ fn descriptors_need_a_byte_and_must_not_be_too_many() {
 
 #[test]
 fn descriptors_that_find_no_room_are_an_error_and_none_stays_open() {
-    let name = "descriptors_that_find_no_room_are_an_error_and_none_stays_open";
-    alone(name, || {
+    in_child(|| {
         run(async |handle| {
             let (one, other) = UnixStream::pair(&handle).unwrap();
             let stdin = io::stdin();
@@ -295,8 +294,7 @@ fn limit_descriptors(to: u64) {
 
 #[test]
 fn l66_writing_to_a_unix_stream_that_is_gone_raises_no_signal() {
-    let name = "l66_writing_to_a_unix_stream_that_is_gone_raises_no_signal";
-    alone(name, || {
+    in_child(|| {
         // Rust programs ignore this signal from the beginning; others die of it.
         // SAFETY: the default action is no handler that could be unsound.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };

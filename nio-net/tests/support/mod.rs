@@ -2,9 +2,11 @@
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+mod alone;
+
 use std::{
     cell::{Cell, RefCell},
-    env, fs,
+    fs,
     future::{Future, poll_fn},
     io::{self, Write},
     net::{self, SocketAddr},
@@ -12,7 +14,6 @@ use std::{
     panic::resume_unwind,
     path::PathBuf,
     pin::{Pin, pin},
-    process::Command,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -20,6 +21,9 @@ use std::{
 
 use nio_loop::{EventLoop, Handle};
 use nio_net::{TcpListener, TcpStream};
+
+#[allow(unused_imports)]
+pub(crate) use alone::in_child;
 
 /// No test takes longer than this, however busy the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -31,26 +35,6 @@ pub(crate) fn run<T>(test: impl AsyncFnOnce(Handle) -> T) -> T {
     let limit = handle.set_timeout(LIMIT, |_| panic!("not done after {LIMIT:?}"));
     handle.unref(limit);
     event_loop.block_on(test(handle)).unwrap()
-}
-
-/// Runs a test in a process of its own: this very binary, told to run only the test of this name.
-/// For what concerns a whole process, as its limits and its signals do.
-pub(crate) fn alone(name: &str, test: impl FnOnce()) {
-    const ALONE: &str = "NIO_NET_TEST_ALONE";
-    if env::var_os(ALONE).is_some() {
-        return test();
-    }
-    let mut child = Command::new(env::current_exe().unwrap());
-    child.args(["--exact", name, "--nocapture", "--test-threads=1"]);
-    child.arg("--include-ignored");
-    let output = child.env(ALONE, "1").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{}\n{text}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 /// A path for a socket, removed at the end.
