@@ -169,6 +169,7 @@ fn wait_long(
 }
 
 /// Waits with the resolution of milliseconds; −1 is for ever.
+#[inline]
 fn wait_ms(
     set: &OwnedFd,
     buffer: &mut Vec<epoll_event>,

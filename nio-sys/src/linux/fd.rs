@@ -28,7 +28,7 @@ use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 use super::{
     count, epoll,
     knote::{Knote, invalid, no_such_knote},
-    queue::{Active, Batch, SIDE, internal, is_queue},
+    queue::{Active, Batch, INTERNAL, SIDE, internal, is_queue},
     slot::{
         EXCEPT, FILTERS, IDLE, IN, Knotes, OUT, PLAIN, PRI, RDHUP, READ, Set, Slot, Table, WRITE,
         edge, place,
@@ -602,7 +602,24 @@ impl Descriptors {
 /// most programs see, and nothing else. Returns the rest. Takes no lock.
 ///
 /// There is room for one kevent of each event at least: `room` is that of the whole list.
+// Where there is nothing to be done, as of a mere wake, that is seen without a call.
+#[inline]
 pub(super) fn deliver_plain<'a>(
+    slots: &Table,
+    rest: &'a [libc::epoll_event],
+    events: &mut Vec<Kevent>,
+    room: usize,
+) -> &'a [libc::epoll_event] {
+    match rest.first() {
+        Some(event) if event.u64 as u32 != INTERNAL => {
+            deliver_some_plain(slots, rest, events, room)
+        }
+        _ => rest,
+    }
+}
+
+#[inline(never)]
+fn deliver_some_plain<'a>(
     slots: &Table,
     mut rest: &'a [libc::epoll_event],
     events: &mut Vec<Kevent>,

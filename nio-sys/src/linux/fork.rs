@@ -53,6 +53,7 @@ impl Home {
     }
 
     /// Whether it is still the process that runs.
+    #[inline]
     pub(super) fn is_here(&self) -> bool {
         let number = match self.page {
             Some(cell) => cell.load(Ordering::Relaxed),

@@ -47,7 +47,7 @@ pub(super) const EDGE: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
 
 /// The lower half of the payload of every entry that is not a user's descriptor. No descriptor has
 /// this number.
-const INTERNAL: u32 = u32::MAX;
+pub(super) const INTERNAL: u32 = u32::MAX;
 
 /// The payloads of the queue's own entries: [`INTERNAL`] below, one of these above.
 const WAKE: u32 = 0;
@@ -404,6 +404,7 @@ impl Queue {
     }
 
     /// The child of the process that made a queue does not have it (K4).
+    #[inline]
     fn check_home(&self) -> io::Result<()> {
         if self.home.is_here() {
             Ok(())
