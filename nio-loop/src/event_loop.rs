@@ -397,9 +397,7 @@ impl<'a> Turn<'a> {
             self.wait(wait)?;
         }
         while self.may_call() {
-            if self.notify_source() {
-                continue;
-            }
+            self.notify_sources();
             let Some(event) = self.next_event() else {
                 break;
             };
@@ -453,21 +451,19 @@ impl<'a> Turn<'a> {
         core.next_deadline().map_or(Pause::ForEver, Pause::Until)
     }
 
-    /// Gives the next event of the batch to the source that it is for, if only tasks wait there: what most
-    /// events are, with nothing foreign to be run.
+    /// Gives events of the batch to the sources that they are for, up to the first for which more than
+    /// tasks wait: what most events are, with nothing foreign to be run.
     #[inline]
-    fn notify_source(&self) -> bool {
-        let (core, next) = (self.core, self.core.dispatched.get());
+    fn notify_sources(&self) {
+        let core = self.core;
         let (events, mut sources) = (core.events.borrow(), core.sources.borrow_mut());
-        let Some(event) = events.get(next) else {
-            return false;
-        };
-        match sources.get_by_word(event.token().0) {
-            Some((_, Entry::Source(state))) if !state.has_others() => state.notify(core, event),
-            _ => return false,
+        while let Some(event) = events.get(core.dispatched.get()) {
+            match sources.get_by_word(event.token().0) {
+                Some((_, Entry::Source(state))) if !state.has_others() => state.notify(core, event),
+                _ => return,
+            }
+            core.dispatched.set(core.dispatched.get() + 1);
         }
-        core.dispatched.set(next + 1);
-        true
     }
 
     /// The next event of the batch. Signals and exits come after the I/O, so that who handles them
