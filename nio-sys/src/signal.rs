@@ -37,8 +37,8 @@ static CAUGHT: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
 /// let _caught = CaughtSignal::new(libc::SIGUSR1)?;
 /// kqueue.apply(&mut [Kevent::signal(libc::SIGUSR1, EventFlags::ADD)])?;
 ///
-/// // SAFETY: raise takes no pointers.
-/// unsafe { libc::raise(libc::SIGUSR1) };
+/// // SAFETY: these take no pointers. (Not raise(3): macOS tells no queue of a signal for a thread.)
+/// unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
 ///
 /// let mut events = EventList::with_capacity(4);
 /// kqueue.kevent(&[], &mut events, Some(Duration::from_secs(5)))?;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+mod alone;
+
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -18,6 +20,9 @@ use std::{
 };
 
 use nio_loop::{Clock, EventLoop, Handle};
+
+#[allow(unused_imports)]
+pub(crate) use alone::in_child;
 
 /// Longer than anything takes on a machine that is merely busy.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);

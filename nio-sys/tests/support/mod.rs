@@ -494,9 +494,19 @@ pub fn kill(signal: i32) {
 }
 
 /// Sends a signal to this thread, which has handled it when this returns.
+///
+/// On Apple's systems no queue is told of a signal that is for one thread (K201). There it is for the
+/// process, in which no other thread takes it.
 pub fn raise(signal: i32) {
-    // SAFETY: takes no pointers.
-    check(unsafe { libc::raise(signal) }).unwrap();
+    // SAFETY: these take no pointers.
+    check(unsafe {
+        if cfg!(target_vendor = "apple") {
+            libc::kill(libc::getpid(), signal)
+        } else {
+            libc::raise(signal)
+        }
+    })
+    .unwrap();
 }
 
 /// Sends one urgent byte.
