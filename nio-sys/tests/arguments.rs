@@ -185,7 +185,8 @@ fn k32_a_number_without_a_descriptor_is_ebadf_and_registers_nothing() {
     }
 }
 
-#[cfg(target_pointer_width = "64")]
+// DragonFly cuts it: its holdfp() takes an int. macOS does so to look, and then minds the number.
+#[cfg(all(target_pointer_width = "64", not(target_os = "dragonfly")))]
 #[test]
 fn k33_a_descriptor_number_is_not_cut_to_32_bits() {
     let queue = Queue::new();
@@ -193,7 +194,9 @@ fn k33_a_descriptor_number_is_not_cut_to_32_bits() {
     writer.write_all(b"x").unwrap();
     for beyond in [1 << 32, 1 << 31, 1 << 63, usize::MAX << 32] {
         let change = Kevent::new(number(&reader) | beyond, READ, ADD);
-        assert_eq!(queue.refused(change), libc::EBADF, "{change:?}");
+        let errno = queue.refused(change);
+        let minded = cfg!(target_vendor = "apple") && errno == libc::EINVAL;
+        assert!(errno == libc::EBADF || minded, "{change:?}: {errno}");
     }
     queue.assert_silent();
 }
