@@ -201,10 +201,16 @@ impl Handle {
         let watched = self.add_watch(Watched::Process(pid), on_event, place, |token| {
             self.core.poll.register_process(pid, token)
         });
-        let refused = watched.is_err().then(|| once.take()).flatten();
-        if let Some((mut child, callback)) = refused {
-            // Or it has exited just now.
-            if let Ok(Some(status)) = child.try_wait() {
+        let refused = watched.as_ref().err();
+        if let Some((error, (mut child, callback))) = refused.and_then(|e| Some((e, once.take()?)))
+        {
+            // Or it has exited just now; or it is about to, and is no more to be watched but not yet to
+            // be waited for: that takes a moment.
+            let waited = match is_no_process(error) {
+                true => child.wait().map(Some),
+                false => child.try_wait(),
+            };
+            if let Ok(Some(status)) = waited {
                 return Ok(self.immediate_at(place, move |handle| callback(handle, status)));
             }
         }
@@ -288,4 +294,15 @@ impl Handle {
         self.core.retain(true);
         Ok(CallbackId(Kind::Watch(key)))
     }
+}
+
+/// Whether it was refused to watch a process because there is none of this number, or none that will
+/// still exit.
+fn is_no_process(error: &Error) -> bool {
+    /// The same on every system.
+    const ESRCH: i32 = 3;
+    let Error::Poll(nio_poll::Error::Refused { source, .. }) = error else {
+        return false;
+    };
+    source.raw_os_error() == Some(ESRCH)
 }
