@@ -68,7 +68,16 @@ impl Poll {
         let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);
         let knote = knote.with_fflags(EXIT).with_udata(token.0);
-        self.add(&mut self.lock(), Subject::Process(pid), knote)
+        let (mut registered, subject) = (self.lock(), Subject::Process(pid));
+        match self.add(&mut registered, subject, knote) {
+            // Apple's systems tell the status only to the parent and to who may signal the process.
+            Err(Error::Refused { source, .. })
+                if cfg!(target_vendor = "apple") && source.raw_os_error() == Some(libc::EACCES) =>
+            {
+                self.add(&mut registered, subject, knote.with_fflags(ProcFlags::EXIT))
+            }
+            result => result,
+        }
     }
 
     /// Ends the watching of a process.
