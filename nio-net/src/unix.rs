@@ -134,7 +134,8 @@ impl ByteStream<net::UnixStream> {
         self.get_ref().peer_addr()
     }
 
-    /// Who is on the other side. The system says so, not the other side.
+    /// Who is on the other side. The system says so, not the other side. NetBSD and DragonFly do not
+    /// say it of streams that [`pair`](UnixStream::pair) has made.
     ///
     /// # Errors
     ///
@@ -173,7 +174,7 @@ impl ByteStream<net::UnixStream> {
     /// # Errors
     ///
     /// As [`write`](ByteStream::write); [`InvalidInput`](io::ErrorKind::InvalidInput) if `bytes` is
-    /// empty or there are more than 253 descriptors.
+    /// empty or there are more than 253 descriptors (OpenBSD: 127, DragonFly: 64).
     pub fn write_with_descriptors(
         &self,
         bytes: &[u8],

@@ -11,8 +11,16 @@ use libc::c_int;
 
 use super::{bytes::NO_SIGNAL, check_len};
 
-/// How many descriptors one message carries at most. It is Linux's limit, and the others' is higher.
-pub(crate) const DESCRIPTORS: usize = 253;
+/// How many descriptors one message carries at most. It is Linux's limit, and that of most others is
+/// higher. OpenBSD makes 16 bytes of each, which must fit into a cluster of 2048 (E2BIG); DragonFly
+/// wants them in one small buffer, of some 350 bytes (EINVAL).
+pub(crate) const DESCRIPTORS: usize = if cfg!(target_os = "openbsd") {
+    127
+} else if cfg!(target_os = "dragonfly") {
+    64
+} else {
+    253
+};
 
 /// Room for the ancillary data of that many descriptors, aligned as it must be.
 type Ancillary = [u64; ROOM];
