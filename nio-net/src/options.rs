@@ -224,7 +224,15 @@ impl<'a> Options<'a> {
         if !self.is(name!(SOL_SOCKET, SO_KEEPALIVE))? {
             return Ok(None);
         }
-        let get = |name: Option<Name>| name.map(|name| self.get(name)).transpose();
+        let get = |name: Option<Name>| match name.map(|name| self.get(name)).transpose() {
+            // NetBSD lets them be set, and does not tell them.
+            Err(Error::Option { source, .. })
+                if source.raw_os_error() == Some(libc::ENOPROTOOPT) =>
+            {
+                Ok(None)
+            }
+            result => result,
+        };
         let duration = |seconds: c_int| Duration::from_secs(seconds.unsigned_abs().into());
         Ok(Some(Keepalive {
             idle: get(IDLE)?.map(duration),

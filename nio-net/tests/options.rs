@@ -65,12 +65,17 @@ fn keepalive_is_what_it_was_set_to() {
         interval: Some(Duration::from_secs(1)),
         count: Some(3),
     };
-    assert_eq!(options.keepalive().unwrap(), Some(set));
+    let is_set = || {
+        let is = options.keepalive().unwrap().unwrap();
+        // NetBSD takes the fields, and does not tell them.
+        is == set || cfg!(target_os = "netbsd") && is == Keepalive::default()
+    };
+    assert!(is_set());
     options.set_keepalive(None).unwrap();
     assert_eq!(options.keepalive().unwrap(), None);
     // What is not said stays.
     options.set_keepalive(Some(Keepalive::default())).unwrap();
-    assert_eq!(options.keepalive().unwrap(), Some(set));
+    assert!(is_set());
 }
 
 #[test]
