@@ -23,6 +23,14 @@ pub(super) const NO_SIGNAL: c_int = 0;
 /// How many slices one call takes: the least that any system allows.
 pub(crate) const SLICES: usize = 1024;
 
+/// How many bytes one call reads or writes at most. Apple's systems refuse more (EINVAL); what is a
+/// part of the bytes everywhere is one there, too.
+const MOST: usize = if cfg!(target_vendor = "apple") {
+    c_int::MAX as usize
+} else {
+    isize::MAX as usize
+};
+
 #[inline]
 pub(crate) fn read<C: Channel>(channel: &C, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the pointer and the length are those of the buffer.
@@ -54,6 +62,7 @@ pub(crate) fn read_spare<C: Channel>(
 #[inline]
 unsafe fn read_raw<C: Channel>(channel: &C, buffer: *mut u8, len: usize) -> io::Result<usize> {
     let fd = channel.as_fd().as_raw_fd();
+    let len = len.min(MOST);
     check_len(if C::SOCKET {
         // SAFETY: the caller vouches for the buffer.
         unsafe { libc::recv(fd, buffer.cast(), len, 0) }
@@ -66,8 +75,8 @@ unsafe fn read_raw<C: Channel>(channel: &C, buffer: *mut u8, len: usize) -> io::
 /// Reads from a socket without taking anything out of it.
 pub(crate) fn peek<C: Channel>(channel: &C, buffer: &mut [u8]) -> io::Result<usize> {
     let fd = channel.as_fd().as_raw_fd();
-    let (pointer, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: the pointer and the length are those of the buffer.
+    let (pointer, len) = (buffer.as_mut_ptr().cast(), buffer.len().min(MOST));
+    // SAFETY: the pointer and the length are those of the buffer, or of its beginning.
     check_len(unsafe { libc::recv(fd, pointer, len, libc::MSG_PEEK) })
 }
 
@@ -86,9 +95,9 @@ pub(crate) fn read_vectored<C: Channel>(
 #[inline]
 pub(crate) fn send<C: Channel>(channel: &C, bytes: &[u8]) -> io::Result<usize> {
     let fd = channel.as_fd().as_raw_fd();
-    let (pointer, len) = (bytes.as_ptr().cast(), bytes.len());
+    let (pointer, len) = (bytes.as_ptr().cast(), bytes.len().min(MOST));
     let result = check_len(if C::SOCKET {
-        // SAFETY: the pointer and the length are those of the bytes.
+        // SAFETY: the pointer and the length are those of the bytes, or of their beginning.
         unsafe { libc::send(fd, pointer, len, NO_SIGNAL) }
     } else {
         // SAFETY: as above.
