@@ -167,7 +167,8 @@ fn serve_as_told(
     match service {
         Service::Short => {
             listener.set_nonblocking(true)?;
-            (server.short)(listener, connections)?;
+            let short = server.short.ok_or("it has no short connections")?;
+            short(listener, connections)?;
         }
         Service::Echo => (server.echo)(accept(&listener, connections)?)?,
         Service::Idle => (server.idle)(accept(&listener, connections)?)?,

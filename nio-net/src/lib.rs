@@ -47,6 +47,56 @@
 //! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`]
 //! are those of any socket; [`resolve`] looks up names.
 //!
+//! # Thousands of connections
+//!
+//! A task that keeps a buffer keeps it also while it waits: that is most of the memory of an idle connection,
+//! and more than the processor's caches hold. But the tasks of a loop run one at a time, and none between
+//! two `await`s of another. So all of them can read into one buffer:
+//!
+//! ```
+//! use std::{cell::RefCell, future::poll_fn, io, rc::Rc, task::Context};
+//! use nio_net::TcpStream;
+//!
+//! async fn echo(stream: TcpStream, buffer: Rc<RefCell<Vec<u8>>>) -> io::Result<()> {
+//!     loop {
+//!         let read = |context: &mut Context<'_>| stream.poll_read(context, &mut buffer.borrow_mut());
+//!         let n = poll_fn(read).await?;
+//!         if n == 0 {
+//!             return Ok(());
+//!         }
+//!         // Mostly there is room for all of it. What there is none for, the task keeps.
+//!         let written = match stream.try_write(&buffer.borrow()[..n]) {
+//!             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+//!             result => result?,
+//!         };
+//!         if written < n {
+//!             let rest = buffer.borrow()[written..n].to_vec();
+//!             stream.write_all(&rest).await?;
+//!         }
+//!     }
+//! }
+//! #
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mut event_loop = nio_loop::EventLoop::new()?;
+//! # let handle = event_loop.handle().clone();
+//! # let listener = nio_net::TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+//! # let client = TcpStream::connect(&handle, listener.local_addr()?);
+//! # event_loop.block_on(async {
+//! #     let (client, (server, _)) = (client.await?, listener.accept().await?);
+//! #     let buffer = Rc::new(RefCell::new(vec![0; 16 * 1024]));
+//! #     handle.spawn(echo(server, buffer)).detach();
+//! #     for said in [b"hello", b"again"] {
+//! #         client.write_all(said).await?;
+//! #         let mut answer = [0; 5];
+//! #         client.read_exact(&mut answer).await?;
+//! #         assert_eq!(&answer, said);
+//! #     }
+//! #     Ok::<_, Box<dyn std::error::Error>>(())
+//! # })??;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What to know
 //!
 //! - Every operation is tried before it is waited for; a socket that never blocks is never even

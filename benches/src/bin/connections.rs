@@ -55,7 +55,7 @@ mod linux {
             }
         }
         if servers.is_empty() {
-            servers = servers::installed();
+            servers = servers::with_short();
         }
         print_times(&servers, connections, rounds)?;
         let run = |wrapper: &[OsString], server: &Server, connections| {

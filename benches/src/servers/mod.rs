@@ -47,24 +47,24 @@ const EVENTS: usize = 1024;
 
 /// A server, on one library. See the module for its services.
 pub struct Server {
-    /// What it is called: as its library.
+    /// What it is called: as its library, or the way in which that is used.
     pub name: &'static str,
     /// The C library that has to be installed.
     library: Option<&'static CStr>,
     pub(crate) echo: fn(Vec<TcpStream>) -> io::Result<()>,
     pub(crate) idle: fn(Vec<TcpStream>) -> io::Result<()>,
-    pub(crate) short: fn(TcpListener, usize) -> io::Result<()>,
+    pub(crate) short: Option<fn(TcpListener, usize) -> io::Result<()>>,
     pub(crate) http: Option<fn(Vec<TcpStream>) -> io::Result<()>>,
 }
 
 /// All of them, that which the others are compared with first.
-static ALL: [Server; 9] = [
+static ALL: [Server; 10] = [
     Server {
         name: "epoll",
         library: None,
         echo: epoll::echo,
         idle: epoll::echo,
-        short: epoll::short,
+        short: Some(epoll::short),
         http: None,
     },
     Server {
@@ -72,7 +72,7 @@ static ALL: [Server; 9] = [
         library: None,
         echo: nio_poll::echo,
         idle: nio_poll::echo,
-        short: nio_poll::short,
+        short: Some(nio_poll::short),
         http: None,
     },
     Server {
@@ -80,15 +80,23 @@ static ALL: [Server; 9] = [
         library: None,
         echo: nio_net::echo::<BUFFER>,
         idle: nio_net::echo::<NO_BUFFER>,
-        short: nio_net::short,
+        short: Some(nio_net::short),
         http: Some(http::nio),
+    },
+    Server {
+        name: "nio-shared",
+        library: None,
+        echo: nio_net::echo_shared,
+        idle: nio_net::echo_shared,
+        short: None,
+        http: None,
     },
     Server {
         name: "mio",
         library: None,
         echo: mio::echo,
         idle: mio::echo,
-        short: mio::short,
+        short: Some(mio::short),
         http: None,
     },
     Server {
@@ -96,7 +104,7 @@ static ALL: [Server; 9] = [
         library: None,
         echo: tokio::echo::<BUFFER>,
         idle: tokio::echo::<NO_BUFFER>,
-        short: tokio::short,
+        short: Some(tokio::short),
         http: Some(http::tokio),
     },
     Server {
@@ -104,7 +112,7 @@ static ALL: [Server; 9] = [
         library: None,
         echo: smol::echo::<BUFFER>,
         idle: smol::echo::<NO_BUFFER>,
-        short: smol::short,
+        short: Some(smol::short),
         http: None,
     },
     Server {
@@ -112,7 +120,7 @@ static ALL: [Server; 9] = [
         library: Some(libuv::NAME),
         echo: libuv::echo,
         idle: libuv::echo,
-        short: libuv::short,
+        short: Some(libuv::short),
         http: None,
     },
     Server {
@@ -120,7 +128,7 @@ static ALL: [Server; 9] = [
         library: Some(libev::NAME),
         echo: libev::echo,
         idle: libev::echo,
-        short: libev::short,
+        short: Some(libev::short),
         http: None,
     },
     Server {
@@ -128,7 +136,7 @@ static ALL: [Server; 9] = [
         library: Some(libevent::NAME),
         echo: libevent::echo,
         idle: libevent::echo,
-        short: libevent::short,
+        short: Some(libevent::short),
         http: None,
     },
 ];
@@ -137,6 +145,13 @@ static ALL: [Server; 9] = [
 pub fn find(name: &str) -> Result<&'static Server, String> {
     let found = ALL.iter().find(|server| server.name == name);
     found.ok_or_else(|| format!("no server is called {name:?}"))
+}
+
+/// Those that have short connections, and whose libraries are there.
+pub fn with_short() -> Vec<&'static Server> {
+    let mut all = installed();
+    all.retain(|server| server.short.is_some());
+    all
 }
 
 /// Those that hyper runs on.

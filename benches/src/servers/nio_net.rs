@@ -1,11 +1,11 @@
-//! nio-net: a task for each connection, on nio-loop.
+//! nio-net: a task for each connection, on nio-loop. With a buffer for each, or *shared*, with one for all.
 
-use std::{io, net};
+use std::{cell::RefCell, future::poll_fn, io, net, rc::Rc, task::Context};
 
 use nio_loop::EventLoop;
 use nio_net::{TcpListener, TcpStream};
 
-use super::SHORT_BUFFER;
+use super::{BUFFER, SHORT_BUFFER};
 
 pub(super) fn echo<const SIZE: usize>(streams: Vec<net::TcpStream>) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
@@ -30,6 +30,48 @@ fn serve<const SIZE: usize>(stream: TcpStream) -> impl Future<Output = io::Resul
                 return Ok(());
             }
             stream.write_all(&buffer[..n]).await?;
+        }
+    }
+}
+
+/// One buffer for all connections: what has been read is written before anybody else runs, or kept.
+pub(super) fn echo_shared(streams: Vec<net::TcpStream>) -> io::Result<()> {
+    let mut event_loop = EventLoop::new()?;
+    let handle = event_loop.handle().clone();
+    let buffer = Rc::new(RefCell::new([0; BUFFER]));
+    for stream in streams {
+        let stream = TcpStream::from_std(&handle, stream)?;
+        handle.spawn(serve_shared(stream, buffer.clone())).detach();
+    }
+    event_loop.run()?;
+    Ok(())
+}
+
+#[expect(clippy::manual_async_fn, reason = "an async fn would be larger")]
+fn serve_shared(
+    stream: TcpStream,
+    buffer: Rc<RefCell<[u8; BUFFER]>>,
+) -> impl Future<Output = io::Result<()>> {
+    async move {
+        loop {
+            let read = |context: &mut Context<'_>| {
+                let mut buffer = buffer.borrow_mut();
+                stream.poll_read(context, &mut *buffer)
+            };
+            let n = poll_fn(read).await?;
+            if n == 0 {
+                return Ok(());
+            }
+            let written = match stream.try_write(&buffer.borrow()[..n]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                result => result?,
+            };
+            if written < n {
+                let rest = buffer.borrow()[written..n].to_vec();
+                // Boxed, as it is rare and would make every task larger.
+                let write = async |rest: Vec<u8>| stream.write_all(&rest).await;
+                Box::pin(write(rest)).await?;
+            }
         }
     }
 }
