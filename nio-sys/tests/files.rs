@@ -685,3 +685,60 @@ fn files_are_watched_on_after_the_queue_has_rebuilt_its_set() {
         assert_eq!(queue.one().udata(), 1);
     });
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k155_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_knote() {
+    use std::os::unix::fs::MetadataExt;
+
+    in_child(|| {
+        let scratch = Scratch::new();
+        let queue = Queue::new();
+        let (path, old) = scratch.file("old", "");
+        let inode = old.metadata().unwrap().ino();
+        queue.add(&old, READ, LEVEL, 1);
+        queue.assert_silent();
+        fs::remove_file(&path).unwrap();
+        let path = scratch.join("new");
+        let open = || {
+            let mut options = OpenOptions::new();
+            options
+                .read(true)
+                .append(true)
+                .create(true)
+                .open(&path)
+                .unwrap()
+        };
+        let new = reuse(old, open);
+        if new.metadata().unwrap().ino() != inode {
+            // Not all file systems give it away again at once.
+            return;
+        }
+        append(&path, "x");
+        queue.assert_silent();
+        assert_eq!(queue.refused(on(&new, READ, ENABLE)), libc::ENOENT);
+        queue.add(&new, READ, LEVEL, 2);
+        assert_eq!(queue.one().udata(), 2);
+        drain(&new);
+        queue.assert_silent();
+        append(&path, "y");
+        assert_eq!(queue.one().udata(), 2);
+    });
+}
+
+#[test]
+fn k146_growth_is_told_of_a_file_that_has_no_name_any_more() {
+    let scratch = Scratch::new();
+    let queue = Queue::new();
+    let (path, file) = scratch.file("first", "");
+    let second = scratch.join("second");
+    fs::hard_link(&path, &second).unwrap();
+    let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+    queue.add(&file, READ, LEVEL, 1);
+    queue.assert_silent();
+    fs::remove_file(&path).unwrap();
+    fs::remove_file(&second).unwrap();
+    queue.assert_silent();
+    writer.write_all(b"x").unwrap();
+    assert_eq!(queue.one().udata(), 1);
+}

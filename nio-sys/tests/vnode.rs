@@ -1015,3 +1015,61 @@ fn k85_what_does_not_fit_comes_with_the_next_call() {
         assert_eq!(idents(&events), expected);
     });
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k100_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_knote() {
+    use std::os::unix::fs::MetadataExt;
+
+    in_child(|| {
+        let scratch = Scratch::new();
+        for bits in [VnodeFlags::WRITE, VnodeFlags::WRITE | VnodeFlags::ATTRIB] {
+            let queue = Queue::new();
+            let (path, old) = scratch.file("old", "");
+            let inode = old.metadata().unwrap().ino();
+            queue.make(on(&old, Filter::VNODE, ADD | CLEAR).with_fflags(bits));
+            fs::remove_file(&path).unwrap();
+            let path = scratch.join("new");
+            let new = reuse(old, || File::create(&path).unwrap());
+            if new.metadata().unwrap().ino() != inode {
+                // Not all file systems give it away again at once.
+                return;
+            }
+            queue.assert_silent();
+            let enable = on(&new, Filter::VNODE, ENABLE).with_fflags(bits);
+            assert_eq!(queue.refused(enable), libc::ENOENT);
+            queue.make(on(&new, Filter::VNODE, ADD | CLEAR).with_fflags(bits));
+            append(&path, "x");
+            assert!(queue.one().fflags() & u32::from(VnodeFlags::WRITE) != 0);
+            fs::remove_file(&path).unwrap();
+        }
+    });
+}
+
+#[test]
+fn k235_a_file_goes_on_reporting_whichever_of_its_names_goes_last() {
+    for last in ["first", "second"] {
+        let scratch = Scratch::new();
+        let queue = Queue::new();
+        let (path, file) = scratch.file("first", "");
+        let second = scratch.join("second");
+        fs::hard_link(&path, &second).unwrap();
+        let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+        let bits = VnodeFlags::WRITE | VnodeFlags::DELETE;
+        queue.make(on(&file, Filter::VNODE, ADD | CLEAR).with_fflags(bits));
+        if last == "second" {
+            fs::remove_file(&path).unwrap();
+            fs::remove_file(&second).unwrap();
+        } else {
+            fs::remove_file(&second).unwrap();
+            fs::remove_file(&path).unwrap();
+        }
+        let report = queue.one().fflags();
+        assert!(report & u32::from(VnodeFlags::DELETE) != 0, "{report:#x}");
+        for _ in 0..2 {
+            writer.write_all(b"x").unwrap();
+            let report = queue.one().fflags();
+            assert!(report & u32::from(VnodeFlags::WRITE) != 0, "{report:#x}");
+        }
+    }
+}

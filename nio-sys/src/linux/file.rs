@@ -165,6 +165,31 @@ impl Files {
         }
     }
 
+    /// The watch of a knote's file is gone: with its last name, or with the file, whose inode and whose
+    /// descriptor's number another may have by now, as of a VNODE knote.
+    pub(super) fn unwatched(
+        &mut self,
+        epoll: &OwnedFd,
+        watches: &mut Watches,
+        key: Listener,
+        active: &mut Active,
+    ) {
+        let Some(now) = self.check(watches, key, active) else {
+            return;
+        };
+        let Some(file) = self.knotes.get_mut(&key) else {
+            return;
+        };
+        file.wd = None;
+        if now.links > 0 {
+            self.remove(watches, key, active);
+        } else {
+            // Where that fails, growth is not told.
+            let place = Place::Itself(key.1 as RawFd);
+            file.wd = watches.add(epoll, place, libc::IN_MODIFY, key).ok();
+        }
+    }
+
     /// Notices were lost.
     pub(super) fn overflow(&mut self, watches: &mut Watches, active: &mut Active) {
         for key in self.knotes.keys().copied().collect::<Vec<_>>() {

@@ -557,7 +557,17 @@ impl State {
                 }
             }
             if notice.mask & libc::IN_IGNORED != 0 {
-                watches.forget(notice.wd);
+                for (filter, ident) in watches.forget(notice.wd) {
+                    match filter {
+                        Filter::VNODE => {
+                            self.vnodes
+                                .unwatched(epoll, watches, ident, notice.wd, active);
+                        }
+                        _ => self
+                            .files
+                            .unwatched(epoll, watches, (filter, ident), active),
+                    }
+                }
             }
         }
     }

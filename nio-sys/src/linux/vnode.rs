@@ -345,6 +345,38 @@ impl Vnodes {
         vnode.enqueue(ident, active);
     }
 
+    /// The watch of a knote's file, or of the parent of its directory, is gone. It goes with the last name
+    /// of a file, or with the last descriptor after that; and then a new file may have the inode already,
+    /// and the number of the descriptor too (K100). A file that is deleted gets no name any more.
+    pub(super) fn unwatched(
+        &mut self,
+        epoll: &OwnedFd,
+        watches: &mut Watches,
+        ident: usize,
+        wd: Wd,
+        active: &mut Active,
+    ) {
+        let Some(now) = self.check(watches, ident, active) else {
+            return;
+        };
+        let Some(vnode) = self.knotes.get_mut(&ident) else {
+            return;
+        };
+        if vnode.parent == Some(wd) {
+            vnode.parent = None;
+        }
+        if vnode.wd != Some(wd) {
+            return;
+        }
+        vnode.wd = None;
+        if now.links > 0 {
+            self.remove(watches, ident, active);
+        } else {
+            // Where that fails, what happens from now on is not told.
+            let _ = vnode.watch(epoll, watches, ident, vnode.asked);
+        }
+    }
+
     /// Notices were lost.
     pub(super) fn overflow(&mut self, epoll: &OwnedFd, watches: &mut Watches, active: &mut Active) {
         for ident in self.knotes.keys().copied().collect::<Vec<_>>() {

@@ -74,9 +74,9 @@ impl Watches {
         self.listeners.get(&wd).cloned().unwrap_or_default()
     }
 
-    /// The inode is gone, and its watch with it.
-    pub(super) fn forget(&mut self, wd: Wd) {
-        self.listeners.remove(&wd);
+    /// The last name of the inode is gone, and its watch with it. Returns who listened.
+    pub(super) fn forget(&mut self, wd: Wd) -> Vec<Listener> {
+        self.listeners.remove(&wd).unwrap_or_default()
     }
 
     /// What has happened since this was last asked. What happens while it is being read stays for the
