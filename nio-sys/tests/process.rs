@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 use support::*;
@@ -891,6 +892,49 @@ mod descriptor {
             assert_eq!(queue.one().filter(), WRITE);
             child.kill().unwrap();
             child.wait().unwrap();
+        });
+    }
+
+    #[test]
+    fn k100_the_exit_of_a_process_is_not_that_of_the_next_of_its_number() {
+        in_child(|| {
+            let queue = Queue::new();
+            let mut alive = cat();
+            let living = pidfd(&alive);
+            let (over, wrong) = (AtomicBool::new(false), AtomicBool::new(false));
+            let wait = || {
+                while !over.load(Ordering::Relaxed) {
+                    let events = queue.take(4, Some(Duration::from_millis(5)));
+                    if events.iter().any(|event| event.udata() == 6) {
+                        wrong.store(true, Ordering::Relaxed);
+                    }
+                }
+            };
+            thread::scope(|scope| {
+                scope.spawn(wait);
+                scope.spawn(wait);
+                for _ in 0..200 {
+                    let mut child = cat();
+                    let watched = pidfd(&child);
+                    queue.make(exit_by(&watched, ADD));
+                    child.kill().unwrap();
+                    while poll_now(&watched, libc::POLLIN) == 0 {}
+                    let _ = queue.change(exit_by(&watched, DELETE));
+                    // SAFETY: both are open, and `watched` goes on owning its number.
+                    check(unsafe { libc::dup2(living.as_raw_fd(), watched.as_raw_fd()) }).unwrap();
+                    queue.make(exit_by(&watched, ADD).with_udata(6));
+                    thread::sleep(Duration::from_micros(300));
+                    let _ = queue.change(exit_by(&watched, DELETE));
+                    child.wait().unwrap();
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+            assert!(!wrong.into_inner());
+            // It is still told of that one.
+            queue.make(exit_by(&living, ADD));
+            alive.kill().unwrap();
+            assert_eq!(queue.one().ident(), number(&living));
+            alive.wait().unwrap();
         });
     }
 }

@@ -14,6 +14,7 @@ use super::{
     epoll,
     knote::{Knote, invalid, no_such_knote},
     queue::{Active, EDGE, internal},
+    slot::IN,
 };
 use crate::{EventFlags, Filter, Kevent, ProcFlags};
 
@@ -167,12 +168,18 @@ impl Processes {
             return None;
         }
         let asked = process.fflags != 0 && process.is_named((filter, ident));
-        let status = epoll::exit_status(process.pidfd.fd.as_raw_fd()).unwrap_or(0);
+        let pidfd = process.pidfd.fd.as_raw_fd();
+        let status = epoll::exit_status(pidfd);
+        if status.is_none() && epoll::poll_now(pidfd, IN) == 0 {
+            // It was told of a process that had this ident before.
+            process.exited = false;
+            return None;
+        }
         let event = process
             .knote
             .event(ident, filter, EventFlags::EOF | EventFlags::ONESHOT)
             .with_fflags(ProcFlags::EXIT)
-            .with_data(i64::from(status));
+            .with_data(i64::from(status.unwrap_or(0)));
         self.remove(epoll, (filter, ident), active);
         asked.then_some(event)
     }
