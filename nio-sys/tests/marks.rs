@@ -580,3 +580,35 @@ fn k159_there_is_no_such_filter() {
     let filter = Filter::from_number(-99);
     assert_eq!(queue.refused(on(&socket, filter, ADD)), libc::EINVAL);
 }
+
+/// READ and WRITE without a mark, of a socket with a byte to read, one event in a call.
+fn both_come_one_by_one(queue: &Queue, socket: &UnixStream, peer: &mut UnixStream) {
+    let changes = [READ, WRITE].map(|filter| on(socket, filter, ADD | CLEAR));
+    assert_eq!(queue.results(&changes), [0, 0]);
+    peer.write_all(b"x").unwrap();
+    let events: Vec<Kevent> = (0..2).flat_map(|_| queue.collect_at_most(1)).collect();
+    assert_eq!(filters(&events), [READ, WRITE]);
+}
+
+#[test]
+fn k157_the_mark_of_a_knote_that_has_fired_once_is_not_that_of_the_next() {
+    let queue = Queue::new();
+    let (reader, mut writer) = pair();
+    queue.make(mark(&reader, 16, ADD | ONESHOT));
+    writer.write_all(&[7; 16]).unwrap();
+    queue.one();
+    drain(&reader);
+    both_come_one_by_one(&queue, &reader, &mut writer);
+}
+
+#[test]
+fn k157_the_mark_of_a_closed_descriptor_is_not_that_of_the_next_of_its_number() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (reader, _writer) = pair();
+        queue.make(mark(&reader, 16, ADD));
+        let (reader, mut writer) = reuse_by_pair(reader);
+        assert_eq!(queue.refused(on(&reader, READ, DELETE)), libc::ENOENT);
+        both_come_one_by_one(&queue, &reader, &mut writer);
+    });
+}

@@ -271,6 +271,7 @@ impl Descriptors {
 
     /// The knotes went with the file that had this number (K98).
     fn forget(&mut self, fd: RawFd) {
+        self.marks.remove(&fd);
         self.set_slot(fd, Slot::default());
     }
 
@@ -451,7 +452,7 @@ impl Descriptors {
     ) -> Option<Kevent> {
         let fd = ident as RawFd;
         let mut event = knote.event(ident, filter, flags);
-        if filter == Filter::READ && !self.marks.is_empty() {
+        if filter == Filter::READ && self.slot(fd).marked {
             if let Some(mark) = self.marks.get(&fd) {
                 // The end of the stream and an error override the mark.
                 let below = flags.is_empty() && count::readable(fd) < *mark;
@@ -521,6 +522,7 @@ impl Descriptors {
             knote.disable();
             knote
         });
+        after.marked &= after.knotes[READ].is_some();
         self.settle(main, fd, after);
     }
 
