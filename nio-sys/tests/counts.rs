@@ -359,3 +359,23 @@ fn k100_the_error_of_an_old_file_is_not_said_of_a_new_one() {
     assert_eq!((event.udata(), event.fflags()), (2, 0));
     assert_eq!(new.as_fd().as_raw_fd(), 600);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k109_the_error_of_an_attempt_to_connect_is_not_that_of_the_connection_made_later() {
+    let queue = counting();
+    let socket = tcp_socket();
+    connect(&socket, bound().local_addr().unwrap()).unwrap_or_default();
+    queue.add(&socket, READ, CLEAR, 1);
+    queue.add(&socket, WRITE, CLEAR, 1);
+    assert_eq!(queue.end_of(WRITE).fflags(), libc::ECONNREFUSED as u32);
+
+    let listener = listener();
+    // The first attempt after a failure only says that there was one.
+    for _ in 0..2 {
+        connect(&socket, listener.local_addr().unwrap()).unwrap_or_default();
+    }
+    assert!(!queue.one_of(WRITE).is_eof());
+    listener.accept().unwrap();
+    assert_eq!(queue.end_of(READ).fflags(), 0);
+}

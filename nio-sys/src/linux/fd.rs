@@ -721,6 +721,8 @@ fn fill_in(event: Kevent, error: &mut u32) -> Kevent {
         _ => count::writable(fd),
     };
     if !event.is_eof() {
+        // Whatever ended it once, it has been connected again since.
+        *error = 0;
         return event.with_data(data);
     }
     // The other filter will want to know it too.
