@@ -676,3 +676,26 @@ fn k154_an_eventfd_can_be_watched() {
     eventfd.read_exact(&mut [0; 8]).unwrap();
     queue.assert_silent();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k115_a_connection_that_is_made_where_there_is_no_descriptor_left_keeps_its_knotes() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, listener) = (tcp_socket(), listener());
+        queue.add(&socket, READ, CLEAR, 1);
+        queue.assert_silent();
+        queue.add(&socket, WRITE, LEVEL, 2);
+        queue.assert_silent();
+        limit_descriptors(next_number());
+        connect(&socket, listener.local_addr().unwrap()).unwrap_or_default();
+        assert_eq!(queue.one().udata(), 2);
+        limit_descriptors(256);
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(b"x").unwrap();
+        while queue.one_of(READ).udata() != 1 {}
+        for _ in 0..3 {
+            assert_eq!(queue.one_of(WRITE).udata(), 2);
+        }
+    });
+}

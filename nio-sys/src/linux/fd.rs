@@ -534,10 +534,12 @@ impl Descriptors {
         self.settle(main, fd, after);
     }
 
-    /// Changes that no caller asked for, so that no caller can be told of an error. The only
-    /// ones possible say that the descriptor has been closed, and its knotes with it.
+    /// Changes that no caller asked for, so that no caller can be told of an error. Mostly it says
+    /// that the descriptor has been closed, and its knotes with it. Where there is no memory or no
+    /// descriptor for the side set, all stays as it is, and the next event tries again.
     fn settle(&mut self, main: &OwnedFd, fd: RawFd, after: Slot) {
-        if self.sync(main, fd, after, [false; 3]).is_err() {
+        let result = self.sync(main, fd, after, [false; 3]);
+        if result.is_err_and(|error| is_lost(&error)) {
             self.forget(fd);
         }
     }
