@@ -7,6 +7,8 @@ mod support;
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+#[cfg(target_os = "linux")]
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -357,5 +359,156 @@ fn k99_a_registration_that_outlives_its_number_in_a_duplicate_does_not_haunt_the
         queue.trigger(7);
         assert_eq!(queue.one().ident(), 7);
         drop(duplicate);
+    });
+}
+
+/// A socket that is registered and has something to read, closed while a duplicate of it is open. Its
+/// number is that of another socket by now, which is registered as well.
+#[cfg(target_os = "linux")]
+fn haunt(queue: &Queue, mode: EventFlags) -> Haunt {
+    let (socket, old_peer) = pair();
+    queue.add(&socket, READ, mode, 1);
+    let duplicate = socket.try_clone().unwrap();
+    let (new, new_peer) = pair();
+    // SAFETY: both are open, and `socket` goes on owning its number.
+    check(unsafe { libc::dup2(new.as_raw_fd(), socket.as_raw_fd()) }).unwrap();
+    queue.add(&socket, READ, mode, 2);
+    Haunt {
+        old_peer,
+        _others: [socket, duplicate, new, new_peer],
+    }
+}
+
+#[cfg(target_os = "linux")]
+struct Haunt {
+    old_peer: UnixStream,
+    _others: [UnixStream; 4],
+}
+
+/// An epoll set in which a queue is, and which tells whether it still is.
+#[cfg(target_os = "linux")]
+struct Outside(OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Outside {
+    fn watching(queue: &Queue) -> Outside {
+        // SAFETY: takes no pointers, and the number belongs to nobody else.
+        let set = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(0)).unwrap()) };
+        let outside = Outside(set);
+        outside.control(libc::EPOLL_CTL_ADD, queue).unwrap();
+        outside
+    }
+
+    fn watches(&self, queue: &Queue) -> bool {
+        self.control(libc::EPOLL_CTL_MOD, queue).is_ok()
+    }
+
+    fn control(&self, op: libc::c_int, queue: &Queue) -> std::io::Result<libc::c_int> {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        let (set, fd) = (self.0.as_raw_fd(), queue.as_raw_fd());
+        // SAFETY: the struct lives until the call returns.
+        check(unsafe { libc::epoll_ctl(set, op, fd, &mut event) })
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k99_several_registrations_that_outlive_their_numbers_do_not_haunt_the_queue() {
+    in_child(|| {
+        for count in 1..4 {
+            for room in 1..4 {
+                let queue = Queue::new();
+                let mut haunts: Vec<Haunt> = (0..count).map(|_| haunt(&queue, LEVEL)).collect();
+                for haunt in &mut haunts {
+                    haunt.old_peer.write_all(b"x").unwrap();
+                }
+                for _ in 0..4 {
+                    assert!(queue.collect_at_most(room).is_empty());
+                    let events = queue.take(room, Some(Duration::from_millis(2)));
+                    assert!(events.is_empty(), "{events:?}");
+                }
+                assert_eq!(poll_now(&queue, libc::POLLIN), 0);
+            }
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k99_whoever_waits_while_the_queue_is_made_anew_hears_of_what_is_registered_later() {
+    in_child(|| {
+        const WAITING: usize = 4;
+        let queue = Queue::new();
+        let outside = Outside::watching(&queue);
+        let mut haunt = haunt(&queue, CLEAR);
+        let (socket, mut peer) = pair();
+        thread::scope(|scope| {
+            let wait = || assert_eq!(queue.wait()[0].udata(), 3);
+            let waiting: Vec<_> = (0..WAITING).map(|_| scope.spawn(wait)).collect();
+            let finished = || waiting.iter().filter(|thread| thread.is_finished()).count();
+            while outside.watches(&queue) {
+                haunt.old_peer.write_all(b"x").unwrap();
+                thread::sleep(Duration::from_millis(20));
+            }
+            for count in 1..=WAITING {
+                peer.write_all(b"x").unwrap();
+                queue.add(&socket, READ, ONESHOT, 3);
+                let start = Instant::now();
+                while finished() < count {
+                    assert!(
+                        start.elapsed() < LIMIT,
+                        "{} are left behind",
+                        WAITING + 1 - count
+                    );
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k9_threads_that_take_each_other_s_events_do_not_end_the_watching_of_their_queue() {
+    in_child(|| {
+        let queue = Queue::new();
+        let outside = Outside::watching(&queue);
+        let (socket, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        queue.add(&socket, READ, DISPATCH, 1);
+        let serve = || {
+            for _ in 0..500 {
+                for _ in queue.take(8, Some(Duration::from_millis(1))) {
+                    queue.enable(&socket, READ, 1);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(serve);
+            }
+        });
+        assert!(outside.watches(&queue));
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k9_the_end_of_what_is_disabled_does_not_end_the_watching_of_its_queue() {
+    in_child(|| {
+        let queue = Queue::new();
+        let outside = Outside::watching(&queue);
+        let (socket, peer) = tcp_pair();
+        queue.add(&socket, READ, DISABLE, 1);
+        queue.disable(&socket, READ, 2);
+        reset(peer);
+        for _ in 0..3 {
+            queue.assert_silent_for(5);
+            // An edge of the socket, which is at its end.
+            socket
+                .shutdown(std::net::Shutdown::Both)
+                .unwrap_or_default();
+        }
+        assert!(outside.watches(&queue));
     });
 }

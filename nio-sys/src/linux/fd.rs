@@ -20,7 +20,10 @@ use std::{
     collections::HashMap,
     io,
     os::fd::{AsRawFd, OwnedFd, RawFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
@@ -56,8 +59,12 @@ pub(super) struct Descriptors {
     /// once.
     errors: Option<HashMap<RawFd, u32>>,
     next_generation: u32,
-    /// The payload of the last event that belonged to no registration.
-    stale: Option<u64>,
+    /// The payloads of events that belonged to no registration, each with its number among them.
+    stale: HashMap<u64, usize>,
+    /// How many of those there have been. Shared with the waits, which look before they begin.
+    sightings: Arc<AtomicUsize>,
+    /// How many there had been when the wait began whose events are being translated.
+    began: usize,
     /// Such an event came again: see [`Descriptors::haunted`].
     haunted: bool,
 }
@@ -68,6 +75,9 @@ struct Side {
     epoll: OwnedFd,
     batch: Vec<libc::epoll_event>,
 }
+
+/// How many events that belong to no registration are remembered.
+const MOST_STALE: usize = 1024;
 
 /// What a mask says of the filters: `None` is "not ready", else EV_EOF or no flag.
 type Readiness = [Option<EventFlags>; 3];
@@ -101,6 +111,16 @@ impl Descriptors {
     /// The slots, for those who wait.
     pub(super) fn slots(&self) -> Arc<Table> {
         Arc::clone(&self.slots)
+    }
+
+    /// How many events belonged to no registration, for those who wait.
+    pub(super) fn sightings(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.sightings)
+    }
+
+    /// What comes next was returned by a wait that began when there had been so many.
+    pub(super) fn begin(&mut self, sightings: usize) {
+        self.began = sightings;
     }
 
     /// Has events say how much there is.
@@ -340,7 +360,14 @@ impl Descriptors {
     ) -> io::Result<()> {
         let (main_before, side_before) = before.wanted();
         let (main_after, side_after) = after.wanted();
-        if matches!(main_before, 0 | IDLE) {
+        let touches = |set| {
+            let mut touched = touched.iter().enumerate();
+            touched.any(|(place, touched)| *touched && after.listener(set, place).is_some())
+        };
+        let (touch_main, touch_side) = (touches(Set::Main), touches(Set::Side));
+        let is_told = main_before != main_after || touch_main;
+
+        if is_told && matches!(main_before, 0 | IDLE) {
             // No knote was enabled: whatever another thread still holds of it is out of date.
             self.next_generation = self.next_generation.wrapping_add(1);
             after.generation = self.next_generation;
@@ -349,17 +376,11 @@ impl Descriptors {
             }
         }
         let payload = payload(fd, after.generation);
-        let touches = |set| {
-            let mut touched = touched.iter().enumerate();
-            touched.any(|(place, touched)| *touched && after.listener(set, place).is_some())
-        };
-        let (touch_main, touch_side) = (touches(Set::Main), touches(Set::Side));
-
         if side_before != side_after || touch_side {
             let side = self.side(main)?;
             write_entry(&side.epoll, fd, side_before, side_after, payload)?;
         }
-        let result = if main_before != main_after || touch_main {
+        let result = if is_told {
             write_entry(main, fd, main_before, main_after, payload)
         } else {
             // There is nothing to tell epoll, but it is to be asked (law 4).
@@ -397,9 +418,7 @@ impl Descriptors {
         let (fd, mask) = (event.u64 as u32 as usize, event.events);
         let slot = self.slot(fd as RawFd);
         if slot.generation != (event.u64 >> 32) as u32 {
-            self.haunted |= self.stale == Some(event.u64);
-            self.stale = Some(event.u64);
-            return;
+            return self.note_stale(event.u64);
         }
         let ready = readiness(fd as RawFd, mask);
         let quiet = ready == NEVER_CONNECTED;
@@ -544,6 +563,21 @@ impl Descriptors {
         }
     }
 
+    /// Notes an event that belongs to no registration. Mostly another thread was faster: the knote was
+    /// changed while this one came back from its wait. A wait that began after that does not return it.
+    fn note_stale(&mut self, payload: u64) {
+        if let Some(number) = self.stale.get(&payload) {
+            self.haunted |= *number <= self.began;
+            return;
+        }
+        if self.stale.len() == MOST_STALE {
+            // What comes again is soon back.
+            self.stale.clear();
+        }
+        let number = self.sightings.fetch_add(1, Ordering::Release) + 1;
+        self.stale.insert(payload, number);
+    }
+
     /// Whether an epoll set has an entry that belongs to no registration and that reports again and
     /// again. That is so when a descriptor was closed while it was registered, a duplicate of it is
     /// still open, and its number has gone to another file: then no call can name the entry any more.
@@ -554,7 +588,7 @@ impl Descriptors {
     /// Registers everything with a new main set, as it is with the old one.
     pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd) {
         self.haunted = false;
-        self.stale = None;
+        self.stale.clear();
         let had_side = self.side.take().is_some();
         for fd in self.slots.descriptors() {
             let slot = self.slot(fd);

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -91,6 +91,9 @@ pub(crate) struct Queue {
     slots: Arc<Table>,
     /// What they have to know of quick user knotes; written by [`Users`].
     quick: Arc<Table>,
+    /// How many events have come to nothing because they belong to no registration; counted by
+    /// [`Descriptors`].
+    sightings: Arc<AtomicUsize>,
     state: Mutex<State>,
 }
 
@@ -105,6 +108,8 @@ struct State {
     files: Files,
     watches: Watches,
     active: Active,
+    /// An eventfd that is always readable, once the epoll set has been made anew.
+    gong: Option<OwnedFd>,
     /// The batch being translated has events that were carried over from an earlier call.
     collected_descriptor: bool,
 }
@@ -123,6 +128,7 @@ impl Queue {
             bell: state.users.bell(),
             slots: state.descriptors.slots(),
             quick: state.users.quick(),
+            sightings: state.descriptors.sightings(),
             state: Mutex::new(state),
         };
         queue.attach_eventfd(&queue.epoll)?;
@@ -275,7 +281,8 @@ impl Queue {
         loop {
             let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
             let left = timeout.map(|timeout| timeout.saturating_sub(passed));
-            // When the time is up, what has come to nothing may still have hidden something.
+            // When the time is up, what has come to nothing may still have hidden something, if it took
+            // all the room.
             if stuck && left.is_some_and(|left| left.is_zero()) {
                 return Ok(());
             }
@@ -296,13 +303,15 @@ impl Queue {
         resumes: bool,
     ) -> io::Result<Option<bool>> {
         let room = events.capacity();
+        let began = self.sightings.load(Ordering::Acquire);
         match epoll::wait(&self.epoll, &mut events.epoll, room, timeout) {
             Ok(()) if events.epoll.is_empty() && !self.bell.is_rung() => return Ok(None),
             Ok(()) => {}
             Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        Ok(Some(self.translate(events)))
+        let has_all = events.epoll.len() < room;
+        Ok(Some(self.translate(events, began) || has_all))
     }
 
     /// Turns the batch that epoll returned, and what the bell says, into kevents. Returns whether it is of
@@ -311,7 +320,7 @@ impl Queue {
     /// Plain descriptors and quick user knotes take no lock. Whatever else is first, from there on the
     /// rest is translated under it.
     #[inline]
-    fn translate(&self, events: &mut EventList) -> bool {
+    fn translate(&self, events: &mut EventList, began: usize) -> bool {
         let room = events.capacity();
         let EventList { events, epoll, .. } = events;
         let mut rest = deliver_plain(&self.slots, epoll, events, room);
@@ -323,7 +332,7 @@ impl Queue {
             bits = self.deliver_quick(self.bell.take(), events, room - rest.len());
             rest = deliver_plain(&self.slots, rest, events, room);
         }
-        !(rest.is_empty() && bits == 0) && self.translate_any(rest, bits, events, room)
+        !(rest.is_empty() && bits == 0) && self.translate_any(rest, bits, events, room, began)
     }
 
     /// Turns bits of the bell into the kevents of quick user knotes, while there is room. Returns the
@@ -350,8 +359,10 @@ impl Queue {
         bits: usize,
         events: &mut Vec<Kevent>,
         room: usize,
+        began: usize,
     ) -> bool {
         let mut state = self.lock();
+        state.descriptors.begin(began);
         state.collected_descriptor = false;
         if bits != 0 {
             state.answer(&self.epoll, bits, events, room - rest.len());
@@ -382,8 +393,8 @@ impl Queue {
     }
 
     /// Makes the epoll set anew, without the entries that no call can remove, and puts it in the place
-    /// of the old one. Threads that wait in the old one are woken, by the eventfd, which is in both.
-    /// Whoever watches this queue from outside has to begin again.
+    /// of the old one. Threads that wait in the old one are woken, all of them: it is given something that
+    /// is always ready. Whoever watches this queue from outside has to begin again.
     fn rebuild(&self, state: &mut State) -> io::Result<()> {
         let epoll = epoll::create()?;
         self.attach_eventfd(&epoll)?;
@@ -391,11 +402,20 @@ impl Queue {
         state.signals.attach(&epoll)?;
         state.processes.attach(&epoll)?;
         state.watches.attach(&epoll)?;
+        let gong = state.gong()?;
+        let level = libc::EPOLLIN as u32;
+        epoll::control(
+            &self.epoll,
+            libc::EPOLL_CTL_ADD,
+            gong,
+            level,
+            internal(WAKE),
+        )?;
         // Nothing fails from here on.
         state.descriptors.attach(&self.epoll, &epoll);
-        epoll::replace(&self.epoll, &epoll)?;
-        self.give_edge();
-        Ok(())
+        epoll::replace(&self.epoll, &epoll).inspect_err(|_| {
+            let _ = epoll::control(&self.epoll, libc::EPOLL_CTL_DEL, gong, 0, 0);
+        })
     }
 
     fn attach_eventfd(&self, epoll: &OwnedFd) -> io::Result<()> {
@@ -434,6 +454,16 @@ impl Queue {
 }
 
 impl State {
+    /// What wakes whoever waits where it is added.
+    fn gong(&mut self) -> io::Result<RawFd> {
+        if self.gong.is_none() {
+            let gong = epoll::eventfd()?;
+            epoll::signal(gong.as_raw_fd());
+            self.gong = Some(gong);
+        }
+        Ok(self.gong.as_ref().expect("made just above").as_raw_fd())
+    }
+
     /// Applies the first change, or the first two where they make one epoll_ctl. Returns how many
     /// it took and their errno, 0 being a success.
     #[inline]
