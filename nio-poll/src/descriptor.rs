@@ -263,6 +263,7 @@ impl Poll {
         let probe = Kevent::new(fd as usize, filter, mode(known.trigger));
         match self.shared().apply(probe.with_udata(known.token.0)) {
             Err(error) if is_absent(&error) => {
+                self.shared().forget_hang_up(fd);
                 registered.set_descriptor(fd, None);
                 Ok(())
             }

@@ -62,10 +62,13 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        os::{fd::AsRawFd, unix::net::UnixStream},
+        time::Duration,
+    };
 
     use super::*;
-    use crate::{Events, Poll, Token};
+    use crate::{Events, Interest, Poll, Token};
 
     #[test]
     fn k134_a_refused_writer_is_reported_as_closed_as_often_as_was_asked() {
@@ -87,6 +90,28 @@ mod tests {
             poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
             assert!(events.is_empty());
         }
+    }
+
+    #[test]
+    fn k134_the_end_of_a_pipe_that_was_closed_is_over_when_its_number_is_registered_again() {
+        let poll = Poll::new().unwrap();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        // As the table is after a refusal: it has what the kernel has not.
+        poll.register(&socket, Token(77), Interest::WRITABLE)
+            .unwrap();
+        let shared = poll.shared();
+        let delete = Kevent::write(&socket, EventFlags::DELETE);
+        shared.apply(delete).unwrap();
+        let level = EventFlags::empty();
+        shared
+            .report_hang_up(socket.as_raw_fd(), 77, level)
+            .unwrap();
+
+        poll.register(&socket, Token(1), Interest::READABLE)
+            .unwrap();
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        assert!(events.is_empty(), "{events:?}");
     }
 
     #[test]
