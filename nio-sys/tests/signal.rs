@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 
-use libc::{SIGCHLD, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use libc::{SIGCHLD, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
 use nio_sys::{CaughtSignal, EventFlags, Filter, Kevent};
 use support::*;
 
@@ -195,6 +195,67 @@ fn k198_a_signal_kills_again_when_it_is_not_caught_any_more() {
         kill(SIGTERM);
     });
     assert!(libc::WIFSIGNALED(status), "{status:#x}");
+}
+
+/// Runs a function in a fork of this process, which goes on whenever it is stopped. Returns its wait
+/// status.
+fn child_that_goes_on(function: impl FnOnce()) -> i32 {
+    // SAFETY: this process has no other thread that holds a lock; the child ends without going back.
+    // The status has a place that lives until each call returns.
+    unsafe {
+        let pid = check(libc::fork()).unwrap();
+        if pid == 0 {
+            // Its parent is not of its process group, so the default action is to stop.
+            libc::setpgid(0, 0);
+            libc::alarm(2 * LIMIT.as_secs() as u32);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(function));
+            libc::_exit(result.is_err().into());
+        }
+        let mut status = 0;
+        loop {
+            assert_eq!(libc::waitpid(pid, &mut status, libc::WUNTRACED), pid);
+            if !libc::WIFSTOPPED(status) {
+                return status;
+            }
+            libc::kill(pid, libc::SIGCONT);
+        }
+    }
+}
+
+#[test]
+fn k198_a_signal_that_stops_is_watched_when_the_process_goes_on() {
+    in_child(|| {
+        let status = child_that_goes_on(|| {
+            let queue = Queue::new();
+            queue.make(signal(SIGTSTP, ADD));
+            for _ in 0..3 {
+                raise(SIGTSTP);
+                assert_eq!(queue.one().data(), 1);
+            }
+        });
+        assert_eq!(status, 0);
+    });
+}
+
+#[test]
+fn k198_a_signal_that_stops_several_threads_is_watched_when_they_go_on() {
+    in_child(|| {
+        let status = child_that_goes_on(|| {
+            let queue = Queue::new();
+            queue.make(signal(SIGTSTP, ADD));
+            for _ in 0..100 {
+                thread::scope(|scope| {
+                    for _ in 0..3 {
+                        scope.spawn(|| raise(SIGTSTP));
+                    }
+                });
+                queue.collect();
+                raise(SIGTSTP);
+                assert!(!queue.collect().is_empty());
+            }
+        });
+        assert_eq!(status, 0);
+    });
 }
 
 #[test]

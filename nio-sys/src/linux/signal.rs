@@ -243,6 +243,10 @@ fn install(number: usize) -> io::Result<()> {
         // Ignoring SIGCHLD makes the kernel reap children; a handler would end that (K197).
         return Ok(());
     }
+    if is_ours(&action) {
+        // It was put back after the last knote had gone.
+        return Ok(());
+    }
     WATCHES[number].set_previous(&action);
     // The mask stays: what the previous handler wanted blocked while it runs stays blocked.
     action.sa_sigaction = on_signal as *const () as usize;
@@ -333,13 +337,17 @@ fn take_default_action(number: c_int) {
     ) {
         return;
     }
-    let Ok(ours) = disposition(number) else {
+    let Ok(found) = disposition(number) else {
         return;
     };
-    let mut default = ours;
-    default.sa_sigaction = libc::SIG_DFL;
-    if set_disposition(number, &default).is_err() {
-        return;
+    // If it is not, another thread is here already, and puts it back; or the last knote has gone.
+    let is_installed = is_ours(&found);
+    if is_installed {
+        let mut default = found;
+        default.sa_sigaction = libc::SIG_DFL;
+        if set_disposition(number, &default).is_err() {
+            return;
+        }
     }
     // SAFETY: `set` is initialised by sigemptyset before it is used, and `old` is filled in by
     // pthread_sigmask. The signal is blocked while its handler runs; unblocking it lets the one
@@ -353,5 +361,7 @@ fn take_default_action(number: c_int) {
         libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), old.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
     }
-    let _ = set_disposition(number, &ours);
+    if is_installed {
+        let _ = set_disposition(number, &found);
+    }
 }
