@@ -237,6 +237,7 @@ fn k198_a_signal_that_stops_is_watched_when_the_process_goes_on() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn k198_a_signal_that_stops_several_threads_is_watched_when_they_go_on() {
     in_child(|| {
