@@ -531,7 +531,26 @@ fn k209_in_a_child_only_the_old_handler_runs() {
             while libc::waitpid(pid, &mut status, 0) != pid {}
             assert_eq!(libc::WEXITSTATUS(status), 1);
         }
+        // Nor does a poll(2) of the queue see it.
+        assert_eq!(poll_now(&queue, libc::POLLIN), 0);
         queue.assert_silent_for(20);
+    });
+}
+
+#[test]
+fn k209_a_child_watches_signals_in_a_queue_of_its_own() {
+    in_child(|| {
+        let (queue, _caught) = watching(SIGUSR1);
+        let (status, said) = child(|| {
+            let own = Queue::new();
+            own.make(signal(SIGUSR1, ADD));
+            raise(SIGUSR1);
+            assert_eq!(own.one().data(), 1);
+        });
+        assert_eq!(status, 0, "{said}");
+        assert_eq!(poll_now(&queue, libc::POLLIN), 0);
+        raise(SIGUSR1);
+        assert_eq!(queue.one().data(), 1);
     });
 }
 

@@ -55,11 +55,21 @@ impl Home {
     /// Whether it is still the process that runs.
     #[inline]
     pub(super) fn is_here(&self) -> bool {
-        let number = match self.page {
-            Some(cell) => cell.load(Ordering::Relaxed),
-            None => process_id(),
-        };
-        number == self.number
+        number(self.page) == self.number
+    }
+}
+
+/// The number of the process that runs, as far as it has queues of its own; another one than its parent
+/// has. Async-signal-safe.
+pub(super) fn current() -> usize {
+    number(PAGE.get().copied().flatten())
+}
+
+#[inline]
+fn number(page: Option<&'static AtomicUsize>) -> usize {
+    match page {
+        Some(cell) => cell.load(Ordering::Relaxed),
+        None => process_id(),
     }
 }
 

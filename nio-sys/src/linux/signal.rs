@@ -4,7 +4,7 @@
 //! counts, wakes, and then does what the disposition that it replaced would have done. It is
 //! installed by the first knote of a signal in the process and taken out by the last.
 //!
-//! The eventfd of a signal is made once and never closed, because the handler may be running on any
+//! The eventfd of a signal is made once in a process and never closed, because the handler may be running on any
 //! thread at any time. Every interested queue has it in its epoll set, edge-triggered.
 
 use std::{
@@ -22,7 +22,7 @@ use std::{
 use libc::{c_int, c_void, siginfo_t};
 
 use super::{
-    epoll,
+    epoll, fork,
     knote::{Knote, invalid, no_such_knote},
     queue::{Active, EDGE, SIGNAL, internal},
 };
@@ -40,6 +40,8 @@ struct Watch {
     count: AtomicUsize,
     /// Woken by the handler; −1 until somebody watches the signal.
     eventfd: AtomicI32,
+    /// The process that made it. A child has it too, and leaves it alone.
+    home: AtomicUsize,
     /// The disposition that the handler replaced: SIG_DFL, SIG_IGN or a function, and its flags.
     previous: AtomicUsize,
     previous_flags: AtomicI32,
@@ -49,6 +51,7 @@ static WATCHES: [Watch; SIGNALS] = [const {
     Watch {
         count: AtomicUsize::new(0),
         eventfd: AtomicI32::new(-1),
+        home: AtomicUsize::new(0),
         previous: AtomicUsize::new(libc::SIG_DFL),
         previous_flags: AtomicI32::new(0),
     }
@@ -65,6 +68,22 @@ impl Watch {
             handler = self.previous.swap(libc::SIG_DFL, Ordering::AcqRel);
         }
         (handler, flags)
+    }
+
+    /// Makes the eventfd, if this process has none.
+    fn make_eventfd(&self) -> io::Result<()> {
+        if !self.is_here() {
+            self.eventfd
+                .store(epoll::eventfd()?.into_raw_fd(), Ordering::Release);
+            self.home.store(fork::current(), Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether the eventfd is of this process.
+    fn is_here(&self) -> bool {
+        self.eventfd.load(Ordering::Acquire) >= 0
+            && self.home.load(Ordering::Acquire) == fork::current()
     }
 
     fn set_previous(&self, action: &libc::sigaction) {
@@ -214,11 +233,8 @@ impl Installed {
             return Err(invalid());
         }
         let mut knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
+        WATCHES[number].make_eventfd()?;
         if knotes[number] == 0 {
-            if WATCHES[number].eventfd.load(Ordering::Acquire) < 0 {
-                let eventfd = epoll::eventfd()?.into_raw_fd();
-                WATCHES[number].eventfd.store(eventfd, Ordering::Release);
-            }
             install(number)?;
         }
         knotes[number] += 1;
@@ -306,7 +322,9 @@ extern "C" fn on_signal(number: c_int, info: *mut siginfo_t, context: *mut c_voi
     let errno = unsafe { *libc::__errno_location() };
     let watch = &WATCHES[number as usize];
     watch.count.fetch_add(1, Ordering::Release);
-    epoll::signal(watch.eventfd.load(Ordering::Acquire));
+    if watch.is_here() {
+        epoll::signal(watch.eventfd.load(Ordering::Acquire));
+    }
     let (handler, flags) = watch.previous();
     match handler {
         libc::SIG_IGN => {}
