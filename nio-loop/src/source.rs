@@ -13,10 +13,11 @@ use std::{
     cell::Cell,
     fmt,
     future::poll_fn,
-    io, mem,
+    io,
     os::fd::AsFd,
     rc::Rc,
     task::{Context, Poll, Waker},
+    vec,
 };
 
 use nio_poll::{Event, Interest, Token};
@@ -141,17 +142,21 @@ impl State {
             Waiter::Task(key) if place.get().is_none_or(|task| task == key) => {
                 place.set(Some(key));
             }
-            waiter => self.wait_too(direction, waiter),
+            waiter => self.wait_too(core, direction, waiter),
         }
         Ok(())
     }
 
     /// Whoever drops a waker may run foreign code, so the cell is left empty meanwhile.
     #[cold]
-    fn wait_too(&self, direction: Direction, waiter: Waiter) {
+    fn wait_too(&self, core: &Core, direction: Direction, waiter: Waiter) {
         let mut others = self.others.take().unwrap_or_default();
         let waiting = &mut others[direction as usize];
         if !waiting.iter().any(|other| other.is(&waiter)) {
+            if waiting.len() == waiting.capacity() {
+                // Tasks that are gone do not say so; before it grows, see who is there.
+                waiting.retain(|other| other.is_there(core));
+            }
             waiting.push(waiter);
         }
         self.others.set(Some(others));
@@ -169,22 +174,37 @@ impl State {
     /// Something has happened, after which a direction is in another phase: whoever waits for it
     /// tries again.
     fn wake(&self, core: &Core, direction: Direction, phase: Phase) {
+        self.wake_task(core, direction, phase);
+        self.wake_others(core, Direction::BOTH.map(|one| one == direction));
+    }
+
+    #[inline]
+    fn wake_task(&self, core: &Core, direction: Direction, phase: Phase) {
         if self.phase(direction).get() != Phase::Unregistered {
             self.phase(direction).set(phase);
         }
         if let Some(key) = self.tasks[direction as usize].take() {
             core.wake(key);
         }
-        if let Some(others) = self.others.take() {
-            self.wake_others(core, direction, others);
-        }
     }
 
+    /// Wakers are foreign code: should one panic, those behind it are woken in the next turn.
     #[cold]
-    fn wake_others(&self, core: &Core, direction: Direction, mut others: Box<[Vec<Waiter>; 2]>) {
-        let waiting = mem::take(&mut others[direction as usize]);
+    fn wake_others(&self, core: &Core, directions: [bool; 2]) {
+        let Some(mut others) = self.others.take() else {
+            return;
+        };
+        let mut waiting = Vec::new();
+        for (those, wanted) in others.iter_mut().zip(directions) {
+            if wanted {
+                waiting.append(those);
+            }
+        }
         self.others.set(Some(others));
-        waiting.into_iter().for_each(|waiter| waiter.wake(core));
+        let mut rest = Rest(core, waiting.into_iter());
+        for waiter in rest.1.by_ref() {
+            waiter.wake(core);
+        }
     }
 
     /// Says that no event will come any more.
@@ -198,13 +218,30 @@ impl State {
     #[inline]
     pub(crate) fn notify(&self, core: &Core, event: Event) {
         let ends = event.is_read_closed();
-        if event.is_readable() {
-            let phase = if ends { Phase::Ending } else { Phase::Open };
-            self.wake(core, Direction::Read, phase);
-        }
+        let reads = event.is_readable();
         // The death of a pipe's reader comes to its writer as an end of reading on some BSDs.
-        if event.is_writable() || ends {
-            self.wake(core, Direction::Write, Phase::Open);
+        let writes = event.is_writable() || ends;
+        if reads {
+            let phase = if ends { Phase::Ending } else { Phase::Open };
+            self.wake_task(core, Direction::Read, phase);
+        }
+        if writes {
+            self.wake_task(core, Direction::Write, Phase::Open);
+        }
+        // No event comes again, so both directions know of it before any foreign code runs.
+        if self.has_others() {
+            self.wake_others(core, [reads, writes]);
+        }
+    }
+}
+
+/// Those who are to be woken still.
+struct Rest<'a>(&'a Core, vec::IntoIter<Waiter>);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if self.1.len() > 0 {
+            self.0.next_turn.borrow_mut().extend(&mut self.1);
         }
     }
 }
@@ -439,14 +476,43 @@ impl<S: AsFd + fmt::Debug> fmt::Debug for Source<S> {
 
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
-    use std::os::fd::OwnedFd;
+    use std::{
+        io::Read,
+        os::{fd::OwnedFd, unix::net::UnixStream},
+    };
 
     use super::*;
+    use crate::EventLoop;
 
     #[test]
     fn the_state_of_a_source_takes_40_bytes_and_its_entry_16() {
         assert_eq!(size_of::<State>(), 40);
         assert_eq!(size_of::<Option<Entry>>(), 16);
+    }
+
+    #[test]
+    fn tasks_that_waited_and_are_gone_are_not_kept() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle().clone();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let source = Rc::new(Source::new(&handle, ours).unwrap());
+        let waits = || {
+            let source = Rc::clone(&source);
+            handle.spawn(async move {
+                let read = |mut stream: &UnixStream| stream.read(&mut [0]);
+                source.io(Direction::Read, read).await
+            })
+        };
+        let stay = [waits(), waits()];
+        for _ in 0..1000 {
+            let gives_up = waits();
+            event_loop.run_nowait().unwrap();
+            gives_up.abort();
+        }
+        let others = source.state.others.take().unwrap();
+        assert!(others[Direction::Read as usize].len() < 10);
+        drop(stay);
     }
 
     #[test]

@@ -172,6 +172,14 @@ impl Waiter {
             _ => false,
         }
     }
+
+    /// Whether waking it may come to anything. Of a waker nobody can tell.
+    pub(crate) fn is_there(&self, core: &Core) -> bool {
+        match self {
+            Waiter::Task(key) => *key == ROOT || core.tasks.borrow_mut().get_mut(*key).is_some(),
+            Waiter::Waker(_) => true,
+        }
+    }
 }
 
 impl Core {

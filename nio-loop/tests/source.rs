@@ -616,6 +616,37 @@ fn an_event_behind_a_callback_that_panics_is_not_lost() {
 }
 
 #[test]
+fn l81_a_waker_that_panics_costs_nobody_else_the_event() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("in the waker");
+        }
+    }
+    let mut event_loop = event_loop();
+    let (source, theirs) = sources(event_loop.handle());
+    fill(&source);
+    let panics = Waker::from(Arc::new(Panics));
+    let mut panics = Context::from_waker(&panics);
+    let [reads, writes] = [(); 2].map(|()| Arc::new(Wakes::default()));
+    let mut buffers = [[0; 8]; 2];
+    let [one, other] = &mut buffers;
+    let (mut first, mut second) = (pin!(read(&source, one)), pin!(read(&source, other)));
+    let mut third = pin!(source.io(WRITE, |mut stream| stream.write(b"x")));
+    assert!(first.as_mut().poll(&mut panics).is_pending());
+    assert!(poll_with(&reads, second.as_mut()).is_pending());
+    assert!(poll_with(&writes, third.as_mut()).is_pending());
+    // Both directions end with one event.
+    drop(theirs);
+    assert_eq!(panic_of(|| event_loop.run_once()), "in the waker");
+    // What the panic has left of the batch comes first.
+    event_loop.run_nowait().unwrap();
+    event_loop.run_nowait().unwrap();
+    assert_eq!((reads.count(), writes.count()), (1, 1));
+    assert!(matches!(poll_with(&writes, third), Poll::Ready(Err(_))));
+}
+
+#[test]
 fn a_source_of_a_loop_that_is_gone_says_so() {
     let event_loop = event_loop();
     let (source, _theirs) = sources(event_loop.handle());
