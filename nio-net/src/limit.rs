@@ -6,8 +6,16 @@
 //!    kernel's queue, and when that is full its client is made to wait or is refused.
 //! 2. A place is taken by whoever asks first when one is free; a future that is dropped has taken
 //!    none.
+//! 3. Who waits for a connection holds no place: another listener may have the connection for it.
 
-use std::{cell::Cell, fmt, future::Future, io, rc::Rc};
+use std::{
+    cell::Cell,
+    fmt,
+    future::{Future, poll_fn},
+    io, mem,
+    rc::Rc,
+    task::Poll,
+};
 
 use crate::{ByteStream, Listener, Listens, Socket, waiters::Waiters};
 
@@ -81,16 +89,30 @@ impl Limit {
         }
     }
 
-    /// Waits until a place is free, and then for a connection. Dropping the future loses no
-    /// connection.
+    /// Waits until there are a connection and a place for it. Several listeners may share a limit.
+    /// Dropping the future loses no connection.
     ///
     /// # Errors
     ///
     /// As [`Incoming::next`](crate::Incoming::next): a shortage of descriptors is waited out.
     pub async fn accept<L: Listens>(&self, listener: &Listener<L>) -> io::Result<Admitted<L>> {
-        let permit = self.acquire().await;
-        let (stream, peer) = listener.incoming().next().await?;
-        Ok((stream, peer, permit))
+        let incoming = listener.incoming();
+        loop {
+            let permit = self.acquire().await;
+            let next = poll_fn(|context| Poll::Ready(incoming.poll_next(context)));
+            if let Poll::Ready(accepted) = next.await {
+                let (stream, peer) = accepted?;
+                return Ok((stream, peer, permit));
+            }
+            drop(permit);
+            // The listener wakes this task when there is something to accept.
+            let mut waited = false;
+            poll_fn(|_| match mem::replace(&mut waited, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+        }
     }
 
     /// How many places are taken.

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::Handle;
+use nio_loop::{Handle, Time};
 
 use crate::waiters::Waiters;
 
@@ -62,7 +62,8 @@ pub struct Shutdown {
 
 #[derive(Default)]
 struct State {
-    begun: Cell<bool>,
+    /// Since when.
+    begun: Cell<Option<Time>>,
     held: Cell<usize>,
     /// Who waits for the beginning, and for the end.
     beginning: Waiters,
@@ -81,21 +82,27 @@ impl Shutdown {
 
     /// Begins it. Doing so again changes nothing.
     pub fn begin(&self) {
-        self.state.begun.set(true);
+        if !self.has_begun() {
+            self.state.begun.set(Some(self.handle.now()));
+        }
         self.state.beginning.wake();
     }
 
     /// Whether it has begun.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.state.begun.get()
+        self.state.begun.get().is_some()
     }
 
     /// Waits until it begins. For connections that have something to do at the end.
     pub async fn begun(&self) {
+        self.beginning().await;
+    }
+
+    /// When it began.
+    async fn beginning(&self) -> Time {
         let state = &self.state;
-        let begun = || state.begun.get().then_some(());
-        state.beginning.until(begun).await;
+        state.beginning.until(|| state.begun.get()).await
     }
 
     /// Does some work, such as accepting a connection, unless and until the end begins: then the
@@ -132,11 +139,12 @@ impl Shutdown {
     /// [`Unfinished`] with the number of those that still hold it up. They go on until the loop is
     /// dropped, or the process ends.
     pub async fn finish(&self, limit: Duration) -> Result<(), Unfinished> {
-        self.begun().await;
+        let begun = self.beginning().await;
+        let left = limit.saturating_sub(self.handle.now() - begun);
         let state = &self.state;
         let nothing_held = || (state.held.get() == 0).then_some(());
         let finished = state.end.until(nothing_held);
-        let finished = self.handle.timeout(limit, finished).await;
+        let finished = self.handle.timeout(left, finished).await;
         finished.map_err(|_| Unfinished {
             held: state.held.get(),
             limit,

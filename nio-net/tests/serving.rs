@@ -87,6 +87,43 @@ fn a_place_that_an_accept_has_taken_is_free_when_the_accept_is_dropped() {
 }
 
 #[test]
+fn who_waits_for_a_connection_keeps_no_place_from_another_listener() {
+    run(async |handle| {
+        let (quiet, _) = listen(&handle);
+        let (listener, address) = listen(&handle);
+        let limit = Limit::new(1);
+        let mut nobody = pin!(limit.accept(&quiet));
+        assert!(poll(nobody.as_mut()).is_pending());
+        assert_eq!(limit.taken(), 0);
+        let _client = net::TcpStream::connect(address).unwrap();
+        let _accepted = limit.accept(&listener).await.unwrap();
+    });
+}
+
+#[test]
+fn a_place_goes_to_the_listener_that_has_a_connection_for_it() {
+    run(async |handle| {
+        let limit = Limit::new(1);
+        let permit = limit.acquire().await;
+        let servers = [(); 3].map(|()| {
+            let ((listener, address), limit) = (listen(&handle), limit.clone());
+            let accepts = async move { limit.accept(&listener).await.map(drop) };
+            (handle.spawn(accepts), address)
+        });
+        end_of_turn(&handle).await;
+        drop(permit); // all look, and find nobody
+        end_of_turn(&handle).await;
+        let turns = handle.metrics().turns;
+        handle.sleep(Duration::from_millis(20)).await;
+        assert!(handle.metrics().turns - turns < 5, "nobody is busy");
+        for (server, address) in servers.into_iter().rev() {
+            let _client = net::TcpStream::connect(address).unwrap();
+            join(server).await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn an_end_that_has_begun_stops_what_waits_and_what_would_begin() {
     run(async |handle| {
         let shutdown = Shutdown::new(&handle);
@@ -136,6 +173,21 @@ fn an_end_that_is_held_up_for_too_long_says_by_how_many() {
         shutdown.begin();
         let error = shutdown.finish(5 * SECOND).await.unwrap_err();
         assert_eq!(error.to_string(), "2 still open after 5s");
+        assert_eq!(handle.now().since_start(), 5 * SECOND);
+    });
+}
+
+#[test]
+fn the_time_of_an_end_counts_from_its_beginning() {
+    run_in_no_time(async |handle| {
+        let shutdown = Shutdown::new(&handle);
+        let _hold = shutdown.hold();
+        shutdown.begin();
+        handle.sleep(2 * SECOND).await;
+        shutdown.begin(); // changes nothing
+        assert!(shutdown.finish(5 * SECOND).await.is_err());
+        assert_eq!(handle.now().since_start(), 5 * SECOND);
+        assert!(shutdown.finish(SECOND).await.is_err());
         assert_eq!(handle.now().since_start(), 5 * SECOND);
     });
 }
