@@ -28,6 +28,12 @@ fn accept(listener: &TcpListener) -> TcpStream {
     stream
 }
 
+/// Whether the other side has cut it off: that is no end.
+fn is_reset(mut stream: &TcpStream) -> bool {
+    let read = stream.read(&mut [0]);
+    matches!(read, Err(error) if error.kind() == ErrorKind::ConnectionReset)
+}
+
 #[test]
 fn bytes_and_ends_are_passed_on_in_both_directions() {
     let (mut proxy, address, listener) = serve(&[]);
@@ -77,7 +83,7 @@ fn a_peer_that_is_killed_is_not_taken_for_one_that_has_finished() {
 fn a_target_that_is_not_there_is_named() {
     let (target, _streams) = nobody();
     let (mut proxy, address) = Program::serve(PROXY, &["127.0.0.1:0", &target.to_string()]);
-    assert!(is_closed(&connect(address)));
+    assert!(is_reset(&connect(address)));
     proxy.line(&format!("cannot connect to {target}"));
     proxy.interrupt();
 }
@@ -177,10 +183,10 @@ fn ctrl_c_lets_a_transfer_finish_and_not_for_ever() {
     assert!(proxy.end().success());
 
     let (mut proxy, address, listener) = serve(&["--grace", "0.1"]);
-    let _client = connect(address);
-    let _server = accept(&listener);
+    let (client, server) = (connect(address), accept(&listener));
     proxy.signal("-TERM");
     assert_eq!(proxy.end().code(), Some(1));
+    assert!(is_reset(&client) && is_reset(&server), "no clean end");
     assert!(
         proxy
             .seen
@@ -192,12 +198,12 @@ fn ctrl_c_lets_a_transfer_finish_and_not_for_ever() {
 #[test]
 fn a_second_ctrl_c_ends_at_once() {
     let (mut proxy, address, listener) = serve(&["--grace", "1000"]);
-    let _client = connect(address);
-    let _server = accept(&listener);
+    let (client, server) = (connect(address), accept(&listener));
     proxy.signal("-INT");
     proxy.line("ending");
     proxy.signal("-TERM");
     assert_eq!(proxy.end().code(), Some(143));
+    assert!(is_reset(&client) && is_reset(&server), "no clean end");
 }
 
 #[test]

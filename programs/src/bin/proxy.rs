@@ -7,7 +7,8 @@
 //!
 //! More clients than may be connected wait in the kernel's queue. The end of a side is passed on as
 //! such, and the way back goes on. Connections in which nothing happens are reset, and sooner when one
-//! side has finished: mostly the other one has nothing more to say, or nobody to say it to.
+//! side has finished: mostly the other one has nothing more to say, or nobody to say it to. Whatever is
+//! cut off is reset, also by the end of this program: a clean end would say that this was all.
 
 use std::{
     cell::Cell,
@@ -88,7 +89,9 @@ async fn forward(
     options: &Options,
     statistics: &Statistics,
 ) -> io::Result<()> {
+    reset(&client);
     let server = connect(handle, &options.target, options.connect).await?;
+    reset(&server);
     let _ = server.set_nodelay(true);
     let idle = Idle::new(handle, options.idle);
     let half_closed = Cell::new(false);
@@ -112,10 +115,10 @@ async fn forward(
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         }
     };
-    if result.is_err() {
-        // A clean end would say that this was all.
-        reset(&client);
-        reset(&server);
+    if result.is_ok() {
+        // Both have finished; what is on its way still is to arrive.
+        let _ = client.options().set_linger(None);
+        let _ = server.options().set_linger(None);
     }
     result
 }
