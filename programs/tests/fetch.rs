@@ -123,6 +123,9 @@ fn a_place_is_meant_as_seen_from_where_it_was_named() {
         ),
         ("?page=2", "/a/b?page=2"),
         ("c#part", "/a/c"),
+        ("../c/./d/..?up=..", "/c/?up=.."),
+        ("/../c", "/c"),
+        ("http://HERE?page=2", "/?page=2"),
         ("//HERE/d", "/d"),
         ("HTTP://HERE/e", "/e"),
     ] {

@@ -160,12 +160,31 @@ fn follow(from: &Uri, location: &str) -> Result<Uri, Failure> {
     }
     let (host, path) = (address_of(from), from.path());
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    match location.bytes().next() {
-        Some(b'/') => parse(&format!("http://{host}{location}")),
-        Some(b'?') => parse(&format!("http://{host}{path}{location}")),
-        Some(_) => parse(&format!("http://{host}{directory}/{location}")),
-        None => Ok(from.clone()),
+    let absolute = match location.bytes().next() {
+        Some(b'/') => location.into(),
+        Some(b'?') => format!("{path}{location}"),
+        Some(_) => format!("{directory}/{location}"),
+        None => return Ok(from.clone()),
+    };
+    parse(&format!("http://{host}{}", without_dots(&absolute)))
+}
+
+/// A path and its query, without the parts of the path that say "here" and "one up".
+fn without_dots(path_and_query: &str) -> String {
+    let end = path_and_query.find('?').unwrap_or(path_and_query.len());
+    let (path, query) = path_and_query.split_at(end);
+    let mut parts = Vec::new();
+    for part in path.split('/').skip(1) {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
     }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        parts.push(""); // a directory
+    }
+    format!("/{}{query}", parts.join("/"))
 }
 
 /// Sends the request, and waits for the head of the response.
@@ -176,8 +195,9 @@ async fn ask(handle: &Handle, url: &Uri, options: &Options) -> Result<Response<I
     let (mut sender, connection) = http1::handshake(stream).await?;
     // Its errors are those of the response, too.
     handle.spawn(connection).detach();
-    let path = url.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path)
+    // Of "http://host?query" the path is "/", too, but not in one word with the query.
+    let query = url.query().map(|query| format!("?{query}"));
+    let request = Request::get(format!("{}{}", url.path(), query.unwrap_or_default()))
         .header(header::HOST, address_of(url))
         .header(header::USER_AGENT, "nio-fetch")
         .body(String::new())?;
