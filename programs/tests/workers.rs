@@ -69,8 +69,15 @@ fn what_is_no_request_is_refused() {
 #[test]
 fn who_asks_for_one_answer_is_closed_behind_it() {
     let (mut server, address) = serve(&[]);
-    for head in ["GET / HTTP/1.0", "GET / HTTP/1.1\r\nConnection:Close"] {
+    for head in [
+        "GET / HTTP/1.0",
+        "GET / HTTP/1.1\r\nConnection:Close",
+        "GET / HTTP/1.1\r\nConnection: TE, close",
+        // What comes behind it is no request.
+        "GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /",
+    ] {
         let answer = ask(address, &format!("{head}\r\n\r\n"));
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.contains("connection: close\r\n"), "{answer}");
     }

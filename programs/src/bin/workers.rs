@@ -176,7 +176,7 @@ async fn converse(
             let head = &bytes[start..start + end];
             start += end + 4;
             idle.touch();
-            goes_on = head.starts_with(b"GET ") && !asks_to_close(head);
+            goes_on = head.starts_with(b"GET ") && !is_the_last(head);
             let (status, body) = match head.starts_with(b"GET ") {
                 true => ("200 OK", answer()),
                 false => ("405 Method Not Allowed", "only GET\n".into()),
@@ -207,21 +207,32 @@ fn put(answers: &mut Vec<u8>, status: &str, body: &str, goes_on: bool) {
     answers.extend_from_slice(answer.as_bytes());
 }
 
-/// What is older than HTTP/1.1 closes unless it asks not to, and that is not done here.
-fn asks_to_close(head: &[u8]) -> bool {
+/// What is older than HTTP/1.1 closes unless it asks not to, and that is not done here. Neither are
+/// bodies: one must not be taken for the next request.
+fn is_the_last(head: &[u8]) -> bool {
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     !lines
         .next()
         .is_some_and(|line| line.ends_with(b" HTTP/1.1"))
-        || lines.any(is_close)
+        || lines.any(|line| asks_to_close(line) || announces_a_body(line))
 }
 
-fn is_close(line: &[u8]) -> bool {
-    let mut parts = line.splitn(2, |byte| *byte == b':');
-    let is = |part: Option<&[u8]>, what| {
-        part.is_some_and(|part| part.trim_ascii().eq_ignore_ascii_case(what))
-    };
-    is(parts.next(), b"connection") && is(parts.next(), b"close")
+fn asks_to_close(line: &[u8]) -> bool {
+    let options = value(line, b"connection").unwrap_or_default();
+    let mut options = options.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    options.any(|option| option.eq_ignore_ascii_case(b"close"))
+}
+
+fn announces_a_body(line: &[u8]) -> bool {
+    value(line, b"content-length").is_some_and(|len| len != b"0")
+        || value(line, b"transfer-encoding").is_some()
+}
+
+/// What a line says, if it is the header of this name.
+fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let is_it = line[..colon].trim_ascii().eq_ignore_ascii_case(name);
+    is_it.then(|| line[colon + 1..].trim_ascii())
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
