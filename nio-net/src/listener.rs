@@ -309,13 +309,20 @@ impl<L: Listens> Listener<L> {
 }
 
 /// Whether an error is of the connection that would have been accepted, and so no reason to stop.
-/// Linux reports what the network has said of it; the others say only that it is gone.
+/// Linux reports what the network has said of it (accept(2) has the list); the others say only that
+/// it is gone.
 fn is_of_the_connection(error: &io::Error) -> bool {
+    #[cfg(target_os = "linux")]
+    if error.raw_os_error() == Some(libc::ENONET) {
+        return true;
+    }
     matches!(
         error.raw_os_error(),
         Some(
             libc::ECONNABORTED
                 | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
                 | libc::ENETDOWN
                 | libc::ENETUNREACH
                 | libc::EHOSTDOWN

@@ -179,9 +179,12 @@ unsafe extern "C" fn close(fd: c_int) -> c_int {
 }
 
 /// What accept(2) says of a connection that has broken in the queue, and of a signal.
-const OF_THE_CONNECTION: [c_int; 7] = [
+const OF_THE_CONNECTION: [c_int; 10] = [
     libc::ECONNABORTED,
     libc::EPROTO,
+    libc::ENOPROTOOPT,
+    libc::EOPNOTSUPP,
+    libc::ENONET,
     libc::ENETDOWN,
     libc::ENETUNREACH,
     libc::EHOSTDOWN,
