@@ -72,6 +72,10 @@ pub fn complain(line: impl fmt::Display) {
     let _ = writeln!(output, "{clear}{line}");
 }
 
+/// The longest time that an option may name: more than a century. What is much longer cannot be added
+/// to the time of a system's clock, which libraries do.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// A time in seconds, as an option of a program.
 ///
 /// # Errors
@@ -80,7 +84,7 @@ pub fn complain(line: impl fmt::Display) {
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
         _ => Err("not a time that can pass; try 10 or 0.5".into()),
     }
 }
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn times_that_cannot_pass_are_refused() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for text in ["0", "-1", "soon", "NaN", "1e30"] {
+        for text in ["0", "-1", "soon", "NaN", "1.8e19", "1e30"] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }
