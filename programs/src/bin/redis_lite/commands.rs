@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     protocol::Answers,
-    store::{IncrError, Store},
+    store::{IncrError, Store, integer},
 };
 
 const SYNTAX: &str = "ERR syntax error";
@@ -136,8 +136,4 @@ fn time_to_live(store: &mut Store, key: &[u8], unit: impl Fn(Duration) -> u128) 
         Some(None) => -1,
         Some(Some(time)) => i64::try_from(unit(time)).unwrap_or(i64::MAX),
     }
-}
-
-fn integer(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }

@@ -37,6 +37,16 @@ pub(crate) enum IncrError {
     Overflow,
 }
 
+/// A number as it is written: "+1", "01" and "-0" are none for Redis, for they would not stay as they
+/// are.
+pub(crate) fn integer(text: &[u8]) -> Option<i64> {
+    match text.strip_prefix(b"-").unwrap_or(text) {
+        [b'1'..=b'9', ..] => std::str::from_utf8(text).ok()?.parse().ok(),
+        b"0" if text == b"0" => Some(0),
+        _ => None,
+    }
+}
+
 impl Store {
     pub(crate) fn new(handle: &Handle) -> Rc<RefCell<Store>> {
         Rc::new_cyclic(|this| {
@@ -91,10 +101,7 @@ impl Store {
             self.set(key, b"1", None);
             return Ok(1);
         };
-        let number = std::str::from_utf8(&entry.value).ok();
-        let number: i64 = number
-            .and_then(|text| text.parse().ok())
-            .ok_or(IncrError::NotANumber)?;
+        let number = integer(&entry.value).ok_or(IncrError::NotANumber)?;
         let number = number.checked_add(1).ok_or(IncrError::Overflow)?;
         entry.value = number.to_string().into_bytes();
         Ok(number)
@@ -211,7 +218,11 @@ mod tests {
         assert_eq!((store.incr(b"n"), store.incr(b"n")), (Ok(1), Ok(2)));
         store.set(b"n", b"9223372036854775807", None);
         assert_eq!(store.incr(b"n"), Err(IncrError::Overflow));
-        store.set(b"n", b"many", None);
-        assert_eq!(store.incr(b"n"), Err(IncrError::NotANumber));
+        for text in ["many", "", "-", "+5", "05", "-0", "-05", " 5", "5 "] {
+            store.set(b"n", text.as_bytes(), None);
+            assert_eq!(store.incr(b"n"), Err(IncrError::NotANumber), "{text:?}");
+        }
+        store.set(b"n", b"-1", None);
+        assert_eq!((store.incr(b"n"), store.incr(b"n")), (Ok(0), Ok(1)));
     }
 }
