@@ -459,7 +459,9 @@ impl<'a> Turn<'a> {
         let (events, mut sources) = (core.events.borrow(), core.sources.borrow_mut());
         while let Some(event) = events.get(core.dispatched.get()) {
             match sources.get_by_word(event.token().0) {
-                Some((_, Entry::Source(state))) if !state.has_others() => state.notify(core, event),
+                Some((_, Entry::Source(state))) if !state.has_others() => {
+                    state.notify_tasks(core, event);
+                }
                 _ => return,
             }
             core.dispatched.set(core.dispatched.get() + 1);

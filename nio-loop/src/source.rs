@@ -215,8 +215,15 @@ impl State {
     }
 
     /// What an event of the poll means for those who wait.
-    #[inline]
     pub(crate) fn notify(&self, core: &Core, event: Event) {
+        // No event comes again, so both directions know of it before any foreign code runs.
+        let directions = self.notify_tasks(core, event);
+        self.wake_others(core, directions);
+    }
+
+    /// The same, as far as tasks wait. Returns whether it was for reading, and for writing.
+    #[inline]
+    pub(crate) fn notify_tasks(&self, core: &Core, event: Event) -> [bool; 2] {
         let ends = event.is_read_closed();
         let reads = event.is_readable();
         // The death of a pipe's reader comes to its writer as an end of reading on some BSDs.
@@ -228,10 +235,7 @@ impl State {
         if writes {
             self.wake_task(core, Direction::Write, Phase::Open);
         }
-        // No event comes again, so both directions know of it before any foreign code runs.
-        if self.has_others() {
-            self.wake_others(core, [reads, writes]);
-        }
+        [reads, writes]
     }
 }
 
