@@ -10,7 +10,6 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 use support::*;
@@ -694,6 +693,7 @@ fn k3_the_descriptors_of_timers_and_processes_are_close_on_exec() {
 mod descriptor {
     use std::fs::File;
     use std::os::fd::{AsFd, AsRawFd, FromRawFd};
+    use std::time::Duration;
 
     use super::*;
 
