@@ -7,6 +7,8 @@
 //!    up neither those that are open nor another process that accepts from the same queue.
 //! 3. Without descriptors or memory an accept fails, once, and the next ones wait: no connection is
 //!    lost, the loop does not run idle, and accepting goes on by itself.
+//! 4. Whoever is kept waiting waits at the source, as for a connection, and so the loop keeps nobody
+//!    who is gone. Whenever the gate opens, the source is told.
 
 use std::{
     cell::Cell,
@@ -17,7 +19,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     pin::pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -39,12 +41,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// All operations take `&self`; several tasks may accept from one listener.
 pub struct Listener<L: Listens> {
-    source: Source<L>,
-    gate: Rc<Gate>,
+    inner: Rc<Inner<L>>,
 }
 
 /// A socket of the standard library that accepts connections.
-pub trait Listens: Socket {
+pub trait Listens: Socket + 'static {
     /// The connections.
     type Stream: Socket + Readable + Writable + From<OwnedFd>;
 }
@@ -54,6 +55,12 @@ pub type Accepted<L> = (ByteStream<<L as Listens>::Stream>, <L as Socket>::Addre
 
 impl Listens for net::TcpListener {
     type Stream = net::TcpStream;
+}
+
+/// A listener. A timer that waits out a shortage has a weak reference to it.
+struct Inner<L: Listens> {
+    source: Source<L>,
+    gate: Gate,
 }
 
 /// What keeps connections waiting.
@@ -67,42 +74,39 @@ struct Gate {
     /// How many connections may be accepted in a row, and how many were.
     burst: Cell<u32>,
     in_a_row: Cell<u32>,
-    /// Those who wait at it.
-    waiting: Cell<Vec<Waker>>,
 }
 
 impl Gate {
-    fn is_closed(&self) -> bool {
-        self.paused.get() || self.short.get()
-    }
-
-    /// Wakers are foreign code: the cell is left empty while they are looked at.
-    fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.take();
-        if !waiting.iter().any(|known| known.will_wake(waker)) {
-            waiting.push(waker.clone());
+    /// An error that says "would block" if it is closed.
+    fn check(&self) -> io::Result<()> {
+        if self.paused.get() || self.short.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.waiting.set(waiting);
+        Ok(())
     }
+}
 
-    fn wake(&self) {
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
+impl<L: Listens> Inner<L> {
+    /// Has those who wait try again, if nothing keeps them waiting any more.
+    fn go_on(&self) {
+        if self.gate.check().is_ok() {
+            self.source.wake(Direction::Read);
+        }
     }
 }
 
 impl<L: Listens> Listener<L> {
     pub(crate) fn new(handle: &Handle, listener: L) -> Result<Listener<L>, Error> {
         let source = Source::new(handle, listener)?;
-        let gate = Rc::new(Gate {
+        let gate = Gate {
             paused: Cell::new(false),
             short: Cell::new(false),
             pause: Cell::new(FIRST_PAUSE),
             burst: Cell::new(1),
             in_a_row: Cell::new(0),
-            waiting: Cell::default(),
-        });
-        Ok(Listener { source, gate })
+        };
+        let inner = Rc::new(Inner { source, gate });
+        Ok(Listener { inner })
     }
 
     /// Takes a listener of the standard library into the loop.
@@ -118,13 +122,15 @@ impl<L: Listens> Listener<L> {
     /// Takes the listener out of the loop. It stays non-blocking.
     #[must_use]
     pub fn into_std(self) -> L {
-        self.source.into_inner()
+        // The timer shares it only while it wakes, and wakers, which may go to any thread, have none.
+        let inner = Rc::into_inner(self.inner).expect("nobody shares it");
+        inner.source.into_inner()
     }
 
     /// The handle of the loop it belongs to.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        self.source.handle()
+        self.inner.source.handle()
     }
 
     /// Waits for a connection and returns it with the address of its other side. Dropping the future
@@ -146,29 +152,26 @@ impl<L: Listens> Listener<L> {
     ///
     /// As [`accept`](Listener::accept).
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
-        let gate = &self.gate;
+        let Inner { source, gate } = &*self.inner;
         loop {
-            if gate.is_closed() {
-                gate.wait(context.waker());
-                return Poll::Pending;
-            }
             if gate.in_a_row.get() >= gate.burst.get() {
                 gate.in_a_row.set(0);
                 // It wakes the task in the next turn, also when it is gone by then.
-                if pin!(self.handle().yield_now()).poll(context).is_pending() {
-                    return Poll::Pending;
-                }
+                ready!(pin!(self.handle().yield_now()).poll(context));
             }
-            match self.source.poll_io(context, Direction::Read, raw::accept) {
+            let accept = |listener: &L| {
+                gate.check()?;
+                raw::accept(listener)
+            };
+            match source.poll_io(context, Direction::Read, accept) {
                 Poll::Pending => {
                     gate.in_a_row.set(0);
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok((stream, peer))) => {
+                Poll::Ready(Ok(accepted)) => {
                     gate.in_a_row.set(gate.in_a_row.get() + 1);
                     gate.pause.set(FIRST_PAUSE);
-                    let stream = ByteStream::new(self.handle(), L::Stream::from(stream))?;
-                    return Poll::Ready(Ok((stream, peer)));
+                    return Poll::Ready(self.admit(accepted));
                 }
                 Poll::Ready(Err(error)) if is_of_the_connection(&error) => {}
                 Poll::Ready(Err(error)) => {
@@ -188,15 +191,11 @@ impl<L: Listens> Listener<L> {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, or if the listener is
     /// [paused](Listener::pause); those of [`accept`](Listener::accept).
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
-        if self.gate.is_closed() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
+        let Inner { source, gate } = &*self.inner;
+        gate.check()?;
         loop {
-            match self.source.try_io(Direction::Read, raw::accept) {
-                Ok((stream, peer)) => {
-                    let stream = ByteStream::new(self.handle(), L::Stream::from(stream))?;
-                    return Ok((stream, peer));
-                }
+            match source.try_io(Direction::Read, raw::accept) {
+                Ok(accepted) => return self.admit(accepted),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
@@ -209,15 +208,24 @@ impl<L: Listens> Listener<L> {
         }
     }
 
+    /// Takes what was accepted into the loop.
+    fn admit(&self, (stream, peer): (OwnedFd, L::Address)) -> io::Result<Accepted<L>> {
+        let stream = ByteStream::new(self.handle(), L::Stream::from(stream))?;
+        Ok((stream, peer))
+    }
+
     /// Closes the gate for a little while.
     fn wait_out_shortage(&self) {
-        let gate = Rc::clone(&self.gate);
+        let gate = &self.inner.gate;
         gate.short.set(true);
         let pause = gate.pause.get();
         gate.pause.set((pause * 2).min(LONGEST_PAUSE));
+        let inner = Rc::downgrade(&self.inner);
         let opens = self.handle().set_timeout(pause, move |_| {
-            gate.short.set(false);
-            gate.wake();
+            if let Some(inner) = inner.upgrade() {
+                inner.gate.short.set(false);
+                inner.go_on();
+            }
         });
         // A listener does not keep the loop alive; the task that accepts does.
         self.handle().unref(opens);
@@ -269,26 +277,27 @@ impl<L: Listens> Listener<L> {
     /// Accepts no more connections, until it is [resumed](Listener::resume): they wait in the queue,
     /// and when that is full the system refuses them. Those who accept wait.
     pub fn pause(&self) {
-        self.gate.paused.set(true);
+        self.inner.gate.paused.set(true);
     }
 
     /// Accepts connections again.
     pub fn resume(&self) {
-        self.gate.paused.set(false);
-        self.gate.wake();
+        if self.inner.gate.paused.replace(false) {
+            self.inner.go_on();
+        }
     }
 
     /// Whether it is [paused](Listener::pause).
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.gate.paused.get()
+        self.inner.gate.paused.get()
     }
 
     /// How many connections are accepted in a row before the loop has a turn: 1 if nothing else is
     /// said, which is fair to the connections that are open and to other processes that accept from
     /// the same queue. A server of many short connections may gain by more. 0 is taken for 1.
     pub fn set_burst(&self, connections: u32) {
-        self.gate.burst.set(connections.max(1));
+        self.inner.gate.burst.set(connections.max(1));
     }
 
     /// The address it listens on.
@@ -297,7 +306,7 @@ impl<L: Listens> Listener<L> {
     ///
     /// None that a listener can have.
     pub fn local_addr(&self) -> io::Result<L::Address> {
-        self.source.get_ref().local_addr()
+        self.inner.source.get_ref().local_addr()
     }
 
     /// The options of the socket. Most systems give a connection those that the listener had when
@@ -504,14 +513,14 @@ fn listen(address: SocketAddr, only_v6: bool) -> io::Result<net::TcpListener> {
 
 impl<L: Listens> AsFd for Listener<L> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.get_ref().as_fd()
+        self.inner.source.get_ref().as_fd()
     }
 }
 
 impl<L: Listens + fmt::Debug> fmt::Debug for Listener<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Listener")
-            .field(self.source.get_ref())
+            .field(self.inner.source.get_ref())
             .finish()
     }
 }

@@ -1,4 +1,4 @@
-//! What the operations cost in memory: nothing.
+//! What the operations cost in memory: nothing; and what is left of those that are given up.
 
 mod support;
 
@@ -8,29 +8,35 @@ use std::{
     future::{Future, poll_fn},
     io::{IoSlice, IoSliceMut},
     pin::pin,
+    rc::Rc,
     task::Poll,
 };
 
 use nio_loop::Handle;
 use nio_net::{Batch, ByteStream, Readable, Socket, UdpSocket, UnixDatagram, UnixStream, Writable};
-use support::{ANY_PORT, pair, run};
+use support::{ANY_PORT, end_of_turn, listen, pair, run};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The allocator of the system, which counts for each thread how often it is asked.
+/// The allocator of the system, which counts for each thread how often it is asked, and how many bytes
+/// it has given out.
 struct Counting;
 
 // SAFETY: everything is done by the allocator of the system; the count allocates nothing itself.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        HELD.set(HELD.get().wrapping_add(layout.size()));
         // SAFETY: as the caller vouches.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // What another thread was given may come back to this one.
+        HELD.set(HELD.get().wrapping_sub(layout.size()));
         // SAFETY: as the caller vouches.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -81,7 +87,6 @@ async fn use_stream<S: Socket + Readable + Writable>(
     assert_eq!(other.read_buf(reserve).await.unwrap(), 4);
 }
 
-/// There is one test in this file: others would allocate at the same time.
 #[test]
 fn no_operation_allocates() {
     run(async |handle: Handle| {
@@ -118,5 +123,31 @@ fn no_operation_allocates() {
             other.recv(&mut [0; 8]).await.unwrap();
         });
         assert_eq!(made.await, 0, "by a Unix socket of datagrams");
+    });
+}
+
+#[test]
+fn those_who_gave_up_accepting_leave_nothing_behind() {
+    run(async |handle: Handle| {
+        let (listener, _) = listen(&handle);
+        let listener = Rc::new(listener);
+        listener.pause();
+        let accept = || {
+            let listener = Rc::clone(&listener);
+            handle.spawn(async move { listener.accept().await.map(drop) })
+        };
+        let stay = [accept(), accept()];
+        let give_up = async |times: usize| {
+            for _ in 0..times {
+                let gives_up = accept();
+                end_of_turn(&handle).await;
+                gives_up.abort();
+            }
+            HELD.get()
+        };
+        let before = give_up(100).await;
+        let after = give_up(1000).await;
+        assert!(after < before + 1000, "{before} bytes, then {after}");
+        drop(stay);
     });
 }

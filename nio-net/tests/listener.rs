@@ -5,12 +5,15 @@ mod support;
 use std::{
     cell::Cell,
     error::Error as _,
+    future::Future,
     io::{self, ErrorKind, Read, Write},
     net,
     os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     rc::Rc,
-    task::Poll,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -370,6 +373,51 @@ fn a_listener_that_is_paused_while_accept_waits_accepts_nothing() {
         listener.resume();
         waits.await.unwrap();
     });
+}
+
+#[test]
+fn a_waker_that_panics_costs_nobody_else_the_end_of_a_pause() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("in the waker");
+        }
+    }
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let listener = Rc::new(listener);
+        listener.pause();
+        let panics = Waker::from(Arc::new(Panics));
+        let mut first = pin!(listener.accept());
+        let polled = first.as_mut().poll(&mut Context::from_waker(&panics));
+        assert!(polled.is_pending());
+        let accept = || {
+            let listener = Rc::clone(&listener);
+            handle.spawn(async move { listener.accept().await.unwrap().1 })
+        };
+        let mut tasks = vec![accept(), accept()];
+        end_of_turn(&handle).await;
+        let resumed = catch_unwind(AssertUnwindSafe(|| listener.resume()));
+        assert!(resumed.is_err());
+        let clients = [(); 2].map(|()| net::TcpStream::connect(address).unwrap());
+        let mut peers = Vec::new();
+        for task in tasks.drain(..) {
+            peers.push(join(task).await);
+        }
+        peers.sort();
+        let mut expected = clients.map(|client| client.local_addr().unwrap());
+        expected.sort();
+        assert_eq!(peers, expected);
+    });
+}
+
+#[test]
+fn a_paused_listener_of_a_loop_that_is_gone_is_not_waited_for() {
+    let event_loop = EventLoop::new().unwrap();
+    let (listener, _) = listen(event_loop.handle());
+    listener.pause();
+    drop(event_loop);
+    assert!(matches!(poll_once(listener.accept()), Poll::Ready(Err(_))));
 }
 
 #[test]
