@@ -40,6 +40,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Dropping it refuses the connections that wait to be accepted.
 ///
 /// All operations take `&self`; several tasks may accept from one listener.
+///
+/// | waits | does not wait | for futures written by hand |
+/// |---|---|---|
+/// | [`accept`](Self::accept) | [`try_accept`](Self::try_accept) | [`poll_accept`](Self::poll_accept) |
+/// | [`next`](Incoming::next) of [`incoming`](Self::incoming) | | [`poll_next`](Incoming::poll_next) |
+/// | [`reject`](Self::reject) | | |
+/// | [`readable`](Self::readable) | | [`poll_readable`](Self::poll_readable) |
 pub struct Listener<L: Listens> {
     inner: Rc<Inner<L>>,
 }
@@ -189,7 +196,7 @@ impl<L: Listens> Listener<L> {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, or if the listener is
-    /// [paused](Listener::pause); those of [`accept`](Listener::accept).
+    /// [paused](Listener::pause) or waits out a shortage; those of [`accept`](Listener::accept).
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
         let Inner { source, gate } = &*self.inner;
         gate.check()?;
@@ -206,6 +213,56 @@ impl<L: Listens> Listener<L> {
                 }
             }
         }
+    }
+
+    /// Waits until it is worth trying to [accept](Self::try_accept): there is a connection or an
+    /// error, and the listener is neither [paused](Self::pause) nor waits out a shortage. Several
+    /// tasks may be told so of the same connection. How many are accepted before the loop has a turn
+    /// is up to whoever tries.
+    ///
+    /// ```
+    /// # use std::io;
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::{TcpListener, TcpStream};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle().clone();
+    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+    /// # let address = listener.local_addr()?;
+    /// # let client = handle.spawn({ let handle = handle.clone(); async move {
+    /// #     TcpStream::connect(&handle, address).await.map(drop) }});
+    /// # let (stream, peer) = event_loop.block_on(async move {
+    /// let (stream, peer) = loop {
+    ///     listener.readable().await?;
+    ///     match listener.try_accept() {
+    ///         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+    ///         result => break result?,
+    ///     }
+    /// };
+    /// # io::Result::Ok((stream, peer)) })??;
+    /// # assert_eq!(stream.peer_addr()?, peer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the loop is gone.
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        poll_fn(|context| self.poll_readable(context))
+    }
+
+    /// [`readable`](Self::readable), for futures written by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`readable`](Self::readable).
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Inner { source, gate } = &*self.inner;
+        source.poll_io(context, Direction::Read, |listener| {
+            gate.check()?;
+            raw::ready_to_read(listener)
+        })
     }
 
     /// Takes what was accepted into the loop.
@@ -314,6 +371,16 @@ impl<L: Listens> Listener<L> {
     #[must_use]
     pub fn options(&self) -> Options<'_> {
         Options::of(self)
+    }
+
+    /// The error that the socket has come to, which is forgotten by being asked for (SO_ERROR). What
+    /// a connection has come to is not among them.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.inner.source.get_ref().take_error()
     }
 }
 

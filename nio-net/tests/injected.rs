@@ -281,6 +281,29 @@ fn l64_whoever_accepts_what_comes_in_is_not_told_of_shortages() {
 }
 
 #[test]
+fn l64_a_listener_is_not_readable_in_a_shortage() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        for errno in SHORTAGES {
+            let client = net::TcpStream::connect(address).unwrap();
+            listener.readable().await.unwrap();
+            fail(Call::Accept, errno, 2);
+            let before = handle.metrics().turns;
+            for _ in 0..2 {
+                let error = listener.try_accept().unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(errno));
+                assert!(poll_once(listener.readable()).is_pending());
+                listener.readable().await.unwrap();
+            }
+            let (_, peer) = listener.try_accept().unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+            let turns = handle.metrics().turns - before;
+            assert!(turns < 20, "{turns} turns");
+        }
+    });
+}
+
+#[test]
 fn l86_an_accept_that_is_given_up_in_a_shortage_loses_no_connection() {
     run(async |handle| {
         let (listener, address) = listen(&handle);

@@ -454,6 +454,47 @@ fn those_who_try_to_accept_do_not_wait() {
 }
 
 #[test]
+fn a_listener_is_readable_when_there_is_a_connection_to_be_tried_for() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let mut waits = pin!(listener.readable());
+        assert!(poll(waits.as_mut()).is_pending());
+        let client = net::TcpStream::connect(address).unwrap();
+        waits.await.unwrap();
+        // It says so until the connection is accepted.
+        for _ in 0..3 {
+            listener.readable().await.unwrap();
+        }
+        let (_, peer) = listener.try_accept().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        assert!(poll_once(listener.readable()).is_pending());
+        assert!(matches!(listener.take_error(), Ok(None)));
+    });
+}
+
+#[test]
+fn l63_a_paused_listener_is_not_readable() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let mut early = pin!(listener.readable());
+        assert!(poll(early.as_mut()).is_pending());
+        listener.pause();
+        let client = net::TcpStream::connect(address).unwrap();
+        let mut late = pin!(listener.readable());
+        for _ in 0..3 {
+            handle.sleep(Duration::from_millis(2)).await;
+            assert!(poll(early.as_mut()).is_pending());
+            assert!(poll(late.as_mut()).is_pending());
+        }
+        listener.resume();
+        early.await.unwrap();
+        late.await.unwrap();
+        let (_, peer) = listener.try_accept().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+#[test]
 fn several_addresses_get_a_listener_each_with_one_port() {
     run(async |handle| {
         let addresses = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap());
