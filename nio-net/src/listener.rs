@@ -177,7 +177,6 @@ impl<L: Listens> Listener<L> {
                 }
                 Poll::Ready(Ok(accepted)) => {
                     gate.in_a_row.set(gate.in_a_row.get() + 1);
-                    gate.pause.set(FIRST_PAUSE);
                     return Poll::Ready(self.admit(accepted));
                 }
                 Poll::Ready(Err(error)) if is_of_the_connection(&error) => {}
@@ -267,6 +266,7 @@ impl<L: Listens> Listener<L> {
 
     /// Takes what was accepted into the loop.
     fn admit(&self, (stream, peer): (OwnedFd, L::Address)) -> io::Result<Accepted<L>> {
+        self.inner.gate.pause.set(FIRST_PAUSE);
         let stream = ByteStream::new(self.handle(), L::Stream::from(stream))?;
         Ok((stream, peer))
     }

@@ -304,6 +304,25 @@ fn l64_a_listener_is_not_readable_in_a_shortage() {
 }
 
 #[test]
+fn l64_an_accepted_connection_ends_a_shortage_however_it_was_accepted() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let began = handle.now();
+        // If each pause were twice as long as the one before, this would take more than 2 s.
+        for _ in 0..10 {
+            let _client = net::TcpStream::connect(address).unwrap();
+            listener.readable().await.unwrap();
+            fail(Call::Accept, libc::EMFILE, 1);
+            listener.try_accept().unwrap_err();
+            listener.readable().await.unwrap();
+            listener.try_accept().unwrap();
+        }
+        let took = handle.now() - began;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    });
+}
+
+#[test]
 fn l86_an_accept_that_is_given_up_in_a_shortage_loses_no_connection() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
