@@ -35,7 +35,7 @@ use crate::{
 /// | waits | does not wait | for futures written by hand |
 /// |---|---|---|
 /// | [`recv`](Self::recv), [`recv_from`](Self::recv_from), [`recv_buf_from`](Self::recv_buf_from) | [`try_recv`](Self::try_recv), [`try_recv_from`](Self::try_recv_from) | [`poll_recv`](Self::poll_recv), [`poll_recv_from`](Self::poll_recv_from) |
-/// | [`peek_from`](Self::peek_from) | | |
+/// | [`peek_from`](Self::peek_from) | [`try_peek_from`](Self::try_peek_from) | [`poll_peek_from`](Self::poll_peek_from) |
 /// | [`recv_many`](Self::recv_many) | [`try_recv_many`](Self::try_recv_many) | [`poll_recv_many`](Self::poll_recv_many) |
 /// | [`send`](Self::send), [`send_to`](Self::send_to) | [`try_send`](Self::try_send), [`try_send_to`](Self::try_send_to) | [`poll_send`](Self::poll_send), [`poll_send_to`](Self::poll_send_to) |
 /// | [`send_many`](Self::send_many), [`send_many_to`](Self::send_many_to) | | |
@@ -170,10 +170,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         &self,
         buffer: &mut [u8],
     ) -> impl Future<Output = io::Result<(usize, S::Address)>> {
-        poll_fn(move |context| {
-            let peek = |socket: &S| raw::datagram::receive(socket, buffer, libc::MSG_PEEK);
-            self.poll_receive(context, peek)
-        })
+        poll_fn(move |context| self.poll_peek_from(context, buffer))
     }
 
     /// Waits until there is a datagram or an error. Several tasks may be told so of the same one.
@@ -200,9 +197,16 @@ impl<S: Datagrams> DatagramSocket<S> {
     ///
     /// As [`try_recv`](Self::try_recv).
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
-        let receive = |socket: &S| raw::datagram::receive(socket, buffer, 0);
-        let received = self.source.try_io(Direction::Read, receive)?;
-        Ok((received.len, received.from))
+        self.try_receive(|socket| raw::datagram::receive(socket, buffer, 0))
+    }
+
+    /// As [`peek_from`](Self::peek_from), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
+        self.try_receive(|socket| raw::datagram::receive(socket, buffer, libc::MSG_PEEK))
     }
 
     /// [`recv`](Self::recv), for futures written by hand.
@@ -233,6 +237,20 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.poll_receive(context, receive)
     }
 
+    /// [`peek_from`](Self::peek_from), for futures written by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn poll_peek_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, S::Address)>> {
+        let peek = |socket: &S| raw::datagram::receive(socket, buffer, libc::MSG_PEEK);
+        self.poll_receive(context, peek)
+    }
+
     /// [`readable`](Self::readable), for futures written by hand.
     ///
     /// # Errors
@@ -241,6 +259,14 @@ impl<S: Datagrams> DatagramSocket<S> {
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let source = &self.source;
         source.poll_io(context, Direction::Read, raw::ready_to_read)
+    }
+
+    fn try_receive(
+        &self,
+        receive: impl FnOnce(&S) -> io::Result<Received<S::Address>>,
+    ) -> io::Result<(usize, S::Address)> {
+        let received = self.source.try_io(Direction::Read, receive)?;
+        Ok((received.len, received.from))
     }
 
     fn poll_receive(

@@ -3,6 +3,7 @@
 mod support;
 
 use std::{
+    future::poll_fn,
     io::{self, ErrorKind},
     net::{Ipv4Addr, SocketAddr},
     os::unix,
@@ -117,8 +118,13 @@ fn peeking_leaves_the_datagram() {
         let mut bytes = [0; 64];
         for _ in 0..3 {
             assert_eq!(other.peek_from(&mut bytes).await.unwrap().0, 5);
+            assert_eq!(other.try_peek_from(&mut bytes).unwrap().0, 5);
+            let peek = poll_fn(|context| other.poll_peek_from(context, &mut bytes));
+            assert_eq!(peek.await.unwrap().0, 5);
         }
         assert_eq!(other.recv(&mut bytes).await.unwrap(), 5);
+        let error = other.try_peek_from(&mut bytes).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
         assert!(poll_once(other.peek_from(&mut bytes)).is_pending());
     });
 }
