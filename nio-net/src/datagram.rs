@@ -621,49 +621,4 @@ impl DatagramSocket<net::UdpSocket> {
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.get_ref().set_broadcast(broadcast)
     }
-
-    /// Receives what is sent to a group, by the interface of an address (the unspecified one lets the
-    /// system choose). What else there is to multicast, [`get_ref`](Self::get_ref) has.
-    ///
-    /// # Errors
-    ///
-    /// Those of setsockopt(2).
-    pub fn join_multicast_v4(
-        &self,
-        group: net::Ipv4Addr,
-        interface: net::Ipv4Addr,
-    ) -> io::Result<()> {
-        self.get_ref().join_multicast_v4(&group, &interface)
-    }
-
-    /// Leaves a group.
-    ///
-    /// # Errors
-    ///
-    /// Those of setsockopt(2).
-    pub fn leave_multicast_v4(
-        &self,
-        group: net::Ipv4Addr,
-        interface: net::Ipv4Addr,
-    ) -> io::Result<()> {
-        self.get_ref().leave_multicast_v4(&group, &interface)
-    }
-
-    /// Receives what is sent to a group, by the interface of an index (0 lets the system choose).
-    ///
-    /// # Errors
-    ///
-    /// Those of setsockopt(2).
-    pub fn join_multicast_v6(&self, group: net::Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.get_ref().join_multicast_v6(&group, interface)
-    }
-
-    /// Leaves a group.
-    ///
-    /// # Errors
-    ///
-    /// Those of setsockopt(2).
-    pub fn leave_multicast_v6(&self, group: net::Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.get_ref().leave_multicast_v6(&group, interface)
-    }
 }

@@ -121,8 +121,8 @@
 //! # How to read the source
 //!
 //! `channel` says what there can be streams of, `stream` is the stream, `half` its halves; `tcp`,
-//! `unix` and `pipe` add what is special. `listener` accepts, `datagram` is its own world, with `batch`.
-//! `connect` races for a connection. What the standard library cannot do is in `raw`.
+//! `unix` and `pipe` add what is special. `listener` accepts, `datagram` is its own world, with `batch`
+//! and `multicast`. `connect` races for a connection. What the standard library cannot do is in `raw`.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -139,6 +139,7 @@ mod half;
 mod idle;
 mod limit;
 mod listener;
+mod multicast;
 mod options;
 mod pipe;
 #[allow(unsafe_code)]

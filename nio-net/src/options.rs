@@ -9,7 +9,10 @@ use std::{
 
 use libc::c_int;
 
-use crate::{Error, raw};
+use crate::{
+    Error,
+    raw::{self, options::Value},
+};
 
 /// The options of a socket, to be looked at and changed at any time of its life.
 ///
@@ -50,7 +53,7 @@ pub struct Keepalive {
 }
 
 /// An option: its name, level and number.
-type Name = (&'static str, c_int, c_int);
+pub(crate) type Name = (&'static str, c_int, c_int);
 
 /// Makes a [`Name`] of the name in the C header.
 macro_rules! name {
@@ -58,6 +61,7 @@ macro_rules! name {
         (stringify!($name), libc::$level, libc::$name)
     };
 }
+pub(crate) use name;
 
 /// The names of the options of [`Keepalive`], which are not the same everywhere, and which OpenBSD
 /// has for all connections together only.
@@ -254,9 +258,7 @@ impl<'a> Options<'a> {
             l_onoff: linger.is_some().into(),
             l_linger: linger.map_or(0, whole_seconds),
         };
-        let (_, level, number) = LINGER;
-        raw::options::set(&self.socket, level, number, value)
-            .map_err(|source| of_option(LINGER, source))
+        self.set_value(LINGER, value)
     }
 
     /// What closing does with bytes that are not sent yet.
@@ -265,9 +267,7 @@ impl<'a> Options<'a> {
     ///
     /// [`Error::Option`].
     pub fn linger(self) -> Result<Option<Duration>, Error> {
-        let (_, level, number) = LINGER;
-        let value: libc::linger = raw::options::get(&self.socket, level, number)
-            .map_err(|source| of_option(LINGER, source))?;
+        let value: libc::linger = self.value(LINGER)?;
         let seconds = u64::from(value.l_linger.unsigned_abs());
         Ok((value.l_onoff != 0).then_some(Duration::from_secs(seconds)))
     }
@@ -312,6 +312,11 @@ impl<'a> Options<'a> {
     }
 
     fn set(self, name: Name, value: c_int) -> Result<(), Error> {
+        self.set_value(name, value)
+    }
+
+    /// Sets an option whose value may be of another type than most.
+    pub(crate) fn set_value(self, name: Name, value: impl Value) -> Result<(), Error> {
         let (_, level, number) = name;
         raw::options::set(&self.socket, level, number, value)
             .map_err(|source| of_option(name, source))
@@ -335,6 +340,11 @@ impl<'a> Options<'a> {
     }
 
     fn get(self, name: Name) -> Result<c_int, Error> {
+        self.value(name)
+    }
+
+    /// An option whose value may be of another type than most.
+    pub(crate) fn value<V: Value>(self, name: Name) -> Result<V, Error> {
         let (_, level, number) = name;
         raw::options::get(&self.socket, level, number).map_err(|source| of_option(name, source))
     }

@@ -5,7 +5,7 @@ mod support;
 use std::{
     future::poll_fn,
     io::{self, ErrorKind},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV6},
     os::unix,
     pin::pin,
     task::Poll,
@@ -340,16 +340,163 @@ fn what_is_sent_to_a_group_is_received_by_its_members() {
             return println!("nothing to test here: {error}");
         }
         for socket in [&one, &other] {
-            let mut bytes = [0; 64];
-            let receive = socket.recv(&mut bytes);
-            match handle.timeout(Duration::from_secs(5), receive).await {
-                Ok(n) => assert_eq!(n.unwrap(), 5),
-                Err(_) => panic!("a member of the group received nothing"),
-            }
+            assert_eq!(received_by(&handle, socket).await, b"hello");
             socket
                 .leave_multicast_v4(group, Ipv4Addr::LOCALHOST)
                 .unwrap();
         }
+    });
+}
+
+#[test]
+fn what_is_said_of_multicast_is_told_again() {
+    run(async |handle| {
+        let (socket, _) = udp(&handle);
+        assert!(socket.multicast_loop_v4().unwrap());
+        assert_eq!(socket.multicast_ttl_v4().unwrap(), 1);
+        let chosen = socket.multicast_interface_v4().unwrap();
+        assert_eq!(chosen, Ipv4Addr::UNSPECIFIED);
+        for on in [false, true] {
+            socket.set_multicast_loop_v4(on).unwrap();
+            assert_eq!(socket.multicast_loop_v4().unwrap(), on);
+        }
+        for ttl in [0, 255, 17] {
+            socket.set_multicast_ttl_v4(ttl).unwrap();
+            assert_eq!(socket.multicast_ttl_v4().unwrap(), ttl);
+        }
+        for too_far in [256, u32::MAX] {
+            let error = socket.set_multicast_ttl_v4(too_far).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
+        assert_eq!(socket.multicast_ttl_v4().unwrap(), 17);
+        for interface in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+            socket.set_multicast_interface_v4(interface).unwrap();
+            assert_eq!(socket.multicast_interface_v4().unwrap(), interface);
+        }
+        // Set aside for documentation, so nobody's.
+        let strange = Ipv4Addr::new(203, 0, 113, 1);
+        let error = socket.set_multicast_interface_v4(strange).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        assert!(error.to_string().starts_with("IP_MULTICAST_IF: "));
+    });
+}
+
+#[test]
+fn what_is_said_of_multicast_of_version_6_is_told_again() {
+    run(async |handle| {
+        let Ok(socket) = UdpSocket::bind(&handle, "[::1]:0".parse().unwrap()) else {
+            return println!("nothing to test here: no IP version 6");
+        };
+        assert!(socket.multicast_loop_v6().unwrap());
+        assert_eq!(socket.multicast_hops_v6().unwrap(), 1);
+        assert_eq!(socket.multicast_interface_v6().unwrap(), 0);
+        for on in [false, true] {
+            socket.set_multicast_loop_v6(on).unwrap();
+            assert_eq!(socket.multicast_loop_v6().unwrap(), on);
+        }
+        for hops in [0, 255, 17] {
+            socket.set_multicast_hops_v6(hops).unwrap();
+            assert_eq!(socket.multicast_hops_v6().unwrap(), hops);
+        }
+        for too_far in [256, u32::MAX] {
+            let error = socket.set_multicast_hops_v6(too_far).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
+        assert_eq!(socket.multicast_hops_v6().unwrap(), 17);
+        let some = (1..=FEW).find(|&index| socket.set_multicast_interface_v6(index).is_ok());
+        let some = some.expect("there is an interface that has ::1");
+        assert_eq!(socket.multicast_interface_v6().unwrap(), some);
+        socket.set_multicast_interface_v6(0).unwrap();
+        assert_eq!(socket.multicast_interface_v6().unwrap(), 0);
+        let error = socket.set_multicast_interface_v6(1 << 30).unwrap_err();
+        assert!(error.to_string().starts_with("IPV6_MULTICAST_IF: "));
+    });
+}
+
+/// The indices among which there is an interface that can be used.
+const FEW: u32 = 32;
+
+/// What a member of a group receives next.
+async fn received_by(handle: &Handle, socket: &UdpSocket) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    let receive = socket.recv_buf_from(&mut bytes);
+    match handle.timeout(Duration::from_secs(5), receive).await {
+        Ok(received) => drop(received.unwrap()),
+        Err(_) => panic!("a member of the group received nothing"),
+    }
+    bytes
+}
+
+#[test]
+fn what_is_sent_to_a_group_goes_out_by_the_interface_that_was_set() {
+    run(async |handle| {
+        let group = Ipv4Addr::new(239, 255, 17, 18);
+        let socket = UdpSocket::bind(&handle, "0.0.0.0:0".parse().unwrap()).unwrap();
+        let mut to = socket.local_addr().unwrap();
+        to.set_ip(group.into());
+        let member = socket.join_multicast_v4(group, Ipv4Addr::LOCALHOST);
+        socket
+            .set_multicast_interface_v4(Ipv4Addr::LOCALHOST)
+            .unwrap();
+        let sent = match member {
+            Ok(()) => socket.send_to(b"hello", &to).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
+            return println!("nothing to test here: {error}");
+        }
+        assert_eq!(received_by(&handle, &socket).await, b"hello");
+    });
+}
+
+#[test]
+fn what_is_sent_to_a_group_of_version_6_goes_out_by_the_interface_that_was_set() {
+    run(async |handle| {
+        // It goes no further than the interface, whichever that is.
+        let group = "ff01::1717".parse().unwrap();
+        let Ok(socket) = UdpSocket::bind(&handle, "[::]:0".parse().unwrap()) else {
+            return println!("nothing to test here: no IP version 6");
+        };
+        let port = socket.local_addr().unwrap().port();
+        for interface in 1..=FEW {
+            let to = SocketAddrV6::new(group, port, 0, interface).into();
+            if socket.set_multicast_interface_v6(interface).is_ok()
+                && socket.join_multicast_v6(group, interface).is_ok()
+                && socket.send_to(b"hello", &to).await.is_ok()
+            {
+                assert_eq!(received_by(&handle, &socket).await, b"hello");
+                return socket.leave_multicast_v6(group, interface).unwrap();
+            }
+        }
+        println!("nothing to test here: no interface takes groups of version 6");
+    });
+}
+
+#[test]
+fn members_on_this_machine_receive_only_what_is_to_be_received_there() {
+    run(async |handle| {
+        let group = Ipv4Addr::new(239, 255, 17, 19);
+        let socket = UdpSocket::bind(&handle, "0.0.0.0:0".parse().unwrap()).unwrap();
+        let mut to = socket.local_addr().unwrap();
+        to.set_ip(group.into());
+        // Linux does not ask what is to be received where a group is routed to the loopback interface.
+        let probe = UdpSocket::bind(&handle, "0.0.0.0:0".parse().unwrap()).unwrap();
+        let routed = probe.connect(to).is_ok();
+        if !routed || probe.local_addr().unwrap().ip().is_loopback() {
+            return println!("nothing to test here: groups are routed nowhere");
+        }
+        // Nothing is for anybody else.
+        socket.set_multicast_ttl_v4(0).unwrap();
+        if let Err(error) = socket.join_multicast_v4(group, Ipv4Addr::UNSPECIFIED) {
+            return println!("nothing to test here: {error}");
+        }
+        for (on, text) in [(false, "not for us"), (true, "but this is")] {
+            socket.set_multicast_loop_v4(on).unwrap();
+            if let Err(error) = socket.send_to(text.as_bytes(), &to).await {
+                return println!("nothing to test here: {error}");
+            }
+        }
+        assert_eq!(received_by(&handle, &socket).await, b"but this is");
     });
 }
 

@@ -7,7 +7,7 @@ use std::{
     ptr,
 };
 
-use libc::{c_int, socklen_t};
+use libc::{c_int, c_uint, socklen_t};
 
 use super::check;
 
@@ -20,6 +20,10 @@ pub(crate) unsafe trait Value: Copy {}
 
 // SAFETY: an integer may have any bytes.
 unsafe impl Value for c_int {}
+// SAFETY: as above.
+unsafe impl Value for c_uint {}
+// SAFETY: an integer.
+unsafe impl Value for libc::in_addr {}
 // SAFETY: two integers.
 unsafe impl Value for libc::linger {}
 // SAFETY: three integers.
