@@ -545,6 +545,55 @@ mod urgent {
         assert_eq!(queue.one().filter(), Filter::EXCEPT);
     }
 
+    /// A queue which asks the system in vain, and is told so each time, has a zero timeout that never
+    /// ends.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn k159_an_end_that_is_told_to_nobody_does_not_hold_up_a_call() {
+        in_child(|| {
+            for mode in [LEVEL, CLEAR, ONESHOT, DISPATCH] {
+                for other in [None, Some(CLEAR), Some(ONESHOT), Some(DISABLE)] {
+                    let queue = Queue::new();
+                    let (socket, peer) = tcp_pair();
+                    queue.make(urgent(&socket, ADD | mode));
+                    if let Some(other) = other {
+                        queue.add(&socket, READ, other, 1);
+                    }
+                    reset(peer);
+                    while poll_now(&socket, libc::POLLIN) & libc::POLLHUP == 0 {}
+                    // What READ had to tell, if anything.
+                    queue.collect();
+                    for _ in 0..3 {
+                        let events = queue.collect_at_most(1);
+                        assert!(events.is_empty(), "{mode:?} {other:?}: {events:?}");
+                    }
+                }
+            }
+        });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn k159_urgent_data_is_reported_until_it_is_taken_whatever_becomes_of_read() {
+        let queue = Queue::new();
+        let (socket, peer) = tcp_pair();
+        queue.make(urgent(&socket, ADD));
+        for round in 0..2 {
+            send_urgent(&peer);
+            assert_eq!(queue.one().filter(), Filter::EXCEPT);
+            for flags in [ADD | ENABLE, DISABLE, ENABLE, DELETE] {
+                queue.make(on(&socket, READ, flags));
+                for room in [1, 8] {
+                    let events = queue.collect_at_most(room);
+                    assert_eq!(idents(&events), [number(&socket)], "{flags:?}, {round}");
+                    assert_eq!(events[0].filter(), Filter::EXCEPT);
+                }
+            }
+            take_urgent(&socket);
+            queue.assert_silent();
+        }
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn k159_without_something_to_look_for_it_is_refused() {

@@ -7,7 +7,9 @@
 //!    epoll_ctl(2), or none.
 //! 2. While the enabled knotes of a descriptor are all EV_CLEAR its entry is EPOLLET, while none is
 //!    the entry is level-triggered. Where they differ, the level-triggered one stands in a second
-//!    epoll set, the *side set*, which is nested in the main one.
+//!    epoll set, the *side set*, which is nested in the main one. A knote that epoll tells of activity
+//!    only though its mode is not EV_CLEAR ([`Slot::is_edge`]) stays in the list of active knotes as long
+//!    as its condition holds.
 //! 3. A wait reads the slots without the lock, if they are plain. So before epoll is told of a change the
 //!    slot is plain no more, or has another generation than what epoll is told: who gets an event of the
 //!    new state waits for the lock, and finds the new slot.
@@ -478,10 +480,12 @@ impl Descriptors {
                 if below && epoll::poll_now(fd, 0) & ERR == 0 {
                     return None;
                 }
-                if !knote.is_clear() && !knote.fires_once() {
-                    self.carry(fd, filter, active);
-                }
             }
+        }
+        let is_level = !knote.is_clear() && !knote.fires_once();
+        if is_level && self.slot(fd).is_edge(place(filter), &knote) {
+            // epoll tells no more of it: the next call has a look.
+            self.carry(fd, filter, active);
         }
         if filter == Filter::EXCEPT {
             event = event.with_fflags(ReadWriteFlags::OOB);

@@ -99,7 +99,21 @@ impl Slot {
 
     /// Whether a knote is told of activity rather than of the condition.
     pub(super) fn is_edge(&self, place: usize, knote: &Knote) -> bool {
-        knote.is_clear() || self.marked && place == READ
+        knote.is_clear()
+            || match place {
+                READ => self.marked,
+                // An end or an error is told to every entry, and is nothing to EXCEPT: where no other
+                // knote takes it, it would come for ever.
+                EXCEPT => !self.has_level_other_than_except(),
+                _ => false,
+            }
+    }
+
+    fn has_level_other_than_except(&self) -> bool {
+        let others = self.knotes[..EXCEPT].iter().enumerate();
+        others
+            .filter_map(|(place, knote)| Some((place, knote.as_ref()?)))
+            .any(|(place, knote)| knote.is_enabled() && !self.is_edge(place, knote))
     }
 
     /// The knote that an event of this filter from this set is for.
