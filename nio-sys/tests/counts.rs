@@ -379,3 +379,27 @@ fn k109_the_error_of_an_attempt_to_connect_is_not_that_of_the_connection_made_la
     listener.accept().unwrap();
     assert_eq!(queue.end_of(READ).fflags(), 0);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k109_nor_where_nobody_asked_whether_it_can_be_written_to() {
+    for (resets, error) in [(false, 0), (true, reset_error())] {
+        let queue = counting();
+        let socket = tcp_socket();
+        queue.add(&socket, READ, CLEAR, 1);
+        connect(&socket, bound().local_addr().unwrap()).unwrap_or_default();
+        assert_eq!(queue.end_of(READ).fflags(), libc::ECONNREFUSED as u32);
+
+        let listener = listener();
+        for _ in 0..2 {
+            connect(&socket, listener.local_addr().unwrap()).unwrap_or_default();
+        }
+        let (peer, _) = listener.accept().unwrap();
+        if resets {
+            reset(peer);
+        } else {
+            drop(peer);
+        }
+        assert_eq!(queue.end_of(READ).fflags(), error);
+    }
+}

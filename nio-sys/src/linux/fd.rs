@@ -765,9 +765,12 @@ fn fill_in(event: Kevent, error: &mut u32) -> Kevent {
         *error = 0;
         return event.with_data(data);
     }
-    // The other filter will want to know it too.
-    if *error == 0 {
-        *error = count::take_error(fd);
+    match count::take_error(fd) {
+        // It has been connected again since: what failed for good has hung up.
+        0 if *error != 0 && epoll::poll_now(fd, 0) & HUP == 0 => *error = 0,
+        // The other filter wants to know it, too.
+        0 => {}
+        new => *error = new,
     }
     event.with_data(data).with_fflags(*error)
 }
