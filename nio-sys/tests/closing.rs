@@ -433,6 +433,36 @@ fn k99_several_registrations_that_outlive_their_numbers_do_not_haunt_the_queue()
     });
 }
 
+/// More than a queue remembers events of: every file had every number.
+#[cfg(target_os = "linux")]
+#[test]
+fn k99_so_do_more_of_them_than_a_queue_remembers_not() {
+    const COUNT: usize = 36;
+    in_child(|| {
+        for room in [1, 8, 2 * COUNT * COUNT] {
+            let queue = Queue::new();
+            let mut files: Vec<_> = (0..COUNT).map(|_| pair()).collect();
+            let numbers: Vec<_> = (0..COUNT).map(|_| pair().0).collect();
+            let (new, mut new_peer) = pair();
+            for file in files.iter().map(|(file, _)| file).chain([&new]) {
+                for number in &numbers {
+                    // SAFETY: both are open, and `number` goes on owning its own.
+                    check(unsafe { libc::dup2(file.as_raw_fd(), number.as_raw_fd()) }).unwrap();
+                    queue.add(number, READ, LEVEL, 2);
+                }
+            }
+            for (_, peer) in &mut files {
+                peer.write_all(b"x").unwrap();
+            }
+            for _ in 0..4 {
+                assert!(queue.collect_at_most(room).is_empty());
+            }
+            new_peer.write_all(b"x").unwrap();
+            assert_eq!(queue.collect().len(), COUNT);
+        }
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn k99_whoever_waits_while_the_queue_is_made_anew_hears_of_what_is_registered_later() {

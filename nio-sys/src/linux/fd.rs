@@ -575,8 +575,10 @@ impl Descriptors {
             return;
         }
         if self.stale.len() == MOST_STALE {
-            // What comes again is soon back.
-            self.stale.clear();
+            // Any one goes, and only one: where more than these come again and again, one after the
+            // other, most of them are still there when they do.
+            let any = self.stale.keys().next().copied();
+            any.and_then(|any| self.stale.remove(&any));
         }
         let number = self.sightings.fetch_add(1, Ordering::Release) + 1;
         self.stale.insert(payload, number);
