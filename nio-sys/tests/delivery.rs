@@ -573,3 +573,22 @@ fn k89_udata_that_is_changed_while_another_thread_waits_comes_with_the_next_even
     let (socket, _peer) = pair();
     change_while_another_waits(|queue, number| queue.add(&socket, WRITE, CLEAR, number));
 }
+
+#[test]
+fn k85_with_room_for_one_everybody_has_a_turn() {
+    let queue = Queue::new();
+    let (socket, mut peer) = pair();
+    peer.write_all(b"x").unwrap();
+    queue.add_user(1, LEVEL);
+    queue.trigger(1);
+    for filter in [READ, WRITE] {
+        queue.add(&socket, filter, LEVEL, 2);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        seen.extend(queue.collect_at_most(1));
+    }
+    for filter in [READ, WRITE, Filter::USER] {
+        assert!(seen.iter().any(|e| e.filter() == filter), "{filter:?}");
+    }
+}

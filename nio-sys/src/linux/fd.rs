@@ -447,13 +447,16 @@ impl Descriptors {
         if batch.has_repeated(fd, filter) {
             return;
         }
+        if !batch.has_room() {
+            // One that is carried over already keeps its place, or it would never be the first.
+            if !self.carried.contains_key(&(fd as RawFd, filter)) {
+                self.carry(fd as RawFd, filter, batch.active);
+            }
+            return;
+        }
         if !self.carried.is_empty() {
             // This event says what the one carried over would have said.
             self.take_carried(fd as RawFd, filter);
-        }
-        if !batch.has_room() {
-            self.carry(fd as RawFd, filter, batch.active);
-            return;
         }
         if let Some(event) = self.event(main, fd, filter, knote, flags, batch.active) {
             batch.push(event);
