@@ -693,7 +693,7 @@ fn k3_the_descriptors_of_timers_and_processes_are_close_on_exec() {
 mod descriptor {
     use std::fs::File;
     use std::os::fd::{AsFd, AsRawFd, FromRawFd};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -730,6 +730,28 @@ mod descriptor {
             // SAFETY: reads flags.
             check(unsafe { libc::fcntl(pidfd.as_raw_fd(), libc::F_GETFD) }).unwrap();
             child.wait().unwrap();
+        });
+    }
+
+    #[test]
+    fn k226_an_exit_is_reported_though_somebody_reaps_the_process_at_that_moment() {
+        in_child(|| {
+            for round in 0..200_u64 {
+                let queue = Queue::new();
+                let mut child = shell("exit 0");
+                let pidfd = pidfd(&child);
+                queue.make(exit_by(&pidfd, ADD));
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        let_go(&mut child);
+                        while poll_now(&pidfd, libc::POLLIN) == 0 {}
+                        let start = Instant::now();
+                        while start.elapsed() < Duration::from_micros(round % 100) {}
+                        child.wait().unwrap();
+                    });
+                    assert_eq!(queue.one().ident(), number(&pidfd));
+                });
+            }
         });
     }
 

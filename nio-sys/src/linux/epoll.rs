@@ -276,7 +276,14 @@ pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
         let line = info.lines().find(|line| line.starts_with("Pid:"))?;
         Some(line.to_owned())
     };
-    is_pidfd(number).unwrap_or(false) && process(number) == process(pidfd)
+    if !is_pidfd(number).unwrap_or(false) {
+        return false;
+    }
+    // Once it has been reaped, /proc does not know the process any more, and that may be at any time: what
+    // is said of the number is what is said of the other one before that, or after.
+    let before = process(pidfd);
+    let named = process(number);
+    named == before || named == process(pidfd)
 }
 
 /// The wait status of a process that has exited, without reaping it. None if it is not a child of
