@@ -463,6 +463,30 @@ fn k99_so_do_more_of_them_than_a_queue_remembers_not() {
     });
 }
 
+/// The limit on descriptors has been lowered below the number of the queue.
+#[cfg(target_os = "linux")]
+#[test]
+fn k99_a_queue_that_cannot_be_made_anew_goes_on_as_it_is() {
+    in_child(|| {
+        let below: Vec<_> = (0..40).map(|_| pair()).collect();
+        let queue = Queue::new();
+        drop(below);
+        let (socket, _peer) = pair();
+        queue.add(&socket, READ, CLEAR, 3);
+        queue.add(&socket, WRITE, LEVEL, 3);
+        let mut haunt = haunt(&queue, LEVEL);
+        limit_descriptors(number(&queue));
+        haunt.old_peer.write_all(b"x").unwrap();
+        for _ in 0..6 {
+            assert_eq!(queue.one_of(WRITE).udata(), 3);
+        }
+        queue.delete(&socket, WRITE);
+        queue.assert_silent();
+        queue.add(&socket, WRITE, LEVEL, 4);
+        assert_eq!(queue.one_of(WRITE).udata(), 4);
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn k99_whoever_waits_while_the_queue_is_made_anew_hears_of_what_is_registered_later() {

@@ -73,7 +73,7 @@ pub(super) struct Descriptors {
 
 /// The second epoll set, made when a descriptor first needs it.
 #[derive(Debug)]
-struct Side {
+pub(super) struct Side {
     epoll: OwnedFd,
     batch: Vec<libc::epoll_event>,
 }
@@ -594,11 +594,19 @@ impl Descriptors {
         self.haunted
     }
 
-    /// Registers everything with a new main set, as it is with the old one.
-    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd) {
+    /// Registers everything with a new main set, as it is with the old one, and with a new side set.
+    /// Returns that of the old one.
+    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd) -> io::Result<Option<Side>> {
+        let old_side = self.side.take();
+        let had_side = old_side.is_some();
+        if had_side {
+            if let Err(error) = self.side(new) {
+                self.side = old_side;
+                return Err(error);
+            }
+        }
         self.haunted = false;
         self.stale.clear();
-        let had_side = self.side.take().is_some();
         for fd in self.slots.descriptors() {
             let slot = self.slot(fd);
             let (main_mask, side_mask) = slot.wanted();
@@ -618,6 +626,12 @@ impl Descriptors {
                 }
             }
         }
+        Ok(old_side)
+    }
+
+    /// Goes on with the old main set, and its side set.
+    pub(super) fn stay(&mut self, side: Option<Side>) {
+        self.side = side;
     }
 
     /// Delivers what is ready in the side set.

@@ -403,19 +403,17 @@ impl Queue {
         state.processes.attach(&epoll)?;
         state.watches.attach(&epoll)?;
         let gong = state.gong()?;
+        let side = state.descriptors.attach(&self.epoll, &epoll)?;
+        let (add, del) = (libc::EPOLL_CTL_ADD, libc::EPOLL_CTL_DEL);
         let level = libc::EPOLLIN as u32;
-        epoll::control(
-            &self.epoll,
-            libc::EPOLL_CTL_ADD,
-            gong,
-            level,
-            internal(WAKE),
-        )?;
-        // Nothing fails from here on.
-        state.descriptors.attach(&self.epoll, &epoll);
-        epoll::replace(&self.epoll, &epoll).inspect_err(|_| {
-            let _ = epoll::control(&self.epoll, libc::EPOLL_CTL_DEL, gong, 0, 0);
-        })
+        epoll::control(&self.epoll, add, gong, level, internal(WAKE))
+            .and_then(|()| {
+                // The limit on descriptors may be below the number of this one by now.
+                epoll::replace(&self.epoll, &epoll).inspect_err(|_| {
+                    let _ = epoll::control(&self.epoll, del, gong, 0, 0);
+                })
+            })
+            .inspect_err(|_| state.descriptors.stay(side))
     }
 
     fn attach_eventfd(&self, epoll: &OwnedFd) -> io::Result<()> {
