@@ -269,7 +269,12 @@ impl<S: Readable> ByteStream<S> {
         context: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let room = buffers.iter().map(|buffer| buffer.len()).sum();
+        // Of more buffers than one call takes, it fills the first ones.
+        let room = buffers
+            .iter()
+            .take(raw::SLICES)
+            .map(|buffer| buffer.len())
+            .sum();
         self.poll_read_with(context, room, |stream| raw::read_vectored(stream, buffers))
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nio_net::{ByteStream, TcpStream, UnixStream};
-use support::{join, pair, pattern, poll, poll_once, run};
+use support::{LIMIT, join, pair, pattern, poll, poll_once, run};
 
 /// Runs a test with two streams that are connected with each other, of each kind.
 macro_rules! each_kind {
@@ -76,6 +76,24 @@ fn reads_and_writes_go_over_several_buffers() {
         other.readable().await.unwrap();
         let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
         assert_eq!(other.try_read_vectored(&mut buffers).unwrap(), 12);
+    });
+}
+
+#[test]
+fn a_read_into_more_buffers_than_one_call_fills_leaves_the_rest_to_the_next() {
+    each_kind!(async |handle, one, other| {
+        // Only a stream that has waited once takes a short read for all that there is.
+        let waits = handle.timeout(Duration::from_millis(1), other.readable());
+        waits.await.unwrap_err();
+        one.write_all(&pattern(1500)).await.unwrap();
+        other.readable().await.unwrap();
+        let mut bytes = [0; 1500];
+        let mut buffers: Vec<_> = bytes.chunks_mut(1).map(IoSliceMut::new).collect();
+        let n = other.read_vectored(&mut buffers).await.unwrap();
+        assert!((1..1500).contains(&n));
+        let rest = other.read_exact(&mut bytes[n..]);
+        handle.timeout(LIMIT, rest).await.unwrap().unwrap();
+        assert_eq!(bytes[..], pattern(1500)[..]);
     });
 }
 
