@@ -13,7 +13,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
@@ -58,7 +58,7 @@ impl Drop for Pool {
         for lane in &self.lanes {
             let mut state = lane.lock();
             state.closed = true;
-            let queue = std::mem::take(&mut state.queue);
+            let queue = mem::take(&mut state.queue);
             drop(state);
             drop(queue);
             lane.work.notify_all();
@@ -138,8 +138,9 @@ impl Threads {
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
-                // What it panics with, it has kept. This is for what it drops.
-                let _ = catch_unwind(AssertUnwindSafe(move || job.run()));
+                // What it panics with, it has kept. This is for what it drops; and what that panics
+                // with may panic once more when it is dropped.
+                mem::forget(catch_unwind(AssertUnwindSafe(move || job.run())));
                 state = self.lock();
                 continue;
             }

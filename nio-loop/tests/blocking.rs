@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     cell::RefCell,
+    panic::panic_any,
     sync::{
         Arc, Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -245,6 +246,13 @@ fn l81_a_panic_of_a_closure_is_given_to_who_joins_it_and_ends_no_thread() {
 fn l81_an_output_that_panics_when_it_is_dropped_ends_no_thread() {
     struct Bomb;
     impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic_any(Fuse);
+        }
+    }
+    // What it panics with is no better.
+    struct Fuse;
+    impl Drop for Fuse {
         fn drop(&mut self) {
             panic!("dropped");
         }
