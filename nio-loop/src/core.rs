@@ -5,15 +5,17 @@
 //! borrow has ended.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::VecDeque,
-    panic::Location,
+    mem,
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     sync::Arc,
     task::RawWakerVTable,
 };
 
 use nio_poll::{Event, Events, Poll, Token};
-use nio_timer::TimerHeap;
+use nio_timer::{TimerHeap, TimerKey};
 
 use crate::{
     Error, Handle,
@@ -193,37 +195,80 @@ impl Core {
         }
     }
 
-    /// Ends everything: drops what the loop holds, and whatever that adds, until nothing is left.
+    /// Ends everything: drops what the loop holds, and whatever that adds, until nothing is left. Who waits for
+    /// a part of it is woken, to learn that the loop is gone. Should foreign code panic meanwhile, the rest ends
+    /// before the panic goes on.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        drop(self.pool.take());
-        drop(self.mailbox.close());
-        drop(self.next_turn.take());
+        let mut endings = Endings::default();
+        endings.run(|| drop(self.pool.take()));
+        endings.drop_each(self.mailbox.close().posts);
+        endings.run(|| drop(self.meter.take_hook()));
         loop {
             let tasks = self.tasks.borrow_mut().take_all();
             let ticks = self.ticks.take();
             let immediates = self.immediates.borrow_mut().callbacks.take_all();
             let closing = self.closing.take();
-            let timers = self.timers.take();
+            let mut timers = self.timers.take();
             let sources = self.sources.borrow_mut().take_all();
             let posts = self.posts.take();
+            let next_turn = self.next_turn.take();
             let done = tasks.is_empty()
                 && ticks.is_empty()
                 && immediates.is_empty()
                 && closing.is_empty()
                 && timers.is_empty()
                 && posts.is_empty()
-                && sources.is_empty();
+                && sources.is_empty()
+                && next_turn.is_empty();
             for mut task in tasks {
-                self.drop_task(&mut task);
+                endings.run(|| self.drop_task(&mut task));
             }
             for source in &sources {
-                source.deregister(self);
+                endings.run(|| source.deregister(self));
+            }
+            endings.drop_each(posts);
+            endings.drop_each(sources);
+            let keys: Vec<TimerKey> = timers.iter().map(|(key, ..)| key).collect();
+            for key in keys {
+                endings.run(|| match timers.cancel(key) {
+                    Some(Timer::Sleep(waiter)) => waiter.wake(self),
+                    timer => drop(timer),
+                });
+            }
+            endings.drop_each(closing);
+            endings.drop_each(immediates);
+            endings.drop_each(ticks);
+            for waiter in next_turn {
+                endings.run(|| waiter.wake(self));
             }
             if done {
                 break;
             }
         }
         self.alive.set(0);
+        if let Some(panic) = endings.0 {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// What the parts of a loop do at its end: the first panic of all, to go on when everything has ended.
+#[derive(Default)]
+struct Endings(Option<Box<dyn Any + Send>>);
+
+impl Endings {
+    fn run(&mut self, end: impl FnOnce()) {
+        match catch_unwind(AssertUnwindSafe(end)) {
+            Err(panic) if self.0.is_none() => self.0 = Some(panic),
+            // What it panics with may panic once more when it is dropped.
+            outcome => mem::forget(outcome),
+        }
+    }
+
+    fn drop_each<T>(&mut self, things: impl IntoIterator<Item = T>) {
+        for thing in things {
+            self.run(|| drop(thing));
+        }
     }
 }

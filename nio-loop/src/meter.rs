@@ -121,7 +121,7 @@ impl fmt::Display for Warning {
 }
 
 /// What a user does about a warning.
-type Hook = Box<dyn FnMut(&Handle, &Warning)>;
+pub(crate) type Hook = Box<dyn FnMut(&Handle, &Warning)>;
 
 #[derive(Default)]
 pub(crate) struct Meter {
@@ -206,6 +206,11 @@ impl Meter {
         self.last_seen.get()
     }
 
+    /// Nobody is to be told any more. Returns who was.
+    pub(crate) fn take_hook(&self) -> Option<Hook> {
+        self.hook.take()
+    }
+
     pub(crate) fn is_timing(&self) -> bool {
         self.slow.get().is_some()
     }
@@ -258,6 +263,9 @@ impl Handle {
     /// ```
     pub fn on_warning(&self, slow: Duration, hook: impl FnMut(&Handle, &Warning) + 'static) {
         let meter = &self.core.meter;
+        if self.core.closed.get() {
+            return;
+        }
         meter.slow.set(Some(slow));
         let old = meter.hook.replace(Some(Box::new(hook)));
         drop(old);
@@ -267,7 +275,7 @@ impl Handle {
     pub(crate) fn warn(&self, warning: &Warning) {
         crate::trace::warning(warning);
         let meter = &self.core.meter;
-        let hook = meter.hook.take();
+        let hook = meter.take_hook();
         if let Some(mut hook) = hook {
             hook(self, warning);
             // Unless it has set another one.

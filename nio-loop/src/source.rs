@@ -209,9 +209,11 @@ impl State {
 
     /// Says that no event will come any more.
     fn forsake(&self, core: &Core) {
+        // Both directions know of it before any foreign code runs.
         for direction in Direction::BOTH {
-            self.wake(core, direction, Phase::Unregistered);
+            self.wake_task(core, direction, Phase::Unregistered);
         }
+        self.wake_others(core, [true; 2]);
     }
 
     /// What an event of the poll means for those who wait.
@@ -246,6 +248,7 @@ impl Drop for Rest<'_> {
     fn drop(&mut self) {
         if self.1.len() > 0 {
             self.0.next_turn.borrow_mut().extend(&mut self.1);
+            self.0.rouse();
         }
     }
 }

@@ -4,13 +4,20 @@ mod support;
 
 use std::{
     cell::{Cell, RefCell},
-    io::Read,
+    future::pending,
+    io::{self, Read},
+    os::unix::net::UnixStream,
+    pin::pin,
     rc::Rc,
+    sync::Arc,
+    task::{Context, Wake, Waker},
     time::{Duration, Instant},
 };
 
-use nio_loop::{Error, EventLoop, Interest, Signal, Source};
-use support::{LIMIT, Log, OnDrop, event_loop, ms, pair, panic_of, readable, spin};
+use nio_loop::{Direction, Error, EventLoop, Handle, Interest, Signal, Source};
+use support::{
+    LIMIT, Log, OnDrop, Wakes, event_loop, ms, pair, panic_of, poll_with, readable, spin,
+};
 
 #[test]
 fn l36_a_loop_with_nothing_to_do_does_not_wait() {
@@ -297,6 +304,8 @@ fn l59_the_loops_end_drops_everything_without_running_it() {
     handle
         .on_signal(Signal::WINDOW_CHANGE, move |_, _| run())
         .unwrap();
+    let run = held!("warning");
+    handle.on_warning(Duration::ZERO, move |_, _| run());
     drop(event_loop);
     let mut texts = log.take();
     texts.sort();
@@ -307,6 +316,7 @@ fn l59_the_loops_end_drops_everything_without_running_it() {
         "task",
         "tick",
         "timeout",
+        "warning",
         "watch",
     ];
     assert_eq!(texts, expected);
@@ -446,6 +456,110 @@ fn l84_a_sleeping_task_dropped_with_the_loop_is_not_polled() {
 }
 
 #[test]
+fn l84_who_waits_elsewhere_for_a_part_of_the_loop_is_woken_when_it_ends() {
+    let event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    let source = Source::new(&handle, pair().0).unwrap();
+    let [sleeps, yields, reads, joins] = [(); 4].map(|()| Arc::new(Wakes::default()));
+    let mut sleep = pin!(handle.sleep(LIMIT));
+    let mut yielded = Box::pin(handle.yield_now());
+    let mut joined = pin!(handle.spawn(pending::<()>()));
+    assert!(poll_with(&sleeps, sleep.as_mut()).is_pending());
+    assert!(poll_with(&yields, yielded.as_mut()).is_pending());
+    assert!(poll_with(&joins, joined.as_mut()).is_pending());
+    // It never blocks, so it waits for its share of the next turn.
+    let read = || poll_with(&reads, pin!(source.io(Direction::Read, |_| Ok(()))));
+    while read().is_ready() {}
+    drop(event_loop);
+    let wakes = [sleeps, yields, reads, joins].map(|wakes| wakes.count());
+    assert_eq!(wakes, [1; 4]);
+}
+
+#[test]
+fn l81_what_panics_when_it_is_dropped_with_the_loop_keeps_nothing_else() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the bomb");
+        }
+    }
+    let set: [fn(&Handle, Bomb); 6] = [
+        |handle, bomb| {
+            handle.set_timeout(LIMIT, move |_| drop(bomb));
+        },
+        |handle, bomb| {
+            handle.set_immediate(move |_| drop(bomb));
+        },
+        |handle, bomb| handle.next_tick(move |_| drop(bomb)),
+        |handle, bomb| handle.spawn(async move { drop(bomb) }).detach(),
+        |handle, bomb| {
+            let watched = handle.watch(pair().0, Interest::READABLE, move |_, _, _| {
+                let _held = &bomb;
+            });
+            watched.unwrap();
+        },
+        |handle, bomb| handle.remote().post(move |_| drop(bomb)).unwrap(),
+    ];
+    for set in set {
+        let event_loop = event_loop();
+        let handle = event_loop.handle().clone();
+        let log = Log::new();
+        // Two of a kind, and what comes behind them.
+        set(&handle, Bomb);
+        set(&handle, Bomb);
+        let held = log.drops("task");
+        let mut joined = pin!(handle.spawn(async move { drop(held) }));
+        let held = log.drops("timeout");
+        handle.set_timeout(LIMIT, move |_| drop(held));
+        let held = log.drops("tick");
+        handle.next_tick(move |_| drop(held));
+        let source = Source::new(&handle, pair().0).unwrap();
+        let blocks = |_: &UnixStream| -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
+        let mut read = pin!(source.io(Direction::Read, blocks));
+        let [joins, reads] = [(); 2].map(|()| Arc::new(Wakes::default()));
+        assert!(poll_with(&joins, joined.as_mut()).is_pending());
+        assert!(poll_with(&reads, read.as_mut()).is_pending());
+        assert_eq!(panic_of(|| drop(event_loop)), "the bomb");
+        log.assert("task timeout tick");
+        assert_eq!((joins.count(), reads.count()), (1, 1));
+    }
+}
+
+#[test]
+fn l81_a_waker_that_panics_at_the_loops_end_loses_no_other() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("in the waker");
+        }
+    }
+    let event_loop = event_loop();
+    let sources = [(); 2].map(|()| Source::new(event_loop.handle(), pair().0).unwrap());
+    let wait = |source, direction, context: &mut Context<'_>| {
+        let blocks = |_: &UnixStream| -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
+        let source: &Source<UnixStream> = source;
+        assert!(source.poll_io(context, direction, blocks).is_pending());
+    };
+    let panics = Waker::from(Arc::new(Panics));
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    wait(
+        &sources[0],
+        Direction::Read,
+        &mut Context::from_waker(&panics),
+    );
+    for (source, direction) in [
+        (&sources[0], Direction::Read),
+        (&sources[0], Direction::Write),
+        (&sources[1], Direction::Read),
+    ] {
+        wait(source, direction, &mut Context::from_waker(&waker));
+    }
+    assert_eq!(panic_of(|| drop(event_loop)), "in the waker");
+    assert_eq!(wakes.count(), 3);
+}
+
+#[test]
 fn the_loops_end_closes_what_it_watched() {
     let event_loop = event_loop();
     let (ours, mut theirs) = pair();
@@ -482,6 +596,11 @@ fn handles_of_a_loop_that_is_gone_drop_what_they_are_given() {
     let held = log.drops("task");
     assert!(handle.spawn(async move { drop(held) }).is_finished());
     log.assert("task");
+    let held = log.drops("warning");
+    handle.on_warning(Duration::ZERO, move |_, _| {
+        let _held = &held;
+    });
+    log.assert("warning");
     for id in [timeout, interval, immediate] {
         assert!(!handle.clear(id) && !handle.unref(id) && !handle.reref(id));
     }
