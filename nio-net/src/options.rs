@@ -365,10 +365,24 @@ fn clamped(number: impl TryInto<c_int>) -> c_int {
 
 /// A duration in whole seconds, rounded up.
 fn whole_seconds(duration: Duration) -> c_int {
-    clamped(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
+    let begun = u64::from(duration.subsec_nanos() > 0);
+    clamped(duration.as_secs().saturating_add(begun))
 }
 
 /// As [`whole_seconds`], at least one.
 fn seconds(duration: Duration) -> c_int {
     whole_seconds(duration).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_that_are_too_many_are_as_many_as_there_can_be() {
+        assert_eq!(whole_seconds(Duration::ZERO), 0);
+        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
+        assert_eq!(whole_seconds(Duration::MAX), c_int::MAX);
+        assert_eq!(seconds(Duration::MAX), c_int::MAX);
+    }
 }
