@@ -21,6 +21,7 @@ use crate::{
     Error, Handle,
     blocking::Pool,
     clock::{Clock, Time},
+    event_loop::Cut,
     meter::Meter,
     queues::Immediates,
     remote::{Mailbox, Post},
@@ -88,6 +89,8 @@ pub(crate) struct Core {
     pub(crate) spare_waker: Cell<Spare>,
     /// Who has had his share of this turn, to be woken when the next poll has had its own.
     pub(crate) next_turn: RefCell<VecDeque<Waiter>>,
+    /// Where a bounded turn was cut off.
+    pub(crate) cut: Cell<Option<Cut>>,
     /// Counts the polls, and wraps.
     pub(crate) turn: Cell<u32>,
     /// The turn in which they were woken last.
@@ -136,6 +139,7 @@ impl Core {
             polled: Cell::new(None),
             spare_waker: Cell::default(),
             next_turn: RefCell::default(),
+            cut: Cell::default(),
             turn: Cell::new(0),
             resumed_in: Cell::new(0),
             events: RefCell::new(Events::with_capacity(EVENTS)),

@@ -82,6 +82,19 @@ pub enum Bound {
     Time(Duration),
 }
 
+/// A phase of a turn.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Timers,
+    Poll,
+    Posts,
+    Immediates,
+    Closing,
+}
+
+/// Where a bounded turn was cut off: in a phase with so many callbacks left, if it counts them.
+pub(crate) struct Cut(Phase, usize);
+
 /// How long a turn may wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wait {
@@ -182,9 +195,9 @@ impl EventLoop {
 
     /// Takes one turn that does not wait, and ends it early when it has had as much as it may: for
     /// a program that has something else to do at fixed times, such as drawing. What it leaves is
-    /// done in the next turn, in the order in which it would have been. Ticks and woken tasks run
-    /// after each callback as always, and are not counted. Returns whether something keeps the loop
-    /// alive.
+    /// done first by the next bounded turn, in the order in which it would have been; so every phase has
+    /// its turn, however little one call may do. Ticks and woken tasks run after each callback as
+    /// always, and are not counted. Returns whether something keeps the loop alive.
     ///
     /// # Errors
     ///
@@ -196,7 +209,7 @@ impl EventLoop {
             Bound::Time(time) => turn.until = turn.core.clock.now() + time,
         }
         if turn.goes_on() {
-            turn.take(Wait::Never)?;
+            turn.take_bounded()?;
         }
         Ok(turn.end())
     }
@@ -290,6 +303,8 @@ struct Turn<'a> {
     spare_waker: Spare,
     callbacks_left: usize,
     until: Time,
+    /// Where the turn before was cut off.
+    cut: Option<Cut>,
     /// The time that the timers phase has looked up, if nothing has run since.
     now: Option<Time>,
     _running: Running,
@@ -311,6 +326,7 @@ impl<'a> Turn<'a> {
             spare_waker: core.spare_waker.take(),
             callbacks_left: usize::MAX,
             until: Time::NEVER,
+            cut: core.cut.take(),
             now: None,
             _running: Running::new(&handle.core),
         }
@@ -335,12 +351,65 @@ impl<'a> Turn<'a> {
         self.after_timers(wait)
     }
 
+    /// What is left of the turn before, and then another turn, as far as the bound allows.
+    fn take_bounded(&mut self) -> Result<(), Error> {
+        self.drain();
+        if let Some(cut) = self.cut.take() {
+            if !self.go_on(cut)? || !self.may_call() {
+                return Ok(());
+            }
+        }
+        self.begin_timers();
+        self.go_on(Cut(Phase::Timers, 0)).map(drop)
+    }
+
+    /// Takes a turn from where it was cut off. Returns whether that is all of it; if not, the next one is to
+    /// go on from there.
+    fn go_on(&mut self, Cut(from, left): Cut) -> Result<bool, Error> {
+        let core = self.core;
+        let cut_off = |phase, left| {
+            core.cut.set(Some(Cut(phase, left)));
+            Ok(false)
+        };
+        if from <= Phase::Timers && !self.run_due_timers() {
+            return cut_off(Phase::Timers, 0);
+        }
+        if from <= Phase::Poll {
+            self.poll(Wait::Never)?;
+            if core.has_events() {
+                return cut_off(Phase::Poll, 0);
+            }
+        }
+        for phase in [Phase::Posts, Phase::Immediates, Phase::Closing] {
+            let count = match phase {
+                _ if from > phase => 0,
+                _ if from == phase => left,
+                Phase::Posts => core.posts.borrow().len(),
+                Phase::Immediates => core.immediates.borrow().order.len(),
+                _ => core.closing.borrow().len(),
+            };
+            let left = match phase {
+                Phase::Posts => self.run_posts(count),
+                Phase::Immediates => self.run_immediates(count),
+                _ => self.run_closing(count),
+            };
+            if left > 0 {
+                return cut_off(phase, left);
+            }
+        }
+        Ok(true)
+    }
+
     /// What comes after the timers in a turn.
     fn after_timers(&mut self, wait: Wait) -> Result<(), Error> {
+        let core = self.core;
         self.poll(wait)?;
-        self.run_posts();
-        self.run_immediates();
-        self.run_closing();
+        let posts = core.posts.borrow().len();
+        self.run_posts(posts);
+        let immediates = core.immediates.borrow().order.len();
+        self.run_immediates(immediates);
+        let closing = core.closing.borrow().len();
+        self.run_closing(closing);
         Ok(())
     }
 
@@ -349,21 +418,28 @@ impl<'a> Turn<'a> {
     fn run_timers(&mut self) {
         self.now = None;
         if !self.core.timers.borrow().is_empty() {
+            self.begin_timers();
             self.run_due_timers();
         }
     }
 
+    /// Says which timers are due in this turn: those that are now.
+    fn begin_timers(&mut self) {
+        let now = self.core.clock.now();
+        self.now = Some(now);
+        self.core.meter.saw(now);
+        self.core.timers.borrow_mut().begin_drain(now);
+    }
+
+    /// Runs the timers that were due when the turn began. Returns false if some are left.
     // Most turns have no timer due: what follows would only be in their way.
     #[inline(never)]
-    fn run_due_timers(&mut self) {
+    fn run_due_timers(&mut self) -> bool {
         let core = self.core;
-        let now = core.clock.now();
-        self.now = Some(now);
-        core.meter.saw(now);
-        core.timers.borrow_mut().begin_drain(now);
+        let now = self.now.unwrap_or_else(|| core.clock.now());
         while self.may_call() {
             let Some(due) = core.next_due(now) else {
-                return;
+                return true;
             };
             self.now = None;
             core.meter.count_timer();
@@ -385,6 +461,7 @@ impl<'a> Turn<'a> {
                 }
             }
         }
+        core.timers.borrow_mut().peek_drained().is_none()
     }
 
     /// Poll: waits for I/O and runs its callbacks.
@@ -516,25 +593,28 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The closures that other threads had posted when the poll returned.
-    fn run_posts(&mut self) {
-        let posts = &self.core.posts;
-        let count = posts.borrow().len();
-        for _ in 0..count {
-            let next = self.may_call().then(|| posts.borrow_mut().pop_front());
-            if let Some(post) = next.flatten() {
+    /// The first so many of the closures that other threads have posted: those that were there when the
+    /// poll returned. Returns how many are left.
+    fn run_posts(&mut self, count: usize) -> usize {
+        for done in 0..count {
+            if !self.may_call() {
+                return count - done;
+            }
+            let next = self.core.posts.borrow_mut().pop_front();
+            if let Some(post) = next {
                 self.call(CallbackKind::Post, post.place, post.closure);
             }
         }
+        0
     }
 
-    /// Check: the immediates that were set before this phase.
-    fn run_immediates(&mut self) {
+    /// Check: the first so many immediates, those that were set before this phase. Returns how many are
+    /// left.
+    fn run_immediates(&mut self, count: usize) -> usize {
         let core = self.core;
-        let count = core.immediates.borrow().order.len();
-        for _ in 0..count {
+        for done in 0..count {
             if !self.may_call() {
-                return;
+                return count - done;
             }
             let key = core.immediates.borrow_mut().order.pop_front();
             if let Some(immediate) = key.and_then(|key| core.remove_immediate(key)) {
@@ -542,19 +622,22 @@ impl<'a> Turn<'a> {
                 self.call(CallbackKind::Immediate, place, callback);
             }
         }
+        0
     }
 
-    /// Closing: what follows the closes before this phase.
-    fn run_closing(&mut self) {
-        let closing = &self.core.closing;
-        let count = closing.borrow().len();
-        for _ in 0..count {
-            let next = self.may_call().then(|| closing.borrow_mut().pop_front());
-            if let Some(Call { callback, place }) = next.flatten() {
+    /// Closing: what follows the first so many closes, those before this phase. Returns how many are left.
+    fn run_closing(&mut self, count: usize) -> usize {
+        for done in 0..count {
+            if !self.may_call() {
+                return count - done;
+            }
+            let next = self.core.closing.borrow_mut().pop_front();
+            if let Some(Call { callback, place }) = next {
                 self.core.release(true);
                 self.call(CallbackKind::Close, place, callback);
             }
         }
+        0
     }
 
     /// Whether the turn has not had as much as it may.

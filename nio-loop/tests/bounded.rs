@@ -263,3 +263,57 @@ fn sleeps_that_a_bounded_turn_has_left_end_in_the_next() {
     assert!(!event_loop.run_bounded(Bound::Callbacks(1)).unwrap());
     log.assert("slept");
 }
+
+#[test]
+fn every_phase_has_its_turn_however_little_one_call_may_do() {
+    let mut event_loop = manual_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    for n in 0..2 {
+        let told = log.clone();
+        let every = move |_: &Handle, _| told.push(format!("timer{n}"));
+        handle.set_interval(ms(1), every);
+    }
+    // Never read: it is ready in each poll.
+    let (ours, _theirs) = readable();
+    let told = log.clone();
+    let watch = move |_: &Handle, _: &UnixStream, _| told.push("io");
+    handle.watch(ours, Interest::READABLE, watch).unwrap();
+    let victim = handle.set_timeout(LIMIT, |_| panic!("closed"));
+    handle.set_immediate(log.says("immediate"));
+    handle.close(victim, log.says("closed"));
+    for expected in [
+        "timer0",
+        "timer1",
+        "io",
+        "immediate",
+        "closed",
+        "timer0",
+        "timer1",
+        "io",
+        "timer0",
+    ] {
+        handle.advance(ms(2)).unwrap();
+        assert!(event_loop.run_bounded(Bound::Callbacks(1)).unwrap());
+        log.assert(expected);
+    }
+}
+
+#[test]
+fn a_whole_turn_forgets_where_a_bounded_one_was_cut_off() {
+    let mut event_loop = manual_loop();
+    let handle = event_loop.handle().clone();
+    let log = Log::new();
+    for n in 0..3 {
+        handle.set_immediate(log.says(&n.to_string()));
+    }
+    assert!(event_loop.run_bounded(Bound::Callbacks(1)).unwrap());
+    log.assert("0");
+    handle.set_timeout(Duration::ZERO, log.says("timer"));
+    assert!(!event_loop.run_nowait().unwrap());
+    log.assert("timer 1 2");
+    handle.set_immediate(log.says("3"));
+    handle.set_timeout(Duration::ZERO, log.says("timer"));
+    assert!(!event_loop.run_bounded(Bound::Callbacks(2)).unwrap());
+    log.assert("timer 3");
+}

@@ -459,7 +459,17 @@ struct State {
     /// The poll has said that there is something to read.
     event: bool,
     callbacks_left: usize,
+    /// Which timers are due in this turn: the time, and the last number.
+    due: (u64, u64),
+    /// The phase in which a bounded turn was cut off, and how many callbacks it had left.
+    cut: Option<(usize, usize)>,
 }
+
+const TIMERS: usize = 0;
+const POLL: usize = 1;
+const POSTS: usize = 2;
+const IMMEDIATES: usize = 3;
+const CLOSING: usize = 4;
 
 #[derive(Default)]
 struct Model(RefCell<State>);
@@ -534,6 +544,28 @@ impl State {
             || !self.closing.is_empty()
     }
 
+    /// How many callbacks a phase has now.
+    fn count(&self, phase: usize) -> usize {
+        match phase {
+            POSTS => self.posts.len(),
+            IMMEDIATES => self.immediates.len(),
+            _ => self.closing.len(),
+        }
+    }
+
+    /// The next callback of a phase, or a cleared one.
+    fn next(&mut self, phase: usize) -> Option<Job> {
+        match phase {
+            POSTS => self.posts.pop_front(),
+            IMMEDIATES => {
+                let id = self.immediates.pop_front()?;
+                let there = mem::take(&mut self.things[id].there);
+                there.then(|| self.things[id].job.clone())
+            }
+            _ => self.closing.pop_front(),
+        }
+    }
+
     fn first_timer(&self) -> Option<(u64, u64, Target)> {
         let first = self.timers.iter().min_by_key(|timer| (timer.0, timer.1));
         first.copied()
@@ -559,13 +591,14 @@ impl Model {
     /// Runs the program as the loop is told to; whether something keeps it alive, unless a callback
     /// has panicked.
     fn turns(&self, run: Run) -> Result<bool, Panicked> {
-        self.with(|state| {
+        let cut = self.with(|state| {
             // A wake that comes between two runs is left for the first poll.
             state.rung = state.collect();
             state.callbacks_left = match run {
                 Run::Bounded(callbacks) => callbacks,
                 _ => usize::MAX,
             };
+            state.cut.take()
         });
         let goes_on = || self.with(|state| !state.stopping);
         match run {
@@ -579,7 +612,8 @@ impl Model {
                 self.after_timers(true)?;
                 self.timers()?;
             }
-            Run::NoWait | Run::Bounded(_) if goes_on() => self.turn(false)?,
+            Run::NoWait if goes_on() => self.turn(false)?,
+            Run::Bounded(_) if goes_on() => self.bounded_turn(cut)?,
             _ => {}
         }
         Ok(self.with(|state| {
@@ -597,36 +631,63 @@ impl Model {
 
     fn after_timers(&self, may_wait: bool) -> Outcome {
         self.poll(may_wait)?;
-        self.phase(|state| state.posts.len(), |state| state.posts.pop_front())?;
-        self.phase(
-            |state| state.immediates.len(),
-            |state| {
-                let id = state.immediates.pop_front()?;
-                let there = mem::take(&mut state.things[id].there);
-                there.then(|| state.things[id].job.clone())
-            },
-        )?;
-        self.phase(
-            |state| state.closing.len(),
-            |state| state.closing.pop_front(),
-        )
+        for phase in POSTS..=CLOSING {
+            self.phase(phase, self.with(|state| state.count(phase)))?;
+        }
+        Ok(())
     }
 
-    /// What was there when the phase began, and no more.
-    fn phase(
-        &self,
-        count: impl Fn(&State) -> usize,
-        next: impl Fn(&mut State) -> Option<Job>,
-    ) -> Outcome {
-        for _ in 0..self.with(|state| count(state)) {
-            if !self.has_budget() {
-                break;
+    /// The rest of the turn that was cut off, then another one, as far as there is budget.
+    fn bounded_turn(&self, cut: Option<(usize, usize)>) -> Outcome {
+        self.drain()?;
+        if let Some(cut) = cut {
+            if !self.rest_of_turn(cut)? || !self.has_budget() {
+                return Ok(());
             }
-            if let Some(job) = self.with(|state| next(state)) {
+        }
+        self.begin_timers();
+        self.rest_of_turn((TIMERS, 0)).map(drop)
+    }
+
+    /// Returns whether nothing is left of it.
+    fn rest_of_turn(&self, (from, left): (usize, usize)) -> Result<bool, Panicked> {
+        let cut_off = |phase, left| {
+            self.with(|state| state.cut = Some((phase, left)));
+            Ok(false)
+        };
+        if from == TIMERS && !self.due_timers()? {
+            return cut_off(TIMERS, 0);
+        }
+        if from <= POLL {
+            self.poll(false)?;
+            if self.with(|state| state.event) {
+                return cut_off(POLL, 0);
+            }
+        }
+        for phase in POSTS.max(from)..=CLOSING {
+            let count = match phase == from {
+                true => left,
+                false => self.with(|state| state.count(phase)),
+            };
+            let left = self.phase(phase, count)?;
+            if left > 0 {
+                return cut_off(phase, left);
+            }
+        }
+        Ok(true)
+    }
+
+    /// So many callbacks of a phase. Returns how many of them are left.
+    fn phase(&self, phase: usize, count: usize) -> Result<usize, Panicked> {
+        for done in 0..count {
+            if !self.has_budget() {
+                return Ok(count - done);
+            }
+            if let Some(job) = self.with(|state| state.next(phase)) {
                 self.call(&job, "")?;
             }
         }
-        Ok(())
+        Ok(0)
     }
 
     fn call(&self, job: &Job, more: &str) -> Outcome {
@@ -651,14 +712,28 @@ impl Model {
     }
 
     fn timers(&self) -> Outcome {
-        let (now, armed) = self.with(|state| (state.now, state.armed));
-        while self.has_budget() {
-            let first = self.with(|state| state.first_timer());
-            let Some((deadline, number, target)) = first else {
-                break;
+        self.begin_timers();
+        self.due_timers().map(drop)
+    }
+
+    fn begin_timers(&self) {
+        self.with(|state| state.due = (state.now, state.armed));
+    }
+
+    /// Returns whether none of those that were due is left.
+    fn due_timers(&self) -> Result<bool, Panicked> {
+        let now = self.with(|state| state.now);
+        loop {
+            let first = self.with(|state| {
+                let (due, armed) = state.due;
+                let first = state.first_timer();
+                first.filter(|timer| timer.0 <= due && timer.1 <= armed)
+            });
+            let Some((_, _, target)) = first else {
+                return Ok(true);
             };
-            if deadline > now || number > armed {
-                break;
+            if !self.has_budget() {
+                return Ok(false);
             }
             self.with(|state| state.disarm(target));
             match target {
@@ -672,7 +747,6 @@ impl Model {
                 Target::Thing(id) => self.due(id, now)?,
             }
         }
-        Ok(())
     }
 
     /// A timeout or an interval whose time has come.
@@ -690,8 +764,8 @@ impl Model {
         };
         self.with(|state| {
             state.things[id].kind = Kind::Interval(period, missed, next, runs - 1);
-            // What has passed already is due now, in the next turn.
-            state.arm(next.max(now), Target::Thing(id));
+            // What has passed already is due as of this turn's time, but in the next turn.
+            state.arm(next.max(state.due.0), Target::Thing(id));
             if runs == 1 {
                 state.remove(id);
             }
