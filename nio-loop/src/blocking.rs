@@ -21,7 +21,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, Handle, JoinHandle, core::Core};
+use crate::{
+    Error, Handle, JoinHandle,
+    core::{Core, discard},
+};
 
 /// How many threads a lane has at most. Those of files wait for disks, which serve a few requests
 /// at once; those of names wait for servers, mostly one.
@@ -138,9 +141,10 @@ impl Threads {
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
-                // What it panics with, it has kept. This is for what it drops; and what that panics
-                // with may panic once more when it is dropped.
-                mem::forget(catch_unwind(AssertUnwindSafe(move || job.run())));
+                // What it panics with, it has kept. This is for what it drops.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(move || job.run())) {
+                    discard(panic);
+                }
                 state = self.lock();
                 continue;
             }

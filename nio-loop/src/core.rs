@@ -264,9 +264,9 @@ struct Endings(Option<Box<dyn Any + Send>>);
 impl Endings {
     fn run(&mut self, end: impl FnOnce()) {
         match catch_unwind(AssertUnwindSafe(end)) {
+            Ok(()) => {}
             Err(panic) if self.0.is_none() => self.0 = Some(panic),
-            // What it panics with may panic once more when it is dropped.
-            outcome => mem::forget(outcome),
+            Err(panic) => discard(panic),
         }
     }
 
@@ -275,4 +275,9 @@ impl Endings {
             self.run(|| drop(thing));
         }
     }
+}
+
+/// Drops what something has panicked with, which may panic once more when it is dropped.
+pub(crate) fn discard(panic: Box<dyn Any + Send>) {
+    mem::forget(catch_unwind(AssertUnwindSafe(|| drop(panic))));
 }
