@@ -150,6 +150,22 @@ fn who_has_finished_and_is_gone_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn a_slow_reader_gets_all_of_what_has_finished() {
+    let (mut proxy, address, listener) = serve(&["--half-closed", "0.2"]);
+    let mut client = connect(address);
+    let mut server = accept(&listener);
+    // More than its kernel takes for a client that does not read, and no more than the proxy's does.
+    let sent = pattern(200_000);
+    server.write_all(&sent).unwrap();
+    drop(server);
+    proxy.line("half-closed, and nothing has happened for 200ms");
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    assert!(received == sent);
+    proxy.interrupt();
+}
+
+#[test]
 fn a_client_beyond_the_limit_waits_for_its_turn() {
     let (_proxy, address, listener) = serve(&["--connections", "1"]);
     let first = connect(address);

@@ -8,7 +8,8 @@
 //! More clients than may be connected wait in the kernel's queue. The end of a side is passed on as
 //! such, and the way back goes on. Connections in which nothing happens are reset, and sooner when one
 //! side has finished: mostly the other one has nothing more to say, or nobody to say it to. Whatever is
-//! cut off is reset, also by the end of this program: a clean end would say that this was all.
+//! cut off is reset, also by the end of this program: a clean end would say that this was all. To whom an
+//! end has been passed on, nothing is cut off: the kernel delivers what is on its way still.
 
 use std::{
     cell::Cell,
@@ -97,13 +98,19 @@ async fn forward(
     let half_closed = Cell::new(false);
     let copying = copy_bidirectional_with(&client, &server, |way, bytes| {
         if bytes == 0 {
+            // This side gets all, though its reader may be slow, and a reset would overtake it.
+            let receiver = match way {
+                Way::Forth => &server,
+                Way::Back => &client,
+            };
+            let _ = receiver.options().set_linger(None);
             half_closed.set(true);
             idle.set_limit(options.half_closed.min(options.idle));
         }
         idle.touch();
         statistics.copied(way, bytes);
     });
-    let result = match idle.limit(copying).await {
+    match idle.limit(copying).await {
         Ok(copied) => copied.map(drop).map_err(io::Error::from),
         Err(Elapsed { limit }) => {
             let first = if half_closed.get() {
@@ -114,13 +121,7 @@ async fn forward(
             let text = format!("{first}nothing has happened for {limit:?}");
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         }
-    };
-    if result.is_ok() {
-        // Both have finished; what is on its way still is to arrive.
-        let _ = client.options().set_linger(None);
-        let _ = server.options().set_linger(None);
     }
-    result
 }
 
 /// What the proxy has done.
