@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     process::{Command, Stdio},
 };
 
@@ -98,6 +98,29 @@ fn a_line_without_an_end_is_refused() {
     eve.stream.write_all(&[b'x'; 1025]).unwrap();
     eve.hears("* that line is too long");
     ann.hears("* eve has left");
+    // Nor may one with an end be longer.
+    let mut eve = Guest::enter(address, "eve");
+    ann.hears("* eve has come");
+    eve.says(&"x".repeat(1024));
+    ann.hears(&format!("eve: {}", "x".repeat(1024)));
+    eve.says(&"x".repeat(1025));
+    eve.hears("* that line is too long");
+    ann.hears("* eve has left");
+}
+
+#[test]
+fn the_last_line_needs_no_newline() {
+    let (mut server, address) = serve(&[]);
+    let mut ann = Guest::enter(address, "ann");
+    let mut carl = Guest::come(address);
+    carl.stream.write_all(b"carl\nhi").unwrap();
+    carl.stream.shutdown(Shutdown::Write).unwrap();
+    ann.hears("* carl has come");
+    ann.hears("carl: hi");
+    ann.hears("* carl has left");
+    carl.hears("* here are: ann, carl");
+    assert!(is_closed(&carl.stream));
+    server.interrupt();
 }
 
 #[test]

@@ -286,35 +286,40 @@ struct Lines {
 }
 
 impl Lines {
-    /// The next line, without what could play tricks on terminals; none at the end.
+    /// The next line, without what could play tricks on terminals; none at the end. The last one is
+    /// one without a newline, too.
     async fn next(&mut self, visitor: &Visitor<'_>) -> io::Result<Option<String>> {
-        loop {
-            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                visitor.idle.touch();
-                visitor.stream.handle().yield_now().await;
-                let line = self.bytes.drain(..=end).collect::<Vec<_>>();
-                let line = String::from_utf8_lossy(&line);
-                let printable = line.chars().filter(|char| !plays_tricks(*char));
-                return Ok(Some(printable.collect()));
-            }
-            if self.bytes.len() > LINE {
+        let stream = visitor.stream;
+        let len = loop {
+            let newline = self.bytes.iter().position(|byte| *byte == b'\n');
+            if newline.unwrap_or(self.bytes.len()) > LINE {
                 visitor.outbox.put("* that line is too long\n");
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "too long a line",
                 ));
             }
+            if let Some(newline) = newline {
+                break newline + 1;
+            }
             self.bytes.reserve(LINE);
-            let read = visitor.stream.read_buf(&mut self.bytes);
+            let read = stream.read_buf(&mut self.bytes);
             match visitor.shutdown.unless_begun(read).await {
-                Some(Ok(0)) => return Ok(None),
+                Some(Ok(0)) if self.bytes.is_empty() => return Ok(None),
+                Some(Ok(0)) => break self.bytes.len(),
                 Some(read) => drop(read?),
                 None => {
                     visitor.outbox.put("* the server is going down\n");
                     return Ok(None);
                 }
             }
-        }
+        };
+        visitor.idle.touch();
+        stream.handle().yield_now().await;
+        let line = self.bytes.drain(..len).collect::<Vec<_>>();
+        let line = String::from_utf8_lossy(&line);
+        let printable = line.chars().filter(|char| !plays_tricks(*char));
+        Ok(Some(printable.collect()))
     }
 }
 
