@@ -124,6 +124,46 @@ fn the_last_line_needs_no_newline() {
 }
 
 #[test]
+fn an_outbox_has_room_for_the_longest_line() {
+    for outbox in ["0", "3154", "much"] {
+        let mut server = Program::start(CHAT, &["127.0.0.1:0", "--outbox", outbox]);
+        assert_eq!(server.end().code(), Some(2));
+        let text = "not a number of at least 3155, which one line may need; try 65536";
+        assert!(server.seen[0].ends_with(text), "{:?}", server.seen);
+    }
+    let (mut server, address) = serve(&["--outbox", "3155"]);
+    let mut ann = Guest::enter(address, "ann");
+    let name = "\u{1f600}".repeat(20);
+    let mut bob = Guest::enter(address, &name);
+    ann.hears(&format!("* {name} has come"));
+    let line = [&[0xff; 1024][..], b"\n"].concat();
+    bob.stream.write_all(&line).unwrap();
+    ann.hears(&format!("{name}: {}", "\u{fffd}".repeat(1024)));
+    server.interrupt();
+}
+
+#[test]
+fn all_may_speak_at_once() {
+    // Together they say much more than an outbox takes.
+    const GUESTS: usize = 30;
+    let (mut server, address) = serve(&["--outbox", "4000"]);
+    let enter = |guest| Guest::enter(address, &format!("guest {guest}"));
+    let mut guests: Vec<_> = (0..GUESTS).map(enter).collect();
+    for guest in &mut guests {
+        guest.says(&"x".repeat(1000));
+    }
+    for (number, guest) in guests.iter_mut().enumerate() {
+        for _ in number + 1..GUESTS {
+            assert!(guest.line().ends_with(" has come"));
+        }
+        for _ in 1..GUESTS {
+            assert!(guest.line().ends_with("xxx"), "{number}");
+        }
+    }
+    server.interrupt();
+}
+
+#[test]
 fn a_slow_reader_is_dropped_and_nobody_waits_for_it() {
     let (mut server, address) = serve(&[]);
     let slow = Guest::enter(address, "slow");

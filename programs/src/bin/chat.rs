@@ -7,14 +7,15 @@
 //!
 //! What is said is put into the outbox of each member, and a task of the member's writes it out. So
 //! nobody waits for a slow reader: one whose outbox is full is dropped. And nobody is taken for slow who
-//! had no turn to write: who says much at once waits after each line until all others had theirs.
+//! had no turn to write: who says much at once waits after each line until all others had theirs, and
+//! where all speak at once, what an outbox has no room for is written before it is called full.
 
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     fmt::Display,
     future::poll_fn,
-    io, mem,
+    io,
     net::SocketAddr,
     pin::pin,
     process::ExitCode,
@@ -35,7 +36,7 @@ struct Options {
     #[arg(default_value = "127.0.0.1:7100", value_parser = address)]
     address: SocketAddr,
     /// How many bytes may wait for a slow reader before it is dropped
-    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024)]
+    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024, value_parser = outbox)]
     outbox: usize,
     /// After how many seconds without a word one is dropped
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
@@ -47,6 +48,18 @@ struct Options {
 /// How long a line and a name may be.
 const LINE: usize = 1024;
 const NAME: usize = 20;
+/// How many bytes others hear of a line: a name, of letters of up to four, and what is said, where a
+/// byte that is no text becomes a character of three.
+const HEARD: usize = 4 * NAME + ": ".len() + 3 * LINE + "\n".len();
+
+fn outbox(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes @ HEARD..) => Ok(bytes),
+        _ => Err(format!(
+            "not a number of at least {HEARD}, which one line may need; try 65536"
+        )),
+    }
+}
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -60,10 +73,9 @@ fn main() -> ExitCode {
             .serve(|stream, _| {
                 let (room, shutdown) = (Rc::clone(&room), shutdown.clone());
                 let idle = Idle::new(&handle, options.idle);
-                let outbox = Outbox::new(options.outbox);
+                let outbox = Outbox::new(stream, options.outbox);
                 async move {
                     let visitor = Visitor {
-                        stream: &stream,
                         room: &room,
                         outbox: &outbox,
                         idle: &idle,
@@ -137,6 +149,7 @@ impl Drop for Presence {
 
 /// What waits to be written to a member.
 struct Outbox {
+    stream: TcpStream,
     limit: usize,
     bytes: RefCell<Vec<u8>>,
     state: Cell<State>,
@@ -153,8 +166,9 @@ enum State {
 }
 
 impl Outbox {
-    fn new(limit: usize) -> Rc<Outbox> {
+    fn new(stream: TcpStream, limit: usize) -> Rc<Outbox> {
         Rc::new(Outbox {
+            stream,
             limit,
             bytes: RefCell::default(),
             state: Cell::new(State::Open),
@@ -168,6 +182,11 @@ impl Outbox {
         }
         let mut bytes = self.bytes.borrow_mut();
         bytes.extend_from_slice(line.as_bytes());
+        if bytes.len() > self.limit {
+            // Maybe its writer has had no turn. An error is for that to meet.
+            let written = self.stream.try_write(&bytes).unwrap_or(0);
+            bytes.drain(..written);
+        }
         let full = bytes.len() > self.limit;
         drop(bytes);
         if full {
@@ -191,8 +210,7 @@ impl Outbox {
     }
 
     /// Writes what is put into it, until it is closed and empty.
-    async fn write_to(&self, stream: &TcpStream) -> io::Result<()> {
-        let (mut bytes, mut written) = (Vec::new(), 0);
+    async fn write(&self) -> io::Result<()> {
         poll_fn(|context| {
             loop {
                 if self.state.get() == State::Full {
@@ -201,18 +219,15 @@ impl Outbox {
                 }
                 let waker = context.waker().clone();
                 self.writer.replace(Some(waker));
-                if written == bytes.len() {
-                    bytes.clear();
-                    written = 0;
-                    mem::swap(&mut bytes, &mut self.bytes.borrow_mut());
-                }
+                let mut bytes = self.bytes.borrow_mut();
                 if bytes.is_empty() {
                     return match self.state.get() {
                         State::Closed => Poll::Ready(Ok(())),
                         _ => Poll::Pending,
                     };
                 }
-                written += ready!(stream.poll_write(context, &bytes[written..]))?;
+                let written = ready!(self.stream.poll_write(context, &bytes))?;
+                bytes.drain(..written);
             }
         })
         .await
@@ -222,7 +237,7 @@ impl Outbox {
 /// One connection: reads and writes at the same time, until it has left and been told all.
 async fn visit(visitor: &Visitor<'_>) -> io::Result<()> {
     let mut talk = pin!(talk(visitor));
-    let mut write = pin!(visitor.outbox.write_to(visitor.stream));
+    let mut write = pin!(visitor.outbox.write());
     let mut talked = None;
     poll_fn(|context| {
         if talked.is_none() {
@@ -239,7 +254,6 @@ async fn visit(visitor: &Visitor<'_>) -> io::Result<()> {
 
 /// Somebody who has come to the room.
 struct Visitor<'a> {
-    stream: &'a TcpStream,
     room: &'a Rc<Room>,
     outbox: &'a Rc<Outbox>,
     idle: &'a Idle,
@@ -289,7 +303,7 @@ impl Lines {
     /// The next line, without what could play tricks on terminals; none at the end. The last one is
     /// one without a newline, too.
     async fn next(&mut self, visitor: &Visitor<'_>) -> io::Result<Option<String>> {
-        let stream = visitor.stream;
+        let stream = &visitor.outbox.stream;
         let len = loop {
             let newline = self.bytes.iter().position(|byte| *byte == b'\n');
             if newline.unwrap_or(self.bytes.len()) > LINE {
