@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::symlink,
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -198,6 +199,67 @@ fn what_is_no_file_is_not_replaced_by_one() {
     let mut fetch = Program::start(FETCH, &[&url, "-o", directory]);
     assert_eq!(fetch.end().code(), Some(1));
     assert!(fetch.seen[0].ends_with("is a directory; name a file in it"));
+}
+
+#[test]
+fn what_a_link_points_to_is_replaced_and_not_the_link() {
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let (target, link) = (Target::new("target"), Target::new("link"));
+    let far = Target::new("far");
+    // One as seen from where the link is, and one link behind another.
+    symlink(target.0.file_name().unwrap(), &link.0).unwrap();
+    symlink(link.path(), &far.0).unwrap();
+    for (len, output) in [(1000, &link), (10, &far)] {
+        // The first time there is nothing yet where it points to.
+        let url = format!("http://{address}/bytes/{len}");
+        let mut fetch = Program::start(FETCH, &[&url, "-o", output.path()]);
+        assert!(fetch.end().success(), "{:?}", fetch.seen);
+        assert_eq!(fetch.seen, [format!("{}: {len} bytes", target.path())]);
+        assert_eq!(fs::read(&target.0).unwrap().len(), len);
+        assert!(link.0.is_symlink() && far.0.is_symlink());
+        assert!(!target.part().exists() && !output.part().exists());
+    }
+    // What is cut off leaves it as it was.
+    let short = answer(&["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"]);
+    let url = format!("http://{short}/");
+    let mut fetch = Program::start(FETCH, &[&url, "-o", link.path()]);
+    assert_eq!(fetch.end().code(), Some(1));
+    assert_eq!(fs::read(&target.0).unwrap().len(), 10);
+    assert_eq!(fs::read(target.part()).unwrap(), b"hello");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_file() {
+    let link = Target::new("loop");
+    symlink(link.path(), &link.0).unwrap();
+    let url = "http://127.0.0.1:1/";
+    let mut fetch = Program::start(FETCH, &[url, "-o", link.path()]);
+    assert_eq!(fetch.end().code(), Some(1));
+    let text = format!("error: cannot write {}: ", link.path());
+    assert!(fetch.seen[0].starts_with(&text), "{:?}", fetch.seen);
+    assert!(link.0.is_symlink());
+}
+
+#[test]
+fn a_name_of_an_output_is_no_file_to_be_replaced() {
+    if !std::path::Path::new("/dev/stdout").exists() {
+        eprintln!("SKIPPED: this machine has no /dev/stdout");
+        return;
+    }
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let (target, link) = (Target::new("stdout"), Target::new("to-stdout"));
+    symlink("/dev/stdout", &link.0).unwrap();
+    let url = format!("http://{address}/bytes/1000");
+    for output in ["/dev/stdout", "/dev/fd/1", link.path()] {
+        let file = fs::File::create(&target.0).unwrap();
+        let mut fetch = Command::new(FETCH);
+        fetch
+            .args(["-q", &url, "-o", output])
+            .stdout(file.try_clone().unwrap());
+        assert!(fetch.status().unwrap().success(), "{output}");
+        // It is this file still, and not another one of its name.
+        assert_eq!(file.metadata().unwrap().len(), 1000, "{output}");
+    }
 }
 
 #[test]

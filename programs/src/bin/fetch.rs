@@ -65,8 +65,9 @@ fn main() -> ExitCode {
         } else {
             ProgressBar::no_length() // hidden by itself where it is no terminal
         };
-        exit_on_ctrl_c(&handle, &bar, options.output.as_deref())?;
-        let result = fetch(&handle, &options, &bar).await;
+        let place = options.output.as_deref().map(Place::of).transpose()?;
+        exit_on_ctrl_c(&handle, &bar, place.as_ref())?;
+        let result = fetch(&handle, &options, place.as_ref(), &bar).await;
         bar.finish_and_clear();
         result
     })
@@ -76,10 +77,10 @@ fn main() -> ExitCode {
 fn exit_on_ctrl_c(
     handle: &Handle,
     bar: &ProgressBar,
-    output: Option<&Path>,
+    place: Option<&Place>,
 ) -> Result<(), Failure> {
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
-        let (bar, part) = (bar.clone(), output.map(part_of));
+        let (bar, part) = (bar.clone(), place.map(|place| place.part.clone()));
         let id = handle.on_signal(signal, move |_, _| {
             let fetched = bar.position(); // of a bar that is finished it is the length
             bar.finish_and_clear();
@@ -97,17 +98,55 @@ fn exit_on_ctrl_c(
     Ok(())
 }
 
-/// Where a file is written until it is complete. A device or a pipe is no file to be replaced by one.
-fn part_of(path: &Path) -> PathBuf {
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return path.to_owned();
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
+/// Where a file is to be.
+struct Place {
+    /// The file itself: what a link points to, and not the link.
+    path: PathBuf,
+    /// Where it is written until it is complete. A device or a pipe is no file to be replaced by one:
+    /// there it is the same.
+    part: PathBuf,
 }
 
-async fn fetch(handle: &Handle, options: &Options, bar: &ProgressBar) -> Result<(), Failure> {
+impl Place {
+    fn of(path: &Path) -> Result<Place, Failure> {
+        let mut path = path.to_owned();
+        loop {
+            let is_replaced = match path.metadata() {
+                Ok(metadata) => metadata.is_file() && !names_what_is_open(&path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                // Such as that of a link that leads to itself.
+                Err(error) => return Err(cannot_write(Some(&path), &error)),
+            };
+            if !is_replaced {
+                let part = path.clone();
+                return Ok(Place { path, part });
+            }
+            let Ok(target) = path.read_link() else { break };
+            path = path.parent().unwrap_or(&path).join(target);
+        }
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = part.into();
+        Ok(Place { path, part })
+    }
+}
+
+/// Whether a path is one such as /dev/stdout: not the place of a file, though it may look like a link
+/// to one that somebody has redirected an output to.
+fn names_what_is_open(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    let folder = Path::new(".").join(folder).canonicalize(); // of a mere name it is ""
+    folder.is_ok_and(|folder| {
+        folder.starts_with("/proc") || ["/dev", "/dev/fd"].map(Path::new).contains(&&*folder)
+    })
+}
+
+async fn fetch(
+    handle: &Handle,
+    options: &Options,
+    place: Option<&Place>,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     let mut url = parse(&options.url)?;
     for _ in 0..=options.redirects {
         let response = ask(handle, &url, options).await?;
@@ -115,7 +154,7 @@ async fn fetch(handle: &Handle, options: &Options, bar: &ProgressBar) -> Result<
         let location = response.headers().get(header::LOCATION);
         match location.and_then(|location| location.to_str().ok()) {
             Some(location) if status.is_redirection() => url = follow(&url, location)?,
-            _ if status.is_success() => return save(handle, response, options, bar).await,
+            _ if status.is_success() => return save(handle, response, options, place, bar).await,
             _ => return Err(Failure(format!("{url}: the server says {status}"))),
         }
     }
@@ -215,6 +254,7 @@ async fn save(
     handle: &Handle,
     response: Response<Incoming>,
     options: &Options,
+    place: Option<&Place>,
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
     let mut body = response.into_body();
@@ -226,7 +266,7 @@ async fn save(
         None => "{spinner} {bytes} {bytes_per_sec}",
     };
     bar.set_style(ProgressStyle::with_template(template)?);
-    let part = options.output.as_deref().map(part_of);
+    let part = place.map(|place| place.part.clone());
     let output = Output::open(handle, part).await?;
     while let Some(bytes) = next(handle, &mut body, options.idle, bar).await? {
         let len = bytes.len() as u64;
@@ -237,7 +277,7 @@ async fn save(
         }
         bar.inc(len);
     }
-    let (Some(part), Some(path)) = (&output.path, &options.output) else {
+    let Some(Place { path, part }) = place else {
         return Ok(());
     };
     if part != path {
