@@ -8,7 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -226,6 +226,19 @@ fn what_a_link_points_to_is_replaced_and_not_the_link() {
     assert_eq!(fetch.end().code(), Some(1));
     assert_eq!(fs::read(&target.0).unwrap().len(), 10);
     assert_eq!(fs::read(target.part()).unwrap(), b"hello");
+}
+
+#[test]
+fn a_file_that_is_replaced_stays_as_secret_as_it_was() {
+    let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
+    let target = Target::new("secret");
+    fs::write(&target.0, "old").unwrap();
+    fs::set_permissions(&target.0, fs::Permissions::from_mode(0o600)).unwrap();
+    let url = format!("http://{address}/bytes/10");
+    let mut fetch = Program::start(FETCH, &[&url, "-o", target.path()]);
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    let metadata = fs::metadata(&target.0).unwrap();
+    assert_eq!((metadata.len(), metadata.mode() & 0o777), (10, 0o600));
 }
 
 #[test]

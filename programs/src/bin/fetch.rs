@@ -268,6 +268,10 @@ async fn save(
     bar.set_style(ProgressStyle::with_template(template)?);
     let part = place.map(|place| place.part.clone());
     let output = Output::open(handle, part).await?;
+    if let Some(Ok(replaced)) = place.map(|place| place.path.metadata()) {
+        // Who may not read the old one is not to read this one. Not every file system knows that.
+        let _ = output.file.set_permissions(replaced.permissions());
+    }
     while let Some(bytes) = next(handle, &mut body, options.idle, bar).await? {
         let len = bytes.len() as u64;
         match output.write(handle, bytes).await {
