@@ -107,6 +107,22 @@ fn a_worker_that_cannot_begin_is_no_server() {
 }
 
 #[test]
+fn two_servers_do_not_share_an_address() {
+    let (mut server, address) = serve(&[]);
+    let mut second = Program::start(WORKERS, &[&address.to_string()]);
+    assert_eq!(second.end().code(), Some(1));
+    let advice = "another program listens there; choose another port, or 0 for one that is free";
+    assert_eq!(second.seen[1], advice);
+    // The next one does, even if connections of this one linger.
+    let client = connect(address);
+    support::ask(&client, b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n");
+    server.interrupt();
+    let mut next = Program::start(WORKERS, &[&address.to_string()]);
+    next.line("listening on ");
+    next.interrupt();
+}
+
+#[test]
 fn ctrl_c_ends_all_workers() {
     let (mut server, address) = serve(&[]);
     let clients: Vec<_> = (0..20).map(|_| connect(address)).collect();

@@ -60,6 +60,7 @@ fn main() -> ExitCode {
     options.serving.connections = options.serving.connections.div_ceil(workers);
     run(async move |handle| {
         raise_limit();
+        claim(options.address)?;
         let mut address = options.address;
         let mut listeners = Vec::new();
         for number in 0..workers {
@@ -115,6 +116,14 @@ fn too_many(running: usize, workers: usize, why: impl Display) -> Failure {
     Failure(format!(
         "only {running} of {workers} workers could begin: {why}\ntry fewer --workers"
     ))
+}
+
+/// Finds out whether another program listens. Listeners that share an address would not: a second
+/// server of one user's would get half of the connections of the first.
+fn claim(address: SocketAddr) -> Result<(), Failure> {
+    let socket = TcpSocket::new(address)?;
+    socket.options().set_reuse_addr(true)?;
+    socket.bind(address).map_err(explain)
 }
 
 /// A listener among several at one address.
