@@ -1,5 +1,7 @@
 //! RESP2, the protocol of Redis: requests out of bytes, answers into bytes.
 
+use crate::store::integer;
+
 /// How many arguments a command may have, and how long one may be. Redis allows a million and
 /// 512 MB; a client of this server that says so is mistaken.
 const ARGUMENTS: usize = 1024;
@@ -78,7 +80,7 @@ fn line(bytes: &[u8]) -> Result<Option<Split<'_>>, &'static str> {
 }
 
 fn number(text: &[u8], limit: usize) -> Option<usize> {
-    let number = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let number = usize::try_from(integer(text)?).ok()?;
     (number <= limit).then_some(number)
 }
 
@@ -163,6 +165,8 @@ mod tests {
         for bytes in [
             &b"*-1\r\n"[..],
             b"*x\r\n",
+            b"*+1\r\n",
+            b"*1\r\n$01\r\n",
             b"*99999999\r\n",
             b"*1\r\n:5\r\n",
             b"*1\r\n$-1\r\n",
