@@ -23,7 +23,12 @@ pub struct Serving {
     pub grace: Duration,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+/// A number of things without which there is nothing to do, as an option of a program.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..) => Ok(number),
         _ => Err("not a number of at least 1".into()),

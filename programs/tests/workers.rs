@@ -107,6 +107,13 @@ fn a_worker_that_cannot_begin_is_no_server() {
 }
 
 #[test]
+fn no_workers_are_no_server() {
+    let mut server = Program::start(WORKERS, &["127.0.0.1:0", "--workers", "0"]);
+    assert_eq!(server.end().code(), Some(2));
+    assert!(server.seen[0].ends_with("not a number of at least 1"));
+}
+
+#[test]
 fn two_servers_do_not_share_an_address() {
     let (mut server, address) = serve(&[]);
     let mut second = Program::start(WORKERS, &[&address.to_string()]);

@@ -26,7 +26,8 @@ use clap::Parser;
 use nio_loop::Handle;
 use nio_net::{Idle, Shutdown, TcpListener, TcpSocket, TcpStream};
 use nio_programs::{
-    Failure, Server, Serving, address, explain, raise_limit, run, say, seconds, send, unless_idle,
+    Failure, Server, Serving, address, at_least_one, explain, raise_limit, run, say, seconds, send,
+    unless_idle,
 };
 
 /// Answers GET requests on all cores, by a loop on each
@@ -37,8 +38,8 @@ struct Options {
     #[arg(default_value = "127.0.0.1:7300", value_parser = address)]
     address: SocketAddr,
     /// How many threads [default: as many as there are cores]
-    #[arg(long, value_name = "NUMBER")]
-    workers: Option<NonZero<usize>>,
+    #[arg(long, value_name = "NUMBER", value_parser = at_least_one)]
+    workers: Option<usize>,
     /// How much there is to compute for each answer, in multiplications
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     work: u64,
@@ -54,8 +55,8 @@ const HEAD: usize = 8 * 1024;
 
 fn main() -> ExitCode {
     let mut options = Options::parse();
-    let workers = options.workers.or(available_parallelism().ok());
-    let workers = workers.map_or(1, NonZero::get);
+    let cores = || available_parallelism().map_or(1, NonZero::get);
+    let workers = options.workers.unwrap_or_else(cores);
     // The limit is that of all of them together.
     options.serving.connections = options.serving.connections.div_ceil(workers);
     run(async move |handle| {
