@@ -80,3 +80,15 @@ fn a_certificate_that_cannot_be_written_is_said() {
     assert_eq!(server.seen.len(), 1);
     assert!(server.seen[0].starts_with("error: cannot write /nowhere/nio.pem: "));
 }
+
+#[test]
+fn a_name_is_one_that_curl_can_ask_for() {
+    for name in ["", "a b", "\u{fc}ber.example"] {
+        let mut server = Program::start(HTTPS, &["127.0.0.1:0", "--names", name]);
+        assert_eq!(server.end().code(), Some(2));
+        assert!(server.seen[0].contains("not a name or an address; try localhost"));
+    }
+    let mut server = Program::start(HTTPS, &["127.0.0.1:0", "--names", "::1"]);
+    server.line("try: curl --insecure https://[::1]:");
+    server.interrupt();
+}

@@ -42,7 +42,7 @@ struct Options {
     #[arg(default_value = "127.0.0.1:7443", value_parser = address)]
     address: SocketAddr,
     /// A name or an address that the certificate is for; there may be several of these
-    #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1"])]
+    #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1"], value_parser = name)]
     names: Vec<String>,
     /// Write the certificate to a file, for clients to trust
     #[arg(long, value_name = "FILE")]
@@ -57,6 +57,16 @@ struct Options {
     serving: Serving,
 }
 
+fn name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_*:".contains(&byte);
+    match !text.is_empty() && text.bytes().all(fits) {
+        true => Ok(text.into()),
+        false => Err(
+            "not a name or an address; try localhost, 127.0.0.1, or xn--nxasmq6b.example".into(),
+        ),
+    }
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
@@ -67,6 +77,10 @@ fn main() -> ExitCode {
                 None => "--insecure".into(),
             };
             let name = options.names.first().map_or("localhost", String::as_str);
+            let name = match name.contains(':') {
+                true => &format!("[{name}]"),
+                false => name,
+            };
             format!("try: curl {trust} https://{name}:{}/", address.port())
         })?;
         let shutdown = server.shutdown.clone();
