@@ -74,9 +74,12 @@ fn a_file_is_there_when_it_is_complete() {
 #[test]
 fn the_standard_output_will_do() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
-    let mut fetch = Program::start(FETCH, &[&format!("http://{address}/ticks/2")]);
-    assert!(fetch.end().success());
-    assert_eq!(fetch.seen, ["1 to go", "0 to go"]);
+    let url = format!("http://{address}/ticks/2");
+    for arguments in [&[&*url][..], &[&url, "-o", "-"]] {
+        let mut fetch = Program::start(FETCH, arguments);
+        assert!(fetch.end().success());
+        assert_eq!(fetch.seen, ["1 to go", "0 to go"]);
+    }
 }
 
 #[test]

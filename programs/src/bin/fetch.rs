@@ -36,7 +36,7 @@ use nio_programs::{Failure, complain, connect, run, seconds, why};
 struct Options {
     /// What to fetch; it begins with http://
     url: String,
-    /// Where to write it; until it is complete it is named FILE.part [default: the standard output]
+    /// Where to write it; until it is complete it is named FILE.part [default: -, the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Show no progress
@@ -54,7 +54,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    options.output = options.output.filter(|path| path.as_os_str() != "-");
     run(async move |handle| {
         if let Some(path) = options.output.as_ref().filter(|path| path.is_dir()) {
             let path = path.display();
