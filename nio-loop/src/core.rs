@@ -8,7 +8,6 @@ use std::{
     any::Any,
     cell::{Cell, RefCell},
     collections::VecDeque,
-    mem,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     sync::Arc,
     task::RawWakerVTable,
@@ -277,7 +276,9 @@ impl Endings {
     }
 }
 
-/// Drops what something has panicked with, which may panic once more when it is dropped.
-pub(crate) fn discard(panic: Box<dyn Any + Send>) {
-    mem::forget(catch_unwind(AssertUnwindSafe(|| drop(panic))));
+/// Drops what something has panicked with. That may panic once more, with something to be dropped.
+pub(crate) fn discard(mut panic: Box<dyn Any + Send>) {
+    while let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        panic = another;
+    }
 }
