@@ -13,6 +13,7 @@
 //! What a phase adds to itself waits for the next turn.
 
 use std::{
+    cmp::Ordering,
     fmt,
     future::Future,
     mem,
@@ -355,17 +356,17 @@ impl<'a> Turn<'a> {
     fn take_bounded(&mut self) -> Result<(), Error> {
         self.drain();
         if let Some(cut) = self.cut.take() {
-            if !self.go_on(cut)? || !self.may_call() {
+            if !self.go_on(cut, Wait::Never)? || !self.may_call() {
                 return Ok(());
             }
         }
         self.begin_timers();
-        self.go_on(Cut(Phase::Timers, 0)).map(drop)
+        self.go_on(Cut(Phase::Timers, 0), Wait::Never).map(drop)
     }
 
-    /// Takes a turn from where it was cut off. Returns whether that is all of it; if not, the next one is to
-    /// go on from there.
-    fn go_on(&mut self, Cut(from, left): Cut) -> Result<bool, Error> {
+    /// Takes a turn, or what is left of it, from a phase on. Returns whether that is all of it; if not, the
+    /// next bounded one is to go on from there.
+    fn go_on(&mut self, Cut(from, left): Cut, wait: Wait) -> Result<bool, Error> {
         let core = self.core;
         let cut_off = |phase, left| {
             core.cut.set(Some(Cut(phase, left)));
@@ -375,42 +376,37 @@ impl<'a> Turn<'a> {
             return cut_off(Phase::Timers, 0);
         }
         if from <= Phase::Poll {
-            self.poll(Wait::Never)?;
+            self.poll(wait)?;
             if core.has_events() {
                 return cut_off(Phase::Poll, 0);
             }
         }
-        for phase in [Phase::Posts, Phase::Immediates, Phase::Closing] {
-            let count = match phase {
-                _ if from > phase => 0,
-                _ if from == phase => left,
-                Phase::Posts => core.posts.borrow().len(),
-                Phase::Immediates => core.immediates.borrow().order.len(),
-                _ => core.closing.borrow().len(),
-            };
-            let left = match phase {
-                Phase::Posts => self.run_posts(count),
-                Phase::Immediates => self.run_immediates(count),
-                _ => self.run_closing(count),
-            };
-            if left > 0 {
-                return cut_off(phase, left);
-            }
+        let begin = |phase, all| match from.cmp(&phase) {
+            Ordering::Less => all,
+            Ordering::Equal => left,
+            Ordering::Greater => 0,
+        };
+        let posts = begin(Phase::Posts, core.posts.borrow().len());
+        let posts = self.run_posts(posts);
+        if posts > 0 {
+            return cut_off(Phase::Posts, posts);
+        }
+        let immediates = begin(Phase::Immediates, core.immediates.borrow().order.len());
+        let immediates = self.run_immediates(immediates);
+        if immediates > 0 {
+            return cut_off(Phase::Immediates, immediates);
+        }
+        let closing = begin(Phase::Closing, core.closing.borrow().len());
+        let closing = self.run_closing(closing);
+        if closing > 0 {
+            return cut_off(Phase::Closing, closing);
         }
         Ok(true)
     }
 
     /// What comes after the timers in a turn.
     fn after_timers(&mut self, wait: Wait) -> Result<(), Error> {
-        let core = self.core;
-        self.poll(wait)?;
-        let posts = core.posts.borrow().len();
-        self.run_posts(posts);
-        let immediates = core.immediates.borrow().order.len();
-        self.run_immediates(immediates);
-        let closing = core.closing.borrow().len();
-        self.run_closing(closing);
-        Ok(())
+        self.go_on(Cut(Phase::Poll, 0), wait).map(drop)
     }
 
     /// Timers: those that are due now, whatever they arm.
