@@ -267,18 +267,20 @@ fn a_connected_socket_receives_from_nobody_else() {
 
 #[test]
 fn a_connected_socket_is_told_that_nobody_is_there() {
-    run(async |handle| {
-        let ((one, _), (gone, address)) = (udp(&handle), udp(&handle));
-        drop(gone);
-        one.connect(address).unwrap();
-        let waits = handle.spawn(async move {
-            let mut bytes = [0; 64];
-            let mut waits = pin!(one.recv(&mut bytes));
-            assert!(poll(waits.as_mut()).is_pending());
-            one.send(b"anybody there?").await.unwrap();
-            waits.await.unwrap_err()
+    in_child(|| {
+        run(async |handle| {
+            let ((one, _), (gone, address)) = (udp(&handle), udp(&handle));
+            drop(gone);
+            one.connect(address).unwrap();
+            let waits = handle.spawn(async move {
+                let mut bytes = [0; 64];
+                let mut waits = pin!(one.recv(&mut bytes));
+                assert!(poll(waits.as_mut()).is_pending());
+                one.send(b"anybody there?").await.unwrap();
+                waits.await.unwrap_err()
+            });
+            assert_eq!(join(waits).await.kind(), ErrorKind::ConnectionRefused);
         });
-        assert_eq!(join(waits).await.kind(), ErrorKind::ConnectionRefused);
     });
 }
 
@@ -502,41 +504,43 @@ fn members_on_this_machine_receive_only_what_is_to_be_received_there() {
 
 #[test]
 fn unix_datagrams_go_to_a_path_and_tell_where_they_are_from() {
-    let (ones, others) = (Place::new("datagrams-one"), Place::new("datagrams-other"));
-    run(async |handle| {
-        let one = UnixDatagram::bind(&handle, &ones.0).unwrap();
-        let other = UnixDatagram::bind(&handle, &others.0).unwrap();
-        let address = other.local_addr().unwrap();
-        one.send_to(b"hello", &address).await.unwrap();
-        let (n, from) = other.recv_from(&mut [0; 64]).await.unwrap();
-        assert_eq!((n, from.as_pathname()), (5, Some(&*ones.0)));
+    in_child(|| {
+        let (ones, others) = (Place::new("datagrams-one"), Place::new("datagrams-other"));
+        run(async |handle| {
+            let one = UnixDatagram::bind(&handle, &ones.0).unwrap();
+            let other = UnixDatagram::bind(&handle, &others.0).unwrap();
+            let address = other.local_addr().unwrap();
+            one.send_to(b"hello", &address).await.unwrap();
+            let (n, from) = other.recv_from(&mut [0; 64]).await.unwrap();
+            assert_eq!((n, from.as_pathname()), (5, Some(&*ones.0)));
 
-        let nobody = UnixDatagram::unbound(&handle).unwrap();
-        nobody.connect(&address).unwrap();
-        assert_eq!(nobody.peer_addr().unwrap().as_pathname(), Some(&*others.0));
-        nobody.send_many(&[b"a", b"b"]).await.unwrap();
-        one.send_many_to(&[(b"c", address)]).await.unwrap();
-        let mut batch = Batch::new(8, 8);
-        let mut got = Vec::new();
-        while got.len() < 3 {
-            other.recv_many(&mut batch).await.unwrap();
-            got.extend(
-                batch
-                    .iter()
-                    .map(|d| (d.bytes[0], d.from.as_pathname().map(|p| p.to_owned()))),
+            let nobody = UnixDatagram::unbound(&handle).unwrap();
+            nobody.connect(&address).unwrap();
+            assert_eq!(nobody.peer_addr().unwrap().as_pathname(), Some(&*others.0));
+            nobody.send_many(&[b"a", b"b"]).await.unwrap();
+            one.send_many_to(&[(b"c", address)]).await.unwrap();
+            let mut batch = Batch::new(8, 8);
+            let mut got = Vec::new();
+            while got.len() < 3 {
+                other.recv_many(&mut batch).await.unwrap();
+                got.extend(
+                    batch
+                        .iter()
+                        .map(|d| (d.bytes[0], d.from.as_pathname().map(|p| p.to_owned()))),
+                );
+            }
+            // q85: the nameless have no name.
+            assert_eq!(
+                got,
+                [(b'a', None), (b'b', None), (b'c', Some(ones.0.clone()))]
             );
-        }
-        // q85: the nameless have no name.
-        assert_eq!(
-            got,
-            [(b'a', None), (b'b', None), (b'c', Some(ones.0.clone()))]
-        );
 
-        let error = UnixDatagram::bind(&handle, &others.0).unwrap_err();
-        assert!(matches!(error, Error::BindUnix { .. }));
-        drop(other);
-        let error = one.connect(&nobody.peer_addr().unwrap()).unwrap_err();
-        assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+            let error = UnixDatagram::bind(&handle, &others.0).unwrap_err();
+            assert!(matches!(error, Error::BindUnix { .. }));
+            drop(other);
+            let error = one.connect(&nobody.peer_addr().unwrap()).unwrap_err();
+            assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+        });
     });
 }
 

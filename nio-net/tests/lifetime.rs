@@ -15,18 +15,20 @@ use support::{in_child, listen, open_descriptors, pair, pair_with_std, poll_once
 
 #[test]
 fn a_dropped_loop_closes_the_connections_of_its_tasks() {
-    let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
-    let (stream, mut peer) = pair_with_std(&handle);
-    let (listener, address) = listen(&handle);
-    handle.spawn(async move { stream.read(&mut [0]).await.map(drop) });
-    handle.spawn(async move { listener.accept().await.map(drop) });
-    event_loop.run_nowait().unwrap();
+    in_child(|| {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle().clone();
+        let (stream, mut peer) = pair_with_std(&handle);
+        let (listener, address) = listen(&handle);
+        handle.spawn(async move { stream.read(&mut [0]).await.map(drop) });
+        handle.spawn(async move { listener.accept().await.map(drop) });
+        event_loop.run_nowait().unwrap();
 
-    drop(event_loop);
-    assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-    let error = net::TcpStream::connect(address).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        drop(event_loop);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        let error = net::TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    });
 }
 
 #[test]

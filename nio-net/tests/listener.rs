@@ -520,24 +520,28 @@ fn several_addresses_get_a_listener_each_with_one_port() {
 
 #[test]
 fn of_several_addresses_either_all_are_listened_on_or_none() {
-    run(async |handle| {
-        let (_taken, taken) = listen(&handle);
-        let (free, address) = listen(&handle);
-        drop(free);
-        let error = TcpListener::bind_all(&handle, [address, taken]).unwrap_err();
-        assert!(matches!(error, Error::Bind { address, .. } if address == taken));
-        net::TcpStream::connect(address).unwrap_err();
+    in_child(|| {
+        run(async |handle| {
+            let (_taken, taken) = listen(&handle);
+            let (free, address) = listen(&handle);
+            drop(free);
+            let error = TcpListener::bind_all(&handle, [address, taken]).unwrap_err();
+            assert!(matches!(error, Error::Bind { address, .. } if address == taken));
+            net::TcpStream::connect(address).unwrap_err();
+        });
     });
 }
 
 #[test]
 fn a_dropped_listener_refuses_connections() {
-    run(async |handle| {
-        let (listener, address) = listen(&handle);
-        assert!(poll_once(listener.accept()).is_pending());
-        drop(listener);
-        let error = net::TcpStream::connect(address).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    in_child(|| {
+        run(async |handle| {
+            let (listener, address) = listen(&handle);
+            assert!(poll_once(listener.accept()).is_pending());
+            drop(listener);
+            let error = net::TcpStream::connect(address).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        });
     });
 }
 

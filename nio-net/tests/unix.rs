@@ -116,27 +116,29 @@ fn an_abstract_name_needs_no_file() {
 
 #[test]
 fn errors_name_the_path() {
-    let place = Place::new("errors");
-    run(async |handle| {
-        let name = place.0.to_str().unwrap();
-        let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
-        assert!(matches!(error, Error::ConnectUnix { .. }));
-        assert!(error.to_string().contains(name), "{error}");
-        assert_eq!(io::Error::from(error).kind(), ErrorKind::NotFound);
+    in_child(|| {
+        let place = Place::new("errors");
+        run(async |handle| {
+            let name = place.0.to_str().unwrap();
+            let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
+            assert!(matches!(error, Error::ConnectUnix { .. }));
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(io::Error::from(error).kind(), ErrorKind::NotFound);
 
-        drop(UnixListener::bind(&handle, &place.0).unwrap());
-        let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
-        assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
-        // The file is still there.
-        let error = UnixListener::bind(&handle, &place.0).unwrap_err();
-        assert!(matches!(error, Error::BindUnix { .. }));
-        assert!(error.to_string().contains(name), "{error}");
-        assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrInUse);
+            drop(UnixListener::bind(&handle, &place.0).unwrap());
+            let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
+            assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+            // The file is still there.
+            let error = UnixListener::bind(&handle, &place.0).unwrap_err();
+            assert!(matches!(error, Error::BindUnix { .. }));
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrInUse);
 
-        let long = "x".repeat(200);
-        let error = UnixListener::bind(&handle, &long).unwrap_err();
-        assert!(matches!(error, Error::Path { .. }));
-        assert!(error.to_string().contains(&long), "{error}");
+            let long = "x".repeat(200);
+            let error = UnixListener::bind(&handle, &long).unwrap_err();
+            assert!(matches!(error, Error::Path { .. }));
+            assert!(error.to_string().contains(&long), "{error}");
+        });
     });
 }
 

@@ -20,7 +20,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const ALONE: &str = "NIO_TEST_ALONE";
 
 /// Runs a test in a process of its own: no other thread opens descriptors, changes limits or
-/// receives signals there. A binary in which one test does so has them all do so.
+/// receives signals there. A binary in which one test does so has all those do so that count on a
+/// descriptor's being closed at once: a process that begins has all of them for a moment.
 ///
 /// It is this program again, and not a fork: that would have the locks which the library's other threads
 /// had at that moment, and could wait for ever where it begins a thread itself.
