@@ -14,7 +14,7 @@ use std::time::Duration;
 use nio_poll::{Event, Events, Poll};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
-pub(crate) use alone::{child, in_child, in_fork};
+pub(crate) use alone::{child, in_child, in_fork, raise};
 
 /// How long to wait for what must come. Far more than it takes, so that a busy machine does not
 /// fail a test.
@@ -117,20 +117,4 @@ pub fn handle(signal: i32, handler: usize) -> usize {
         check(libc::sigaction(signal, &action, &mut before)).unwrap();
         before.sa_sigaction
     }
-}
-
-/// Sends a signal to this thread, which has handled it when this returns.
-///
-/// On Apple's systems no queue is told of a signal that is for one thread (K201). There it is for the
-/// process, in which no other thread takes it.
-pub fn raise(signal: i32) {
-    // SAFETY: these take no pointers.
-    check(unsafe {
-        if cfg!(target_vendor = "apple") {
-            libc::kill(libc::getpid(), signal)
-        } else {
-            libc::raise(signal)
-        }
-    })
-    .unwrap();
 }

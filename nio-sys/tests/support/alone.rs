@@ -1,4 +1,4 @@
-//! Tests in a process of their own, for all crates: the others have a link to this file.
+//! Tests in a process of their own, and their signals, for all crates: the others have a link to this file.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -70,6 +70,22 @@ fn mask_all_signals(how: i32) -> io::Result<()> {
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
+}
+
+/// Sends a signal to this thread, which has handled it when this returns.
+///
+/// On Apple's systems no queue is told of a signal that is for one thread (K201). There it is for the
+/// process, in which no other thread takes it.
+pub(crate) fn raise(signal: i32) {
+    // SAFETY: these take no pointers.
+    let result = unsafe {
+        if cfg!(target_vendor = "apple") {
+            libc::kill(libc::getpid(), signal)
+        } else {
+            libc::raise(signal)
+        }
+    };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
 }
 
 /// Runs a test in a fork of this process.

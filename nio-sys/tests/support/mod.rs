@@ -34,7 +34,7 @@ pub const READ: Filter = Filter::READ;
 pub const WRITE: Filter = Filter::WRITE;
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
-pub(crate) use alone::{child, in_child, in_fork};
+pub(crate) use alone::{child, in_child, in_fork, raise};
 
 /// How long to wait for what must come. Far more than it takes, so that a busy machine does not
 /// fail a test.
@@ -491,22 +491,6 @@ pub fn handle(signal: i32, handler: usize, flags: i32) -> usize {
 pub fn kill(signal: i32) {
     // SAFETY: takes no pointers.
     check(unsafe { libc::kill(libc::getpid(), signal) }).unwrap();
-}
-
-/// Sends a signal to this thread, which has handled it when this returns.
-///
-/// On Apple's systems no queue is told of a signal that is for one thread (K201). There it is for the
-/// process, in which no other thread takes it.
-pub fn raise(signal: i32) {
-    // SAFETY: these take no pointers.
-    check(unsafe {
-        if cfg!(target_vendor = "apple") {
-            libc::kill(libc::getpid(), signal)
-        } else {
-            libc::raise(signal)
-        }
-    })
-    .unwrap();
 }
 
 /// Sends one urgent byte.
