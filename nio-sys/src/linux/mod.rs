@@ -26,9 +26,11 @@ mod file;
 mod fork;
 mod inotify;
 mod knote;
+mod pidfd;
 mod process;
 mod queue;
 mod signal;
+mod signal_handler;
 mod slot;
 mod timer;
 mod user;
@@ -36,4 +38,4 @@ mod vnode;
 mod watch;
 
 pub(crate) use queue::Queue;
-pub(crate) use signal::{disposition_beneath, set_disposition_beneath};
+pub(crate) use signal_handler::{disposition_beneath, set_disposition_beneath};

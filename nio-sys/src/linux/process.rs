@@ -13,8 +13,8 @@ use std::{
 use super::{
     epoll,
     knote::{Knote, invalid, no_such_knote},
+    pidfd::{self, Exit},
     queue::{Active, EDGE, internal},
-    slot::IN,
 };
 use crate::{EventFlags, Filter, Kevent, ProcFlags};
 
@@ -58,7 +58,7 @@ impl Process {
     /// Whether the ident still names this process. A descriptor may have been closed, which ends its
     /// knote (K98) and epoll does not tell, and its number may be another's by now.
     fn is_named(&self, (filter, ident): (Filter, usize)) -> bool {
-        filter == Filter::PROC || epoll::is_same_process(ident as RawFd, self.pidfd.fd.as_raw_fd())
+        filter == Filter::PROC || pidfd::is_same_process(ident as RawFd, self.pidfd.fd.as_raw_fd())
     }
 
     /// Has it in the list of active knotes, or not.
@@ -168,18 +168,19 @@ impl Processes {
             return None;
         }
         let asked = process.fflags != 0 && process.is_named((filter, ident));
-        let pidfd = process.pidfd.fd.as_raw_fd();
-        let status = epoll::exit_status(pidfd);
-        if status.is_none() && epoll::poll_now(pidfd, IN) == 0 {
-            // It was told of a process that had this ident before.
-            process.exited = false;
-            return None;
-        }
+        let status = match pidfd::exit(process.pidfd.fd.as_raw_fd()) {
+            Exit::NotYet => {
+                process.exited = false;
+                return None;
+            }
+            Exit::Status(status) => status,
+            Exit::Unknown => 0,
+        };
         let event = process
             .knote
             .event(ident, filter, EventFlags::EOF | EventFlags::ONESHOT)
             .with_fflags(ProcFlags::EXIT)
-            .with_data(i64::from(status.unwrap_or(0)));
+            .with_data(i64::from(status));
         self.remove(epoll, (filter, ident), active);
         asked.then_some(event)
     }
@@ -191,17 +192,17 @@ fn open(filter: Filter, ident: usize) -> io::Result<Pidfd> {
     let number = number.filter(|&number| number as u32 & (PROCESS | DESCRIPTOR) == 0);
     if filter == Filter::PROCDESC {
         let fd = number.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
-        if !epoll::is_pidfd(fd)? {
+        if !pidfd::is_pidfd(fd)? {
             return Err(invalid());
         }
         return Ok(Pidfd {
-            fd: epoll::duplicate(fd)?,
+            fd: pidfd::duplicate(fd)?,
             payload: DESCRIPTOR | fd as u32,
         });
     }
     let no_such_process = || io::Error::from_raw_os_error(libc::ESRCH);
     let pid = number.filter(|&pid| pid > 0).ok_or_else(no_such_process)?;
-    match epoll::pidfd(pid) {
+    match pidfd::open(pid) {
         Ok(fd) => Ok(Pidfd {
             fd,
             payload: PROCESS | pid as u32,
