@@ -27,6 +27,11 @@ pub(crate) use crate::signal::{
     disposition as disposition_beneath, set_disposition as set_disposition_beneath,
 };
 
+/// A number of the process that runs; its parent has another. Async-signal-safe.
+pub(crate) fn this_process() -> usize {
+    process::id() as usize
+}
+
 /// The type of `nchanges` and `nevents`.
 #[cfg(not(target_os = "netbsd"))]
 type Count = libc::c_int;

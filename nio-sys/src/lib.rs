@@ -142,6 +142,7 @@ mod filter;
 mod flags;
 mod kevent;
 mod kqueue;
+mod per_process;
 mod raw;
 mod signal;
 

@@ -33,7 +33,8 @@ use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 use super::{
     count, epoll,
     knote::{Knote, invalid, no_such_knote},
-    queue::{Active, Batch, INTERNAL, SIDE, internal, is_queue},
+    queue::{Active, Batch, INTERNAL, SIDE, internal},
+    queue_numbers::contains as is_queue,
     slot::{
         EXCEPT, FILTERS, IDLE, IN, Knotes, OUT, PLAIN, PRI, RDHUP, READ, Set, Slot, Table, WRITE,
         edge, place,

@@ -20,6 +20,7 @@
 
 mod bell;
 mod count;
+mod default_action;
 mod epoll;
 mod fd;
 mod file;
@@ -29,6 +30,7 @@ mod knote;
 mod pidfd;
 mod process;
 mod queue;
+mod queue_numbers;
 mod signal;
 mod signal_handler;
 mod slot;
@@ -37,5 +39,6 @@ mod user;
 mod vnode;
 mod watch;
 
+pub(crate) use fork::this_process;
 pub(crate) use queue::Queue;
 pub(crate) use signal_handler::{disposition_beneath, set_disposition_beneath};

@@ -19,6 +19,7 @@ use super::{
     fork::Home,
     knote::invalid,
     process::{PROCESS, Processes},
+    queue_numbers,
     signal::Signals,
     slot::{Cell, Set, Table},
     timer::{self, Timers},
@@ -55,24 +56,6 @@ pub(super) const SIDE: u32 = 1;
 pub(super) const WATCH: u32 = 2;
 /// This and the signal's number: the entry of a signal.
 pub(super) const SIGNAL: u32 = 0x100;
-
-/// The descriptors that are queues of this process, a bit for each number. Asking is one load; a
-/// lock would be shared by all threads that register. Numbers beyond it are not known as queues.
-static QUEUES: [AtomicUsize; 65_536 / BITS] = [const { AtomicUsize::new(0) }; 65_536 / BITS];
-
-/// How many descriptors a word of [`QUEUES`] has. Not every system has larger atomics.
-const BITS: usize = usize::BITS as usize;
-
-/// The word of [`QUEUES`] that has a descriptor, and its bit there.
-fn queue_bit(fd: usize) -> Option<(&'static AtomicUsize, usize)> {
-    Some((QUEUES.get(fd / BITS)?, 1 << (fd % BITS)))
-}
-
-/// Whether a descriptor is a queue: epoll would let it be watched for writing, and say nothing
-/// ever (K10).
-pub(super) fn is_queue(fd: usize) -> bool {
-    queue_bit(fd).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
-}
 
 /// What a filter makes of a knote that was in the list of active ones: its event, if its condition
 /// still holds.
@@ -132,9 +115,7 @@ impl Queue {
             state: Mutex::new(state),
         };
         queue.attach_eventfd(&queue.epoll)?;
-        if let Some((word, bit)) = queue_bit(queue.epoll.as_raw_fd() as usize) {
-            word.fetch_or(bit, Ordering::Relaxed);
-        }
+        queue_numbers::add(queue.epoll.as_raw_fd() as usize);
         Ok(queue)
     }
 
@@ -763,9 +744,7 @@ impl Active {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if let Some((word, bit)) = queue_bit(self.epoll.as_raw_fd() as usize) {
-            word.fetch_and(!bit, Ordering::Relaxed);
-        }
+        queue_numbers::remove(self.epoll.as_raw_fd() as usize);
     }
 }
 
