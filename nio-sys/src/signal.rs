@@ -72,13 +72,12 @@ impl CaughtSignal {
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let caught = CAUGHT.get_or_make(|| Mutex::new([0; SIGNALS]));
         let mut counts = caught.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts[number] == 0 {
-            let mut action = disposition_beneath(signum)?;
-            if action.sa_sigaction == libc::SIG_DFL {
-                action.sa_sigaction = do_nothing as *const () as usize;
-                action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-                set_disposition_beneath(signum, &action)?;
-            }
+        // Asked each time: the program may have put the default action back.
+        let mut action = disposition_beneath(signum)?;
+        if action.sa_sigaction == libc::SIG_DFL {
+            action.sa_sigaction = do_nothing as *const () as usize;
+            action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+            set_disposition_beneath(signum, &action)?;
         }
         counts[number] += 1;
         Ok(CaughtSignal { number, caught })

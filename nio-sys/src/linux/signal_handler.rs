@@ -9,8 +9,9 @@
 //!    is first installed, and stay together. So it does no harm that a layer cannot be taken out while a
 //!    handler of the program stands above it and calls it: another layer is installed above that handler, and
 //!    each calls what was beneath it.
-//! 2. **A layer runs once in a delivery.** A handler that was installed above a layer and was beneath it
-//!    already makes a circle. A layer that finds itself called again by its own previous action returns.
+//! 2. **A layer runs once in a delivery.** A handler of the program's that is installed a second time, above
+//!    a layer that has it as its previous action, makes a circle. A layer that is called again by its own
+//!    previous action returns, and the handler that is the disposition is not called from beneath.
 //! 3. **The first layer of a delivery counts.** The others only go on to their previous actions.
 //! 4. **The kernel is asked.** Every EV_ADD asks for the disposition, and installs a layer if it is none of
 //!    ours: the program, or a child after fork(2), may have replaced the handler. The last knote of a
@@ -371,6 +372,8 @@ fn run_previous(layer: usize, number: c_int, info: *mut siginfo_t, context: *mut
     match previous.take() {
         libc::SIG_IGN => {}
         libc::SIG_DFL => default_action::take(number, layer),
+        // It is above this layer, too, and has called it.
+        handler if disposition(number).is_ok_and(|found| found.sa_sigaction == handler) => {}
         handler if previous.flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: the process had installed this address as a handler with SA_SIGINFO, that is
             // with this signature, and the kernel would have called it with these arguments.
