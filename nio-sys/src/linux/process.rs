@@ -31,7 +31,7 @@ pub(super) struct Processes {
 #[derive(Debug)]
 struct Process {
     knote: Knote,
-    /// What is asked for: NOTE_EXIT or nothing.
+    /// What is asked for: NOTE_EXIT, NOTE_EXITSTATUS.
     fflags: u32,
     pidfd: Pidfd,
     exited: bool,
@@ -92,7 +92,7 @@ impl Processes {
         if flags.contains(EventFlags::DELETE) {
             return self.remove(epoll, key, active).ok_or_else(no_such_knote);
         }
-        if change.fflags() & !ProcFlags::EXIT.bits() != 0 {
+        if change.fflags() & !(ProcFlags::EXIT | ProcFlags::EXITSTATUS).bits() != 0 {
             // Forks and executions are told to nobody but the administrator (K219, K242).
             return Err(io::Error::from_raw_os_error(libc::ENOTSUP));
         }
@@ -167,19 +167,21 @@ impl Processes {
         if !process.knote.is_enabled() {
             return None;
         }
-        let asked = process.fflags != 0 && process.is_named((filter, ident));
-        let status = match pidfd::exit(process.pidfd.fd.as_raw_fd()) {
+        let asked =
+            process.fflags & ProcFlags::EXIT.bits() != 0 && process.is_named((filter, ident));
+        let asks_status = process.fflags & ProcFlags::EXITSTATUS.bits();
+        let (fflags, status) = match pidfd::exit(process.pidfd.fd.as_raw_fd()) {
             Exit::NotYet => {
                 process.exited = false;
                 return None;
             }
-            Exit::Status(status) => status,
-            Exit::Unknown => 0,
+            Exit::Status(status) => (ProcFlags::EXIT.bits() | asks_status, status),
+            Exit::Unknown => (ProcFlags::EXIT.bits(), 0),
         };
         let event = process
             .knote
             .event(ident, filter, EventFlags::EOF | EventFlags::ONESHOT)
-            .with_fflags(ProcFlags::EXIT)
+            .with_fflags(fflags)
             .with_data(i64::from(status));
         self.remove(epoll, (filter, ident), active);
         asked.then_some(event)
