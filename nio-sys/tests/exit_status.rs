@@ -4,9 +4,8 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 use std::ptr;
 
 use nio_sys::{Kevent, ProcFlags};
@@ -166,7 +165,7 @@ fn k225_the_status_of_a_child_that_is_reaped_by_itself_is_known_or_said_not_to_b
         let remembers = kernel_remembers();
         handle(libc::SIGCHLD, libc::SIG_IGN, 0);
         for end in [3, 0, -libc::SIGTERM] {
-            for _ in 0..50 {
+            for _ in 0..200 {
                 let queue = Queue::new();
                 let mut child = Forked::new(libc::SIGCHLD, move || {
                     if end < 0 {
@@ -202,25 +201,27 @@ fn k213_the_status_of_a_child_that_was_waited_for_is_known_or_said_not_to_be() {
 #[test]
 fn k214_the_status_of_another_process_is_not_said_to_be_0() {
     in_child(|| {
+        let (mut said, mut say) = UnixStream::pair().unwrap();
+        let (end, mut until_end) = UnixStream::pair().unwrap();
+        said.set_nonblocking(false).unwrap();
+        let mut parent = Forked::new(libc::SIGCHLD, move || {
+            let mut child = Forked::new(libc::SIGCHLD, || 4);
+            say.write_all(&child.pid.to_ne_bytes()).unwrap();
+            let _ = until_end.read_exact(&mut [0]);
+            child.go();
+            let _ = until_end.read_exact(&mut [0]);
+            0
+        });
+        parent.go();
+        let mut pid = [0; 4];
+        said.read_exact(&mut pid).unwrap();
         let queue = Queue::new();
-        let mut shell = Command::new("sh")
-            .args([
-                "-c",
-                "(read line <&3; exit 4) 3<&0 >&- & echo $!; exec sleep 60",
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(shell.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        queue.make(exit_of(line.trim().parse().unwrap()));
-        drop(shell.stdin.take());
-        // The shell has become another program, which waits for nobody.
+        queue.make(exit_of(libc::pid_t::from_ne_bytes(pid)));
+        (&end).write_all(&[0]).unwrap();
+        // Its parent does not wait for it before it is told to end.
         assert_eq!(status_in(&queue.one()), None);
-        shell.kill().unwrap();
-        shell.wait().unwrap();
+        (&end).write_all(&[0]).unwrap();
+        parent.reap();
     });
 }
 

@@ -78,7 +78,7 @@ pub(super) enum Exit {
 /// |---|---|---|---|
 /// | exited, its tracer has not been told | IN | not yet | unknown |
 /// | exited | IN | the status | unknown |
-/// | being reaped | IN | not yet, where Linux 6.15 will know | unknown |
+/// | being reaped | IN | not yet, from Linux 6.13 on | unknown |
 /// | reaped | IN, HUP | Linux 6.15: the status | Linux 6.15: the status |
 pub(super) fn exit(pidfd: RawFd) -> Exit {
     let polled = epoll::poll_now(pidfd, IN);
