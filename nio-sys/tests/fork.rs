@@ -100,6 +100,28 @@ fn k4_a_child_may_make_a_queue_of_its_own() {
     queue.one();
 }
 
+// On the other systems the number is free in a child, and the next queue has it.
+#[cfg(target_os = "linux")]
+#[test]
+fn k10_the_number_of_a_parents_queue_is_no_queue_in_a_child() {
+    let queue = Queue::new();
+    let freed = number(&queue);
+    in_fork(|| {
+        let own = Queue::new();
+        // SAFETY: the child has no other use for the number, and ends without dropping the queue.
+        unsafe { libc::close(freed as i32) };
+        let mut sockets = Vec::new();
+        while sockets.iter().all(|socket| number(socket) != freed) {
+            let (one, other) = pair();
+            sockets.extend([one, other]);
+        }
+        let socket = sockets.iter().find(|socket| number(socket) == freed);
+        own.add(socket.unwrap(), WRITE, LEVEL, 3);
+        assert_eq!(own.one().filter(), WRITE);
+    });
+    queue.assert_silent();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn k4_a_grandchild_has_neither_queue() {
