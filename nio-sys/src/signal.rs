@@ -125,14 +125,20 @@ pub(crate) fn disposition(signum: c_int) -> io::Result<libc::sigaction> {
     }
 }
 
-/// Changes what the process does about a signal. The action is one that [`disposition`] returned,
-/// or that with a handler put in that is async-signal-safe and has the signature that its flags ask
-/// for.
-pub(crate) fn set_disposition(signum: c_int, action: &libc::sigaction) -> io::Result<()> {
+/// Changes what the process does about a signal, and returns what it did before. The action is one that
+/// [`disposition`] returned, or that with a handler put in that is async-signal-safe and has the signature
+/// that its flags ask for.
+pub(crate) fn set_disposition(
+    signum: c_int,
+    action: &libc::sigaction,
+) -> io::Result<libc::sigaction> {
+    let mut before = MaybeUninit::uninit();
     // SAFETY: what the caller keeps to makes the handler sound; the pointers live until the call
-    // returns.
-    match unsafe { libc::sigaction(signum, action, ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    // returns. The old action is read only when the call has filled it in.
+    unsafe {
+        match libc::sigaction(signum, action, before.as_mut_ptr()) {
+            0 => Ok(before.assume_init()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }

@@ -178,6 +178,36 @@ fn k4_a_child_made_while_others_use_the_queue_is_not_held_up() {
 }
 
 #[test]
+fn k4_a_child_drops_a_queue_that_other_threads_are_changing() {
+    let queue = Queue::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            let (queue, done) = (&queue, &done);
+            scope.spawn(move || {
+                let mut ident = thread;
+                while !done.load(Ordering::Acquire) {
+                    for n in 0..200 {
+                        queue.add_user(ident + 2 * n, CLEAR);
+                        queue.make(Kevent::timer(ident + 2 * n, ADD).with_data(60_000));
+                    }
+                    for n in 0..200 {
+                        let _ = queue.change(user(ident + 2 * n, DELETE));
+                        let _ = queue.change(Kevent::timer(ident + 2 * n, DELETE));
+                    }
+                    ident += 2;
+                }
+            });
+        }
+        // SAFETY: the child ends without using its copy again.
+        let drops = || drop(unsafe { std::ptr::read(&queue) });
+        let statuses: Vec<_> = (0..100).map(|_| child(drops).0).collect();
+        done.store(true, Ordering::Release);
+        assert!(statuses.iter().all(|&status| status == 0), "{statuses:?}");
+    });
+}
+
+#[test]
 fn k4_a_program_that_is_started_does_not_disturb_the_queue() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);

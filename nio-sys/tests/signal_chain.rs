@@ -7,8 +7,8 @@ mod support;
 
 use std::mem::{MaybeUninit, transmute};
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use libc::{SIGTERM, SIGUSR1, SIGWINCH, c_int, c_void, siginfo_t};
@@ -436,6 +436,41 @@ fn k196_a_handler_is_called_as_its_own_flags_say_while_it_is_being_changed() {
             is_done.store(true, Ordering::Release);
         });
         assert_eq!(BAD.load(Ordering::SeqCst), 0);
+    });
+}
+
+#[test]
+fn k207_a_handler_that_is_installed_while_the_signal_is_added_or_deleted_stays() {
+    in_child(|| {
+        let queue = Queue::new();
+        let barrier = Barrier::new(2);
+        thread::scope(|scope| {
+            const TURNS: usize = 4_000;
+            let install = || {
+                for _ in 0..TURNS {
+                    barrier.wait();
+                    handle(SIGUSR1, beneath as *const () as usize, 0);
+                    barrier.wait();
+                    barrier.wait();
+                }
+            };
+            scope.spawn(install);
+            for turn in 0..TURNS {
+                handle(SIGUSR1, libc::SIG_IGN, 0);
+                let (first, second) = if turn % 2 == 0 {
+                    (ADD, DELETE)
+                } else {
+                    (DELETE, ADD)
+                };
+                let _ = queue.change(signal(SIGUSR1, second));
+                barrier.wait();
+                let _ = queue.change(signal(SIGUSR1, first));
+                barrier.wait();
+                raise(SIGUSR1);
+                assert_eq!(BENEATH.swap(0, Ordering::SeqCst), 1, "turn {turn}");
+                barrier.wait();
+            }
+        });
     });
 }
 

@@ -14,8 +14,8 @@ use std::{
 
 use libc::c_int;
 
-use super::{fork::this_process, signal_handler::layer};
-use crate::signal::{disposition, set_disposition};
+use super::{fork::this_process, signal_handler::exchange, signal_layer::layer};
+use crate::signal::disposition;
 
 /// No thread takes the default action.
 const IDLE: usize = 0;
@@ -56,23 +56,17 @@ fn take_once(number: c_int, own_layer: usize) {
     let Ok(found) = disposition(number) else {
         return;
     };
-    let is_own = layer(&found) == Some(own_layer);
-    if is_own {
-        let mut default = found;
-        default.sa_sigaction = libc::SIG_DFL;
-        if set_disposition(number, &default).is_err() {
-            return;
+    let mut default = found;
+    default.sa_sigaction = libc::SIG_DFL;
+    if layer(&found) == Some(own_layer) {
+        if exchange(number, &found, &default).unwrap_or(false) {
+            raise(number);
+            let _ = exchange(number, &default, &found);
         }
-    } else if found.sa_sigaction != libc::SIG_DFL {
-        // A handler that was installed above this one.
-        return;
+    } else if found.sa_sigaction == libc::SIG_DFL {
+        raise(number);
     }
-    raise(number);
-    // The process goes on. The program may have changed the disposition meanwhile.
-    let is_default = disposition(number).is_ok_and(|now| now.sa_sigaction == libc::SIG_DFL);
-    if is_own && is_default {
-        let _ = set_disposition(number, &found);
-    }
+    // Or else a handler was installed above this one.
 }
 
 /// Raises a signal, which takes effect here: it is blocked while its handler runs.

@@ -33,6 +33,7 @@ mod queue;
 mod queue_numbers;
 mod signal;
 mod signal_handler;
+mod signal_layer;
 mod slot;
 mod timer;
 mod user;

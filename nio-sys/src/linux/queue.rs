@@ -2,10 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io, mem,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -745,6 +745,11 @@ impl Active {
 impl Drop for Queue {
     fn drop(&mut self) {
         queue_numbers::remove(self.epoll.as_raw_fd() as usize);
+        // Only in a child of fork(2) can it be locked: another thread of the parent was changing it. It is
+        // half changed, and left alone.
+        if matches!(self.state.try_lock(), Err(TryLockError::WouldBlock)) {
+            mem::forget(mem::take(&mut self.state));
+        }
     }
 }
 
