@@ -7,8 +7,8 @@ mod support;
 
 use std::mem::{MaybeUninit, transmute};
 use std::ptr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use libc::{SIGTERM, SIGUSR1, SIGWINCH, c_int, c_void, siginfo_t};
@@ -403,7 +403,7 @@ static BAD: AtomicUsize = AtomicUsize::new(0);
 /// A handler that must be given a siginfo.
 extern "C" fn wants_siginfo(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // Of no use where it is the argument of a function with one.
-    if (info as usize) < 4096 || !(info as usize).is_multiple_of(4) {
+    if (info as usize) < 4096 || (info as usize) % 4 != 0 {
         BAD.fetch_add(1, Ordering::SeqCst);
         return;
     }
@@ -439,46 +439,64 @@ fn k196_a_handler_is_called_as_its_own_flags_say_while_it_is_being_changed() {
     });
 }
 
+/// Waits until another thread has come as far.
+fn meet(turns: &AtomicUsize, turn: usize) {
+    turns.fetch_add(1, Ordering::AcqRel);
+    for spins in 0.. {
+        if turns.load(Ordering::Acquire) >= 2 * turn {
+            return;
+        }
+        if spins > 100 {
+            thread::yield_now();
+        }
+        std::hint::spin_loop();
+    }
+}
+
 #[test]
 fn k207_a_handler_that_is_installed_while_the_signal_is_added_or_deleted_stays() {
     in_child(|| {
+        const TURNS: usize = 300;
         let queue = Queue::new();
-        let barrier = Barrier::new(2);
+        let turns = AtomicUsize::new(0);
         thread::scope(|scope| {
-            const TURNS: usize = 4_000;
-            let install = || {
-                for _ in 0..TURNS {
-                    barrier.wait();
+            scope.spawn(|| {
+                for turn in 0..TURNS {
+                    meet(&turns, 3 * turn + 1);
+                    for _ in 0..turn % 64 {
+                        std::hint::spin_loop();
+                    }
                     handle(SIGUSR1, beneath as *const () as usize, 0);
-                    barrier.wait();
-                    barrier.wait();
+                    meet(&turns, 3 * turn + 2);
+                    meet(&turns, 3 * turn + 3);
                 }
-            };
-            scope.spawn(install);
+            });
             for turn in 0..TURNS {
                 handle(SIGUSR1, libc::SIG_IGN, 0);
-                let (first, second) = if turn % 2 == 0 {
-                    (ADD, DELETE)
+                let [before, now] = if turn % 2 == 0 {
+                    [DELETE, ADD]
                 } else {
-                    (DELETE, ADD)
+                    [ADD, DELETE]
                 };
-                let _ = queue.change(signal(SIGUSR1, second));
-                barrier.wait();
-                let _ = queue.change(signal(SIGUSR1, first));
-                barrier.wait();
+                let _ = queue.change(signal(SIGUSR1, before));
+                meet(&turns, 3 * turn + 1);
+                let _ = queue.change(signal(SIGUSR1, now));
+                meet(&turns, 3 * turn + 2);
                 raise(SIGUSR1);
-                assert_eq!(BENEATH.swap(0, Ordering::SeqCst), 1, "turn {turn}");
-                barrier.wait();
+                let ran = BENEATH.swap(0, Ordering::SeqCst);
+                meet(&turns, 3 * turn + 3);
+                assert_eq!(ran, 1, "turn {turn}");
             }
         });
     });
 }
 
-/// Whether a read of an empty pipe is interrupted by a signal whose handler has these flags.
+/// Whether a read with nothing to be read is interrupted by a signal whose handler has these flags.
 fn is_interrupted(flags: c_int) -> bool {
     handle(SIGUSR1, beneath as *const () as usize, flags);
     let queue = watching(SIGUSR1);
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pair();
+    reader.set_nonblocking(false).unwrap();
     let interrupted = thread::scope(|scope| {
         let (tell, thread) = std::sync::mpsc::channel();
         let reading = scope.spawn(move || {

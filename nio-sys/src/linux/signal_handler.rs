@@ -1,30 +1,29 @@
-//! The process's signal handler: it counts signals for all queues, and lets happen what happened before.
+//! The process's signal handler: it counts signals for all queues, and then lets happen what the process
+//! does about the signal otherwise.
 //!
-//! A knote only observes a signal. So the handler counts it, writes its eventfd, and then does what the
-//! process did about the signal before: nothing, the default action, or a call of the program's handler.
-//! That is the handler's *previous action*. The laws:
+//! A knote only observes a signal. So the handler counts it, writes its eventfd, and goes on to its
+//! *previous action*, which is what the process did about the signal before: nothing, the default action
+//! (`default_action.rs`), or a call of the program's handler. The handler is in `signal_layer.rs`; this file
+//! installs it. The laws:
 //!
-//! 1. **A layer has one previous action.** The handler exists several times, as functions that differ in
-//!    their number only. Layer and previous action of a signal are brought together once, before the layer
-//!    is first installed, and stay together. So it does no harm that a layer cannot be taken out while a
-//!    handler of the program stands above it and calls it: another layer is installed above that handler, and
-//!    each calls what was beneath it.
-//! 2. **A layer runs once in a delivery.** A handler of the program's that is installed a second time, above
-//!    a layer that has it as its previous action, makes a circle. A layer that is called again by its own
-//!    previous action returns, and the handler that is the disposition is not called from beneath.
+//! 1. **A layer has one previous action.** The handler exists several times, as functions that differ only in
+//!    a number, the layer. A layer of a signal gets its previous action before it is first installed and
+//!    keeps it. A layer cannot be taken out while a handler of the program is installed above it and calls
+//!    it. It stays, another layer is installed above that handler, and each calls the one beneath it.
+//! 2. **A layer runs once in a delivery.** If the program installs a handler a second time, above a layer
+//!    whose previous action it is, the calls make a circle. A layer that is called again by its own previous
+//!    action returns, and a layer does not call the handler that is the disposition.
 //! 3. **The first layer of a delivery counts.** The others only go on to their previous actions.
-//! 4. **The kernel is asked.** Every EV_ADD asks for the disposition, and installs a layer if it is none of
-//!    ours: the program, or a child after fork(2), may have replaced the handler. The last knote of a
-//!    signal puts the previous action back if a layer is the disposition; if not, something else is, and
-//!    the program's.
-//! 5. **The default action** is taken where the previous action is SIG_DFL and the disposition is this very
-//!    layer, or SIG_DFL by now. Any other handler was installed to replace the default action.
-//! 6. **A child of fork(2)** inherits dispositions, and the handler goes on to the previous action there. How
-//!    many knotes a signal has, and its eventfd, belong to one process ([`PerProcess`]).
-//!
-//! The handler is async-signal-safe: it uses atomics, a thread-local variable that needs no constructor,
-//! sigaction(2), write(2), raise(3) and pthread_sigmask(3), and allocates and locks nothing. `errno` is as it
-//! was when it returns.
+//! 4. **The kernel is asked.** Every EV_ADD asks for the disposition, and installs a layer unless it is one:
+//!    the program, also a child of fork(2), may have replaced the handler. When the last knote of a signal
+//!    goes and the disposition is a layer, its previous action is put back.
+//! 5. **The default action** is taken if the previous action is SIG_DFL and the disposition is this layer, or
+//!    SIG_DFL by now. Any other disposition is a handler that replaces the default action.
+//! 6. **A child of fork(2)** inherits the dispositions, and in it the handler only goes on to the previous
+//!    action. The number of knotes and the eventfds belong to one process ([`PerProcess`]).
+//! 7. **The handler is async-signal-safe**: it uses atomics, a thread-local variable that needs no
+//!    constructor, sigaction(2), write(2), raise(3) and pthread_sigmask(3); it allocates and locks nothing,
+//!    and leaves `errno` as it was.
 
 use std::{
     io,

@@ -42,11 +42,11 @@ pub(super) fn layer(action: &libc::sigaction) -> Option<usize> {
 /// The layer above a previous action: the one that was above it before, or the first that is free. To be
 /// called with the lock.
 pub(super) fn layer_above(number: usize, action: &libc::sigaction) -> io::Result<usize> {
-    for layer in 0..LAYERS {
+    for (layer, slot) in PREVIOUS[number].iter().enumerate() {
         match previous(number, layer) {
             None => {
                 let new = ptr::from_mut(Box::leak(Box::new(Previous::new(action))));
-                PREVIOUS[number][layer].store(new, Ordering::Release);
+                slot.store(new, Ordering::Release);
                 return Ok(layer);
             }
             Some(previous) if previous.is(action) => {
