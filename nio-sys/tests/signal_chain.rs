@@ -439,6 +439,23 @@ fn k196_a_handler_is_called_as_its_own_flags_say_while_it_is_being_changed() {
     });
 }
 
+#[test]
+fn k196_a_handler_runs_for_each_signal_while_it_is_watched_and_not_watched() {
+    in_child(|| {
+        const SIGNALS: usize = 20_000;
+        handle(SIGUSR1, beneath as *const () as usize, 0);
+        let queue = Queue::new();
+        thread::scope(|scope| {
+            let raising = scope.spawn(|| (0..SIGNALS).for_each(|_| raise(SIGUSR1)));
+            while !raising.is_finished() {
+                queue.make(signal(SIGUSR1, ADD));
+                queue.make(signal(SIGUSR1, DELETE));
+            }
+        });
+        assert_eq!(BENEATH.load(Ordering::SeqCst), SIGNALS);
+    });
+}
+
 /// Waits until another thread has come as far.
 fn meet(turns: &AtomicUsize, turn: usize) {
     turns.fetch_add(1, Ordering::AcqRel);

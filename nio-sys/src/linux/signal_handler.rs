@@ -39,7 +39,7 @@ use libc::c_int;
 use super::{
     epoll,
     knote::invalid,
-    signal_layer::{HANDLERS, layer, layer_above, previous},
+    signal_layer::{HANDLERS, is_about_to_be_put_back, is_installed, layer, layer_above, previous},
 };
 use crate::{
     per_process::PerProcess,
@@ -142,10 +142,11 @@ fn install(number: usize) -> io::Result<()> {
         let found = disposition(number as c_int)?;
         // Ignoring SIGCHLD makes the kernel reap children; a handler would end that (K197).
         let reaps = number == libc::SIGCHLD as usize && found.sa_sigaction == libc::SIG_IGN;
-        if reaps
-            || layer(&found).is_some()
-            || exchange(number as c_int, &found, &action_above(number, &found)?)?
-        {
+        if reaps || layer(&found).is_some() {
+            return Ok(());
+        }
+        if exchange(number as c_int, &found, &action_above(number, &found)?)? {
+            is_installed(number);
             return Ok(());
         }
     }
@@ -189,9 +190,15 @@ fn flags_above(previous: &libc::sigaction) -> c_int {
 /// Puts back what was there, unless the program has installed something else since (K207).
 fn uninstall(number: usize) {
     while let Ok(found) = disposition(number as c_int) {
+        let Some(previous) = layer(&found).and_then(|layer| previous(number, layer)) else {
+            return;
+        };
+        let mut action = found;
+        action.sa_sigaction = previous.peek();
+        action.sa_flags = previous.flags;
+        is_about_to_be_put_back(number);
         // It was accepted when it was read from there.
-        let previous = beneath(number, found);
-        if layer(&found).is_none() || exchange(number as c_int, &found, &previous).unwrap_or(true) {
+        if exchange(number as c_int, &found, &action).unwrap_or(true) {
             return;
         }
     }

@@ -5,7 +5,7 @@
 use std::{
     cell::Cell,
     io, ptr,
-    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
 };
 
 use libc::{c_int, c_void, siginfo_t};
@@ -32,6 +32,21 @@ pub(super) static HANDLERS: [extern "C" fn(c_int, *mut siginfo_t, *mut c_void); 
 /// What each layer of each signal goes on to: null, or leaked once and never freed (law 1).
 static PREVIOUS: [[AtomicPtr<Previous>; LAYERS]; SIGNALS] =
     [const { [const { AtomicPtr::new(ptr::null_mut()) }; LAYERS] }; SIGNALS];
+
+/// Changes whenever a layer has been installed, and before a previous action is put back: then it is odd.
+static CHANGES: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
+
+/// To be called with the lock.
+pub(super) fn is_installed(number: usize) {
+    let changes = CHANGES[number].load(Ordering::SeqCst);
+    CHANGES[number].store((changes & !1) + 2, Ordering::SeqCst);
+}
+
+/// To be called with the lock.
+pub(super) fn is_about_to_be_put_back(number: usize) {
+    let changes = CHANGES[number].load(Ordering::SeqCst);
+    CHANGES[number].store((changes | 1) + 2, Ordering::SeqCst);
+}
 
 /// The layer whose handler an action has.
 pub(super) fn layer(action: &libc::sigaction) -> Option<usize> {
@@ -96,6 +111,17 @@ impl Previous {
             true => libc::SIG_DFL,
             false => self.handler,
         }
+    }
+
+    /// Whether this handler is the disposition because the program has installed it again, above a layer
+    /// that has it beneath: then it has called the layer. It may also have been put back, while the layer
+    /// was already running.
+    fn is_above(&self, number: c_int) -> bool {
+        let changes = &CHANGES[number as usize];
+        let before = changes.load(Ordering::SeqCst);
+        disposition(number).is_ok_and(|found| found.sa_sigaction == self.handler)
+            && before % 2 == 0
+            && changes.load(Ordering::SeqCst) == before
     }
 
     /// What it is for one signal.
@@ -175,8 +201,7 @@ fn run_previous(layer: usize, number: c_int, info: *mut siginfo_t, context: *mut
     match previous.take() {
         libc::SIG_IGN => {}
         libc::SIG_DFL => default_action::take(number, layer),
-        // It is above this layer, too, and has called it.
-        handler if disposition(number).is_ok_and(|found| found.sa_sigaction == handler) => {}
+        _ if previous.is_above(number) => {}
         handler if previous.flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: the process had installed this address as a handler with SA_SIGINFO, that is
             // with this signature, and the kernel would have called it with these arguments.
