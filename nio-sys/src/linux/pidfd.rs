@@ -7,10 +7,7 @@ use std::{
 
 use libc::c_int;
 
-use super::{
-    epoll::{self, owned},
-    slot::IN,
-};
+use super::{epoll::owned, readiness::poll_now, slot::IN};
 
 /// A new pidfd of a process: close-on-exec.
 pub(super) fn open(pid: libc::pid_t) -> io::Result<OwnedFd> {
@@ -44,7 +41,7 @@ pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
 /// process, it is taken to be.
 pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
     let process = |fd: RawFd| {
-        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{fd}")).ok()?;
         let line = info.lines().find(|line| line.starts_with("Pid:"))?;
         Some(line.to_owned())
     };
@@ -73,7 +70,7 @@ pub(super) enum Exit {
 pub(super) fn exit(pidfd: RawFd) -> Exit {
     match exit_status(pidfd) {
         Some(status) => Exit::Status(status),
-        None if epoll::poll_now(pidfd, IN) == 0 => Exit::NotYet,
+        None if poll_now(pidfd, IN) == 0 => Exit::NotYet,
         None => Exit::Unknown,
     }
 }

@@ -208,7 +208,7 @@ extern "C" fn on_signal(number: c_int, info: *mut siginfo_t, context: *mut c_voi
     let watch = &WATCHES[number as usize];
     watch.count.fetch_add(1, Ordering::Release);
     if watch.is_here() {
-        epoll::signal(watch.eventfd.load(Ordering::Acquire));
+        epoll::notify(watch.eventfd.load(Ordering::Acquire));
     }
     let (handler, flags) = watch.previous();
     match handler {
