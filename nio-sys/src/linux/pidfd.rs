@@ -9,7 +9,7 @@ use std::{
 
 use libc::c_int;
 
-use super::epoll::{self, owned};
+use super::{epoll::owned, readiness::poll_now};
 
 /// The process has exited.
 const IN: u32 = libc::EPOLLIN as u32;
@@ -81,7 +81,7 @@ pub(super) enum Exit {
 /// | being reaped | IN | not yet, from Linux 6.13 on | unknown |
 /// | reaped | IN, HUP | Linux 6.15: the status | Linux 6.15: the status |
 pub(super) fn exit(pidfd: RawFd) -> Exit {
-    let polled = epoll::poll_now(pidfd, IN);
+    let polled = poll_now(pidfd, IN);
     if polled == 0 {
         return Exit::NotYet;
     }

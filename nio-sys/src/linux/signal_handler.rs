@@ -243,7 +243,7 @@ pub(super) fn count(number: usize) {
     if let Some(watched) = WATCHED.get() {
         let eventfd = watched.eventfds[number].load(Ordering::Acquire);
         if eventfd >= 0 {
-            epoll::signal(eventfd);
+            epoll::notify(eventfd);
         }
     }
 }
