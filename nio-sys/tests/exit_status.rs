@@ -122,7 +122,7 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
             tracer.go();
             ready.read_exact(&mut byte).unwrap();
             if byte[0] == 0 {
-                // A system that lets nobody trace what is not his child.
+                // This system lets a process trace its own children only.
                 return;
             }
             let queue = Queue::new();

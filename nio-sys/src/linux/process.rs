@@ -81,7 +81,7 @@ impl Filterops for Process {
     }
 }
 
-/// Forks and executions are told to nobody but the administrator (K219, K242).
+/// Forks and executions need privileges that a program seldom has (K219, K242).
 fn check_fflags(change: &Kevent) -> io::Result<()> {
     if change.fflags() & !ProcFlags::EXIT.bits() == 0 {
         Ok(())
