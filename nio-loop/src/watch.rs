@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::process::ExitStatusExt},
     panic::Location,
     process::{Child, ExitStatus},
     rc::Rc,
@@ -17,6 +17,9 @@ use crate::{
     slab::Key,
     source::Entry,
 };
+
+/// The wait(2) status of no exit: it is that of a process that goes on.
+const NOT_KNOWN: i32 = 0xffff;
 
 /// A callback that runs at each event.
 pub(crate) type OnEvent = Box<dyn FnMut(&Handle, Event)>;
@@ -156,6 +159,9 @@ impl Handle {
     /// zombie. Take its `stdin`, `stdout` and `stderr` out before. When the callback is cleared, the
     /// child is dropped: it runs on, and nobody waits for it.
     ///
+    /// A status that is not known has neither a code nor a signal, and is no success: on Linux before
+    /// 6.15, if the program ignores `SIGCHLD` or has waited for the child elsewhere.
+    ///
     /// # Errors
     ///
     /// [`Error::Poll`] if the system refuses it, as Linux does before 5.3; [`Error::Closed`] if the
@@ -191,11 +197,10 @@ impl Handle {
         let own = Rc::clone(&once);
         let on_event: OnEvent = Box::new(move |handle, event| {
             if let Some((mut child, callback)) = own.take() {
-                // It has exited, so this does not block. If somebody else has waited for it, the
-                // event still knows.
+                // It has exited, so this does not block. If it has been waited for, the event may know.
                 let waited = child.wait().ok();
                 let status = waited.or_else(|| event.exit_status());
-                callback(handle, status.unwrap_or_default());
+                callback(handle, status.unwrap_or(ExitStatus::from_raw(NOT_KNOWN)));
             }
         });
         let watched = self.add_watch(Watched::Process(pid), on_event, place, |token| {

@@ -191,13 +191,17 @@ impl Event {
         self.0.filter() == Filter::PROC
     }
 
-    /// How the process ended. `None` for an event that is not an exit; for a process that is not a
-    /// child of this one some systems say "successfully" for lack of knowledge.
+    /// How the process ended. `None` for an event that is not an exit, and where the status is not known:
+    /// see the platform differences of [`Poll::register_process`](crate::Poll::register_process).
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
+        #[cfg(any(target_vendor = "apple", target_os = "linux"))]
+        let is_known = self.0.fflags() & nio_sys::ProcFlags::EXITSTATUS.bits() != 0;
+        #[cfg(not(any(target_vendor = "apple", target_os = "linux")))]
+        let is_known = true;
         let status = i32::try_from(self.0.data())
             .ok()
-            .filter(|_| self.is_exit())?;
+            .filter(|_| self.is_exit() && is_known)?;
         Some(ExitStatus::from_raw(status))
     }
 

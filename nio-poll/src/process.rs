@@ -6,10 +6,10 @@ use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 
 use crate::{Error, Poll, Subject, Token};
 
-/// What is asked for. Only on Apple's systems the status has to be.
-#[cfg(target_vendor = "apple")]
+/// What is asked for. On Apple's systems the status has to be; Linux says so if it knows it.
+#[cfg(any(target_vendor = "apple", target_os = "linux"))]
 const EXIT: ProcFlags = ProcFlags::EXIT.union(ProcFlags::EXITSTATUS);
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(not(any(target_vendor = "apple", target_os = "linux")))]
 const EXIT: ProcFlags = ProcFlags::EXIT;
 
 /// Which process to watch: a [`Child`], or the number of any process.
@@ -63,7 +63,9 @@ impl Poll {
     /// # Platform differences
     ///
     /// Linux needs 5.3 for this (`EINVAL` before), and a descriptor for each process. There and on
-    /// macOS the status of a process that is not a child of this one is not known: it is 0.
+    /// macOS the status of a process that is not a child of this one is not known, nor on Linux before
+    /// 6.15 that of a child that was waited for by others, or not at all because `SIGCHLD` is ignored:
+    /// [`exit_status`](crate::Event::exit_status) is `None` then.
     pub fn register_process(&self, process: impl Into<Process>, token: Token) -> Result<(), Error> {
         let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::ErrorKind,
+    io::{BufRead, BufReader, ErrorKind},
     os::unix::process::ExitStatusExt,
     process::{Child, Command, Stdio},
     thread,
@@ -78,6 +78,31 @@ fn a_signal_that_killed_it_is_named() {
         (None, Some(libc::SIGTERM))
     );
     assert_eq!(child.wait().unwrap(), status);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_status_that_is_not_known_is_none() {
+    // A child of a child, which has become a program that does not wait for it.
+    let script =
+        "exec 3<&0; (read line <&3; exit 4) >&- & echo $!; exec sh -c 'echo; exec sleep 60'";
+    let mut parent = Command::new("sh")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines();
+    let pid: u32 = lines.next().unwrap().unwrap().parse().unwrap();
+    lines.next().unwrap().unwrap();
+    let poll = Poll::new().unwrap();
+    poll.register_process(pid, Token(3)).unwrap();
+    let_go(&mut parent);
+    let event = one(&poll);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert!(event.is_exit());
+    assert_eq!(event.exit_status(), None);
 }
 
 #[test]

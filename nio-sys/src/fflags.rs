@@ -153,7 +153,7 @@ bitflags! {
     #[repr(transparent)]
     pub struct ProcFlags: u32 {
         /// It exited; `data` is its status as wait(2) gives it, on Apple only together with
-        /// `EXITSTATUS`. All systems.
+        /// `EXITSTATUS`; on Linux 0 where it is not known. All systems.
         const EXIT = 0x8000_0000;
         /// It forked. All systems but Linux, where it is defined and refused.
         const FORK = 0x4000_0000;
@@ -173,8 +173,10 @@ bitflags! {
         /// It was sent a signal. Apple.
         #[cfg(target_vendor = "apple")]
         const SIGNAL = 0x0800_0000;
-        /// Put the exit status into `data`; children, or processes one may signal. Apple.
-        #[cfg(target_vendor = "apple")]
+        /// To be asked for together with `EXIT`; in an event, `data` is the exit status. Apple: of children
+        /// and processes one may signal, others are refused. Linux: absent from the event if the status is
+        /// not known. It is known of children, and from Linux 6.15 on of any process that has been reaped.
+        #[cfg(any(target_vendor = "apple", target_os = "linux"))]
         const EXITSTATUS = 0x0400_0000;
         /// Put the reason of the exit into `data`, see [`ProcFlags::EXIT_DETAIL_MASK`]. Apple.
         #[cfg(target_vendor = "apple")]

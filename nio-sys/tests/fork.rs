@@ -101,6 +101,28 @@ fn k4_a_child_may_make_a_queue_of_its_own() {
     queue.one();
 }
 
+// On the other systems the number is free in a child, and the next queue has it.
+#[cfg(target_os = "linux")]
+#[test]
+fn k10_the_number_of_a_parents_queue_is_no_queue_in_a_child() {
+    let queue = Queue::new();
+    let freed = number(&queue);
+    in_fork(|| {
+        let own = Queue::new();
+        // SAFETY: the child has no other use for the number, and ends without dropping the queue.
+        unsafe { libc::close(freed as i32) };
+        let mut sockets = Vec::new();
+        while sockets.iter().all(|socket| number(socket) != freed) {
+            let (one, other) = pair();
+            sockets.extend([one, other]);
+        }
+        let socket = sockets.iter().find(|socket| number(socket) == freed);
+        own.add(socket.unwrap(), WRITE, LEVEL, 3);
+        assert_eq!(own.one().filter(), WRITE);
+    });
+    queue.assert_silent();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn k4_a_grandchild_has_neither_queue() {
@@ -153,6 +175,36 @@ fn k4_a_child_made_while_others_use_the_queue_is_not_held_up() {
             assert_eq!(status, 0);
         }
         done.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn k4_a_child_drops_a_queue_that_other_threads_are_changing() {
+    let queue = Queue::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            let (queue, done) = (&queue, &done);
+            scope.spawn(move || {
+                let mut ident = thread;
+                while !done.load(Ordering::Acquire) {
+                    for n in 0..200 {
+                        queue.add_user(ident + 2 * n, CLEAR);
+                        queue.make(Kevent::timer(ident + 2 * n, ADD).with_data(60_000));
+                    }
+                    for n in 0..200 {
+                        let _ = queue.change(user(ident + 2 * n, DELETE));
+                        let _ = queue.change(Kevent::timer(ident + 2 * n, DELETE));
+                    }
+                    ident += 2;
+                }
+            });
+        }
+        // SAFETY: the child ends without using its copy again.
+        let drops = || drop(unsafe { std::ptr::read(&queue) });
+        let statuses: Vec<_> = (0..100).map(|_| child(drops).0).collect();
+        done.store(true, Ordering::Release);
+        assert!(statuses.iter().all(|&status| status == 0), "{statuses:?}");
     });
 }
 

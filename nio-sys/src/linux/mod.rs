@@ -9,7 +9,8 @@
 //!   engine ─ the life of knotes, the list of active ones (knote, active)
 //!     │
 //!     ├── descriptor, deliver ─ READ, WRITE, EXCEPT by one entry of epoll (slot, readiness, stale, count)
-//!     └── filterops ─ user, timer, signal (signal_handler), process (pidfd),
+//!     └── filterops ─ user, timer, signal (signal_handler, signal_layer, default_action),
+//!                     process (pidfd),
 //!                     vnode and file (watch, inotify)
 //!
 //!   epoll ── system calls             fork ── a child does not have the queue
@@ -26,6 +27,7 @@
 
 mod active;
 mod count;
+mod default_action;
 mod deliver;
 mod descriptor;
 mod engine;
@@ -41,6 +43,7 @@ mod queue;
 mod readiness;
 mod signal;
 mod signal_handler;
+mod signal_layer;
 mod slot;
 mod stale;
 mod timer;
@@ -49,5 +52,6 @@ mod vnode;
 mod wake;
 mod watch;
 
+pub(crate) use fork::this_process;
 pub(crate) use queue::Queue;
 pub(crate) use signal_handler::{disposition_beneath, set_disposition_beneath};

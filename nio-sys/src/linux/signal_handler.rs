@@ -1,135 +1,134 @@
-//! The process-wide part of signals: one handler for each watched signal, which counts and wakes.
+//! The process's signal handler: it counts signals for all queues, and then lets happen what the process
+//! does about the signal otherwise.
 //!
-//! A knote only observes: whatever happened to the signal before still happens. So the handler
-//! counts, wakes, and then does what the disposition that it replaced would have done. It is
-//! installed by the first knote of a signal in the process and taken out by the last.
+//! A knote only observes a signal. So the handler counts it, writes its eventfd, and goes on to its
+//! *previous action*, which is what the process did about the signal before: nothing, the default action
+//! (`default_action.rs`), or a call of the program's handler. The handler is in `signal_layer.rs`; this file
+//! installs it. The laws:
 //!
-//! The eventfd of a signal is made once in a process and never closed, because the handler may be running on any
-//! thread at any time.
+//! 1. **A layer has one previous action.** The handler exists several times, as functions that differ only in
+//!    a number, the layer. A layer of a signal gets its previous action before it is first installed and
+//!    keeps it. A layer cannot be taken out while a handler of the program is installed above it and calls
+//!    it. It stays, another layer is installed above that handler, and each calls the one beneath it.
+//! 2. **A layer runs once in a delivery.** If the program installs a handler a second time, above a layer
+//!    whose previous action it is, the calls make a circle. A layer that is called again by its own previous
+//!    action returns, and a layer does not call the handler that is the disposition.
+//! 3. **The first layer of a delivery counts.** The others only go on to their previous actions.
+//! 4. **The kernel is asked.** Every EV_ADD asks for the disposition, and installs a layer unless it is one:
+//!    the program, also a child of fork(2), may have replaced the handler. When the last knote of a signal
+//!    goes and the disposition is a layer, its previous action is put back.
+//! 5. **The default action** is taken if the previous action is SIG_DFL and the disposition is this layer, or
+//!    SIG_DFL by now. Any other disposition is a handler that replaces the default action.
+//! 6. **A child of fork(2)** inherits the dispositions, and in it the handler only goes on to the previous
+//!    action. The number of knotes and the eventfds belong to one process ([`PerProcess`]).
+//! 7. **The handler is async-signal-safe**: it uses atomics, a thread-local variable that needs no
+//!    constructor, sigaction(2), write(2), raise(3) and pthread_sigmask(3); it allocates and locks nothing,
+//!    and leaves `errno` as it was.
 
 use std::{
     io,
-    mem::MaybeUninit,
     os::fd::{IntoRawFd, RawFd},
-    ptr,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI32, AtomicUsize, Ordering},
     },
 };
 
-use libc::{c_int, c_void, siginfo_t};
+use libc::c_int;
 
-use super::{epoll, fork, knote::invalid};
-use crate::signal::{disposition, set_disposition};
+use super::{
+    epoll,
+    knote::invalid,
+    signal_layer::{HANDLERS, is_about_to_be_put_back, is_installed, layer, layer_above, previous},
+};
+use crate::{
+    per_process::PerProcess,
+    signal::{disposition, set_disposition},
+};
 
 /// Signals are numbered from 1 to 64.
-const SIGNALS: usize = 65;
+pub(super) const SIGNALS: usize = 65;
 
-/// What the handler knows of one signal.
-struct Watch {
-    /// How often it was seen, ever; wraps round.
-    count: AtomicUsize,
-    /// Woken by the handler; −1 until somebody watches the signal.
-    eventfd: AtomicI32,
-    /// The process that made it. A child has it too, and leaves it alone.
-    home: AtomicUsize,
-    /// The disposition that the handler replaced: SIG_DFL, SIG_IGN or a function, and its flags.
-    previous: AtomicUsize,
-    previous_flags: AtomicI32,
+/// How often each signal was seen; wraps round.
+static COUNTS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
+
+/// What belongs to one process.
+static WATCHED: PerProcess<Watched> = PerProcess::new();
+
+#[derive(Debug)]
+struct Watched {
+    /// How many knotes each signal has. The lock is held while dispositions change.
+    knotes: Mutex<[usize; SIGNALS]>,
+    /// What the handler writes; −1 until a knote is made. Never closed: the handler may be running on
+    /// any thread at any time.
+    eventfds: [AtomicI32; SIGNALS],
 }
 
-static WATCHES: [Watch; SIGNALS] = [const {
-    Watch {
-        count: AtomicUsize::new(0),
-        eventfd: AtomicI32::new(-1),
-        home: AtomicUsize::new(0),
-        previous: AtomicUsize::new(libc::SIG_DFL),
-        previous_flags: AtomicI32::new(0),
-    }
-}; SIGNALS];
-
-impl Watch {
-    /// The disposition that the handler replaced, as it is for one signal: a handler with
-    /// SA_RESETHAND is there for the first only.
-    fn previous(&self) -> (usize, c_int) {
-        // In this order: whoever replaces them writes them in the other.
-        let mut handler = self.previous.load(Ordering::Acquire);
-        let flags = self.previous_flags.load(Ordering::Acquire);
-        if flags & libc::SA_RESETHAND != 0 && handler != libc::SIG_IGN {
-            handler = self.previous.swap(libc::SIG_DFL, Ordering::AcqRel);
+impl Watched {
+    fn new() -> Watched {
+        Watched {
+            knotes: Mutex::new([0; SIGNALS]),
+            eventfds: [const { AtomicI32::new(-1) }; SIGNALS],
         }
-        (handler, flags)
     }
 
-    /// Makes the eventfd, if this process has none.
-    fn make_eventfd(&self) -> io::Result<()> {
-        if !self.is_here() {
-            self.eventfd
-                .store(epoll::eventfd()?.into_raw_fd(), Ordering::Release);
-            self.home.store(fork::current(), Ordering::Release);
-        }
-        Ok(())
-    }
-
-    /// Whether the eventfd is of this process.
-    fn is_here(&self) -> bool {
-        self.eventfd.load(Ordering::Acquire) >= 0
-            && self.home.load(Ordering::Acquire) == fork::current()
-    }
-
-    fn set_previous(&self, action: &libc::sigaction) {
-        self.previous_flags
-            .store(action.sa_flags, Ordering::Release);
-        self.previous.store(action.sa_sigaction, Ordering::Release);
+    /// The dispositions of this process are the caller's to change.
+    fn lock() -> (&'static Watched, MutexGuard<'static, [usize; SIGNALS]>) {
+        let watched = WATCHED.get_or_make(Watched::new);
+        let knotes = watched.knotes.lock();
+        (watched, knotes.unwrap_or_else(PoisonError::into_inner))
     }
 }
-
-/// How many knotes of the process each signal has.
-static KNOTES: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
 
 /// One knote's share in the handler of its signal.
 #[derive(Debug)]
 pub(super) struct Installed {
     number: usize,
+    watched: &'static Watched,
 }
 
 impl Installed {
     /// Installs the handler, unless it is there already.
     pub(super) fn new(number: usize) -> io::Result<Installed> {
-        // SIGKILL and SIGSTOP have no handlers, and sigaction(2) says so by EINVAL; what it cannot
-        // be asked is a number that does not fit.
+        // SIGKILL and SIGSTOP have no handlers, and sigaction(2) answers EINVAL; a number that does not
+        // fit cannot be asked for.
         if number == 0 || number >= SIGNALS {
             return Err(invalid());
         }
-        let mut knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
-        WATCHES[number].make_eventfd()?;
-        if knotes[number] == 0 {
-            install(number)?;
+        let (watched, mut knotes) = Watched::lock();
+        let eventfd = &watched.eventfds[number];
+        if eventfd.load(Ordering::Acquire) < 0 {
+            eventfd.store(epoll::eventfd()?.into_raw_fd(), Ordering::Release);
         }
+        install(number)?;
         knotes[number] += 1;
-        Ok(Installed { number })
+        Ok(Installed { number, watched })
     }
 
-    /// Asks the process's disposition again, and installs the handler if another one has replaced it.
+    /// Installs the handler again if it has been replaced: for each further EV_ADD of the knote.
     pub(super) fn renew(&self) -> io::Result<()> {
-        Ok(())
+        let _knotes = Watched::lock();
+        install(self.number)
     }
 
-    /// How often the signal was seen, ever; wraps round.
+    /// How often the signal was seen; wraps round.
     pub(super) fn count(&self) -> usize {
-        WATCHES[self.number].count.load(Ordering::Acquire)
+        COUNTS[self.number].load(Ordering::Acquire)
     }
 
     /// The eventfd that the handler writes. It is never closed.
     pub(super) fn eventfd(&self) -> RawFd {
-        WATCHES[self.number].eventfd.load(Ordering::Acquire)
+        self.watched.eventfds[self.number].load(Ordering::Acquire)
     }
 }
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        let mut knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
+        // A child has only the copy of its parent's knote (law 6).
+        if !WATCHED.is_current(self.watched) {
+            return;
+        }
+        let (_, mut knotes) = Watched::lock();
         knotes[self.number] -= 1;
         if knotes[self.number] == 0 {
             uninstall(self.number);
@@ -137,134 +136,114 @@ impl Drop for Installed {
     }
 }
 
-/// Puts the handler in place of what is there, and remembers that.
+/// Makes one of our layers the disposition, if none is.
 fn install(number: usize) -> io::Result<()> {
-    let mut action = disposition(number as c_int)?;
-    if number == libc::SIGCHLD as usize && action.sa_sigaction == libc::SIG_IGN {
+    loop {
+        let found = disposition(number as c_int)?;
         // Ignoring SIGCHLD makes the kernel reap children; a handler would end that (K197).
-        return Ok(());
+        let reaps = number == libc::SIGCHLD as usize && found.sa_sigaction == libc::SIG_IGN;
+        if reaps || layer(&found).is_some() {
+            return Ok(());
+        }
+        if exchange(number as c_int, &found, &action_above(number, &found)?)? {
+            is_installed(number);
+            return Ok(());
+        }
     }
-    if is_ours(&action) {
-        // It was put back after the last knote had gone.
-        return Ok(());
+}
+
+/// Changes a disposition that was found to be this one. If another thread has changed it meanwhile, it
+/// stays what that thread has made it, and the answer is false.
+pub(super) fn exchange(
+    number: c_int,
+    found: &libc::sigaction,
+    action: &libc::sigaction,
+) -> io::Result<bool> {
+    let before = set_disposition(number, action)?;
+    let is_found = before.sa_sigaction == found.sa_sigaction;
+    if !is_found {
+        set_disposition(number, &before)?;
     }
-    WATCHES[number].set_previous(&action);
-    // The mask stays: what the previous handler wanted blocked while it runs stays blocked.
-    action.sa_sigaction = on_signal as *const () as usize;
-    action.sa_flags = libc::SA_SIGINFO
-        | libc::SA_RESTART
-        | libc::SA_ONSTACK
-        | action.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT | libc::SA_NODEFER);
-    set_disposition(number as c_int, &action)
+    Ok(is_found)
+}
+
+/// The action of the layer above a previous action. The mask stays: what the previous handler wants
+/// blocked while it runs stays blocked.
+fn action_above(number: usize, previous: &libc::sigaction) -> io::Result<libc::sigaction> {
+    let mut action = *previous;
+    action.sa_sigaction = HANDLERS[layer_above(number, previous)?] as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | flags_above(previous);
+    Ok(action)
+}
+
+/// The flags of a handler above a previous action. A function gets what it asked for; where there is
+/// none, the handler disturbs as little as it can.
+fn flags_above(previous: &libc::sigaction) -> c_int {
+    let of_signal = previous.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
+    let of_handler = libc::SA_RESTART | libc::SA_ONSTACK;
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => of_signal | of_handler,
+        _ => of_signal | previous.sa_flags & (of_handler | libc::SA_NODEFER),
+    }
 }
 
 /// Puts back what was there, unless the program has installed something else since (K207).
 fn uninstall(number: usize) {
-    let Ok(mut action) = disposition(number as c_int) else {
-        return;
-    };
-    if is_ours(&action) {
-        let watch = &WATCHES[number];
-        action.sa_sigaction = watch.previous.load(Ordering::Acquire);
-        action.sa_flags = watch.previous_flags.load(Ordering::Acquire);
+    while let Ok(found) = disposition(number as c_int) {
+        let Some(previous) = layer(&found).and_then(|layer| previous(number, layer)) else {
+            return;
+        };
+        let mut action = found;
+        action.sa_sigaction = previous.peek();
+        action.sa_flags = previous.flags;
+        is_about_to_be_put_back(number);
         // It was accepted when it was read from there.
-        let _ = set_disposition(number as c_int, &action);
+        if exchange(number as c_int, &found, &action).unwrap_or(true) {
+            return;
+        }
     }
 }
 
-/// What the process does about a signal apart from its knotes: the disposition that the handler
-/// replaced, where it is installed.
+/// What the process does about a signal apart from its knotes.
 pub(crate) fn disposition_beneath(signum: c_int) -> io::Result<libc::sigaction> {
-    let _knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut action = disposition(signum)?;
-    if is_ours(&action) {
-        let watch = &WATCHES[signum as usize];
-        action.sa_sigaction = watch.previous.load(Ordering::Acquire);
-        action.sa_flags = watch.previous_flags.load(Ordering::Acquire);
-    }
-    Ok(action)
+    let _knotes = Watched::lock();
+    Ok(beneath(signum as usize, disposition(signum)?))
 }
 
 /// Changes what the process does about a signal apart from its knotes. The action is as for
 /// [`set_disposition`].
 pub(crate) fn set_disposition_beneath(signum: c_int, action: &libc::sigaction) -> io::Result<()> {
-    let _knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
-    if is_ours(&disposition(signum)?) {
-        WATCHES[signum as usize].set_previous(action);
-        return Ok(());
-    }
-    set_disposition(signum, action)
-}
-
-fn is_ours(action: &libc::sigaction) -> bool {
-    action.sa_sigaction == on_signal as *const () as usize
-}
-
-/// The handler. Async-signal-safe: atomics, write(2), sigaction(2), raise(3), pthread_sigmask(3)
-/// and whatever the previous handler does; `errno` is as it was when it returns.
-extern "C" fn on_signal(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: errno is a variable of this thread and its address is always valid.
-    let errno = unsafe { *libc::__errno_location() };
-    let watch = &WATCHES[number as usize];
-    watch.count.fetch_add(1, Ordering::Release);
-    if watch.is_here() {
-        epoll::notify(watch.eventfd.load(Ordering::Acquire));
-    }
-    let (handler, flags) = watch.previous();
-    match handler {
-        libc::SIG_IGN => {}
-        libc::SIG_DFL => take_default_action(number),
-        handler if flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: the process had installed this address as a handler with SA_SIGINFO, that is
-            // with this signature, and the kernel would have called it with these arguments.
-            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-                unsafe { std::mem::transmute(handler) };
-            handler(number, info, context);
-        }
-        handler => {
-            // SAFETY: as above, without SA_SIGINFO: a function of one argument.
-            let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler) };
-            handler(number);
+    let (_, knotes) = Watched::lock();
+    loop {
+        let found = disposition(signum)?;
+        let number = signum as usize;
+        let action = match layer(&found) {
+            // The handler may also have been replaced, or the default action is being taken.
+            None if knotes[number] == 0 => action,
+            _ => &action_above(number, action)?,
+        };
+        if exchange(signum, &found, action)? {
+            return Ok(());
         }
     }
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
 }
 
-/// Does to the process what the signal does by default (K198). If that was to stop it, the
-/// handler is put back when it goes on.
-fn take_default_action(number: c_int) {
-    if matches!(
-        number,
-        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT
-    ) {
-        return;
+/// The previous action of an action of ours; any other action as it is.
+fn beneath(number: usize, mut action: libc::sigaction) -> libc::sigaction {
+    if let Some(previous) = layer(&action).and_then(|layer| previous(number, layer)) {
+        action.sa_sigaction = previous.peek();
+        action.sa_flags = previous.flags;
     }
-    let Ok(found) = disposition(number) else {
-        return;
-    };
-    // If it is not, another thread is here already, and puts it back; or the last knote has gone.
-    let is_installed = is_ours(&found);
-    if is_installed {
-        let mut default = found;
-        default.sa_sigaction = libc::SIG_DFL;
-        if set_disposition(number, &default).is_err() {
-            return;
+    action
+}
+
+/// Counts a signal and wakes the queues that watch it.
+pub(super) fn count(number: usize) {
+    COUNTS[number].fetch_add(1, Ordering::Release);
+    if let Some(watched) = WATCHED.get() {
+        let eventfd = watched.eventfds[number].load(Ordering::Acquire);
+        if eventfd >= 0 {
+            epoll::notify(eventfd);
         }
-    }
-    // SAFETY: `set` is initialised by sigemptyset before it is used, and `old` is filled in by
-    // pthread_sigmask. The signal is blocked while its handler runs; unblocking it lets the one
-    // that was just raised take effect, here.
-    unsafe {
-        let mut set = MaybeUninit::uninit();
-        let mut old = MaybeUninit::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), number);
-        libc::raise(number);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), old.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
-    }
-    if is_installed {
-        let _ = set_disposition(number, &found);
     }
 }
