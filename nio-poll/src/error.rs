@@ -18,8 +18,6 @@ pub enum Subject {
     Process(u32),
     /// The timer with this token.
     Timer(Token),
-    /// The user event with this token.
-    User(Token),
 }
 
 impl fmt::Display for Subject {
@@ -30,7 +28,6 @@ impl fmt::Display for Subject {
             Subject::Signal(signal) => write!(f, "{signal:?}"),
             Subject::Process(pid) => write!(f, "process {pid}"),
             Subject::Timer(Token(token)) => write!(f, "the timer of token {token}"),
-            Subject::User(Token(token)) => write!(f, "the user event of token {token}"),
         }
     }
 }

@@ -105,8 +105,8 @@ impl Event {
         Token(self.0.udata())
     }
 
-    /// There is something to read or to accept, the other side has finished writing, a
-    /// [`Waker`](crate::Waker) was used, or a [user event](crate::Poll::trigger_user) triggered.
+    /// There are bytes to read, there is a connection to accept, the peer has finished writing, or a
+    /// [`Waker`](crate::Waker) was used.
     #[must_use]
     #[inline]
     pub fn is_readable(&self) -> bool {

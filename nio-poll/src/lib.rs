@@ -235,20 +235,20 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
-mod descriptor;
 mod error;
 mod event;
 mod file;
 mod hang_up;
 mod interest;
+mod knotes;
 mod poll;
 mod process;
 mod registry;
 mod signal;
 mod timer;
 mod token;
-mod user;
 mod waker;
+mod watch;
 
 pub use error::{Error, Subject};
 pub use event::{Event, Events, Iter};

@@ -435,7 +435,6 @@ fn debug_output_says_what_is_registered_and_in_which_mode() {
         .unwrap();
     poll.register_timer(Timer::Every(minute), Token(7)).unwrap();
     poll.register_timer(Timer::After(minute), Token(8)).unwrap();
-    poll.register_user(Token(9)).unwrap();
     let waker = Waker::new(&poll, Token(10)).unwrap();
     let text = format!("{poll:?}");
     let descriptor = format!(
@@ -449,7 +448,6 @@ fn debug_output_says_what_is_registered_and_in_which_mode() {
         &format!("the file of descriptor {file_number}: FileChange(DELETED | WRITTEN), Token(6)"),
         "timer: Every(60s), Token(7)",
         "timer: After(60s), Token(8)",
-        "user event: Token(9)",
         "waker: Token(10)",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
@@ -462,7 +460,6 @@ fn debug_output_says_what_is_registered_and_in_which_mode() {
     poll.deregister_file(&file).unwrap();
     poll.deregister_timer(Token(7)).unwrap();
     poll.deregister_timer(Token(8)).unwrap();
-    poll.deregister_user(Token(9)).unwrap();
     let expected = format!("Poll {{ kqueue: {kqueue}, registered: [] }}");
     assert_eq!(format!("{poll:?}"), expected);
 }
