@@ -35,6 +35,11 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBADF))
 }
 
+/// Whether the answer to a change is no error. Cheaper than [`Kevent::receipt`], which makes one.
+fn is_success(answer: &Kevent) -> bool {
+    answer.data() == 0
+}
+
 impl Registration {
     #[inline]
     fn has(self, filter: Filter) -> bool {
@@ -50,6 +55,7 @@ impl Registration {
     }
 
     /// The part that has knotes in the kernel.
+    #[inline]
     fn in_kernel(self) -> Registration {
         if self.hung_up {
             self.only(self.interest.without(Interest::WRITABLE))
@@ -74,68 +80,69 @@ impl Registration {
     }
 }
 
-/// A list of changes of one descriptor: at most two for each filter.
-struct Changes {
-    list: [Kevent; 4],
+/// The same change for each filter of a registration.
+struct Each {
+    changes: [Kevent; 2],
+    interest: Interest,
+}
+
+impl Each {
+    #[inline]
+    fn new(fd: RawFd, registration: Registration, flags: EventFlags) -> Each {
+        Each {
+            changes: FILTERS.map(|filter| registration.knote(fd, filter, flags)),
+            interest: registration.interest,
+        }
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [Kevent] {
+        let from = usize::from(!self.interest.is_readable());
+        let to = 1 + usize::from(self.interest.is_writable());
+        &mut self.changes[from..to]
+    }
+}
+
+/// The changes from one registration to another with the same trigger: at most two for each filter.
+struct Steps {
+    changes: [Kevent; 4],
     len: usize,
 }
 
-impl Changes {
+impl Steps {
     #[inline]
-    fn new() -> Changes {
+    fn new(fd: RawFd, old: Registration, new: Registration) -> Steps {
         let nothing = Kevent::new(0, Filter::READ, EventFlags::empty());
-        Changes {
-            list: [nothing; 4],
+        let mut steps = Steps {
+            changes: [nothing; 4],
             len: 0,
-        }
-    }
-
-    /// The same change for each filter of a registration.
-    #[inline]
-    fn of_each(fd: RawFd, registration: Registration, flags: EventFlags) -> Changes {
-        let mut changes = Changes::new();
-        for filter in FILTERS {
-            if registration.has(filter) {
-                changes.push(registration.knote(fd, filter, flags));
-            }
-        }
-        changes
-    }
-
-    /// From one registration to another with the same trigger. The additions come first (law 1).
-    #[inline]
-    fn between(fd: RawFd, old: Registration, new: Registration) -> Changes {
-        let mut changes = Changes::new();
+        };
         let add = ADD | new.mode();
+        // The additions come first (law 1).
         for filter in FILTERS {
             if new.has(filter) && !old.has(filter) {
-                changes.push(new.knote(fd, filter, add));
+                steps.push(new.knote(fd, filter, add));
             }
         }
         for filter in FILTERS {
             match (old.has(filter), new.has(filter)) {
                 (true, true) => {
-                    changes.push(new.knote(fd, filter, EventFlags::ENABLE));
+                    steps.push(new.knote(fd, filter, EventFlags::ENABLE));
                     if !ENABLE_IS_ENOUGH {
-                        changes.push(new.knote(fd, filter, add));
+                        steps.push(new.knote(fd, filter, add));
                     }
                 }
-                (true, false) => changes.push(old.knote(fd, filter, EventFlags::DELETE)),
+                (true, false) => steps.push(old.knote(fd, filter, EventFlags::DELETE)),
                 (false, _) => {}
             }
         }
-        changes
+        steps
     }
 
     #[inline]
     fn push(&mut self, change: Kevent) {
-        self.list[self.len] = change;
+        self.changes[self.len] = change;
         self.len += 1;
-    }
-
-    #[inline]
-    fn as_mut_slice(&mut self) -> &mut [Kevent] {
-        &mut self.list[..self.len]
     }
 }
 
@@ -150,13 +157,13 @@ impl Shared {
     /// Adds the knotes of a registration, all or none.
     #[inline]
     pub(crate) fn add(&self, fd: RawFd, new: Registration) -> io::Result<Registration> {
-        let mut changes = Changes::of_each(fd, new, ADD | new.mode());
-        let changes = changes.as_mut_slice();
-        self.kqueue.apply(changes)?;
-        if changes.iter().all(|answer| answer.data() == 0) {
+        let mut changes = Each::new(fd, new, ADD | new.mode());
+        let answers = changes.as_mut_slice();
+        self.kqueue.apply(answers)?;
+        if answers.iter().all(is_success) {
             Ok(new)
         } else {
-            self.settle(fd, new, changes)
+            self.settle(fd, new, answers)
         }
     }
 
@@ -180,7 +187,7 @@ impl Shared {
             }
         }
         if result.is_err() {
-            for answer in answers.iter().filter(|answer| answer.data() == 0) {
+            for answer in answers.iter().filter(|answer| is_success(answer)) {
                 let _ = self.apply(answer.with_flags(EventFlags::DELETE));
             }
             self.forget_hang_up(fd, new);
@@ -199,7 +206,7 @@ impl Shared {
         };
         let mut answers = Vec::with_capacity(2 * all.len());
         for &(fd, new) in &*all {
-            let mut changes = Changes::of_each(fd, new, ADD | new.mode());
+            let mut changes = Each::new(fd, new, ADD | new.mode());
             answers.extend_from_slice(changes.as_mut_slice());
         }
         let result = self.kqueue.apply(&mut answers);
@@ -219,28 +226,29 @@ impl Shared {
         }
         if result.is_err() {
             for (fd, settled) in added {
-                let _ = self.delete(fd, settled);
+                self.undo(fd, settled);
             }
         }
         result
     }
 
     /// Deletes the knotes of a registration. Returns whether there was any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn delete(&self, fd: RawFd, old: Registration) -> io::Result<bool> {
-        let mut changes = Changes::of_each(fd, old.in_kernel(), EventFlags::DELETE);
+        let mut changes = Each::new(fd, old.in_kernel(), EventFlags::DELETE);
         let answers = changes.as_mut_slice();
         self.kqueue.apply(answers)?;
         self.forget_hang_up(fd, old);
-        let mut had = false;
-        for answer in answers {
-            match answer.receipt() {
-                Ok(()) => had = true,
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(error),
-            }
+        if answers.iter().any(is_success) {
+            return Ok(true);
         }
-        Ok(had)
+        none_deleted(answers)
+    }
+
+    /// Takes back knotes that were added just now. They were accepted, so they can be deleted.
+    #[cold]
+    fn undo(&self, fd: RawFd, added: Registration) {
+        let _ = self.delete(fd, added);
     }
 
     /// From one registration to another with the same trigger. `None` if the kernel knows nothing of the
@@ -252,19 +260,18 @@ impl Shared {
         old: Registration,
         new: Registration,
     ) -> io::Result<Option<Registration>> {
-        let mut changes = Changes::between(fd, old, new);
+        let steps = Steps::new(fd, old, new);
+        let changes = &steps.changes[..steps.len];
         // Without room for answers, the kernel stops at the first refusal (law 1).
         let mut no_room = EventList::with_capacity(0);
-        let changes = changes.as_mut_slice();
-        let result = self
-            .kqueue
-            .kevent(changes, &mut no_room, Some(Duration::ZERO));
+        let at_once = Some(Duration::ZERO);
+        let result = self.kqueue.kevent(changes, &mut no_room, at_once);
         match result {
             Ok(_) => Ok(Some(new)),
             Err(error) if is_absent(&error) || is_refusal(&changes[0], &error) => {
                 // Undo the addition that may have been made, and go step by step.
                 let added = new.only(new.interest.without(old.interest));
-                let _ = self.delete(fd, added);
+                self.undo(fd, added);
                 self.replace(fd, old, new)
             }
             Err(error) => Err(error),
@@ -291,7 +298,7 @@ impl Shared {
         })?;
         let had = self.delete(fd, known)?;
         if !had && !added.hung_up && !self.is_refused_writer(fd, old) {
-            let _ = self.delete(fd, added);
+            self.undo(fd, added);
             return Ok(None);
         }
         match self.add(fd, new.only(new.interest.without(added.interest))) {
@@ -301,7 +308,7 @@ impl Shared {
             })),
             Err(error) => {
                 // Back to the old one. It was accepted before.
-                let _ = self.delete(fd, added);
+                self.undo(fd, added);
                 let _ = self.add(fd, old);
                 Err(error)
             }
@@ -311,7 +318,7 @@ impl Shared {
     /// Whether the kernel still has the knotes of a registration: whether its file is open under this
     /// number. It is asked by a change that changes nothing.
     pub(crate) fn has(&self, fd: RawFd, known: Registration) -> bool {
-        let mut probe = Changes::of_each(fd, known.in_kernel(), EventFlags::empty());
+        let mut probe = Each::new(fd, known.in_kernel(), EventFlags::empty());
         let answer = probe.as_mut_slice().first().map(|probe| self.apply(*probe));
         let present = answer.is_some_and(|answer| !answer.is_err_and(|error| is_absent(&error)));
         present || self.is_refused_writer(fd, known)
@@ -333,4 +340,12 @@ impl Shared {
             Err(error) => is_refusal(&change, &error),
         }
     }
+}
+
+/// After no knote was deleted: an error, unless it is that there was none.
+#[cold]
+fn none_deleted(answers: &[Kevent]) -> io::Result<bool> {
+    let mut errors = answers.iter().filter_map(|answer| answer.receipt().err());
+    let refusal = errors.find(|error| !is_absent(error));
+    refusal.map_or(Ok(false), Err)
 }

@@ -25,6 +25,7 @@ pub(crate) struct Watch {
     /// When a one-shot timer expires.
     pub(crate) expires: Option<Instant>,
     /// Keeps a signal from its default action.
+    #[expect(dead_code, reason = "only its drop matters")]
     pub(crate) caught: Option<CaughtSignal>,
     /// The sockets of a waker where the kernel has no user events.
     pub(crate) pair: Option<Arc<(UnixStream, UnixStream)>>,
