@@ -1,4 +1,4 @@
-//! What can go wrong, each naming the thing it went wrong with.
+//! Errors: each names the operation and what it was about.
 
 use std::{fmt, io, os::fd::RawFd};
 
@@ -32,13 +32,13 @@ impl fmt::Display for Subject {
     }
 }
 
-/// An error of a [`Poll`](crate::Poll). Converts into an [`io::Error`] of a fitting kind.
+/// An error of a [`Poll`](crate::Poll). Converts into an [`io::Error`] of the corresponding kind.
 ///
-/// A call that fails leaves everything registered as it was.
+/// A call that fails leaves all registrations as they were.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is registered with this poll already. What a descriptor is registered for is changed by
+    /// It is registered with this poll already. To change the interest of a descriptor, use
     /// [`reregister`](crate::Poll::reregister).
     #[error("{subject} is already registered, with {token:?}")]
     AlreadyRegistered {
@@ -47,7 +47,8 @@ pub enum Error {
         /// The token it is registered with.
         token: Token,
     },
-    /// It is not registered with this poll.
+    /// It is not registered with this poll: it never was, it was deregistered, or the descriptor is
+    /// another file's by now.
     #[error("{subject} is not registered")]
     NotRegistered {
         /// What was expected to be registered.
@@ -55,15 +56,15 @@ pub enum Error {
     },
     /// The system refused it: a descriptor that is closed (`EBADF`) or of a kind that cannot be
     /// polled (`EPERM` or `EINVAL`), a signal that cannot be caught (`EINVAL`), a process that does
-    /// not exist (`ESRCH`), or there is no memory for it (`ENOMEM`).
+    /// not exist (`ESRCH`), or no memory (`ENOMEM`).
     #[error("{subject} cannot be registered: {source}")]
     Refused {
         /// What was to be registered.
         subject: Subject,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The poll itself could not be made, mostly because the limit on open descriptors is reached
+    /// The poll itself could not be made, usually because the limit on open descriptors is reached
     /// (`EMFILE`).
     #[error("cannot create a poll: {0}")]
     Create(#[source] io::Error),

@@ -142,3 +142,27 @@ impl Poll {
 fn ends_by_itself(filter: Filter) -> bool {
     matches!(filter, Filter::TIMER | Filter::PROC)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_at_most_twice_what_is_still_watched() {
+        let poll = Poll::new().unwrap();
+        let live = Timer::Every(Duration::from_secs(3600));
+        for token in 0..10 {
+            poll.register_timer(live, Token(token)).unwrap();
+        }
+        for token in 10..5000 {
+            let once = Timer::After(Duration::from_nanos(1));
+            poll.register_timer(once, Token(token)).unwrap();
+            assert!(poll.shared().lock().watches.len() <= FEW + 1);
+        }
+        for token in 0..10 {
+            poll.deregister_timer(Token(token)).unwrap();
+        }
+    }
+}
