@@ -72,7 +72,7 @@ fn k4_a_child_that_drops_the_queue_leaves_that_of_its_parent() {
         assert!(seen.contains(&filter), "{filter} is not among {seen:?}");
     }
     queue.enable(&socket, WRITE, 2);
-    assert_eq!(queue.one().udata(), 2);
+    assert_eq!(queue.one_of(WRITE).udata(), 2);
     cat.wait().unwrap();
 }
 
