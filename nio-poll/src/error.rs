@@ -4,7 +4,7 @@ use std::{fmt, io, os::fd::RawFd};
 
 use crate::{Signal, Token};
 
-/// What a registration is about.
+/// The thing that a registration is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subject {
@@ -42,7 +42,7 @@ pub enum Error {
     /// [`reregister`](crate::Poll::reregister).
     #[error("{subject} is already registered, with {token:?}")]
     AlreadyRegistered {
-        /// What was to be registered.
+        /// The thing to be registered.
         subject: Subject,
         /// The token it is registered with.
         token: Token,
@@ -51,7 +51,7 @@ pub enum Error {
     /// another file's by now.
     #[error("{subject} is not registered")]
     NotRegistered {
-        /// What was expected to be registered.
+        /// The thing that should be registered.
         subject: Subject,
     },
     /// The system refused it: a descriptor that is closed (`EBADF`) or of a kind that cannot be
@@ -59,7 +59,7 @@ pub enum Error {
     /// not exist (`ESRCH`), or no memory (`ENOMEM`).
     #[error("{subject} cannot be registered: {source}")]
     Refused {
-        /// What was to be registered.
+        /// The thing to be registered.
         subject: Subject,
         /// The system's error.
         source: io::Error,

@@ -2,7 +2,7 @@
 //!
 //! Linux and newer macOS accept the registration and report the end at once. FreeBSD, OpenBSD and
 //! DragonFly refuse it with EPIPE, NetBSD with EBADF (K134). There the poll reports the end itself,
-//! by a user event whose ident says what it is and of which descriptor. Where the kernel has no user
+//! by a user event whose ident carries a bit of its own and the descriptor. Where the kernel has no user
 //! events either, the registration is refused.
 
 use std::{io, os::fd::RawFd};

@@ -1,8 +1,8 @@
-//! Interest and trigger: what a descriptor is watched for, and how often a condition is reported.
+//! Interest and trigger: the directions to watch, and how often a condition is reported.
 
 use std::{fmt, ops::BitOr};
 
-/// What to watch a descriptor for: reading, writing or both. It cannot be empty: to watch for nothing,
+/// The directions in which a descriptor is watched: reading, writing or both. It cannot be empty: to watch for nothing,
 /// [deregister](crate::Poll::deregister).
 ///
 /// ```
@@ -32,7 +32,7 @@ impl Interest {
         self.0 & Interest::WRITABLE.0 != 0
     }
 
-    /// What is left without another interest. It may be nothing, which is never registered.
+    /// The rest without another interest. It may be empty; an empty one is never registered.
     pub(crate) const fn without(self, other: Interest) -> Interest {
         Interest(self.0 & !other.0)
     }

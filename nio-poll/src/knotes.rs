@@ -3,7 +3,7 @@
 //! Laws:
 //! 1. A change that the kernel refuses changes nothing. A first registration is undone if a part of it is
 //!    refused. In a re-registration the additions come first, in a list at whose first refusal the kernel
-//!    stops (K40), so what was there before is untouched.
+//!    stops (K40), so the old knotes are untouched.
 //! 2. The mode of a knote is fixed when it is added (K60): another trigger is a new knote.
 //! 3. A change without EV_ADD says ENOENT if there is no knote (K49). So a re-registration asks for at
 //!    least one old knote without EV_ADD.

@@ -65,7 +65,7 @@
 //!
 //! ## Interest and trigger
 //!
-//! An [`Interest`] says what to watch a descriptor for, a [`Trigger`] how often a condition is reported.
+//! An [`Interest`] is reading, writing or both, a [`Trigger`] how often a condition is reported.
 //! The default is [`Trigger::Edge`]: an event for each arrival, after which the program reads until
 //! nothing is left. [`Trigger::Level`] reports in every poll while the condition holds;
 //! [`Trigger::Oneshot`] reports once, until the descriptor is reregistered.

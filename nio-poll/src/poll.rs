@@ -156,7 +156,7 @@ impl fmt::Debug for Line<'_> {
 }
 
 impl Shared {
-    /// What is registered, a line each.
+    /// All registrations, a line each.
     fn lines(&self) -> Vec<String> {
         let mut registry = self.lock();
         registry.remove_ended(self);

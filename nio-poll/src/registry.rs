@@ -1,7 +1,7 @@
-//! The table of what is registered, and registering descriptors.
+//! The table of registrations, and registering descriptors.
 //!
 //! Laws:
-//! 1. The table says what the kernel was told. Both change under one lock, the kernel first.
+//! 1. The table agrees with the kernel. Both change under one lock, the kernel first.
 //! 2. A call that fails changes nothing (`knotes` says how).
 //! 3. A registration belongs to a file, not to its number. The kernel forgets a closed descriptor (K98),
 //!    so its answer decides: no knote means that this file was never registered.
@@ -18,7 +18,7 @@ use nio_sys::{Filter, Kqueue};
 
 use crate::{Error, Interest, Poll, Subject, Token, Trigger, watch::Watch};
 
-/// What a poll owns. A [`Waker`](crate::Waker) only borrows it, so it ends with the poll.
+/// Everything a poll owns. A [`Waker`](crate::Waker) only borrows it, so it ends with the poll.
 pub(crate) struct Shared {
     /// Dropped first: while a signal has a knote, it is kept from its default action.
     pub(crate) kqueue: Kqueue,
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) process: u32,
 }
 
-/// What is registered with one poll.
+/// The registrations of one poll.
 #[derive(Default)]
 pub(crate) struct Registry {
     /// Descriptors that are watched for reading and writing, by number.

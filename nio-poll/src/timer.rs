@@ -87,7 +87,7 @@ impl Poll {
         if let Err(source) = shared.apply(knote) {
             let old = registry.watches.get(&(Filter::TIMER, token.0));
             if let (Ok(()), Some(old)) = (deleted, old) {
-                let _ = shared.apply(old.knote); // back to what it was
+                let _ = shared.apply(old.knote); // back to the old timer
             }
             return Err(Error::Refused { subject, source });
         }

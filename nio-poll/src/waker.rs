@@ -33,7 +33,7 @@ use crate::{
 ///
 /// A waker may outlive its poll: it keeps nothing of it open, and waking does nothing then.
 ///
-/// What a thread has written before it wakes is visible to the thread that is woken.
+/// Writes of a thread before it wakes are visible to the thread that is woken.
 ///
 /// ```
 /// use nio_poll::{Events, Poll, Token, Waker};

@@ -1,10 +1,10 @@
-//! Watches: whatever is registered and is not a descriptor's readiness. Each is one knote.
+//! Watches: all registrations but those of a descriptor's readiness. Each is one knote.
 //!
 //! Laws:
 //! 1. Some watches end by themselves: a one-shot timer expires, a process exits, a file is closed. Such an
 //!    entry leaves the table when its key is used again, when the poll is printed, or when the table has
-//!    doubled since it was last looked through. So the table is at most twice what is still watched.
-//! 2. Ending a watch asks the kernel, whatever the table says.
+//!    doubled since it was last looked through. So the table is at most twice as large as the watches that are left.
+//! 2. Ending a watch asks the kernel, even if the table has no entry.
 
 use std::{os::unix::net::UnixStream, sync::Arc, time::Instant};
 
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_at_most_twice_what_is_still_watched() {
+    fn entries_of_expired_timers_leave_the_table_as_it_grows() {
         let poll = Poll::new().unwrap();
         let live = Timer::Every(Duration::from_secs(3600));
         for token in 0..10 {

@@ -1,4 +1,4 @@
-//! What belongs to the whole process: descriptor numbers, limits and signals. Each test runs in a
+//! The resources of the whole process: descriptor numbers, limits and signals. Each test runs in a
 //! process of its own.
 
 mod support;

@@ -1,7 +1,7 @@
 //! The registry against a model: random sequences of registering, closing, duplicating and reusing numbers.
 //!
 //! A registration belongs to a file under a number. The model knows both, and the poll must agree with it
-//! whatever has happened before: in what each call answers, and in what the next poll reports.
+//! after any sequence: in the result of each call, and in the events of the next poll.
 
 mod support;
 
@@ -172,7 +172,7 @@ impl Pair {
         }
     }
 
-    /// What registering must have answered.
+    /// The result that registering must have.
     fn check_registered(&self, index: usize, result: Result<(), Error>) {
         match self.model.get(&index) {
             None => result.unwrap(),
@@ -183,7 +183,7 @@ impl Pair {
         }
     }
 
-    /// What a poll must report: all that is armed, once for each direction.
+    /// A poll reports every armed registration, once for each direction.
     fn check_events(&mut self) {
         let mut found: Vec<_> = now(&self.poll)
             .iter()
