@@ -23,12 +23,20 @@ const FILTERS: [Filter; 2] = [Filter::READ, Filter::WRITE];
 /// Adds a knote, or re-arms one: a oneshot that has fired is disabled (K63).
 const ADD: EventFlags = EventFlags::ADD.union(EventFlags::ENABLE);
 
-/// Whether EV_ENABLE alone sets the token and re-arms an edge (K58, K61). Other systems need EV_ADD.
+/// Whether EV_ENABLE alone sets the token and re-arms an edge (K58, K61), and so asks for the old knote.
+/// Other systems need EV_ADD, and a change before it that asks.
 const ENABLE_IS_ENOUGH: bool = cfg!(any(
     target_os = "linux",
     target_os = "freebsd",
     target_vendor = "apple"
 ));
+
+/// Re-arms a knote that exists.
+const REARM: EventFlags = if ENABLE_IS_ENOUGH {
+    EventFlags::ENABLE
+} else {
+    ADD
+};
 
 /// The errors that mean "no such knote" (K50).
 pub(crate) fn is_absent(error: &io::Error) -> bool {
@@ -80,18 +88,39 @@ impl Registration {
     }
 }
 
-/// The same change for each filter of a registration.
-struct Each {
-    changes: [Kevent; 2],
+/// A change for each filter of an interest.
+struct Changes {
+    list: [Kevent; 2],
     interest: Interest,
 }
 
-impl Each {
+impl Changes {
+    /// The same change for each filter.
     #[inline]
-    fn new(fd: RawFd, registration: Registration, flags: EventFlags) -> Each {
-        Each {
-            changes: FILTERS.map(|filter| registration.knote(fd, filter, flags)),
+    fn each(fd: RawFd, registration: Registration, flags: EventFlags) -> Changes {
+        Changes {
+            list: FILTERS.map(|filter| registration.knote(fd, filter, flags)),
             interest: registration.interest,
+        }
+    }
+
+    /// From one registration to another with the same trigger.
+    #[inline]
+    fn between(fd: RawFd, old: Registration, new: Registration) -> Changes {
+        let mut list = FILTERS.map(|filter| {
+            let flags = match (old.has(filter), new.has(filter)) {
+                (true, true) => REARM | new.mode(),
+                (false, true) => ADD | new.mode(),
+                (_, false) => EventFlags::DELETE,
+            };
+            new.knote(fd, filter, flags)
+        });
+        if !old.has(Filter::WRITE) && new.has(Filter::WRITE) {
+            list.swap(0, 1); // the addition first (law 1)
+        }
+        Changes {
+            list,
+            interest: old.interest | new.interest,
         }
     }
 
@@ -99,50 +128,7 @@ impl Each {
     fn as_mut_slice(&mut self) -> &mut [Kevent] {
         let from = usize::from(!self.interest.is_readable());
         let to = 1 + usize::from(self.interest.is_writable());
-        &mut self.changes[from..to]
-    }
-}
-
-/// The changes from one registration to another with the same trigger: at most two for each filter.
-struct Steps {
-    changes: [Kevent; 4],
-    len: usize,
-}
-
-impl Steps {
-    #[inline]
-    fn new(fd: RawFd, old: Registration, new: Registration) -> Steps {
-        let nothing = Kevent::new(0, Filter::READ, EventFlags::empty());
-        let mut steps = Steps {
-            changes: [nothing; 4],
-            len: 0,
-        };
-        let add = ADD | new.mode();
-        // The additions come first (law 1).
-        for filter in FILTERS {
-            if new.has(filter) && !old.has(filter) {
-                steps.push(new.knote(fd, filter, add));
-            }
-        }
-        for filter in FILTERS {
-            match (old.has(filter), new.has(filter)) {
-                (true, true) => {
-                    steps.push(new.knote(fd, filter, EventFlags::ENABLE));
-                    if !ENABLE_IS_ENOUGH {
-                        steps.push(new.knote(fd, filter, add));
-                    }
-                }
-                (true, false) => steps.push(old.knote(fd, filter, EventFlags::DELETE)),
-                (false, _) => {}
-            }
-        }
-        steps
-    }
-
-    #[inline]
-    fn push(&mut self, change: Kevent) {
-        self.changes[self.len] = change;
-        self.len += 1;
+        &mut self.list[from..to]
     }
 }
 
@@ -157,7 +143,7 @@ impl Shared {
     /// Adds the knotes of a registration, all or none.
     #[inline]
     pub(crate) fn add(&self, fd: RawFd, new: Registration) -> io::Result<Registration> {
-        let mut changes = Each::new(fd, new, ADD | new.mode());
+        let mut changes = Changes::each(fd, new, ADD | new.mode());
         let answers = changes.as_mut_slice();
         self.kqueue.apply(answers)?;
         if answers.iter().all(is_success) {
@@ -206,7 +192,7 @@ impl Shared {
         };
         let mut answers = Vec::with_capacity(2 * all.len());
         for &(fd, new) in &*all {
-            let mut changes = Each::new(fd, new, ADD | new.mode());
+            let mut changes = Changes::each(fd, new, ADD | new.mode());
             answers.extend_from_slice(changes.as_mut_slice());
         }
         let result = self.kqueue.apply(&mut answers);
@@ -235,7 +221,7 @@ impl Shared {
     /// Deletes the knotes of a registration. Returns whether there was any.
     #[inline(always)]
     pub(crate) fn delete(&self, fd: RawFd, old: Registration) -> io::Result<bool> {
-        let mut changes = Each::new(fd, old.in_kernel(), EventFlags::DELETE);
+        let mut changes = Changes::each(fd, old.in_kernel(), EventFlags::DELETE);
         let answers = changes.as_mut_slice();
         self.kqueue.apply(answers)?;
         self.forget_hang_up(fd, old);
@@ -260,15 +246,20 @@ impl Shared {
         old: Registration,
         new: Registration,
     ) -> io::Result<Option<Registration>> {
-        let steps = Steps::new(fd, old, new);
-        let changes = &steps.changes[..steps.len];
+        if !ENABLE_IS_ENOUGH && !self.has(fd, old) {
+            return Ok(None);
+        }
+        let mut changes = Changes::between(fd, old, new);
+        let changes = changes.as_mut_slice();
         // Without room for answers, the kernel stops at the first refusal (law 1).
         let mut no_room = EventList::with_capacity(0);
         let at_once = Some(Duration::ZERO);
         let result = self.kqueue.kevent(changes, &mut no_room, at_once);
         match result {
             Ok(_) => Ok(Some(new)),
-            Err(error) if is_absent(&error) || is_refusal(&changes[0], &error) => {
+            Err(error)
+                if is_absent(&error) || changes.iter().any(|change| is_refusal(change, &error)) =>
+            {
                 // Undo the addition that may have been made, and go step by step.
                 let added = new.only(new.interest.without(old.interest));
                 self.undo(fd, added);
@@ -318,7 +309,7 @@ impl Shared {
     /// Whether the kernel still has the knotes of a registration: whether its file is open under this
     /// number. It is asked by a change that changes nothing.
     pub(crate) fn has(&self, fd: RawFd, known: Registration) -> bool {
-        let mut probe = Each::new(fd, known.in_kernel(), EventFlags::empty());
+        let mut probe = Changes::each(fd, known.in_kernel(), EventFlags::empty());
         let answer = probe.as_mut_slice().first().map(|probe| self.apply(*probe));
         let present = answer.is_some_and(|answer| !answer.is_err_and(|error| is_absent(&error)));
         present || self.is_refused_writer(fd, known)

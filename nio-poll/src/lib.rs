@@ -189,7 +189,8 @@
 //! | | |
 //! |---|---|
 //! | [`Poll::poll`] | 1, however many events there are; no allocation |
-//! | registering, reregistering, deregistering a descriptor | 1; reregistering with another trigger up to 3 |
+//! | registering or deregistering a descriptor | 1 |
+//! | reregistering a descriptor | 1 (NetBSD, OpenBSD and DragonFly: 2); with another trigger up to 3 |
 //! | [`Poll::register_all`] of n descriptors | 1; n |
 //! | [`Waker::wake`] | 1; 1 if no other wake-up is pending, else 0 |
 //! | an event of a poll made [`with_counts`](Poll::with_counts) | 0; 1 to 3 |
