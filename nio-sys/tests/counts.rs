@@ -403,3 +403,14 @@ fn k109_nor_where_nobody_asked_whether_it_can_be_written_to() {
         assert_eq!(queue.end_of(READ).fflags(), error);
     }
 }
+
+#[test]
+fn k133_a_pipe_without_a_reader_has_no_room() {
+    let queue = counting();
+    let (reader, writer) = pipe();
+    queue.add(&writer, WRITE, LEVEL, 1);
+    assert!(queue.one().data() > 0);
+    drop(reader);
+    let event = queue.end_of(WRITE);
+    assert_eq!(event.data(), 0);
+}

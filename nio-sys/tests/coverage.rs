@@ -16,6 +16,7 @@ const SOURCES: &[&str] = &[
     include_str!("counts.rs"),
     include_str!("delivery.rs"),
     include_str!("descriptors.rs"),
+    include_str!("file_identity.rs"),
     include_str!("files.rs"),
     include_str!("fork.rs"),
     include_str!("interruption.rs"),
