@@ -279,8 +279,9 @@ fn k4_a_child_drops_a_queue_that_another_thread_of_its_parent_was_changing() {
                 }
             });
             for _ in 0..300 {
-                // SAFETY: the child only drops the queue, by its place, and ends.
+                // SAFETY: the child only drops the queue, and ends.
                 match unsafe { libc::fork() } {
+                    // SAFETY: nothing of this process is used after the drop of the queue.
                     0 => unsafe {
                         libc::alarm(2 * LIMIT.as_secs() as u32);
                         drop(std::ptr::read(&queue));
