@@ -113,7 +113,7 @@
 //! | | whoever watches it from outside loses it if the queue has to be made anew: for a descriptor that was closed, has a duplicate that goes on reporting, and whose registration was deleted or its number registered again after that |
 //! | [`USER`](Filter::USER) | a `TRIGGER` in the change that adds it counts, as on Apple, OpenBSD and DragonFly (K163) |
 //! | [`SIGNAL`](Filter::SIGNAL) | is told by a handler. It counts what is delivered: signals of a kind that were pending together are one (K199), one that all threads block comes when it is unblocked (K200). A handler that the program installs later takes its place until the next `EV_ADD` (K208); a signal that was ignored is not ignored in a program that this one executes (K209) |
-//! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and `EXIT` alone: `ENOTSUP` for the rest (K219). The status of a process that is no child is 0 (K214) |
+//! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and `EXIT` alone: `ENOTSUP` for the rest (K219). A status that is not known is 0, with `NO_STATUS` (K214, K225) |
 //! | [`PROCDESC`](Filter::PROCDESC) | takes a pidfd; closing it ends the registration and not the process (K226) |
 //!
 //! Of files:
