@@ -11,10 +11,10 @@ use std::{
 
 use nio_poll::{Error, Event, Events, Poll, Process, Subject, Token};
 
-/// How long to wait for what must come. Far more than it takes.
+/// How long to wait for an event that must come. Far more than it takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A child that runs until the end of its input, then does what the shell is told.
+/// A child that runs until the end of its input, then runs `end`.
 fn shell(end: &str) -> Child {
     Command::new("sh")
         .args(["-c", &format!("read line; {end}")])
@@ -28,7 +28,7 @@ fn let_go(child: &mut Child) {
     drop(child.stdin.take());
 }
 
-/// What comes within a time, which is over when something does.
+/// The events that come within a time, or as soon as one does.
 fn within(poll: &Poll, timeout: Duration) -> Vec<Event> {
     let mut events = Events::with_capacity(64);
     poll.poll(&mut events, Some(timeout)).unwrap();

@@ -567,3 +567,20 @@ fn k9_the_end_of_what_is_disabled_does_not_end_the_watching_of_its_queue() {
         assert!(outside.watches(&queue));
     });
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k99_an_edge_triggered_leftover_does_not_end_the_watching_of_its_queue() {
+    in_child(|| {
+        for mode in [CLEAR, CLEAR | DISPATCH, ONESHOT] {
+            let queue = Queue::new();
+            let outside = Outside::watching(&queue);
+            let mut leftover = leftover(&queue, mode);
+            for _ in 0..10 {
+                leftover.old_peer.write_all(b"x").unwrap();
+                queue.assert_silent();
+            }
+            assert!(outside.watches(&queue), "{mode:?}");
+        }
+    });
+}

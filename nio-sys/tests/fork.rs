@@ -6,6 +6,7 @@ mod support;
 
 use std::io;
 use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -240,4 +241,61 @@ fn k66_a_process_is_not_reported_after_its_deletion_though_a_child_has_our_descr
         check(libc::kill(child, libc::SIGKILL)).unwrap();
         check(libc::waitpid(child, std::ptr::null_mut(), 0)).unwrap();
     }
+}
+
+#[test]
+fn k4_a_number_that_was_a_queue_in_the_parent_may_be_written_to_in_a_child() {
+    in_child(|| {
+        let queue = Queue::new();
+        let number = number(&queue);
+        in_fork(|| {
+            let (socket, _peer) = pair();
+            let fd = RawFd::try_from(number).unwrap();
+            // SAFETY: the number is the queue's, which this process does not have and does not use.
+            let fd = check(unsafe { libc::dup2(socket.as_raw_fd(), fd) }).unwrap();
+            assert_eq!(fd as usize, number);
+            let own = Queue::new();
+            own.make(Kevent::new(number, WRITE, ADD).with_udata(5));
+            assert_eq!(own.one().udata(), 5);
+        });
+    });
+}
+
+#[test]
+fn k4_a_child_drops_a_queue_that_another_thread_of_its_parent_was_changing() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, _peer) = pair();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    queue.add(&socket, READ, CLEAR, 1);
+                    queue.make(Kevent::timer(1, ADD).with_data(1000));
+                    queue.make(Kevent::signal(libc::SIGUSR1, ADD));
+                    queue.make(Kevent::signal(libc::SIGUSR1, DELETE));
+                    queue.make(Kevent::timer(1, DELETE));
+                    queue.delete(&socket, READ);
+                }
+            });
+            for _ in 0..300 {
+                // SAFETY: the child only drops the queue, and ends.
+                match unsafe { libc::fork() } {
+                    // SAFETY: nothing of this process is used after the drop of the queue.
+                    0 => unsafe {
+                        libc::alarm(2 * LIMIT.as_secs() as u32);
+                        drop(std::ptr::read(&queue));
+                        libc::_exit(0);
+                    },
+                    pid => {
+                        let mut status = 0;
+                        // SAFETY: the status has a place that lives until the call returns.
+                        check(unsafe { libc::waitpid(pid, &mut status, 0) }).unwrap();
+                        assert_eq!(status, 0);
+                    }
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    });
 }

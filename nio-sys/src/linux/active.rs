@@ -6,8 +6,11 @@
 //!    empty exactly when nothing is active (K8).
 //! 2. A call takes knotes out from the front and reports them. One that is still active after its report
 //!    goes to the end when the call is over: it comes once in a call (K84), and after all others (K87).
+//!
+//! A doubly linked list in a vector: every operation takes the same time, and none allocates but for a list
+//! that is longer than ever before.
 
-use std::{collections::BTreeMap, os::fd::RawFd};
+use std::os::fd::RawFd;
 
 /// A knote in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,45 +21,157 @@ pub(super) enum Key {
     Knote(u32),
 }
 
-/// The active knotes of one queue, by position.
-#[derive(Debug, Default)]
+/// Where a knote stands.
+pub(super) type Position = u32;
+
+/// No position.
+const NONE: Position = Position::MAX;
+
+/// The active knotes of one queue.
+#[derive(Debug)]
 pub(super) struct Active {
-    list: BTreeMap<u64, Key>,
-    next: u64,
+    nodes: Vec<Node>,
+    first: Position,
+    last: Position,
+    /// The nodes that are not in use, linked by `next`.
+    vacant: Position,
     /// A knote has become active since this was last asked.
     grew: bool,
 }
 
+#[derive(Debug)]
+struct Node {
+    key: Key,
+    before: Position,
+    next: Position,
+}
+
+impl Default for Active {
+    fn default() -> Active {
+        Active {
+            nodes: Vec::new(),
+            first: NONE,
+            last: NONE,
+            vacant: NONE,
+            grew: false,
+        }
+    }
+}
+
 impl Active {
-    /// Appends a knote, and returns its position.
-    pub(super) fn push(&mut self, key: Key) -> u64 {
-        let position = self.next;
-        self.next += 1;
-        self.list.insert(position, key);
+    /// Appends a knote.
+    pub(super) fn push(&mut self, key: Key) -> Position {
+        let node = Node {
+            key,
+            before: self.last,
+            next: NONE,
+        };
+        let position = self.vacant;
+        let position = match self.nodes.get_mut(position as usize) {
+            Some(vacant) => {
+                self.vacant = vacant.next;
+                *vacant = node;
+                position
+            }
+            None => {
+                self.nodes.push(node);
+                self.nodes.len() as Position - 1
+            }
+        };
+        match self.nodes.get_mut(self.last as usize) {
+            Some(last) => last.next = position,
+            None => self.first = position,
+        }
+        self.last = position;
         self.grew = true;
         position
     }
 
     /// Takes out a knote that is active no more, if it stands in the list.
-    pub(super) fn remove(&mut self, position: Option<u64>) {
-        if let Some(position) = position {
-            self.list.remove(&position);
+    pub(super) fn remove(&mut self, position: Option<Position>) {
+        let Some(position) = position else {
+            return;
+        };
+        let Node { before, next, .. } = self.nodes[position as usize];
+        match self.nodes.get_mut(before as usize) {
+            Some(node) => node.next = next,
+            None => self.first = next,
         }
+        match self.nodes.get_mut(next as usize) {
+            Some(node) => node.before = before,
+            None => self.last = before,
+        }
+        self.nodes[position as usize].next = self.vacant;
+        self.vacant = position;
     }
 
     /// Takes out the oldest.
     pub(super) fn pop(&mut self) -> Option<Key> {
-        self.list.pop_first().map(|(_, key)| key)
+        let key = self.nodes.get(self.first as usize)?.key;
+        self.remove(Some(self.first));
+        Some(key)
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.first == NONE
     }
 
     /// Whether a knote has become active since this was last asked.
     #[inline]
     pub(super) fn take_grew(&mut self) -> bool {
         std::mem::take(&mut self.grew)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push,
+        Pop,
+        Remove(prop::sample::Index),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let remove = any::<prop::sample::Index>().prop_map(Step::Remove);
+        prop::collection::vec(
+            prop_oneof![3 => Just(Step::Push), 1 => Just(Step::Pop), 1 => remove],
+            0..200,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_list_is_a_queue_from_which_any_knote_can_be_taken(steps in steps()) {
+            let (mut active, mut model) = (Active::default(), Vec::new());
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Push => {
+                        let key = Key::Knote(number as u32);
+                        model.push((key, active.push(key)));
+                        prop_assert!(active.take_grew());
+                    }
+                    Step::Pop => {
+                        let first = (!model.is_empty()).then(|| model.remove(0).0);
+                        prop_assert_eq!(active.pop(), first);
+                    }
+                    Step::Remove(_) if model.is_empty() => active.remove(None),
+                    Step::Remove(index) => {
+                        let (_, position) = model.remove(index.index(model.len()));
+                        active.remove(Some(position));
+                    }
+                }
+                prop_assert_eq!(active.is_empty(), model.is_empty());
+            }
+            for (key, _) in model {
+                prop_assert_eq!(active.pop(), Some(key));
+            }
+            prop_assert!(active.is_empty());
+        }
     }
 }

@@ -11,8 +11,11 @@ use super::{
     active::{Active, Key},
     count,
     descriptor::{Descriptors, check_entry},
-    readiness::{poll_now, readiness},
-    slot::{ERR, EXCEPT, FILTERS, HUP, IN, Kind, ONCE, OUT, RDHUP, READ, Slots, WRITE, Whole},
+    readiness::{Readiness, poll_now, readiness},
+    slot::{
+        DISARMED, ERR, EXCEPT, Extra, FILTERS, HUP, IN, Kind, ONCE, OUT, RDHUP, READ, Slot, View,
+        WRITE,
+    },
 };
 use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
 
@@ -33,36 +36,59 @@ impl Batch<'_> {
     }
 }
 
-/// Turns an event into the kevents of its descriptor if its slot is enough for that, and there is room.
-/// Whether it did.
-#[inline]
-pub(super) fn plain(slots: &Slots, event: libc::epoll_event, batch: &mut Batch<'_>) -> bool {
-    let (payload, mask) = (event.u64, event.events);
-    let Some(slot) = slots.plain(payload) else {
-        return false;
-    };
-    let [read, write] = slot.knotes;
-    let reads = mask & (IN | RDHUP) != 0 && read.is_enabled();
-    let writes = mask & OUT != 0 && write.is_enabled();
-    let needed = usize::from(reads) + usize::from(writes);
-    if mask & (HUP | ERR) != 0 || batch.events.len() + needed > batch.room {
-        return false;
-    }
-    let fd = payload as u32 as usize;
-    if reads {
-        let eof = if mask & RDHUP != 0 {
-            EventFlags::EOF
-        } else {
-            EventFlags::empty()
+/// Turns events of epoll into kevents, up to the first that is not plain: its slot is not enough for it, it
+/// has no room, or it is not a descriptor's. Returns the others.
+///
+/// There is room for one kevent of each event at least; `room` is that of the whole list.
+pub(super) fn plain<'a>(
+    slots: &[Slot],
+    mut rest: &'a [libc::epoll_event],
+    events: &mut Vec<Kevent>,
+    room: usize,
+) -> &'a [libc::epoll_event] {
+    // How many events may come to two kevents.
+    let mut twice = room.saturating_sub(events.len() + rest.len());
+    let mut vacant = events.spare_capacity_mut().iter_mut();
+    let before = vacant.len();
+    while let Some((event, after)) = rest.split_first() {
+        let (payload, mask) = (event.u64, event.events);
+        let fd = payload as u32 as usize;
+        let Some(slot) = slots.get(fd) else {
+            break;
         };
-        let event = Kevent::new(fd, Filter::READ, read.mode() | eof);
-        batch.events.push(event.with_udata(slot.udata[READ]));
+        if slot.payload != payload || slot.special || mask & (HUP | ERR) != 0 {
+            break;
+        }
+        let [read, write] = slot.knotes;
+        let reads = mask & (IN | RDHUP) != 0 && read.is_enabled();
+        let writes = mask & OUT != 0 && write.is_enabled();
+        if reads && writes {
+            if twice == 0 {
+                break;
+            }
+            twice -= 1;
+        }
+        if reads {
+            let Some(place) = vacant.next() else { break };
+            let eof = if mask & RDHUP != 0 {
+                EventFlags::EOF
+            } else {
+                EventFlags::empty()
+            };
+            let event = Kevent::new(fd, Filter::READ, read.mode() | eof);
+            place.write(event.with_udata(slot.udata[READ]));
+        }
+        if writes {
+            let Some(place) = vacant.next() else { break };
+            let event = Kevent::new(fd, Filter::WRITE, write.mode());
+            place.write(event.with_udata(slot.udata[WRITE]));
+        }
+        rest = after;
     }
-    if writes {
-        let event = Kevent::new(fd, Filter::WRITE, write.mode());
-        batch.events.push(event.with_udata(slot.udata[WRITE]));
-    }
-    true
+    let written = before - vacant.len();
+    // SAFETY: the iterator has given out the first `written` vacant places, and each was written.
+    unsafe { events.set_len(events.len() + written) };
+    rest
 }
 
 impl Descriptors {
@@ -77,28 +103,34 @@ impl Descriptors {
     ) -> bool {
         let (payload, mask) = (event.u64, event.events);
         let fd = payload as u32 as RawFd;
-        let mut whole = self.slots.get(fd);
-        if whole.slot.payload != payload {
+        let view = self
+            .slots
+            .get(fd)
+            .filter(|view| view.slot.payload == payload);
+        let Some(mut view) = view else {
             return false;
+        };
+        if view.slot.told & ONCE != 0 {
+            view.slot.told = DISARMED;
         }
-        if whole.slot.told & ONCE != 0 {
-            whole.slot.told = ONCE;
-        }
-        let ready = readiness(fd, mask, &mut whole.extra);
+        let ready = look(mask, &mut view);
         for (index, flags) in ready.into_iter().enumerate() {
-            let Some(flags) = flags.filter(|_| whole.knote(index).is_enabled()) else {
+            let Some(flags) = flags.filter(|_| view.knote(index).is_enabled()) else {
                 continue;
             };
             if batch.has_room() {
-                // This event says what one that was carried over would have said.
-                active.remove(whole.extra.queued[index].take());
-                self.report(fd, index, flags, &mut whole, batch);
-            } else if whole.extra.queued[index].is_none() {
+                if view.has_extra() {
+                    // This event says what one that was carried over would have said.
+                    active.remove(view.extra_mut().queued[index].take());
+                }
+                report(&mut view, index, flags, self.counts, batch);
+            } else {
                 // Carried over to the next call (K85). An edge would not come again.
-                whole.extra.queued[index] = Some(active.push(Key::Descriptor(fd, index)));
+                let queued = &mut view.extra_mut().queued[index];
+                queued.get_or_insert_with(|| active.push(Key::Descriptor(fd, index)));
             }
         }
-        self.settle(epoll, fd, whole, active);
+        self.settle(epoll, fd, active);
         true
     }
 
@@ -111,74 +143,86 @@ impl Descriptors {
         active: &mut Active,
         batch: &mut Batch<'_>,
     ) {
-        let mut whole = self.slots.get(fd);
-        whole.extra.queued[index] = None;
+        let Some(mut view) = self.slots.get(fd) else {
+            return;
+        };
+        view.extra_mut().queued[index] = None;
         if check_entry(epoll, fd).is_err() {
             return self.forget(fd, active);
         }
-        let ready = readiness(fd, poll_now(fd, FILTERS[index].1), &mut whole.extra);
+        let ready = look(poll_now(fd, FILTERS[index].1), &mut view);
         if let Some(flags) = ready[index] {
-            self.report(fd, index, flags, &mut whole, batch);
+            report(&mut view, index, flags, self.counts, batch);
         }
-        self.settle(epoll, fd, whole, active);
+        self.settle(epoll, fd, active);
     }
 
     /// Puts a knote at the end of the list of active ones, if it is still enabled.
     pub(super) fn look_again(&mut self, fd: RawFd, index: usize, active: &mut Active) {
-        let mut whole = self.slots.get(fd);
-        if whole.knote(index).is_enabled() && whole.extra.queued[index].is_none() {
-            whole.extra.queued[index] = Some(active.push(Key::Descriptor(fd, index)));
-            self.store(fd, whole, active);
-        }
-    }
-
-    /// Reports a knote whose condition holds, unless it is below its low-water mark, and does what follows
-    /// from a report.
-    fn report(
-        &mut self,
-        fd: RawFd,
-        index: usize,
-        flags: EventFlags,
-        whole: &mut Whole,
-        batch: &mut Batch<'_>,
-    ) {
-        if index == READ && flags.is_empty() {
-            // An end and an error override the mark (K156).
-            let below = |&mark: &i64| count::readable(fd) < mark && poll_now(fd, 0) & ERR == 0;
-            if whole.extra.low_water.as_ref().is_some_and(below) {
-                return;
-            }
-        }
-        let knote = whole.knote(index);
-        let mut event = Kevent::new(fd as usize, FILTERS[index].0, knote.mode() | flags)
-            .with_udata(whole.udata(index));
-        if index == EXCEPT {
-            event = event.with_fflags(ReadWriteFlags::OOB);
-        } else if self.slots.counts {
-            event = fill_in(event, whole);
-        }
-        batch.events.push(event);
-        if whole.looks_again(index) {
-            // epoll tells no more of it.
-            batch.again.push(Key::Descriptor(fd, index));
-        }
-        whole.set_knote(index, knote.reported());
-        if index == READ && !knote.reported().exists() {
-            whole.extra.low_water = None;
+        let view = self
+            .slots
+            .get(fd)
+            .filter(|view| view.knote(index).is_enabled());
+        if let Some(mut view) = view {
+            let queued = &mut view.extra_mut().queued[index];
+            queued.get_or_insert_with(|| active.push(Key::Descriptor(fd, index)));
+            view.finish(self.counts);
         }
     }
 }
 
+/// What a mask says of the filters of a descriptor.
+fn look(mask: u32, view: &mut View<'_>) -> Readiness {
+    let fd = view.fd;
+    if mask & (HUP | ERR) != 0 || view.has_extra() {
+        return readiness(fd, mask, view.extra_mut());
+    }
+    readiness(fd, mask, &mut Extra::default())
+}
+
+/// Reports a knote whose condition holds, unless it is below its low-water mark, and does what follows from a
+/// report.
+fn report(
+    view: &mut View<'_>,
+    index: usize,
+    flags: EventFlags,
+    counts: bool,
+    batch: &mut Batch<'_>,
+) {
+    let fd = view.fd;
+    if index == READ && flags.is_empty() {
+        // An end and an error override the mark (K156).
+        let below = |mark| count::readable(fd) < mark && poll_now(fd, 0) & ERR == 0;
+        if view.low_water().is_some_and(below) {
+            return;
+        }
+    }
+    let (knote, udata) = (view.knote(index), view.udata(index));
+    let event = Kevent::new(fd as usize, FILTERS[index].0, knote.mode() | flags).with_udata(udata);
+    batch.events.push(if index == EXCEPT {
+        event.with_fflags(ReadWriteFlags::OOB)
+    } else if counts {
+        fill_in(event, view.extra_mut())
+    } else {
+        event
+    });
+    if view.looks_again(index) {
+        // epoll tells no more of it.
+        batch.again.push(Key::Descriptor(fd, index));
+    }
+    view.set_knote(index, knote.reported(), udata);
+}
+
 /// Fills in how much there is, and the error that a stream has ended with (K105, K108).
-fn fill_in(event: Kevent, whole: &mut Whole) -> Kevent {
+fn fill_in(event: Kevent, extra: &mut Extra) -> Kevent {
     let fd = event.ident() as RawFd;
     let data = match event.filter() {
         Filter::READ => count::readable(fd),
         // There is no room in a pipe without a reader.
-        _ if event.is_eof() && whole.extra.kind == Some(Kind::Pipe) => 0,
+        _ if event.is_eof() && extra.kind == Some(Kind::Pipe) => 0,
         _ => count::writable(fd),
     };
-    let error = &mut whole.extra.error;
+    let error = &mut extra.error;
     if !event.is_eof() {
         // The socket has been connected again since it had the error.
         *error = 0;

@@ -8,8 +8,8 @@
 //! 2. The table is never trusted alone: the descriptor may have been closed and its number given to another
 //!    file. Every change asks epoll, and the answer corrects the table. So a descriptor has an entry for as
 //!    long as it has knotes: one that asks for nothing while all of them are disabled.
-//! 3. A change that enables, or alters, a knote evaluates its condition again (K61): EPOLL_CTL_MOD reports
-//!    what is ready, also where the mask stays the same.
+//! 3. A change with EV_ADD or EV_ENABLE evaluates the condition of its knote again (K61): EPOLL_CTL_MOD
+//!    reports what is ready, also where the mask stays the same.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use super::{
     epoll,
     knote::{invalid, no_such_knote, unsupported},
     readiness::is_queue,
-    slot::{DISARMED, EXCEPT, IDLE, READ, Slots, Whole, generation, index, payload},
+    slot::{DISARMED, EXCEPT, IDLE, READ, Slots, View, generation, index, payload},
 };
 use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
 
@@ -47,6 +47,8 @@ struct Effect {
 #[derive(Debug)]
 pub(super) struct Descriptors {
     pub(super) slots: Slots,
+    /// Events say how much there is, so that every slot is special.
+    pub(super) counts: bool,
     /// The last generation that was given to an entry.
     generation: u32,
     /// An eventfd, to ask with whether a descriptor is a queue.
@@ -55,16 +57,16 @@ pub(super) struct Descriptors {
 
 impl Descriptors {
     pub(super) fn new(counts: bool, probe: RawFd) -> Descriptors {
-        let mut slots = Slots::default();
-        slots.counts = counts;
         Descriptors {
-            slots,
+            slots: Slots::default(),
+            counts,
             generation: 0,
             probe,
         }
     }
 
     /// Applies changes of one descriptor, [`RUN`] at most.
+    #[inline]
     pub(super) fn change(
         &mut self,
         epoll: &OwnedFd,
@@ -73,172 +75,202 @@ impl Descriptors {
         active: &mut Active,
     ) -> Errnos {
         let mut errnos = Errnos::default();
-        let before = self.slots.get(fd);
-        let (mut after, mut effect) = (before, Effect::default());
+        let (counts, probe) = (self.counts, self.probe);
+        let mut view = match self.slots.get_or_grow(fd) {
+            Ok(view) => view,
+            Err(error) => return refused(&error, changes.len()),
+        };
+        let before = view.snapshot();
+        let (mut effect, mut failed) = (Effect::default(), 0);
         for (change, errno) in changes.iter().zip(&mut errnos) {
-            if let Err(error) = self.edit(&mut after, fd, change, &mut effect) {
+            if let Err(error) = edit(&mut view, change, probe, &mut effect) {
                 *errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+                failed += 1;
             }
         }
-        if errnos[..changes.len()].iter().all(|&errno| errno != 0) {
+        if failed == changes.len() {
             return errnos;
         }
-        match self.sync(epoll, fd, &before, after, effect, active) {
-            Ok(()) => errnos,
-            Err(error) if is_lost(&error) && before.slot.told != 0 => {
-                // The knotes went with the file that had this number (K98).
-                self.forget(fd, active);
-                self.change(epoll, fd, changes, active)
-            }
-            Err(error) if changes.len() == 1 => {
-                errnos[0] = error.raw_os_error().unwrap_or(libc::EINVAL);
+        match sync(epoll, &mut view, effect, &mut self.generation) {
+            Ok(()) => {
+                remove_disabled(&mut view, active);
+                view.finish(counts);
                 errnos
             }
-            // Alone, each change has its own answer.
-            Err(_) => {
-                for (change, errno) in changes.iter().zip(&mut errnos) {
-                    let change = std::slice::from_ref(change);
-                    *errno = self.change(epoll, fd, change, active)[0];
-                }
-                errnos
+            Err(error) => {
+                let had_entry = before.0.told != 0;
+                view.restore(before);
+                self.change_after(&error, had_entry, epoll, fd, changes, active)
             }
         }
     }
 
-    /// What a change does to a knote, or to the absence of one.
-    fn edit(
-        &self,
-        whole: &mut Whole,
-        fd: RawFd,
-        change: &Kevent,
-        effect: &mut Effect,
-    ) -> io::Result<()> {
-        let index = index(change.filter()).ok_or_else(invalid)?;
-        let before = whole.knote(index);
-        let after = before.changed(change)?;
-        if after.exists() {
-            let fflags = ReadWriteFlags::from_bits_retain(change.fflags());
-            check_fflags(change.filter(), fflags)?;
-            if !before.exists() && index != READ && is_queue(fd, self.probe) {
-                return Err(invalid());
-            }
-            if index == READ {
-                whole.extra.low_water = (!fflags.is_empty()).then_some(change.data());
-            }
-            whole.set_udata(index, change.udata());
-            if after.is_enabled() {
-                effect.enables |= !before.is_enabled();
-                effect.evaluates |= !change.flags().contains(EventFlags::DISABLE);
-            }
-        } else if index == READ {
-            whole.extra.low_water = None;
-        } else if index == EXCEPT {
-            whole.extra.except_udata = 0;
-        }
-        whole.set_knote(index, after);
-        Ok(())
-    }
-
-    /// Makes `after` the state of a descriptor: first in epoll, then in the table. On failure neither has
-    /// changed.
-    fn sync(
+    /// As [`change`](Descriptors::change), after epoll has refused.
+    #[cold]
+    fn change_after(
         &mut self,
+        error: &io::Error,
+        had_entry: bool,
         epoll: &OwnedFd,
         fd: RawFd,
-        before: &Whole,
-        mut after: Whole,
-        effect: Effect,
+        changes: &[Kevent],
         active: &mut Active,
-    ) -> io::Result<()> {
-        let (told, wanted) = (before.slot.told, after.wanted());
-        let mut number = generation(before.slot.payload);
-        if effect.enables || told == 0 {
-            number = self.next_generation();
+    ) -> Errnos {
+        if is_lost(error) && had_entry {
+            // The knotes went with the file that had this number (K98).
+            self.forget(fd, active);
+            return self.change(epoll, fd, changes, active);
         }
-        let new = if wanted == 0 {
-            0
-        } else {
-            payload(fd, number, wanted)
-        };
-        match (told, wanted) {
-            (0, 0) => check_entry(epoll, fd).or_else(|error| match error.raw_os_error() {
-                // No entry, as it should be.
-                Some(libc::ENOENT) => Ok(()),
-                _ => Err(error),
-            })?,
-            (0, _) => add(epoll, fd, wanted, new)?,
-            (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
-            _ if told != wanted || effect.evaluates || effect.enables => {
-                epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, new)?;
-            }
-            // There is nothing to tell epoll, but it is to be asked (law 2).
-            _ => check_entry(epoll, fd)?,
+        if changes.len() == 1 {
+            return refused(error, 1);
         }
-        if matches!(told, 0 | IDLE) {
-            after.extra.error = 0;
+        // Alone, each change has its own answer.
+        let mut errnos = Errnos::default();
+        for (change, errno) in changes.iter().zip(&mut errnos) {
+            let change = std::slice::from_ref(change);
+            *errno = self.change(epoll, fd, change, active)[0];
         }
-        if wanted == 0 {
-            (after.extra.kind, after.extra.unconnected) = (None, false);
-        }
-        (after.slot.told, after.slot.payload) = (wanted, new);
-        self.store(fd, after, active);
-        Ok(())
-    }
-
-    /// Stores the state of a descriptor. A knote that is not enabled is not active.
-    pub(super) fn store(&mut self, fd: RawFd, mut whole: Whole, active: &mut Active) {
-        for index in READ..=EXCEPT {
-            if !whole.knote(index).is_enabled() {
-                active.remove(whole.extra.queued[index].take());
-            }
-        }
-        self.slots.set(fd, whole);
+        errnos
     }
 
     /// Brings the entry of a descriptor in line with its knotes after a report. No caller can be told of an
     /// error: where there is no memory all stays as it is, and the next event tries again.
-    pub(super) fn settle(&mut self, epoll: &OwnedFd, fd: RawFd, whole: Whole, active: &mut Active) {
-        let (told, wanted) = (whole.slot.told, whole.wanted());
+    pub(super) fn settle(&mut self, epoll: &OwnedFd, fd: RawFd, active: &mut Active) {
+        let Some(mut view) = self.slots.get(fd) else {
+            return;
+        };
+        let (told, wanted) = (view.slot.told, view.wanted());
+        let queued = view.extra().map_or([None; 3], |extra| extra.queued);
         // A disarmed entry reports nothing: it stays until a knote is to report again.
-        let waits = matches!(wanted, 0 | IDLE) || whole.extra.queued.iter().any(Option::is_some);
-        if told == wanted || told == DISARMED && waits {
-            return self.store(fd, whole, active);
+        let waits = matches!(wanted, 0 | IDLE) || queued.iter().any(Option::is_some);
+        if told != wanted && !(told == DISARMED && waits) {
+            let result = sync(epoll, &mut view, Effect::default(), &mut self.generation);
+            if result.is_err_and(|error| is_lost(&error)) {
+                return self.forget(fd, active);
+            }
         }
-        match self.sync(epoll, fd, &whole, whole, Effect::default(), active) {
-            Ok(()) => {}
-            Err(error) if is_lost(&error) => self.forget(fd, active),
-            Err(_) => self.store(fd, whole, active),
-        }
+        remove_disabled(&mut view, active);
+        view.finish(self.counts);
     }
 
     /// Drops the knotes of a file that has this number no more.
     pub(super) fn forget(&mut self, fd: RawFd, active: &mut Active) {
-        self.store(fd, Whole::default(), active);
+        if let Some(extra) = self.slots.take(fd) {
+            extra
+                .queued
+                .into_iter()
+                .for_each(|position| active.remove(position));
+        }
     }
 
     /// Registers every descriptor with a new epoll set, as it is with the old one.
     pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd, active: &mut Active) {
         for fd in self.slots.registered() {
-            let mut whole = self.slots.get(fd);
-            let is_used = whole.has_knotes() && check_entry(old, fd).is_ok();
+            let Some(view) = self.slots.get(fd) else {
+                continue;
+            };
+            let is_used = view.has_knotes() && check_entry(old, fd).is_ok();
             // It was possible with the old set; without the memory for the new one it is silent.
-            if !is_used || add(new, fd, whole.slot.told, whole.slot.payload).is_err() {
-                whole = Whole::default();
+            if !is_used || add(new, fd, view.slot.told, view.slot.payload).is_err() {
+                self.forget(fd, active);
             }
-            self.store(fd, whole, active);
         }
     }
+}
 
-    fn next_generation(&mut self) -> u32 {
+/// What a change does to a knote, or to the absence of one.
+#[inline]
+fn edit(view: &mut View<'_>, change: &Kevent, probe: RawFd, effect: &mut Effect) -> io::Result<()> {
+    let index = index(change.filter()).ok_or_else(invalid)?;
+    let before = view.knote(index);
+    let after = before.changed(change)?;
+    if after.exists() {
+        check_fflags(change)?;
+        if index != READ && !before.exists() && is_queue(view.fd, probe) {
+            return Err(invalid());
+        }
+        if after.is_enabled() {
+            let evaluates = EventFlags::ADD.union(EventFlags::ENABLE);
+            effect.enables |= !before.is_enabled();
+            effect.evaluates |= change.flags().intersects(evaluates);
+        }
+        if index == READ && (change.fflags() != 0 || view.has_extra()) {
+            view.extra_mut().low_water = (change.fflags() != 0).then_some(change.data());
+        }
+    }
+    view.set_knote(index, after, change.udata());
+    Ok(())
+}
+
+/// Tells epoll of the knotes of a descriptor, and notes what it was told. On failure neither has changed.
+#[inline]
+fn sync(
+    epoll: &OwnedFd,
+    view: &mut View<'_>,
+    effect: Effect,
+    last_generation: &mut u32,
+) -> io::Result<()> {
+    let (fd, told, wanted) = (view.fd, view.slot.told, view.wanted());
+    let mut number = generation(view.slot.payload);
+    if effect.enables || told == 0 {
         // 31 bits of the payload, and never 0.
-        self.generation = self.generation % 0x7FFF_FFFF + 1;
-        self.generation
+        *last_generation = (*last_generation + 1) & (u32::MAX >> 1);
+        number = (*last_generation).max(1);
+    }
+    let new = payload(fd, number, wanted);
+    match (told, wanted) {
+        (0, 0) => match check_entry(epoll, fd) {
+            // No entry, as it should be.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            result => result?,
+        },
+        (0, _) => add(epoll, fd, wanted, new)?,
+        (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
+        _ if told != wanted || effect.evaluates || effect.enables => {
+            epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, new)?;
+        }
+        // There is nothing to tell epoll, but it is to be asked (law 2).
+        _ => check_entry(epoll, fd)?,
+    }
+    if view.has_extra() {
+        let extra = view.extra_mut();
+        if matches!(told, 0 | IDLE) {
+            extra.error = 0;
+        }
+        if wanted == 0 {
+            (extra.kind, extra.unconnected) = (None, false);
+        }
+    }
+    view.slot.told = wanted;
+    view.slot.payload = if wanted == 0 { 0 } else { new };
+    Ok(())
+}
+
+/// The errnos of changes that fail for one reason.
+#[cold]
+fn refused(error: &io::Error, count: usize) -> Errnos {
+    let mut errnos = Errnos::default();
+    errnos[..count].fill(error.raw_os_error().unwrap_or(libc::EINVAL));
+    errnos
+}
+
+/// Takes the knotes that are not enabled out of the list of active ones.
+#[inline]
+fn remove_disabled(view: &mut View<'_>, active: &mut Active) {
+    if view.has_extra() {
+        for index in READ..=EXCEPT {
+            if !view.knote(index).is_enabled() {
+                active.remove(view.extra_mut().queued[index].take());
+            }
+        }
     }
 }
 
 /// Refuses what cannot be told (K242).
-fn check_fflags(filter: Filter, fflags: ReadWriteFlags) -> io::Result<()> {
-    match filter {
+#[inline]
+fn check_fflags(change: &Kevent) -> io::Result<()> {
+    let fflags = ReadWriteFlags::from_bits_retain(change.fflags());
+    match change.filter() {
         Filter::READ if ReadWriteFlags::LOWAT.contains(fflags) => Ok(()),
         Filter::WRITE if fflags.is_empty() => Ok(()),
         Filter::EXCEPT if fflags == ReadWriteFlags::OOB => Ok(()),

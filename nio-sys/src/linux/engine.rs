@@ -9,13 +9,13 @@
 //!    does hold is asked when it is collected (K74).
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io,
     os::fd::{OwnedFd, RawFd},
 };
 
 use super::{
-    active::{Active, Key},
+    active::{Active, Key, Position},
     deliver::Batch,
     descriptor::{Descriptors, Errnos, RUN, is_descriptors},
     epoll::{self, EDGE},
@@ -66,13 +66,13 @@ pub(super) fn is_descriptor(payload: u64) -> bool {
 pub(super) struct Engine {
     pub(super) descriptors: Descriptors,
     /// The numbers of all other knotes.
-    numbers: HashMap<(Filter, usize), u32>,
+    numbers: BTreeMap<(Filter, usize), u32>,
     knotes: Vec<Option<Entry>>,
     vacant: Vec<u32>,
     watches: Watches,
     pub(super) active: Active,
     /// The knotes that go to the end of the list when the call is over.
-    pub(super) again: Vec<Key>,
+    again: Vec<Key>,
     pub(super) edge: Edge,
     pub(super) stale: Stale,
     /// An eventfd that is always readable, once the epoll set has been made again.
@@ -88,14 +88,14 @@ struct Entry {
     knote: Knote,
     condition: Box<dyn Filterops>,
     /// Its position in the list of active knotes, if it stands there.
-    queued: Option<u64>,
+    queued: Option<Position>,
 }
 
 impl Engine {
     pub(super) fn new(counts: bool, eventfd: RawFd) -> Engine {
         Engine {
             descriptors: Descriptors::new(counts, eventfd),
-            numbers: HashMap::new(),
+            numbers: BTreeMap::new(),
             knotes: Vec::new(),
             vacant: Vec::new(),
             watches: Watches::default(),
@@ -112,29 +112,30 @@ impl Engine {
     #[inline]
     pub(super) fn change(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, Errnos) {
         let first = &changes[0];
-        let joins = |change: &&Kevent| {
-            change.ident() == first.ident() && is_descriptors(change) && is_sound(change)
-        };
-        let count = changes.iter().take(RUN).take_while(joins).count().max(1);
-        let mut errnos = Errnos::default();
         if is_descriptors(first) && is_sound(first) {
-            if let Ok(fd) = descriptor(first) {
-                errnos = self.change_descriptor(epoll, fd, &changes[..count]);
-            } else {
-                errnos[..count].fill(libc::EBADF);
-            }
-        } else if let Err(error) = self.change_knote(epoll, first) {
+            let joins = |change: &&Kevent| {
+                change.ident() == first.ident() && is_descriptors(change) && is_sound(change)
+            };
+            let count = 1 + changes[1..].iter().take(RUN - 1).take_while(joins).count();
+            return (count, self.change_descriptor(epoll, &changes[..count]));
+        }
+        let mut errnos = Errnos::default();
+        if let Err(error) = self.change_knote(epoll, first) {
             errnos[0] = error.raw_os_error().unwrap_or(libc::EINVAL);
         }
-        (count, errnos)
+        (1, errnos)
     }
 
     /// Changes of one descriptor. EPERM is what epoll says of files, which it does not take; and of a file it
     /// has no knote (ENOENT).
-    fn change_descriptor(&mut self, epoll: &OwnedFd, fd: RawFd, changes: &[Kevent]) -> Errnos {
-        let mut errnos = self
-            .descriptors
-            .change(epoll, fd, changes, &mut self.active);
+    #[inline]
+    fn change_descriptor(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> Errnos {
+        let mut errnos = match descriptor(&changes[0]) {
+            Ok(fd) => self
+                .descriptors
+                .change(epoll, fd, changes, &mut self.active),
+            Err(_) => [libc::EBADF; RUN],
+        };
         for (change, errno) in changes.iter().zip(&mut errnos) {
             if matches!(*errno, libc::EPERM | libc::ENOENT) {
                 let result = self.change_knote(epoll, change);
@@ -266,7 +267,32 @@ impl Engine {
         }
     }
 
-    /// Reports the active knotes, oldest first, while there is room.
+    /// Turns any event of a user's descriptor into kevents. False if it is stale.
+    pub(super) fn deliver(
+        &mut self,
+        epoll: &OwnedFd,
+        event: libc::epoll_event,
+        events: &mut Vec<Kevent>,
+        room: usize,
+    ) -> bool {
+        let again = &mut self.again;
+        let mut batch = Batch {
+            events,
+            room,
+            again,
+        };
+        self.descriptors
+            .deliver(epoll, event, &mut self.active, &mut batch)
+    }
+
+    /// Whether a knote is active, or was reported in this call and may be active still.
+    #[inline]
+    pub(super) fn has_active(&self) -> bool {
+        !self.active.is_empty() || !self.again.is_empty()
+    }
+
+    /// Reports the active knotes, oldest first, while there is room. Those that are active still go to the end
+    /// of the list.
     pub(super) fn collect(&mut self, epoll: &OwnedFd, events: &mut Vec<Kevent>, room: usize) {
         while events.len() < room {
             let again = &mut self.again;
@@ -285,6 +311,15 @@ impl Engine {
                 Some(Key::Knote(id)) => events.extend(self.report(epoll, id)),
             }
         }
+        for at in 0..self.again.len() {
+            match self.again[at] {
+                Key::Descriptor(fd, index) => {
+                    self.descriptors.look_again(fd, index, &mut self.active);
+                }
+                Key::Knote(id) => self.activate(id),
+            }
+        }
+        self.again.clear();
     }
 
     /// The event of a knote that was taken out of the list, if its condition holds.
@@ -320,19 +355,6 @@ impl Engine {
             self.again.push(Key::Knote(id));
         }
         event
-    }
-
-    /// The end of a call: the knotes that are active still go to the end of the list.
-    pub(super) fn end_call(&mut self) {
-        for at in 0..self.again.len() {
-            match self.again[at] {
-                Key::Descriptor(fd, index) => {
-                    self.descriptors.look_again(fd, index, &mut self.active);
-                }
-                Key::Knote(id) => self.activate(id),
-            }
-        }
-        self.again.clear();
     }
 
     /// Reads what inotify has to tell, and passes it on to the knotes that listen.

@@ -275,6 +275,17 @@ mod tests {
         });
     }
 
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn k85_there_may_be_more_room_than_the_kernel_takes_in_one_call() {
+        let set = create().unwrap();
+        // Address space, of which no page is touched.
+        let mut buffer = Vec::with_capacity(MOST_EVENTS + 1);
+        let room = buffer.capacity();
+        wait(&set, &mut buffer, room, Some(Duration::ZERO)).unwrap();
+        assert!(buffer.is_empty());
+    }
+
     #[test]
     fn k22_a_timeout_of_more_than_24_days_waits_on_either_kernel() {
         on_both_kernels(|| {

@@ -9,8 +9,8 @@
 //!   engine ─ the life of knotes, the list of active ones (knote, active)
 //!     │
 //!     ├── descriptor, deliver ─ READ, WRITE, EXCEPT by one entry of epoll (slot, readiness, stale, count)
-//!     └── filterops ─ user, timer, process (pidfd),
-//!                     signal (signal_handler, signal_layer, default_action),
+//!     └── filterops ─ user, timer, signal (signal_handler, signal_layer, default_action),
+//!                     process (pidfd),
 //!                     vnode and file (watch, inotify)
 //!
 //!   epoll ── system calls             fork ── a child does not have the queue

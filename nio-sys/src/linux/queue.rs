@@ -23,7 +23,7 @@ use std::{
 };
 
 use super::{
-    deliver::{self, Batch},
+    deliver,
     engine::{Engine, WAKE, is_descriptor},
     epoll::{self, EDGE},
     fork::Home,
@@ -187,34 +187,30 @@ impl Queue {
         let mut guard = self.lock();
         let engine = &mut *guard;
         let mut has_leftover = false;
-        // Each event of epoll that is still to come has room for one kevent, and each of the queue's own for
-        // one active knote. So no knote starves.
-        let mut reserved = epoll.len();
         let number = self.batches.load(Ordering::Relaxed).wrapping_add(1);
         self.batches.store(number, Ordering::Release);
-        for &event in &*epoll {
+        // Each event of epoll that is still to come has room for one kevent, and each of the queue's own for
+        // one active knote. So no knote starves.
+        let (mut rest, mut room_left) = (epoll.as_slice(), room);
+        loop {
+            rest = deliver::plain(engine.descriptors.slots.as_slice(), rest, events, room_left);
+            let Some((&event, after)) = rest.split_first() else {
+                break;
+            };
+            rest = after;
             if !is_descriptor(event.u64) {
                 engine.wake(&self.epoll, event.u64);
+                room_left -= 1;
                 continue;
             }
-            reserved -= 1;
-            let again = &mut engine.again;
-            let mut batch = Batch {
-                events,
-                room: room - reserved,
-                again,
-            };
-            let descriptors = &mut engine.descriptors;
-            if !deliver::plain(&descriptors.slots, event, &mut batch)
-                && !descriptors.deliver(&self.epoll, event, &mut engine.active, &mut batch)
-            {
+            let room = room_left - rest.len();
+            if !engine.deliver(&self.epoll, event, events, room) {
                 has_leftover |= engine.stale.note(event.u64, number, began);
             }
         }
-        if !engine.active.is_empty() {
+        if engine.has_active() {
             engine.collect(&self.epoll, events, room);
         }
-        engine.end_call();
         // Without the memory or the descriptor for it, the set stays as it is: slow, but right.
         let is_settled = has_leftover && self.rebuild(engine).is_err();
         self.unlock(guard);

@@ -10,9 +10,9 @@
 //! 4. A slot that is not *special* turns into events by itself. Whatever else is needed for an event makes
 //!    the slot special and stands in its [`Extra`].
 
-use std::{collections::HashMap, os::fd::RawFd};
+use std::{collections::HashMap, io, os::fd::RawFd};
 
-use super::knote::Knote;
+use super::{active::Position, knote::Knote};
 use crate::Filter;
 
 pub(super) const IN: u32 = libc::EPOLLIN as u32;
@@ -65,6 +65,8 @@ pub(super) struct Slot {
     pub(super) knotes: [Knote; 2],
     /// An event needs more than what is here.
     pub(super) special: bool,
+    /// It has an [`Extra`].
+    has_extra: bool,
 }
 
 /// What few descriptors have.
@@ -83,7 +85,7 @@ pub(super) struct Extra {
     /// The error that a socket has reported; it can be asked for only once (K108).
     pub(super) error: u32,
     /// The positions in the list of active knotes of those that stand in it, by filter.
-    pub(super) queued: [Option<u64>; 3],
+    pub(super) queued: [Option<Position>; 3],
 }
 
 /// What EPOLLHUP and EPOLLERR depend on.
@@ -94,48 +96,95 @@ pub(super) enum Kind {
     Other,
 }
 
-/// A slot with its extra: all that is known of a descriptor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Whole {
-    pub(super) slot: Slot,
-    pub(super) extra: Extra,
+/// A slot with its extra, if it has one: all that is known of a descriptor.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) fd: RawFd,
+    pub(super) slot: &'a mut Slot,
+    extras: &'a mut HashMap<RawFd, Extra>,
 }
 
-impl Whole {
+/// What a descriptor was like before a change.
+pub(super) type Snapshot = (Slot, Option<Box<Extra>>);
+
+impl View<'_> {
+    #[inline]
+    pub(super) fn extra(&self) -> Option<&Extra> {
+        if self.slot.has_extra {
+            self.extras.get(&self.fd)
+        } else {
+            None
+        }
+    }
+
+    /// The extra, made if there is none.
+    #[inline(never)]
+    pub(super) fn extra_mut(&mut self) -> &mut Extra {
+        self.slot.has_extra = true;
+        self.extras.entry(self.fd).or_default()
+    }
+
+    #[inline]
+    pub(super) fn has_extra(&self) -> bool {
+        self.slot.has_extra
+    }
+
+    #[inline]
+    pub(super) fn snapshot(&self) -> Snapshot {
+        (*self.slot, self.extra().map(|extra| Box::new(*extra)))
+    }
+
+    pub(super) fn restore(&mut self, (slot, extra): Snapshot) {
+        *self.slot = slot;
+        match extra {
+            Some(extra) => drop(self.extras.insert(self.fd, *extra)),
+            None => drop(self.extras.remove(&self.fd)),
+        }
+    }
+
+    #[inline]
+    fn except(&self) -> Knote {
+        self.extra().map_or(Knote::NONE, |extra| extra.except)
+    }
+
+    #[inline]
+    pub(super) fn low_water(&self) -> Option<i64> {
+        self.extra().and_then(|extra| extra.low_water)
+    }
+
     #[inline]
     pub(super) fn knote(&self, index: usize) -> Knote {
         match self.slot.knotes.get(index) {
             Some(knote) => *knote,
-            None => self.extra.except,
+            None => self.except(),
         }
     }
 
-    #[inline]
     pub(super) fn udata(&self, index: usize) -> usize {
         match self.slot.udata.get(index) {
             Some(udata) => *udata,
-            None => self.extra.except_udata,
+            None => self.extra().map_or(0, |extra| extra.except_udata),
         }
     }
 
-    pub(super) fn set_knote(&mut self, index: usize, knote: Knote) {
-        match self.slot.knotes.get_mut(index) {
-            Some(place) => *place = knote,
-            None => self.extra.except = knote,
+    /// Stores a knote and its udata.
+    #[inline]
+    pub(super) fn set_knote(&mut self, index: usize, knote: Knote, udata: usize) {
+        if index < EXCEPT {
+            (self.slot.knotes[index], self.slot.udata[index]) = (knote, udata);
+        } else {
+            let extra = self.extra_mut();
+            (extra.except, extra.except_udata) = (knote, if knote.exists() { udata } else { 0 });
         }
-    }
-
-    pub(super) fn set_udata(&mut self, index: usize, udata: usize) {
-        match self.slot.udata.get_mut(index) {
-            Some(place) => *place = udata,
-            None => self.extra.except_udata = udata,
+        if index == READ && !knote.exists() && self.slot.has_extra {
+            self.extra_mut().low_water = None;
         }
     }
 
     /// Whether it has a knote.
     #[inline]
     pub(super) fn has_knotes(&self) -> bool {
-        (READ..=EXCEPT).any(|index| self.knote(index).exists())
+        self.slot.knotes != [Knote::NONE; 2] || self.except().exists()
     }
 
     /// The mask that epoll has to be told for its knotes; 0 is "no entry".
@@ -147,41 +196,31 @@ impl Whole {
     /// | they differ | edge-triggered; the level one is looked at again in each call |
     /// | one, and it fires once | EPOLLONESHOT, so that one waiter is woken and the kernel disarms it |
     /// | none | edge-triggered for nothing, so that the kernel still answers for the descriptor |
+    #[inline]
     pub(super) fn wanted(&self) -> u32 {
-        let (mut mask, mut enabled, mut edges, mut fires_once) = (0, 0, 0, false);
-        for (index, (_, bits)) in FILTERS.into_iter().enumerate() {
-            let knote = self.knote(index);
-            if knote.is_enabled() {
-                mask |= bits;
-                enabled += 1;
-                edges += i32::from(self.is_edge(index));
-                fires_once = knote.fires_once();
+        let [read, write] = self.slot.knotes;
+        let bits = |enabled: bool, mask: u32| if enabled { mask } else { 0 };
+        let mut mask = bits(read.is_enabled(), IN | RDHUP) | bits(write.is_enabled(), OUT);
+        let clears = |knote: Knote| knote.is_enabled() && knote.is_clear();
+        let mut edge = clears(read) || clears(write);
+        let only = if read.is_enabled() { read } else { write };
+        let one = read.is_enabled() != write.is_enabled();
+        let mut once = one && only.fires_once();
+        if let Some(extra) = self.extra() {
+            let marked = extra.low_water.is_some();
+            edge |= marked && read.is_enabled() || extra.unconnected && mask != 0;
+            once &= !marked && !extra.unconnected && !extra.except.is_enabled();
+            if extra.except.is_enabled() {
+                // epoll tells every entry of an end or an error, which are nothing to EXCEPT: where no
+                // level-triggered knote takes them, a level-triggered entry would report them without end.
+                edge |= extra.except.is_clear() || mask == 0;
+                mask |= PRI;
             }
         }
-        if enabled == 0 {
+        if mask == 0 {
             return if self.has_knotes() { IDLE } else { 0 };
         }
-        if edges > 0 || self.extra.unconnected {
-            mask |= ET;
-        }
-        let plain = self.extra.low_water.is_none() && !self.extra.unconnected;
-        if enabled == 1 && fires_once && plain && !self.extra.except.is_enabled() {
-            mask |= ONCE;
-        }
-        mask
-    }
-
-    /// Whether a knote is told of activity rather than of the condition.
-    fn is_edge(&self, index: usize) -> bool {
-        self.knote(index).is_clear()
-            || match index {
-                READ => self.extra.low_water.is_some(),
-                // epoll tells every entry of an end or an error, which are nothing to EXCEPT: where no
-                // other knote takes them, a level-triggered entry would report them without end.
-                EXCEPT => !(READ..=WRITE)
-                    .any(|other| self.knote(other).is_enabled() && !self.is_edge(other)),
-                _ => false,
-            }
+        mask | bits(edge, ET) | bits(once, ONCE)
     }
 
     /// Whether a level-triggered knote has an edge-triggered entry: epoll tells of it once, so it stands
@@ -191,20 +230,18 @@ impl Whole {
         self.slot.told & ET != 0 && !knote.is_clear() && !knote.fires_once()
     }
 
-    /// Whether an event needs more than the slot.
-    pub(super) fn is_special(&self) -> bool {
-        let enabled = |index: usize| self.slot.knotes[index].is_enabled();
-        let once = |index: usize| enabled(index) && self.slot.knotes[index].fires_once();
-        let clear = |index: usize| self.slot.knotes[index].is_clear();
-        let mixed = enabled(READ) && enabled(WRITE) && clear(READ) != clear(WRITE);
-        once(READ) || once(WRITE) || mixed || self.extra.is_needed()
-    }
-}
-
-impl Extra {
-    /// Whether there is anything in it.
-    pub(super) fn is_needed(&self) -> bool {
-        *self != Extra::default()
+    /// The end of a change: drops an extra that is a default one, and notes whether an event needs more than
+    /// the slot.
+    #[inline]
+    pub(super) fn finish(self, counts: bool) {
+        if self.slot.has_extra && self.extras.get(&self.fd) == Some(&Extra::default()) {
+            self.slot.has_extra = false;
+            self.extras.remove(&self.fd);
+        }
+        let [read, write] = self.slot.knotes;
+        let mixed = read.is_enabled() && write.is_enabled() && read.is_clear() != write.is_clear();
+        let once = |knote: Knote| knote.is_enabled() && knote.fires_once();
+        self.slot.special = mixed || once(read) || once(write) || self.slot.has_extra || counts;
     }
 }
 
@@ -234,45 +271,51 @@ pub(super) fn is_level(payload: u64) -> bool {
 pub(super) struct Slots {
     slots: Vec<Slot>,
     extras: HashMap<RawFd, Extra>,
-    /// Events say how much there is, so that every slot is special.
-    pub(super) counts: bool,
 }
 
 impl Slots {
-    /// The slot that an event belongs to, if no more is needed to report it.
+    /// All of them, for the events that need no more.
     #[inline]
-    pub(super) fn plain(&self, payload: u64) -> Option<&Slot> {
-        let slot = self.slots.get(payload as u32 as usize)?;
-        (slot.payload == payload && !slot.special).then_some(slot)
+    pub(super) fn as_slice(&self) -> &[Slot] {
+        &self.slots
     }
 
-    /// What is known of a descriptor.
+    /// What is known of a descriptor, if there is a slot for it.
     #[inline]
-    pub(super) fn get(&self, fd: RawFd) -> Whole {
-        let slot = self.slots.get(fd as usize).copied().unwrap_or_default();
-        let extra = if slot.special {
-            self.extras.get(&fd).copied().unwrap_or_default()
-        } else {
-            Extra::default()
-        };
-        Whole { slot, extra }
+    pub(super) fn get(&mut self, fd: RawFd) -> Option<View<'_>> {
+        let Slots { slots, extras } = self;
+        let slot = slots.get_mut(fd as usize)?;
+        Some(View { fd, slot, extras })
     }
 
-    /// Stores what is known of a descriptor now.
+    /// What is known of a descriptor, with a slot made for it if it is open (K32).
     #[inline]
-    pub(super) fn set(&mut self, fd: RawFd, mut whole: Whole) {
-        let was_special = self.slots.get(fd as usize).is_some_and(|slot| slot.special);
-        whole.slot.special = whole.is_special() || self.counts;
-        if whole.extra.is_needed() {
-            self.extras.insert(fd, whole.extra);
-        } else if was_special {
-            self.extras.remove(&fd);
-        }
+    pub(super) fn get_or_grow(&mut self, fd: RawFd) -> io::Result<View<'_>> {
         if self.slots.len() <= fd as usize {
-            let length = (fd as usize + 1).next_power_of_two().max(FIRST);
-            self.slots.resize(length, Slot::default());
+            self.grow(fd)?;
         }
-        self.slots[fd as usize] = whole.slot;
+        let Slots { slots, extras } = self;
+        let slot = &mut slots[fd as usize];
+        Ok(View { fd, slot, extras })
+    }
+
+    #[cold]
+    fn grow(&mut self, fd: RawFd) -> io::Result<()> {
+        // SAFETY: F_GETFD takes no further argument.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        let length = (fd as usize + 1).next_power_of_two().max(FIRST);
+        self.slots.resize(length, Slot::default());
+        Ok(())
+    }
+
+    /// Forgets a descriptor, and returns its extra.
+    pub(super) fn take(&mut self, fd: RawFd) -> Option<Extra> {
+        if let Some(slot) = self.slots.get_mut(fd as usize) {
+            *slot = Slot::default();
+        }
+        self.extras.remove(&fd)
     }
 
     /// The descriptors that have an entry of epoll.
@@ -335,23 +378,28 @@ mod tests {
             low_water in any::<Option<i64>>(),
             fd in 0..200,
         ) {
-            let mut whole = Whole::default();
-            whole.slot.knotes = knotes;
-            whole.slot.payload = payload(fd, 1, IN);
-            whole.extra.except = except;
-            whole.extra.low_water = low_water;
             let mut slots = Slots::default();
-            slots.set(fd, whole);
-            let stored = slots.get(fd);
-            prop_assert_eq!(stored.extra, whole.extra);
+            slots.slots.resize(200, Slot::default());
+            let mut view = slots.get(fd).unwrap();
+            view.slot.knotes = knotes;
+            view.set_knote(EXCEPT, except, 7);
+            view.extra_mut().low_water = low_water;
+            let (wanted, snapshot) = (view.wanted(), view.snapshot());
+            view.finish(false);
+            let mut stored = slots.get(fd).unwrap();
             prop_assert_eq!(stored.slot.knotes, knotes);
-            let plain = slots.plain(whole.slot.payload).is_some();
-            prop_assert_eq!(plain, !stored.slot.special);
-            if plain {
+            prop_assert_eq!(stored.knote(EXCEPT), except);
+            prop_assert_eq!(stored.low_water(), low_water);
+            prop_assert_eq!(stored.wanted(), wanted);
+            if !stored.slot.special {
                 // One mode for both, no disarming, nothing to look at again.
-                prop_assert!(whole.wanted() & (ONCE | PRI) == 0);
+                prop_assert!(wanted & (ONCE | PRI) == 0);
                 prop_assert!(!knotes.iter().any(|knote| knote.is_enabled() && knote.fires_once()));
             }
+            stored.set_knote(READ, Knote::NONE, 1);
+            stored.set_knote(EXCEPT, Knote::NONE, 1);
+            stored.restore(snapshot);
+            prop_assert_eq!(stored.wanted(), wanted);
         }
     }
 }

@@ -191,3 +191,49 @@ fn now(clock: libc::clockid_t) -> Nanos {
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000) + now.tv_nsec as u64
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::TimerUnit;
+
+    /// When the timerfd expires next, in nanoseconds from now; 0 if it is not set.
+    fn armed_for(timer: &Timer) -> u64 {
+        // SAFETY: all zeroes is a valid itimerspec, and it lives until the call returns.
+        let setting = unsafe {
+            let mut setting: libc::itimerspec = zeroed();
+            libc::timerfd_gettime(timer.timerfd.as_raw_fd(), &mut setting);
+            setting.it_value
+        };
+        setting.tv_sec as u64 * 1_000_000_000 + setting.tv_nsec as u64
+    }
+
+    #[test]
+    fn k188_a_wall_clock_that_is_set_back_makes_a_timer_wait_again() {
+        let absolute = TimerFlags::ABSOLUTE;
+        let change = Kevent::timer(1, EventFlags::ADD | EventFlags::ONESHOT)
+            .with_time(i64::MAX, TimerUnit::Nanoseconds);
+        let mut timer = Timer::new(&change.with_fflags(change.fflags() | absolute.bits())).unwrap();
+        assert!(!timer.is_relative());
+        // It has expired, and then the clock is set back by a minute.
+        timer.schedule.next = now(libc::CLOCK_REALTIME) + 60_000_000_000;
+        assert!(matches!(timer.report(), Told::Nothing));
+        let left = armed_for(&timer);
+        assert!((30_000_000_000..=60_000_000_000).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn k180_a_period_is_counted_from_the_schedule_and_not_from_the_report() {
+        let change = Kevent::timer(1, EventFlags::ADD).with_time(1, TimerUnit::Seconds);
+        let mut timer = Timer::new(&change).unwrap();
+        let begin = now(libc::CLOCK_MONOTONIC) - 2_500_000_000;
+        timer.schedule.next = begin;
+        let Told::Event(report) = timer.report() else {
+            panic!("it is due");
+        };
+        assert_eq!(report.data, 3);
+        timer.clear();
+        assert_eq!(timer.schedule.next, begin + 3_000_000_000);
+        assert!((1..=500_000_000).contains(&armed_for(&timer)));
+    }
+}
