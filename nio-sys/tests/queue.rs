@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -430,6 +430,8 @@ fn k10_a_duplicate_of_a_queue_takes_no_filter_but_read_either() {
 #[cfg(target_os = "linux")]
 #[test]
 fn k10_any_epoll_set_takes_no_filter_but_read() {
+    use std::os::fd::FromRawFd;
+
     // SAFETY: takes no pointers, and the number belongs to nobody else.
     let set = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(0)).unwrap()) };
     let queue = Queue::new();
