@@ -2,7 +2,7 @@
 
 use std::{fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, slice};
 
-use nio_sys::{EventList, Filter, Kevent};
+use nio_sys::{EventList, Filter, Kevent, ProcFlags};
 
 use crate::{FileChange, Token, hang_up::is_hang_up};
 
@@ -193,10 +193,13 @@ impl Event {
     /// see the platform differences of [`Poll::register_process`](crate::Poll::register_process).
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
-        #[cfg(any(target_vendor = "apple", target_os = "linux"))]
-        let is_known = self.0.fflags() & nio_sys::ProcFlags::EXITSTATUS.bits() != 0;
+        let fflags = ProcFlags::from_bits_retain(self.0.fflags());
+        #[cfg(target_vendor = "apple")]
+        let is_known = fflags.contains(ProcFlags::EXITSTATUS);
+        #[cfg(target_os = "linux")]
+        let is_known = !fflags.contains(ProcFlags::NO_STATUS);
         #[cfg(not(any(target_vendor = "apple", target_os = "linux")))]
-        let is_known = true;
+        let is_known = fflags.contains(ProcFlags::EXIT);
         let status = i32::try_from(self.0.data())
             .ok()
             .filter(|_| self.is_exit() && is_known)?;

@@ -6,10 +6,10 @@ use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 
 use crate::{Error, Poll, Subject, Token, watch::Watch};
 
-/// What is asked for. On Apple's systems the status has to be; Linux says so if it knows it.
-#[cfg(any(target_vendor = "apple", target_os = "linux"))]
+/// What is asked for. Only on Apple's systems the status has to be.
+#[cfg(target_vendor = "apple")]
 const EXIT: ProcFlags = ProcFlags::EXIT.union(ProcFlags::EXITSTATUS);
-#[cfg(not(any(target_vendor = "apple", target_os = "linux")))]
+#[cfg(not(target_vendor = "apple"))]
 const EXIT: ProcFlags = ProcFlags::EXIT;
 
 /// Which process to watch: a [`Child`], or the number of any process.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, ErrorKind},
+    io::ErrorKind,
     os::unix::process::ExitStatusExt,
     process::{Child, Command, Stdio},
     thread,
@@ -83,6 +83,8 @@ fn a_signal_that_killed_it_is_named() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_status_that_is_not_known_is_none() {
+    use std::io::{BufRead, BufReader};
+
     // A child of a child, which has become a program that does not wait for it.
     let script =
         "exec 3<&0; (read line <&3; exit 4) >&- & echo $!; exec sh -c 'echo; exec sleep 60'";

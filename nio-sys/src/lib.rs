@@ -142,7 +142,7 @@
 //! | | a handler that the program installs later takes the place of the one that counts until the next `EV_ADD`, unless it calls it (K208) |
 //! | | a signal that was ignored has its default action in a program that this one executes (K209) |
 //! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and only `EXIT`: `ENOTSUP` for the others (K219) |
-//! | | an exit status that is not known is `data` 0, and `NOTE_EXITSTATUS` is absent from the event though it was asked for (K214). It is known of children that nobody has waited for; from Linux 6.15 on also of a process that has been waited for |
+//! | | an exit status that is not known is `data` 0 with `NO_STATUS` in `fflags` (K214, K225). It is known of children that nobody has waited for; from Linux 6.15 on also of a process that has been waited for |
 //! | [`PROCDESC`](Filter::PROCDESC) | takes a pidfd; closing it ends the registration and not the process (K226) |
 //!
 //! Files:

@@ -226,7 +226,12 @@ fn k119_less_room_is_said_to_be_less() {
     queue.add(&socket, WRITE, LEVEL, 1);
     let empty = queue.one().data();
     socket.write_all(&[7; 1_000]).unwrap();
-    assert!(queue.one().data() < empty);
+    let less = queue.one().data();
+    // FreeBSD goes on to tell the whole buffer until that is full.
+    assert!(
+        less < empty || cfg!(target_os = "freebsd") && less == empty,
+        "{less} of {empty}"
+    );
 }
 
 #[test]

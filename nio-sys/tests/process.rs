@@ -14,11 +14,10 @@ use std::thread;
 use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 use support::*;
 
-/// What is asked for to be told of an exit and its status; on Apple's systems and Linux the latter is
-/// extra.
-#[cfg(any(target_vendor = "apple", target_os = "linux"))]
+/// What is asked for to be told of an exit and its status; on Apple's systems the latter is extra.
+#[cfg(target_vendor = "apple")]
 const EXIT: ProcFlags = ProcFlags::EXIT.union(ProcFlags::EXITSTATUS);
-#[cfg(not(any(target_vendor = "apple", target_os = "linux")))]
+#[cfg(not(target_vendor = "apple"))]
 const EXIT: ProcFlags = ProcFlags::EXIT;
 
 /// A change about the exit of a process. Its udata is the process id.

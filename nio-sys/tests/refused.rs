@@ -90,7 +90,7 @@ fn k242_a_note_that_cannot_be_honoured_is_refused() {
         on(&socket, Filter::EXCEPT, ADD).with_fflags(0x4_u32),
         Kevent::process(pid, ADD).with_fflags(ProcFlags::FORK),
         Kevent::process(pid, ADD).with_fflags(ProcFlags::EXEC | ProcFlags::EXIT),
-        Kevent::process(pid, ADD).with_fflags(0x0200_0000_u32),
+        Kevent::process(pid, ADD).with_fflags(0x0400_0000_u32),
     ] {
         assert_eq!(queue.refused(change), libc::ENOTSUP, "{change:?}");
         let delete = change.with_flags(DELETE);

@@ -155,9 +155,9 @@ fn l100_a_key_of_another_heap_names_nothing_however_often_a_slot_is_used() {
         first.push(key);
     }
     // Pairs at which a spacing by the golden ratio brings two heaps near each other.
-    for [near, far] in [[0, 10_946], [1, 17_712], [2, 2 + 17_711]] {
+    for [near, far] in [[0, 17_711], [1, 17_712]] {
         for (one, other) in [(near, far), (far, near)] {
-            for round in 0..300_000 {
+            for round in 0..150_000 {
                 let key = heaps[one].insert(1, "mine");
                 assert_eq!(heaps[other].cancel(key), None, "after {round} uses");
                 assert!(!heaps[other].reschedule(key, 0));

@@ -10,7 +10,7 @@ bitflags! {
     #[repr(transparent)]
     pub struct ProcFlags: u32 {
         /// It exited; `data` is its status as wait(2) gives it, on Apple only together with
-        /// `EXITSTATUS`; on Linux 0 where it is not known. All systems.
+        /// `EXITSTATUS`, on Linux only without `NO_STATUS`. All systems.
         const EXIT = 0x8000_0000;
         /// It forked. All systems but Linux, where it is defined and refused.
         const FORK = 0x4000_0000;
@@ -30,10 +30,9 @@ bitflags! {
         /// It was sent a signal. Apple.
         #[cfg(target_vendor = "apple")]
         const SIGNAL = 0x0800_0000;
-        /// To be asked for together with `EXIT`; in an event, `data` is the exit status. Apple: of children
-        /// and processes one may signal, others are refused. Linux: absent from the event if the status is
-        /// not known. It is known of children, and from Linux 6.15 on of any process that has been reaped.
-        #[cfg(any(target_vendor = "apple", target_os = "linux"))]
+        /// Put the exit status into `data`; of children and of processes that one may signal, others are
+        /// refused. Apple.
+        #[cfg(target_vendor = "apple")]
         const EXITSTATUS = 0x0400_0000;
         /// Put the reason of the exit into `data`, see [`ProcFlags::EXIT_DETAIL_MASK`]. Apple.
         #[cfg(target_vendor = "apple")]
@@ -41,6 +40,12 @@ bitflags! {
         /// It exited while it had another parent. Apple, no longer sent.
         #[cfg(target_vendor = "apple")]
         const EXIT_REPARENTED = 0x0008_0000;
+
+        /// The exit status is not known, and `data` is 0; returned only, with `EXIT`. Linux, which knows the
+        /// status of a child that nobody has waited for, and from 6.15 on of any process that has been waited
+        /// for.
+        #[cfg(target_os = "linux")]
+        const NO_STATUS = 0x0100_0000;
 
         const _ = !0;
     }

@@ -24,8 +24,8 @@ pub(super) enum Key {
 /// Where a knote stands.
 pub(super) type Position = u32;
 
-/// No position.
-const NONE: Position = Position::MAX;
+/// The position of a knote that is not in the list.
+pub(super) const NOWHERE: Position = Position::MAX;
 
 /// The active knotes of one queue.
 #[derive(Debug)]
@@ -50,21 +50,28 @@ impl Default for Active {
     fn default() -> Active {
         Active {
             nodes: Vec::new(),
-            first: NONE,
-            last: NONE,
-            vacant: NONE,
+            first: NOWHERE,
+            last: NOWHERE,
+            vacant: NOWHERE,
             grew: false,
         }
     }
 }
 
 impl Active {
-    /// Appends a knote.
-    pub(super) fn push(&mut self, key: Key) -> Position {
+    /// Appends a knote, unless it stands in the list.
+    #[inline]
+    pub(super) fn push(&mut self, key: Key, position: &mut Position) {
+        if *position == NOWHERE {
+            *position = self.append(key);
+        }
+    }
+
+    fn append(&mut self, key: Key) -> Position {
         let node = Node {
             key,
             before: self.last,
-            next: NONE,
+            next: NOWHERE,
         };
         let position = self.vacant;
         let position = match self.nodes.get_mut(position as usize) {
@@ -88,10 +95,11 @@ impl Active {
     }
 
     /// Takes out a knote that is active no more, if it stands in the list.
-    pub(super) fn remove(&mut self, position: Option<Position>) {
-        let Some(position) = position else {
+    pub(super) fn remove(&mut self, position: &mut Position) {
+        let position = std::mem::replace(position, NOWHERE);
+        if position == NOWHERE {
             return;
-        };
+        }
         let Node { before, next, .. } = self.nodes[position as usize];
         match self.nodes.get_mut(before as usize) {
             Some(node) => node.next = next,
@@ -107,14 +115,15 @@ impl Active {
 
     /// Takes out the oldest.
     pub(super) fn pop(&mut self) -> Option<Key> {
-        let key = self.nodes.get(self.first as usize)?.key;
-        self.remove(Some(self.first));
+        let mut first = self.first;
+        let key = self.nodes.get(first as usize)?.key;
+        self.remove(&mut first);
         Some(key)
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.first == NONE
+        self.first == NOWHERE
     }
 
     /// Whether a knote has become active since this was last asked.
@@ -153,17 +162,20 @@ mod tests {
                 match step {
                     Step::Push => {
                         let key = Key::Knote(number as u32);
-                        model.push((key, active.push(key)));
+                        let mut position = NOWHERE;
+                        active.push(key, &mut position);
+                        model.push((key, position));
                         prop_assert!(active.take_grew());
                     }
                     Step::Pop => {
                         let first = (!model.is_empty()).then(|| model.remove(0).0);
                         prop_assert_eq!(active.pop(), first);
                     }
-                    Step::Remove(_) if model.is_empty() => active.remove(None),
+                    Step::Remove(_) if model.is_empty() => active.remove(&mut NOWHERE.clone()),
                     Step::Remove(index) => {
-                        let (_, position) = model.remove(index.index(model.len()));
-                        active.remove(Some(position));
+                        let (_, mut position) = model.remove(index.index(model.len()));
+                        active.remove(&mut position);
+                        prop_assert_eq!(position, NOWHERE);
                     }
                 }
                 prop_assert_eq!(active.is_empty(), model.is_empty());

@@ -8,13 +8,12 @@
 use std::os::fd::{OwnedFd, RawFd};
 
 use super::{
-    active::{Active, Key},
+    active::{Active, Key, NOWHERE},
     count,
     descriptor::{Descriptors, check_entry},
-    readiness::{Readiness, poll_now, readiness},
+    readiness::{poll_now, readiness},
     slot::{
-        DISARMED, ERR, EXCEPT, Extra, FILTERS, HUP, IN, Kind, ONCE, OUT, RDHUP, READ, Slot, View,
-        WRITE,
+        DISARMED, ERR, EXCEPT, FILTERS, HUP, IN, Kind, NO_MARK, ONCE, OUT, RDHUP, READ, Slot, WRITE,
     },
 };
 use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
@@ -59,7 +58,7 @@ pub(super) fn plain<'a>(
         if slot.payload != payload || slot.special || mask & (HUP | ERR) != 0 {
             break;
         }
-        let [read, write] = slot.knotes;
+        let [read, write, _] = slot.knotes;
         let reads = mask & (IN | RDHUP) != 0 && read.is_enabled();
         let writes = mask & OUT != 0 && write.is_enabled();
         if reads && writes {
@@ -103,38 +102,32 @@ impl Descriptors {
     ) -> bool {
         let (payload, mask) = (event.u64, event.events);
         let fd = payload as u32 as RawFd;
-        let view = self
-            .slots
-            .get(fd)
-            .filter(|view| view.slot.payload == payload);
-        let Some(mut view) = view else {
+        let mut slot = self.slots.get(fd);
+        if slot.payload != payload {
             return false;
-        };
-        if view.slot.told & ONCE != 0 {
-            view.slot.told = DISARMED;
         }
-        let ready = look(mask, &mut view);
+        if slot.told & ONCE != 0 {
+            slot.told = DISARMED;
+        }
+        let ready = readiness(fd, mask, &mut slot);
         for (index, flags) in ready.into_iter().enumerate() {
-            let Some(flags) = flags.filter(|_| view.knote(index).is_enabled()) else {
+            let Some(flags) = flags.filter(|_| slot.knotes[index].is_enabled()) else {
                 continue;
             };
             if batch.has_room() {
-                if view.has_extra() {
-                    // This event says what one that was carried over would have said.
-                    active.remove(view.extra_mut().queued[index].take());
-                }
-                report(&mut view, index, flags, self.counts, batch);
+                // This event says what one that was carried over would have said.
+                active.remove(&mut slot.queued[index]);
+                report(fd, &mut slot, index, flags, self.counts, batch);
             } else {
                 // Carried over to the next call (K85). An edge would not come again.
-                let queued = &mut view.extra_mut().queued[index];
-                queued.get_or_insert_with(|| active.push(Key::Descriptor(fd, index)));
+                active.push(Key::Descriptor(fd, index), &mut slot.queued[index]);
             }
         }
-        self.settle(epoll, fd, active);
+        self.settle(epoll, fd, slot, active);
         true
     }
 
-    /// Reports a knote that was found in the list of active ones, if its condition still holds (K74, K75).
+    /// Reports a knote that was taken out of the list of active ones, if its condition still holds (K74, K75).
     pub(super) fn collect(
         &mut self,
         epoll: &OwnedFd,
@@ -143,86 +136,75 @@ impl Descriptors {
         active: &mut Active,
         batch: &mut Batch<'_>,
     ) {
-        let Some(mut view) = self.slots.get(fd) else {
-            return;
-        };
-        view.extra_mut().queued[index] = None;
+        let mut slot = self.slots.get(fd);
+        slot.queued[index] = NOWHERE;
+        self.slots.set(fd, slot);
         if check_entry(epoll, fd).is_err() {
             return self.forget(fd, active);
         }
-        let ready = look(poll_now(fd, FILTERS[index].1), &mut view);
+        let ready = readiness(fd, poll_now(fd, FILTERS[index].1), &mut slot);
         if let Some(flags) = ready[index] {
-            report(&mut view, index, flags, self.counts, batch);
+            report(fd, &mut slot, index, flags, self.counts, batch);
         }
-        self.settle(epoll, fd, active);
+        self.settle(epoll, fd, slot, active);
     }
 
     /// Puts a knote at the end of the list of active ones, if it is still enabled.
     pub(super) fn look_again(&mut self, fd: RawFd, index: usize, active: &mut Active) {
-        let view = self
-            .slots
-            .get(fd)
-            .filter(|view| view.knote(index).is_enabled());
-        if let Some(mut view) = view {
-            let queued = &mut view.extra_mut().queued[index];
-            queued.get_or_insert_with(|| active.push(Key::Descriptor(fd, index)));
-            view.finish(self.counts);
+        let mut slot = self.slots.get(fd);
+        if slot.knotes[index].is_enabled() {
+            active.push(Key::Descriptor(fd, index), &mut slot.queued[index]);
+            self.store(fd, slot, active);
         }
     }
-}
-
-/// What a mask says of the filters of a descriptor.
-fn look(mask: u32, view: &mut View<'_>) -> Readiness {
-    let fd = view.fd;
-    if mask & (HUP | ERR) != 0 || view.has_extra() {
-        return readiness(fd, mask, view.extra_mut());
-    }
-    readiness(fd, mask, &mut Extra::default())
 }
 
 /// Reports a knote whose condition holds, unless it is below its low-water mark, and does what follows from a
 /// report.
 fn report(
-    view: &mut View<'_>,
+    fd: RawFd,
+    slot: &mut Slot,
     index: usize,
     flags: EventFlags,
     counts: bool,
     batch: &mut Batch<'_>,
 ) {
-    let fd = view.fd;
-    if index == READ && flags.is_empty() {
+    if index == READ && slot.low_water != NO_MARK && flags.is_empty() {
         // An end and an error override the mark (K156).
-        let below = |mark| count::readable(fd) < mark && poll_now(fd, 0) & ERR == 0;
-        if view.low_water().is_some_and(below) {
+        if count::readable(fd) < slot.low_water && poll_now(fd, 0) & ERR == 0 {
             return;
         }
     }
-    let (knote, udata) = (view.knote(index), view.udata(index));
-    let event = Kevent::new(fd as usize, FILTERS[index].0, knote.mode() | flags).with_udata(udata);
+    let knote = slot.knotes[index];
+    let event = Kevent::new(fd as usize, FILTERS[index].0, knote.mode() | flags)
+        .with_udata(slot.udata[index]);
     batch.events.push(if index == EXCEPT {
         event.with_fflags(ReadWriteFlags::OOB)
     } else if counts {
-        fill_in(event, view.extra_mut())
+        fill_in(event, slot)
     } else {
         event
     });
-    if view.looks_again(index) {
+    if slot.looks_again(index) {
         // epoll tells no more of it.
         batch.again.push(Key::Descriptor(fd, index));
     }
-    view.set_knote(index, knote.reported(), udata);
+    slot.knotes[index] = knote.reported();
+    if index == READ && !knote.reported().exists() {
+        slot.low_water = NO_MARK;
+    }
 }
 
 /// Fills in how much there is, and the error that a stream has ended with (K105, K108).
-fn fill_in(event: Kevent, extra: &mut Extra) -> Kevent {
+fn fill_in(event: Kevent, slot: &mut Slot) -> Kevent {
     let fd = event.ident() as RawFd;
     let data = match event.filter() {
         Filter::READ => count::readable(fd),
         // There is no room in a pipe without a reader.
-        _ if event.is_eof() && extra.kind == Some(Kind::Pipe) => 0,
+        _ if event.is_eof() && slot.kind == Some(Kind::Pipe) => 0,
         _ => count::writable(fd),
     };
-    let error = &mut extra.error;
+    let error = &mut slot.error;
     if !event.is_eof() {
         // The socket has been connected again since it had the error.
         *error = 0;
@@ -233,7 +215,7 @@ fn fill_in(event: Kevent, extra: &mut Extra) -> Kevent {
         0 if *error != 0 && poll_now(fd, 0) & HUP == 0 => *error = 0,
         // The other filter reports it, too.
         0 => {}
-        new => *error = new,
+        new => *error = new as u16,
     }
-    event.with_data(data).with_fflags(*error)
+    event.with_data(data).with_fflags(u32::from(*error))
 }

@@ -19,13 +19,16 @@ use std::{
 use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 
 use super::{
-    active::Active,
+    active::{Active, NOWHERE},
     epoll,
-    knote::{invalid, no_such_knote, unsupported},
+    knote::no_such_knote,
     readiness::is_queue,
-    slot::{DISARMED, EXCEPT, IDLE, READ, Slots, View, generation, index, payload},
+    slot::{
+        DISARMED, EXCEPT, IDLE, NO_MARK, READ, Slot, Slots, VACANT, WRITE, generation, index,
+        payload,
+    },
 };
-use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
+use crate::{EventFlags, Kevent, ReadWriteFlags};
 
 /// How many changes are made together at most: one for each filter, and one to spare for a pair of EV_DELETE
 /// and EV_ADD.
@@ -75,33 +78,21 @@ impl Descriptors {
         active: &mut Active,
     ) -> Errnos {
         let mut errnos = Errnos::default();
-        let (counts, probe) = (self.counts, self.probe);
-        let mut view = match self.slots.get_or_grow(fd) {
-            Ok(view) => view,
-            Err(error) => return refused(&error, changes.len()),
-        };
-        let before = view.snapshot();
-        let (mut effect, mut failed) = (Effect::default(), 0);
+        let mut slot = self.slots.get(fd);
+        let (told, mut effect, mut failed) = (slot.told, Effect::default(), 0);
         for (change, errno) in changes.iter().zip(&mut errnos) {
-            if let Err(error) = edit(&mut view, change, probe, &mut effect) {
-                *errno = error.raw_os_error().unwrap_or(libc::EINVAL);
-                failed += 1;
-            }
+            *errno = self.edit(&mut slot, fd, change, &mut effect);
+            failed += usize::from(*errno != 0);
         }
         if failed == changes.len() {
             return errnos;
         }
-        match sync(epoll, &mut view, effect, &mut self.generation) {
+        match self.sync(epoll, fd, &mut slot, effect) {
             Ok(()) => {
-                remove_disabled(&mut view, active);
-                view.finish(counts);
+                self.store(fd, slot, active);
                 errnos
             }
-            Err(error) => {
-                let had_entry = before.0.told != 0;
-                view.restore(before);
-                self.change_after(&error, had_entry, epoll, fd, changes, active)
-            }
+            Err(error) => self.change_after(&error, told != 0, epoll, fd, changes, active),
         }
     }
 
@@ -121,11 +112,12 @@ impl Descriptors {
             self.forget(fd, active);
             return self.change(epoll, fd, changes, active);
         }
+        let mut errnos = Errnos::default();
         if changes.len() == 1 {
-            return refused(error, 1);
+            errnos[0] = error.raw_os_error().unwrap_or(libc::EINVAL);
+            return errnos;
         }
         // Alone, each change has its own answer.
-        let mut errnos = Errnos::default();
         for (change, errno) in changes.iter().zip(&mut errnos) {
             let change = std::slice::from_ref(change);
             *errno = self.change(epoll, fd, change, active)[0];
@@ -133,150 +125,140 @@ impl Descriptors {
         errnos
     }
 
-    /// Brings the entry of a descriptor in line with its knotes after a report. No caller can be told of an
-    /// error: where there is no memory all stays as it is, and the next event tries again.
-    pub(super) fn settle(&mut self, epoll: &OwnedFd, fd: RawFd, active: &mut Active) {
-        let Some(mut view) = self.slots.get(fd) else {
-            return;
+    /// What a change does to a knote, or to the absence of one. Returns an errno.
+    #[inline]
+    fn edit(&self, slot: &mut Slot, fd: RawFd, change: &Kevent, effect: &mut Effect) -> i32 {
+        let Some(index) = index(change.filter()) else {
+            return libc::EINVAL;
         };
-        let (told, wanted) = (view.slot.told, view.wanted());
-        let queued = view.extra().map_or([None; 3], |extra| extra.queued);
-        // A disarmed entry reports nothing: it stays until a knote is to report again.
-        let waits = matches!(wanted, 0 | IDLE) || queued.iter().any(Option::is_some);
-        if told != wanted && !(told == DISARMED && waits) {
-            let result = sync(epoll, &mut view, Effect::default(), &mut self.generation);
-            if result.is_err_and(|error| is_lost(&error)) {
-                return self.forget(fd, active);
+        let before = slot.knotes[index];
+        let Some(after) = before.changed(change) else {
+            return libc::ENOENT;
+        };
+        if after.exists() {
+            match check_fflags(index, change.fflags()) {
+                0 if index != READ && !before.exists() && is_queue(fd, self.probe) => {
+                    return libc::EINVAL;
+                }
+                0 => {}
+                errno => return errno,
             }
-        }
-        remove_disabled(&mut view, active);
-        view.finish(self.counts);
-    }
-
-    /// Drops the knotes of a file that has this number no more.
-    pub(super) fn forget(&mut self, fd: RawFd, active: &mut Active) {
-        if let Some(extra) = self.slots.take(fd) {
-            extra
-                .queued
-                .into_iter()
-                .for_each(|position| active.remove(position));
-        }
-    }
-
-    /// Registers every descriptor with a new epoll set, as it is with the old one.
-    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd, active: &mut Active) {
-        for fd in self.slots.registered() {
-            let Some(view) = self.slots.get(fd) else {
-                continue;
-            };
-            let is_used = view.has_knotes() && check_entry(old, fd).is_ok();
-            // It was possible with the old set; without the memory for the new one it is silent.
-            if !is_used || add(new, fd, view.slot.told, view.slot.payload).is_err() {
-                self.forget(fd, active);
-            }
-        }
-    }
-}
-
-/// What a change does to a knote, or to the absence of one.
-#[inline]
-fn edit(view: &mut View<'_>, change: &Kevent, probe: RawFd, effect: &mut Effect) -> io::Result<()> {
-    let index = index(change.filter()).ok_or_else(invalid)?;
-    let before = view.knote(index);
-    let after = before.changed(change)?;
-    if after.exists() {
-        check_fflags(change)?;
-        if index != READ && !before.exists() && is_queue(view.fd, probe) {
-            return Err(invalid());
         }
         if after.is_enabled() {
             let evaluates = EventFlags::ADD.union(EventFlags::ENABLE);
             effect.enables |= !before.is_enabled();
             effect.evaluates |= change.flags().intersects(evaluates);
         }
-        if index == READ && (change.fflags() != 0 || view.has_extra()) {
-            view.extra_mut().low_water = (change.fflags() != 0).then_some(change.data());
+        if index == READ {
+            let marked = after.exists() && change.fflags() != 0;
+            slot.low_water = if marked { change.data() } else { NO_MARK };
         }
+        (slot.knotes[index], slot.udata[index]) = (after, change.udata());
+        0
     }
-    view.set_knote(index, after, change.udata());
-    Ok(())
-}
 
-/// Tells epoll of the knotes of a descriptor, and notes what it was told. On failure neither has changed.
-#[inline]
-fn sync(
-    epoll: &OwnedFd,
-    view: &mut View<'_>,
-    effect: Effect,
-    last_generation: &mut u32,
-) -> io::Result<()> {
-    let (fd, told, wanted) = (view.fd, view.slot.told, view.wanted());
-    let mut number = generation(view.slot.payload);
-    if effect.enables || told == 0 {
-        // 31 bits of the payload, and never 0.
-        *last_generation = (*last_generation + 1) & (u32::MAX >> 1);
-        number = (*last_generation).max(1);
-    }
-    let new = payload(fd, number, wanted);
-    match (told, wanted) {
-        (0, 0) => match check_entry(epoll, fd) {
-            // No entry, as it should be.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-            result => result?,
-        },
-        (0, _) => add(epoll, fd, wanted, new)?,
-        (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
-        _ if told != wanted || effect.evaluates || effect.enables => {
-            epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, new)?;
+    /// Tells epoll of the knotes of a descriptor, and notes what it was told.
+    #[inline]
+    fn sync(
+        &mut self,
+        epoll: &OwnedFd,
+        fd: RawFd,
+        slot: &mut Slot,
+        effect: Effect,
+    ) -> io::Result<()> {
+        let (told, wanted) = (slot.told, slot.wanted());
+        let mut number = generation(slot.payload);
+        if effect.enables || told == 0 {
+            // 31 bits of the payload, and never 0.
+            self.generation = ((self.generation + 1) & (u32::MAX >> 1)).max(1);
+            number = self.generation;
         }
-        // There is nothing to tell epoll, but it is to be asked (law 2).
-        _ => check_entry(epoll, fd)?,
-    }
-    if view.has_extra() {
-        let extra = view.extra_mut();
+        let payload = payload(fd, number, wanted);
+        match (told, wanted) {
+            (0, 0) => match check_entry(epoll, fd) {
+                // No entry, as it should be.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                result => result?,
+            },
+            (0, _) => add(epoll, fd, wanted, payload)?,
+            (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
+            _ if told != wanted || effect.evaluates || effect.enables => {
+                epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, payload)?;
+            }
+            // There is nothing to tell epoll, but it is to be asked (law 2).
+            _ => check_entry(epoll, fd)?,
+        }
+        (slot.told, slot.payload) = (wanted, payload);
         if matches!(told, 0 | IDLE) {
-            extra.error = 0;
+            slot.error = 0;
         }
-        if wanted == 0 {
-            (extra.kind, extra.unconnected) = (None, false);
-        }
+        Ok(())
     }
-    view.slot.told = wanted;
-    view.slot.payload = if wanted == 0 { 0 } else { new };
-    Ok(())
-}
 
-/// The errnos of changes that fail for one reason.
-#[cold]
-fn refused(error: &io::Error, count: usize) -> Errnos {
-    let mut errnos = Errnos::default();
-    errnos[..count].fill(error.raw_os_error().unwrap_or(libc::EINVAL));
-    errnos
-}
+    /// Stores the state of a descriptor. A knote that is not enabled is not active.
+    #[inline]
+    pub(super) fn store(&mut self, fd: RawFd, mut slot: Slot, active: &mut Active) {
+        for (knote, position) in slot.knotes.iter().zip(&mut slot.queued) {
+            if !knote.is_enabled() {
+                active.remove(position);
+            }
+        }
+        if slot.told == 0 {
+            slot = VACANT;
+        }
+        slot.special = slot.is_special() || self.counts;
+        self.slots.set(fd, slot);
+    }
 
-/// Takes the knotes that are not enabled out of the list of active ones.
-#[inline]
-fn remove_disabled(view: &mut View<'_>, active: &mut Active) {
-    if view.has_extra() {
-        for index in READ..=EXCEPT {
-            if !view.knote(index).is_enabled() {
-                active.remove(view.extra_mut().queued[index].take());
+    /// Brings the entry of a descriptor in line with its knotes after a report. No caller can be told of an
+    /// error: where there is no memory all stays as it is, and the next event tries again.
+    pub(super) fn settle(&mut self, epoll: &OwnedFd, fd: RawFd, slot: Slot, active: &mut Active) {
+        let mut slot = slot;
+        let (told, wanted) = (slot.told, slot.wanted());
+        // A disarmed entry reports nothing: it stays until a knote is to report again.
+        let waits = matches!(wanted, 0 | IDLE) || slot.queued != [NOWHERE; 3];
+        if told != wanted && !(told == DISARMED && waits) {
+            let result = self.sync(epoll, fd, &mut slot, Effect::default());
+            if result.is_err_and(|error| is_lost(&error)) {
+                return self.forget(fd, active);
+            }
+        }
+        self.store(fd, slot, active);
+    }
+
+    /// Drops the knotes of a file that has this number no more.
+    pub(super) fn forget(&mut self, fd: RawFd, active: &mut Active) {
+        let mut slot = self.slots.get(fd);
+        slot.queued
+            .iter_mut()
+            .for_each(|position| active.remove(position));
+        self.slots.set(fd, VACANT);
+    }
+
+    /// Registers every descriptor with a new epoll set, as it is with the old one.
+    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd, active: &mut Active) {
+        for fd in self.slots.registered() {
+            let slot = self.slots.get(fd);
+            let is_used = slot.has_knotes() && check_entry(old, fd).is_ok();
+            // It was possible with the old set; without the memory for the new one it is silent.
+            if !is_used || add(new, fd, slot.told, slot.payload).is_err() {
+                self.forget(fd, active);
             }
         }
     }
 }
 
-/// Refuses what cannot be told (K242).
+/// The errno for what cannot be told (K242).
 #[inline]
-fn check_fflags(change: &Kevent) -> io::Result<()> {
-    let fflags = ReadWriteFlags::from_bits_retain(change.fflags());
-    match change.filter() {
-        Filter::READ if ReadWriteFlags::LOWAT.contains(fflags) => Ok(()),
-        Filter::WRITE if fflags.is_empty() => Ok(()),
-        Filter::EXCEPT if fflags == ReadWriteFlags::OOB => Ok(()),
+fn check_fflags(index: usize, fflags: u32) -> i32 {
+    let (mark, urgent) = (ReadWriteFlags::LOWAT.bits(), ReadWriteFlags::OOB.bits());
+    match (index, fflags) {
+        (READ | WRITE, 0) => 0,
+        (READ, fflags) if fflags == mark => 0,
+        (EXCEPT, fflags) if fflags == urgent => 0,
         // Nothing to be exceptional about.
-        Filter::EXCEPT if fflags.is_empty() => Err(invalid()),
-        _ => Err(unsupported()),
+        (EXCEPT, 0) => libc::EINVAL,
+        _ => libc::ENOTSUP,
     }
 }
 

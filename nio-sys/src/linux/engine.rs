@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    active::{Active, Key, Position},
+    active::{Active, Key, NOWHERE, Position},
     deliver::Batch,
     descriptor::{Descriptors, Errnos, RUN, is_descriptors},
     epoll::{self, EDGE},
@@ -87,8 +87,8 @@ struct Entry {
     udata: usize,
     knote: Knote,
     condition: Box<dyn Filterops>,
-    /// Its position in the list of active knotes, if it stands there.
-    queued: Option<Position>,
+    /// Where it stands in the list of active knotes.
+    queued: Position,
 }
 
 impl Engine {
@@ -166,7 +166,7 @@ impl Engine {
             return self.add(epoll, change);
         };
         let (entry, mut host) = parts(&mut self.knotes, &mut self.watches, epoll, id)?;
-        let after = entry.knote.changed(change)?;
+        let after = entry.knote.changed(change).ok_or_else(no_such_knote)?;
         if !after.exists() {
             self.remove(epoll, id);
             return Ok(());
@@ -179,22 +179,23 @@ impl Engine {
 
     /// EV_ADD of a new knote.
     fn add(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
-        Knote::NONE.changed(change)?;
+        if !change.flags().contains(EventFlags::ADD) {
+            return Err(no_such_knote());
+        }
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.knotes.push(None);
             self.knotes.len() as u32 - 1
         });
         let watches = &mut self.watches;
-        let made =
-            attach(change, &mut Host { epoll, watches, id }).and_then(|(condition, implied)| {
-                let fd = condition.descriptor();
-                let knote = Knote::NONE.changed(&change.with_flags(change.flags() | implied))?;
-                let register =
-                    |fd| epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, payload(id));
-                fd.map_or(Ok(()), register)?;
-                Ok((condition, knote))
-            });
-        let (condition, knote) = made.inspect_err(|_| self.vacant.push(id))?;
+        let made = attach(change, &mut Host { epoll, watches, id }).and_then(|made| {
+            let add = |fd| epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, payload(id));
+            made.0.descriptor().map_or(Ok(()), add).map(|()| made)
+        });
+        let (condition, implied) = made.inspect_err(|_| self.vacant.push(id))?;
+        let flags = change.flags() | implied;
+        let knote = Knote::NONE
+            .changed(&change.with_flags(flags))
+            .unwrap_or_default();
         let is_told = condition.descriptor().is_some();
         self.knotes[id as usize] = Some(Entry {
             filter: change.filter(),
@@ -202,7 +203,7 @@ impl Engine {
             udata: change.udata(),
             knote,
             condition,
-            queued: None,
+            queued: NOWHERE,
         });
         self.numbers.insert((change.filter(), change.ident()), id);
         if !is_told {
@@ -227,7 +228,7 @@ impl Engine {
         let Some(mut entry) = self.knotes[id as usize].take() else {
             return;
         };
-        self.active.remove(entry.queued);
+        self.active.remove(&mut entry.queued);
         self.numbers.remove(&(entry.filter, entry.ident));
         self.vacant.push(id);
         entry.condition.detach(&mut self.watches, id);
@@ -243,17 +244,17 @@ impl Engine {
             return;
         };
         if !entry.knote.is_enabled() || matches!(entry.condition.report(), Told::Nothing) {
-            self.active.remove(entry.queued.take());
-        } else if entry.queued.is_none() {
-            entry.queued = Some(self.active.push(Key::Knote(id)));
+            self.active.remove(&mut entry.queued);
+        } else {
+            self.active.push(Key::Knote(id), &mut entry.queued);
         }
     }
 
     /// Has a knote stand in the list if it is enabled: its condition may hold.
     fn activate(&mut self, id: u32) {
         if let Some(Some(entry)) = self.knotes.get_mut(id as usize) {
-            if entry.knote.is_enabled() && entry.queued.is_none() {
-                entry.queued = Some(self.active.push(Key::Knote(id)));
+            if entry.knote.is_enabled() {
+                self.active.push(Key::Knote(id), &mut entry.queued);
             }
         }
     }
@@ -325,7 +326,7 @@ impl Engine {
     /// The event of a knote that was taken out of the list, if its condition holds.
     fn report(&mut self, epoll: &OwnedFd, id: u32) -> Option<Kevent> {
         let entry = self.knotes[id as usize].as_mut()?;
-        entry.queued = None;
+        entry.queued = NOWHERE;
         let told = if entry.condition.is_named(&mut self.watches) {
             entry.condition.report()
         } else {

@@ -15,7 +15,7 @@ use std::{
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// The page: null until it is first needed, [`NO_PAGE`] where the kernel has none. It is no `OnceLock`: a
-/// child that is made while another thread maps the page would wait for that thread for ever.
+/// child that is made while another thread maps the page would wait for that thread without end.
 static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(ptr::null_mut());
 
 /// Says in [`PAGE`] that there is none.

@@ -32,26 +32,21 @@ impl Knote {
     /// No knote.
     pub(super) const NONE: Knote = Knote(0);
 
-    /// What a change makes of this knote. The udata is not part of it; every change replaces that (K58).
-    ///
-    /// # Errors
-    ///
-    /// ENOENT if there is no knote and the change does not add one (K49).
+    /// What a change makes of this knote; `None` if there is none and the change does not add one (K49). The
+    /// udata is not part of it: every change replaces that (K58).
     #[inline]
-    pub(super) fn changed(self, change: &Kevent) -> io::Result<Knote> {
+    pub(super) fn changed(self, change: &Kevent) -> Option<Knote> {
         let flags = change.flags();
         if !self.exists() {
-            if !flags.contains(EventFlags::ADD) {
-                return Err(no_such_knote());
-            }
             let enabled = if flags.contains(EventFlags::DISABLE) {
                 0
             } else {
                 ENABLED
             };
-            return Ok(Knote((flags & MODE).bits() as u8 | enabled | PRESENT));
+            let new = Knote((flags & MODE).bits() as u8 | enabled | PRESENT);
+            return flags.contains(EventFlags::ADD).then_some(new);
         }
-        Ok(if flags.contains(EventFlags::DELETE) {
+        Some(if flags.contains(EventFlags::DELETE) {
             Knote::NONE
         } else if flags.contains(EventFlags::ENABLE) {
             Knote(self.0 | ENABLED)

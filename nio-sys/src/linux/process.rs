@@ -21,7 +21,7 @@ use crate::{EventFlags, Filter, Kevent, ProcFlags};
 #[derive(Debug)]
 pub(super) struct Process {
     pidfd: OwnedFd,
-    /// What is asked for: NOTE_EXIT, NOTE_EXITSTATUS.
+    /// What is asked for: NOTE_EXIT or nothing.
     fflags: u32,
     /// The caller's own pidfd, of EVFILT_PROCDESC.
     named_by: Option<RawFd>,
@@ -68,24 +68,22 @@ impl Filterops for Process {
 
     /// The exit, after which the knote is gone, also where nothing had been asked for (K211, K218).
     fn report(&mut self) -> Told {
-        let (known, status) = match pidfd::exit(self.pidfd.as_raw_fd()) {
+        let (fflags, status) = match pidfd::exit(self.pidfd.as_raw_fd()) {
             Exit::NotYet => return Told::Nothing,
-            Exit::Status(status) => (ProcFlags::EXITSTATUS, status),
-            Exit::Unknown => (ProcFlags::empty(), 0),
+            Exit::Status(status) => (ProcFlags::EXIT, status),
+            Exit::Unknown => (ProcFlags::EXIT | ProcFlags::NO_STATUS, 0),
         };
-        let asked = ProcFlags::from_bits_retain(self.fflags);
-        Told::Last(asked.contains(ProcFlags::EXIT).then(|| Report {
+        Told::Last((self.fflags != 0).then(|| Report {
             flags: EventFlags::EOF | EventFlags::ONESHOT,
-            fflags: (ProcFlags::EXIT | known & asked).bits(),
+            fflags: fflags.bits(),
             data: status.into(),
         }))
     }
 }
 
-/// Forks and executions are told to nobody but the administrator (K219, K242).
+/// Forks and executions need privileges that a program seldom has (K219, K242).
 fn check_fflags(change: &Kevent) -> io::Result<()> {
-    let known = ProcFlags::EXIT | ProcFlags::EXITSTATUS;
-    if known.contains(ProcFlags::from_bits_retain(change.fflags())) {
+    if change.fflags() & !ProcFlags::EXIT.bits() == 0 {
         Ok(())
     } else {
         Err(unsupported())

@@ -16,7 +16,7 @@ use std::{
     mem::ManuallyDrop,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -280,10 +280,11 @@ fn receipt(change: &Kevent, errno: i32) -> Kevent {
 }
 
 impl Drop for Queue {
-    /// A child of fork(2) only closes descriptors. If another thread of its parent held the lock at that
-    /// moment, what the lock guards is half done and cannot even be dropped: its descriptors stay open.
+    /// A child of fork(2) closes the queue's own two descriptors and leaves the engine as it is. Another thread
+    /// of its parent may have been changing it: then it is half changed, or has descriptors that the child does
+    /// not have, because fork(2) copies them a moment before the memory.
     fn drop(&mut self) {
-        if !self.home.is_here() && matches!(self.engine.try_lock(), Err(TryLockError::WouldBlock)) {
+        if !self.home.is_here() {
             return;
         }
         // SAFETY: the engine is not used again: this is the drop of its only owner.

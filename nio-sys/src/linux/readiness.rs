@@ -18,7 +18,7 @@ use std::{io, mem::MaybeUninit, os::fd::RawFd};
 
 use super::{
     epoll,
-    slot::{ERR, Extra, HUP, IN, Kind, OUT, PRI, RDHUP},
+    slot::{ERR, HUP, IN, Kind, OUT, PRI, RDHUP, Slot},
 };
 use crate::EventFlags;
 
@@ -28,15 +28,15 @@ pub(super) type Readiness = [Option<EventFlags>; 3];
 const READY: Option<EventFlags> = Some(EventFlags::empty());
 const EOF: Option<EventFlags> = Some(EventFlags::EOF);
 
-/// What a mask says of the filters of a descriptor. Notes in the extra what had to be found out.
+/// What a mask says of the filters of a descriptor. Notes in the slot what had to be found out.
 #[inline]
-pub(super) fn readiness(fd: RawFd, mask: u32, extra: &mut Extra) -> Readiness {
+pub(super) fn readiness(fd: RawFd, mask: u32, slot: &mut Slot) -> Readiness {
     let hang_up = mask & (HUP | ERR) != 0;
-    extra.unconnected = hang_up && is_unconnected(fd, mask, extra);
-    if extra.unconnected {
+    slot.unconnected = hang_up && is_unconnected(fd, mask, slot);
+    if slot.unconnected {
         return [None; 3];
     }
-    let both = hang_up && ends_both(fd, mask, extra);
+    let both = hang_up && ends_both(fd, mask, slot);
     let when = |bits, eof: bool| match mask & bits {
         0 if !hang_up => None,
         _ if eof => EOF,
@@ -51,20 +51,20 @@ pub(super) fn readiness(fd: RawFd, mask: u32, extra: &mut Extra) -> Readiness {
 
 /// Whether a hang-up is that of a socket that was never connected. A socket that is closed says so by
 /// RDHUP, but only if it was asked: an entry for WRITE alone was not.
-fn is_unconnected(fd: RawFd, mask: u32, extra: &mut Extra) -> bool {
+fn is_unconnected(fd: RawFd, mask: u32, slot: &mut Slot) -> bool {
     mask & (HUP | IN | RDHUP | ERR) == HUP
-        && kind(fd, extra) == Kind::Socket
+        && kind(fd, slot) == Kind::Socket
         && poll_now(fd, IN | RDHUP) & (IN | RDHUP) == 0
 }
 
 /// Whether a hang-up or an error ends both directions.
-fn ends_both(fd: RawFd, mask: u32, extra: &mut Extra) -> bool {
-    mask & HUP != 0 || mask & RDHUP == 0 && kind(fd, extra) == Kind::Pipe
+fn ends_both(fd: RawFd, mask: u32, slot: &mut Slot) -> bool {
+    mask & HUP != 0 || mask & RDHUP == 0 && kind(fd, slot) == Kind::Pipe
 }
 
 /// Whether a descriptor is a pipe or a socket: asked once for each registration.
-fn kind(fd: RawFd, extra: &mut Extra) -> Kind {
-    *extra.kind.get_or_insert_with(|| match file_type(fd) {
+fn kind(fd: RawFd, slot: &mut Slot) -> Kind {
+    *slot.kind.get_or_insert_with(|| match file_type(fd) {
         libc::S_IFIFO => Kind::Pipe,
         libc::S_IFSOCK => Kind::Socket,
         _ => Kind::Other,
@@ -125,10 +125,10 @@ mod tests {
         },
     };
 
-    use super::*;
+    use super::{super::slot::VACANT, *};
 
     fn of(fd: &impl AsFd, mask: u32) -> Readiness {
-        readiness(fd.as_fd().as_raw_fd(), mask, &mut Extra::default())
+        readiness(fd.as_fd().as_raw_fd(), mask, &mut VACANT.clone())
     }
 
     #[test]
@@ -175,10 +175,10 @@ mod tests {
         // SAFETY: takes no pointers.
         let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
         let socket = epoll::owned(socket).unwrap();
-        let mut extra = Extra::default();
-        let nothing = readiness(socket.as_raw_fd(), OUT | HUP, &mut extra);
+        let mut slot = VACANT;
+        let nothing = readiness(socket.as_raw_fd(), OUT | HUP, &mut slot);
         assert_eq!(nothing, [None; 3]);
-        assert!(extra.unconnected);
+        assert!(slot.unconnected);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //!    the entry is level-triggered. Any other event is stale.
 //! 3. The generation changes whenever a direction is enabled that was not (K90), so an event of an earlier
 //!    life, or of a batch that another thread holds, is recognised.
-//! 4. A slot that is not *special* turns into events by itself. Whatever else is needed for an event makes
-//!    the slot special and stands in its [`Extra`].
+//! 4. A slot that is not *special* turns into events by its knotes alone.
 
-use std::{collections::HashMap, io, os::fd::RawFd};
+use std::os::fd::RawFd;
 
-use super::{active::Position, knote::Knote};
+use super::{
+    active::{NOWHERE, Position},
+    knote::Knote,
+};
 use crate::Filter;
 
 pub(super) const IN: u32 = libc::EPOLLIN as u32;
@@ -52,41 +54,47 @@ pub(super) fn index(filter: Filter) -> Option<usize> {
     }
 }
 
-/// What every descriptor has: 32 bytes, of which two share a cache line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What is known of a descriptor: 64 bytes, one cache line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
-    /// Of READ and WRITE.
-    pub(super) udata: [usize; 2],
+    /// By filter, as all arrays here.
+    pub(super) udata: [usize; 3],
     /// What epoll was given for its entry: see [`payload`].
     pub(super) payload: u64,
+    /// The low-water mark of READ (K156).
+    pub(super) low_water: i64,
+    /// Where its knotes stand in the list of active ones.
+    pub(super) queued: [Position; 3],
     /// The mask that epoll was given; 0 is "no entry".
     pub(super) told: u32,
-    /// READ and WRITE.
-    pub(super) knotes: [Knote; 2],
-    /// An event needs more than what is here.
-    pub(super) special: bool,
-    /// It has an [`Extra`].
-    has_extra: bool,
-}
-
-/// What few descriptors have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extra {
-    /// The knote of EVFILT_EXCEPT, and its udata.
-    pub(super) except: Knote,
-    pub(super) except_udata: usize,
-    /// The low-water mark of READ (K156).
-    pub(super) low_water: Option<i64>,
+    /// The error that a socket has reported; it can be asked for only once (K108).
+    pub(super) error: u16,
+    pub(super) knotes: [Knote; 3],
     /// A socket that is not connected hangs up without end: until it is connected its entry is
     /// edge-triggered, whatever its knotes are (K115).
     pub(super) unconnected: bool,
     /// Whether it is a pipe or a socket, once that had to be known.
     pub(super) kind: Option<Kind>,
-    /// The error that a socket has reported; it can be asked for only once (K108).
-    pub(super) error: u32,
-    /// The positions in the list of active knotes of those that stand in it, by filter.
-    pub(super) queued: [Option<Position>; 3],
+    /// An event needs more than the knotes.
+    pub(super) special: bool,
 }
+
+/// Every count of bytes reaches this mark.
+pub(super) const NO_MARK: i64 = i64::MIN;
+
+/// A descriptor that is not registered.
+pub(super) const VACANT: Slot = Slot {
+    udata: [0; 3],
+    payload: 0,
+    low_water: NO_MARK,
+    queued: [NOWHERE; 3],
+    told: 0,
+    error: 0,
+    knotes: [Knote::NONE; 3],
+    unconnected: false,
+    kind: None,
+    special: false,
+};
 
 /// What EPOLLHUP and EPOLLERR depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,95 +104,10 @@ pub(super) enum Kind {
     Other,
 }
 
-/// A slot with its extra, if it has one: all that is known of a descriptor.
-#[derive(Debug)]
-pub(super) struct View<'a> {
-    pub(super) fd: RawFd,
-    pub(super) slot: &'a mut Slot,
-    extras: &'a mut HashMap<RawFd, Extra>,
-}
-
-/// What a descriptor was like before a change.
-pub(super) type Snapshot = (Slot, Option<Box<Extra>>);
-
-impl View<'_> {
-    #[inline]
-    pub(super) fn extra(&self) -> Option<&Extra> {
-        if self.slot.has_extra {
-            self.extras.get(&self.fd)
-        } else {
-            None
-        }
-    }
-
-    /// The extra, made if there is none.
-    #[inline(never)]
-    pub(super) fn extra_mut(&mut self) -> &mut Extra {
-        self.slot.has_extra = true;
-        self.extras.entry(self.fd).or_default()
-    }
-
-    #[inline]
-    pub(super) fn has_extra(&self) -> bool {
-        self.slot.has_extra
-    }
-
-    #[inline]
-    pub(super) fn snapshot(&self) -> Snapshot {
-        (*self.slot, self.extra().map(|extra| Box::new(*extra)))
-    }
-
-    pub(super) fn restore(&mut self, (slot, extra): Snapshot) {
-        *self.slot = slot;
-        match extra {
-            Some(extra) => drop(self.extras.insert(self.fd, *extra)),
-            None => drop(self.extras.remove(&self.fd)),
-        }
-    }
-
-    #[inline]
-    fn except(&self) -> Knote {
-        self.extra().map_or(Knote::NONE, |extra| extra.except)
-    }
-
-    #[inline]
-    pub(super) fn low_water(&self) -> Option<i64> {
-        self.extra().and_then(|extra| extra.low_water)
-    }
-
-    #[inline]
-    pub(super) fn knote(&self, index: usize) -> Knote {
-        match self.slot.knotes.get(index) {
-            Some(knote) => *knote,
-            None => self.except(),
-        }
-    }
-
-    pub(super) fn udata(&self, index: usize) -> usize {
-        match self.slot.udata.get(index) {
-            Some(udata) => *udata,
-            None => self.extra().map_or(0, |extra| extra.except_udata),
-        }
-    }
-
-    /// Stores a knote and its udata.
-    #[inline]
-    pub(super) fn set_knote(&mut self, index: usize, knote: Knote, udata: usize) {
-        if index < EXCEPT {
-            (self.slot.knotes[index], self.slot.udata[index]) = (knote, udata);
-        } else {
-            let extra = self.extra_mut();
-            (extra.except, extra.except_udata) = (knote, if knote.exists() { udata } else { 0 });
-        }
-        if index == READ && !knote.exists() && self.slot.has_extra {
-            self.extra_mut().low_water = None;
-        }
-    }
-
-    /// Whether it has a knote.
+impl Slot {
     #[inline]
     pub(super) fn has_knotes(&self) -> bool {
-        self.slot.knotes != [Knote::NONE; 2] || self.except().exists()
+        self.knotes != [Knote::NONE; 3]
     }
 
     /// The mask that epoll has to be told for its knotes; 0 is "no entry".
@@ -198,27 +121,24 @@ impl View<'_> {
     /// | none | edge-triggered for nothing, so that the kernel still answers for the descriptor |
     #[inline]
     pub(super) fn wanted(&self) -> u32 {
-        let [read, write] = self.slot.knotes;
-        let bits = |enabled: bool, mask: u32| if enabled { mask } else { 0 };
-        let mut mask = bits(read.is_enabled(), IN | RDHUP) | bits(write.is_enabled(), OUT);
+        let [read, write, except] = self.knotes;
+        let bits = |is: bool, mask: u32| if is { mask } else { 0 };
         let clears = |knote: Knote| knote.is_enabled() && knote.is_clear();
-        let mut edge = clears(read) || clears(write);
-        let only = if read.is_enabled() { read } else { write };
-        let one = read.is_enabled() != write.is_enabled();
-        let mut once = one && only.fires_once();
-        if let Some(extra) = self.extra() {
-            let marked = extra.low_water.is_some();
-            edge |= marked && read.is_enabled() || extra.unconnected && mask != 0;
-            once &= !marked && !extra.unconnected && !extra.except.is_enabled();
-            if extra.except.is_enabled() {
-                // epoll tells every entry of an end or an error, which are nothing to EXCEPT: where no
-                // level-triggered knote takes them, a level-triggered entry would report them without end.
-                edge |= extra.except.is_clear() || mask == 0;
-                mask |= PRI;
-            }
+        let marked = read.is_enabled() && self.low_water != NO_MARK;
+        let mut mask = bits(read.is_enabled(), IN | RDHUP) | bits(write.is_enabled(), OUT);
+        let mut edge = clears(read) || clears(write) || marked || self.unconnected;
+        let mut once = false;
+        if except.is_enabled() {
+            // epoll tells every entry of an end or an error, which are nothing to EXCEPT: where no
+            // level-triggered knote takes them, a level-triggered entry would report them without end.
+            edge |= except.is_clear() || mask == 0;
+            mask |= PRI;
+        } else if read.is_enabled() != write.is_enabled() {
+            let only = if read.is_enabled() { read } else { write };
+            once = only.fires_once() && !marked && !self.unconnected;
         }
         if mask == 0 {
-            return if self.has_knotes() { IDLE } else { 0 };
+            return bits(self.has_knotes(), IDLE);
         }
         mask | bits(edge, ET) | bits(once, ONCE)
     }
@@ -226,22 +146,23 @@ impl View<'_> {
     /// Whether a level-triggered knote has an edge-triggered entry: epoll tells of it once, so it stands
     /// in the list of active knotes as long as its condition holds.
     pub(super) fn looks_again(&self, index: usize) -> bool {
-        let knote = self.knote(index);
-        self.slot.told & ET != 0 && !knote.is_clear() && !knote.fires_once()
+        let knote = self.knotes[index];
+        self.told & ET != 0 && !knote.is_clear() && !knote.fires_once()
     }
 
-    /// The end of a change: drops an extra that is a default one, and notes whether an event needs more than
-    /// the slot.
+    /// Whether an event needs more than the knotes.
     #[inline]
-    pub(super) fn finish(self, counts: bool) {
-        if self.slot.has_extra && self.extras.get(&self.fd) == Some(&Extra::default()) {
-            self.slot.has_extra = false;
-            self.extras.remove(&self.fd);
-        }
-        let [read, write] = self.slot.knotes;
+    pub(super) fn is_special(&self) -> bool {
+        let [read, write, except] = self.knotes;
         let mixed = read.is_enabled() && write.is_enabled() && read.is_clear() != write.is_clear();
         let once = |knote: Knote| knote.is_enabled() && knote.fires_once();
-        self.slot.special = mixed || once(read) || once(write) || self.slot.has_extra || counts;
+        mixed
+            || once(read)
+            || once(write)
+            || except.exists()
+            || self.unconnected
+            || self.low_water != NO_MARK
+            || self.queued != [NOWHERE; 3]
     }
 }
 
@@ -268,59 +189,39 @@ pub(super) fn is_level(payload: u64) -> bool {
 
 /// The slots of a queue, by descriptor.
 #[derive(Debug, Default)]
-pub(super) struct Slots {
-    slots: Vec<Slot>,
-    extras: HashMap<RawFd, Extra>,
-}
+pub(super) struct Slots(Vec<Slot>);
 
 impl Slots {
-    /// All of them, for the events that need no more.
     #[inline]
     pub(super) fn as_slice(&self) -> &[Slot] {
-        &self.slots
+        &self.0
     }
 
-    /// What is known of a descriptor, if there is a slot for it.
+    /// What is known of a descriptor.
     #[inline]
-    pub(super) fn get(&mut self, fd: RawFd) -> Option<View<'_>> {
-        let Slots { slots, extras } = self;
-        let slot = slots.get_mut(fd as usize)?;
-        Some(View { fd, slot, extras })
+    pub(super) fn get(&self, fd: RawFd) -> Slot {
+        self.0.get(fd as usize).copied().unwrap_or(VACANT)
     }
 
-    /// What is known of a descriptor, with a slot made for it if it is open (K32).
+    /// Stores what is known of a descriptor that is open.
     #[inline]
-    pub(super) fn get_or_grow(&mut self, fd: RawFd) -> io::Result<View<'_>> {
-        if self.slots.len() <= fd as usize {
-            self.grow(fd)?;
+    pub(super) fn set(&mut self, fd: RawFd, slot: Slot) {
+        match self.0.get_mut(fd as usize) {
+            Some(place) => *place = slot,
+            None => self.grow(fd as usize, slot),
         }
-        let Slots { slots, extras } = self;
-        let slot = &mut slots[fd as usize];
-        Ok(View { fd, slot, extras })
     }
 
     #[cold]
-    fn grow(&mut self, fd: RawFd) -> io::Result<()> {
-        // SAFETY: F_GETFD takes no further argument.
-        if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        let length = (fd as usize + 1).next_power_of_two().max(FIRST);
-        self.slots.resize(length, Slot::default());
-        Ok(())
-    }
-
-    /// Forgets a descriptor, and returns its extra.
-    pub(super) fn take(&mut self, fd: RawFd) -> Option<Extra> {
-        if let Some(slot) = self.slots.get_mut(fd as usize) {
-            *slot = Slot::default();
-        }
-        self.extras.remove(&fd)
+    fn grow(&mut self, fd: usize, slot: Slot) {
+        let length = (fd + 1).next_power_of_two().max(FIRST);
+        self.0.resize(length, VACANT);
+        self.0[fd] = slot;
     }
 
     /// The descriptors that have an entry of epoll.
     pub(super) fn registered(&self) -> Vec<RawFd> {
-        let slots = self.slots.iter().enumerate();
+        let slots = self.0.iter().enumerate();
         let registered = slots.filter(|(_, slot)| slot.told != 0);
         registered.map(|(fd, _)| fd as RawFd).collect()
     }
@@ -337,8 +238,8 @@ mod tests {
 
     #[cfg(target_pointer_width = "64")]
     #[test]
-    fn a_slot_takes_32_bytes() {
-        assert_eq!(size_of::<Slot>(), 32);
+    fn a_slot_takes_64_bytes() {
+        assert_eq!(size_of::<Slot>(), 64);
     }
 
     #[test]
@@ -373,33 +274,23 @@ mod tests {
     proptest! {
         #[test]
         fn a_slot_is_special_if_its_events_need_more_than_its_knotes(
-            knotes in [knotes(), knotes()],
-            except in knotes(),
-            low_water in any::<Option<i64>>(),
-            fd in 0..200,
+            knotes in [knotes(), knotes(), knotes()],
+            low_water in proptest::option::of(any::<i64>()),
+            unconnected in any::<bool>(),
         ) {
-            let mut slots = Slots::default();
-            slots.slots.resize(200, Slot::default());
-            let mut view = slots.get(fd).unwrap();
-            view.slot.knotes = knotes;
-            view.set_knote(EXCEPT, except, 7);
-            view.extra_mut().low_water = low_water;
-            let (wanted, snapshot) = (view.wanted(), view.snapshot());
-            view.finish(false);
-            let mut stored = slots.get(fd).unwrap();
-            prop_assert_eq!(stored.slot.knotes, knotes);
-            prop_assert_eq!(stored.knote(EXCEPT), except);
-            prop_assert_eq!(stored.low_water(), low_water);
-            prop_assert_eq!(stored.wanted(), wanted);
-            if !stored.slot.special {
+            let low_water = low_water.unwrap_or(NO_MARK);
+            let slot = Slot { knotes, low_water, unconnected, ..VACANT };
+            let enabled = knotes.iter().filter(|knote| knote.is_enabled());
+            prop_assert_eq!(slot.wanted() == 0, !slot.has_knotes());
+            prop_assert_eq!(slot.wanted() & (IN | OUT | PRI) == 0, enabled.clone().count() == 0);
+            if !slot.is_special() {
                 // One mode for both, no disarming, nothing to look at again.
-                prop_assert!(wanted & (ONCE | PRI) == 0);
-                prop_assert!(!knotes.iter().any(|knote| knote.is_enabled() && knote.fires_once()));
+                prop_assert!(slot.wanted() & (ONCE | PRI) == 0);
+                prop_assert!(!enabled.clone().any(|knote| knote.fires_once()));
+                let told = Slot { told: slot.wanted(), ..slot };
+                let again = |index: usize| knotes[index].is_enabled() && told.looks_again(index);
+                prop_assert!(!again(READ) && !again(WRITE));
             }
-            stored.set_knote(READ, Knote::NONE, 1);
-            stored.set_knote(EXCEPT, Knote::NONE, 1);
-            stored.restore(snapshot);
-            prop_assert_eq!(stored.wanted(), wanted);
         }
     }
 }
