@@ -2,7 +2,7 @@
 //!
 //! Everything whose width differs between kernels has its alias here, so that the other files are
 //! written once. On the kqueue systems the struct is the kernel's own, taken from the `libc` crate;
-//! on Linux no kernel knows it and we declare it ourselves.
+//! on Linux it is declared here.
 //!
 //! | | ident | filter | flags | fflags | data | udata | more | bytes (64-bit) |
 //! |---|---|---|---|---|---|---|---|---|
@@ -16,7 +16,7 @@
 #[cfg(not(target_os = "linux"))]
 pub(crate) use libc::kevent;
 
-/// What `kevent(2)` would take, had Linux a `kevent(2)`.
+/// The struct of a change or an event; Linux has none of its own.
 #[cfg(target_os = "linux")]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy)]
