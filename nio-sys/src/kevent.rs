@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_comes_out() {
+    fn each_field_is_read_as_it_was_written() {
         let event = Kevent::new(usize::MAX, Filter::VNODE, EventFlags::ADD)
             .with_fflags(VnodeFlags::WRITE)
             .with_data(-5)
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_no_failure_whatever_its_data() {
+    fn an_event_with_any_data_is_no_failure() {
         let event = Kevent::new(7, Filter::READ, EventFlags::EOF).with_data(12);
         assert!(event.receipt().is_ok());
         assert!(event.is_eof() && !event.is_error());

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// The rules are numbered from K1.
 const LAST_RULE: u16 = 244;
 
-/// The files in which tests are.
+/// The files with tests.
 const SOURCES: &[&str] = &[
     include_str!("arguments.rs"),
     include_str!("closing.rs"),

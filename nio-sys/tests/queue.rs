@@ -35,7 +35,7 @@ fn k7_threads_that_share_a_queue_see_the_same_one() {
     queue.assert_silent();
 }
 
-/// What poll(2) says of a queue. The one of macOS does not know queues.
+/// The answer of poll(2) for a queue; that of macOS does not take queues.
 #[cfg(not(target_vendor = "apple"))]
 fn is_readable(queue: &Queue) -> bool {
     let said = poll_now(queue, libc::POLLIN | libc::POLLOUT);
@@ -156,7 +156,7 @@ fn k9_a_queue_can_be_watched_by_another() {
     inner.trigger(1);
     let event = outer.one();
     assert_eq!((event.ident(), event.udata()), (number(&inner), 7));
-    // Linux tells no amounts unless it is asked to.
+    // On Linux only queues with counts have amounts.
     #[cfg(not(target_os = "linux"))]
     assert!(event.data() >= 1);
     assert_eq!(outer.one().udata(), 7);
@@ -261,7 +261,7 @@ fn k18_a_timeout_of_zero_never_waits() {
 }
 
 #[test]
-fn k18_a_timeout_of_zero_returns_what_is_ready() {
+fn k18_a_timeout_of_zero_returns_events_that_are_ready() {
     let queue = Queue::new();
     let (reader, mut writer) = pipe();
     writer.write_all(b"x").unwrap();
@@ -311,7 +311,7 @@ fn k20_a_wait_that_finds_only_stale_hints_lasts_its_whole_time() {
 }
 
 #[test]
-fn k22_the_longest_timeout_returns_what_is_ready() {
+fn k22_the_longest_timeout_returns_events_that_are_ready() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);
     for seconds in [1 << 31, (1 << 31) - 1, u64::MAX, 3_000_000, 100_000_001] {
@@ -357,7 +357,7 @@ fn k14_a_queue_can_be_neither_read_nor_written() {
     queue.trigger(1);
     let fd = queue.0.as_raw_fd();
     let mut buffer = [0_u8; 64];
-    // SAFETY: the buffer is as long as is said, and lives until each call returns.
+    // SAFETY: the buffer has the length given, and lives until each call returns.
     let results = unsafe {
         [
             libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()),

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn k119_the_room_of_a_socket_is_what_is_left_of_its_buffer() {
+    fn k119_the_room_of_a_socket_is_the_free_part_of_its_buffer() {
         let (reader, mut writer) = UnixStream::pair().unwrap();
         let empty = writable(writer.as_raw_fd());
         writer.write_all(&[0; 1000]).unwrap();

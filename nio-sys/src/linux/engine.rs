@@ -359,7 +359,7 @@ impl Engine {
         event
     }
 
-    /// Reads what inotify has to tell, and passes it on to the knotes that listen.
+    /// Reads the notices of inotify, and passes them to the knotes that listen.
     fn read_notices(&mut self, epoll: &OwnedFd) {
         for notice in self.watches.read() {
             for id in self.watches.listeners(&notice) {

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn k4_a_child_is_noticed_by_its_id_where_there_is_no_such_page() {
+    fn k4_a_child_is_noticed_by_its_id_on_a_kernel_without_the_page() {
         check(None);
     }
 }

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn k10_queues_are_told_from_other_descriptors() {
+    fn k10_queues_are_distinguished_from_other_descriptors() {
         let (one, other) = (epoll::create().unwrap(), epoll::create().unwrap());
         let probe = epoll::eventfd().unwrap();
         let is_queue = |fd: &dyn AsRawFd| is_queue(fd.as_raw_fd(), probe.as_raw_fd());

@@ -114,8 +114,8 @@ impl Previous {
     }
 
     /// Whether the program has installed this handler again, above a layer that has it beneath: then the handler
-    /// has called the layer. It is also the disposition if it was put back while the layer was running; that is
-    /// not meant.
+    /// has called the layer. It is also the disposition if it was put back while the layer was running; that case is
+    /// excluded.
     fn is_above(&self, number: c_int) -> bool {
         let changes = &CHANGES[number as usize];
         let before = changes.load(Ordering::SeqCst);

@@ -179,7 +179,7 @@ mod loom_tests {
     }
 
     #[test]
-    fn loom_a_thread_finds_what_it_has_triggered_whichever_thread_writes_the_edge() {
+    fn loom_a_thread_finds_its_own_trigger_whichever_thread_writes_the_edge() {
         loom::model(|| {
             let queue = Arc::new(Queue::default());
             let other = spawn(&queue, Queue::trigger);
