@@ -13,7 +13,7 @@ use crate::{
     flags::{EventFlags, write_names},
 };
 
-/// What every type of flags here can do: become the field, and print as `WRITE|EXTEND`.
+/// The conversion of a type of flags to the field, and its printing as `WRITE|EXTEND`.
 macro_rules! field {
     ($flags:ident) => {
         impl From<$flags> for u32 {

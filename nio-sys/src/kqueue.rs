@@ -14,7 +14,7 @@ use crate::sys;
 /// An owned, close-on-exec queue of events.
 ///
 /// All methods take `&self`, and the queue is `Send + Sync`: one thread may wait while others make
-/// changes, and it is woken by what they do (K89). Two threads may wait on one queue, except on
+/// changes, and it is woken by their changes (K89). Two threads may wait on one queue, except on
 /// NetBSD 9, which can lose an event between them.
 ///
 /// The queue is itself a descriptor, which another queue ([`Kevent::read`]) or another event loop can

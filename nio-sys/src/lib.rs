@@ -29,7 +29,7 @@
 //! let queue = Kqueue::new()?;
 //! let (reader, mut writer) = UnixStream::pair()?;
 //!
-//! // Tell the queue: report what arrives at `reader`, once per arrival, and attach 42 to it.
+//! // Register: report each arrival of data at `reader` once, and attach 42 to the event.
 //! let mut changes = [Kevent::read(&reader, EventFlags::ADD | EventFlags::CLEAR).with_udata(42)];
 //! queue.apply(&mut changes)?;
 //! changes[0].receipt()?;
@@ -47,15 +47,15 @@
 //!
 //! # Map
 //!
-//! What is public:
+//! The public types:
 //!
 //! | | |
 //! |---|---|
 //! | [`Kqueue`] | the queue: `new`, `kevent`, `wait`, `apply` |
 //! | [`Kevent`] | a change or an event: ident, filter, flags, fflags, data, udata |
 //! | [`EventList`] | the buffer that events are returned in |
-//! | [`Filter`] | what to wait for: `READ`, `WRITE`, `TIMER`, `USER`, … |
-//! | [`EventFlags`] | in a change what to do: `ADD`, `DELETE`, `CLEAR`, …; in an event: `ERROR`, `EOF` |
+//! | [`Filter`] | the kind of condition: `READ`, `WRITE`, `TIMER`, `USER`, … |
+//! | [`EventFlags`] | the operation of a change: `ADD`, `DELETE`, `CLEAR`, …; the state in an event: `ERROR`, `EOF` |
 //! | [`ReadWriteFlags`], [`VnodeFlags`] | `fflags` of descriptors and files |
 //! | [`ProcFlags`], [`UserFlags`] | `fflags` of processes and user events |
 //! | [`TimerUnit`], [`TimerFlags`] | `fflags` of timers |
@@ -110,7 +110,7 @@
 //!
 //! # Where Linux differs
 //!
-//! epoll and the other system calls do not tell everything that a BSD kernel knows. Descriptors:
+//! epoll and the other system calls do not report everything that a BSD kernel knows. Descriptors:
 //!
 //! | | on Linux |
 //! |---|---|
@@ -138,11 +138,11 @@
 //! |---|---|
 //! | [`USER`](Filter::USER) | a `TRIGGER` in the change that adds it counts, as on Apple, OpenBSD and DragonFly (K163) |
 //! | [`TIMER`](Filter::TIMER) | takes a descriptor each: `EMFILE` at the limit |
-//! | [`SIGNAL`](Filter::SIGNAL) | is told by a signal handler, which calls the one that the program had installed. It counts deliveries: signals of one kind that were pending together are one (K199), and one that all threads block comes when it is unblocked (K200) |
+//! | [`SIGNAL`](Filter::SIGNAL) | uses a signal handler, which calls the one that the program had installed. It counts deliveries: signals of one kind that were pending together are one (K199), and one that all threads block comes when it is unblocked (K200) |
 //! | | a handler that the program installs later takes the place of the one that counts until the next `EV_ADD`, unless it calls it (K208) |
 //! | | a signal that was ignored has its default action in a program that this one executes (K209) |
 //! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and only `EXIT`: `ENOTSUP` for the others (K219) |
-//! | | an exit status that is not known is `data` 0 with `NO_STATUS` in `fflags` (K214, K225). It is known of children that nobody has waited for; from Linux 6.15 on also of a process that has been waited for |
+//! | | an exit status that is not known is `data` 0 with `NO_STATUS` in `fflags` (K214, K225). It is known of children that have not been waited for; from Linux 6.15 on also of a process that has been waited for |
 //! | [`PROCDESC`](Filter::PROCDESC) | takes a pidfd; closing it ends the registration and not the process (K226) |
 //!
 //! Files:
@@ -155,12 +155,12 @@
 //! | `WRITE`, `EXTEND` | `EXTEND` is found by comparing sizes. A file that is emptied and written again, but not beyond its old length, is not extended; one that is lengthened by ftruncate(2) is |
 //! | `ATTRIB` | a change of the time of modification alone looks like a `WRITE`, one of the time of access alone like a `READ`. A name that came and went before the queue looked is an `ATTRIB`, not a `LINK` |
 //! | `LINK`, `DELETE` | the removal of the last name is both, that of another name is a `LINK` |
-//! | `DELETE` of a directory | needs permission to read its parent; without it, it is not told |
+//! | `DELETE` of a directory | needs permission to read its parent; without it, it is not reported |
 //! | `REVOKE` | never happens: a file system with an open file is not unmounted |
 //! | overflow | if more happened than the kernel keeps (`max_queued_events`), each watched file reports `WRITE` and `ATTRIB`, and the differences that comparing shows; a `RENAME`, `OPEN`, `CLOSE` or `READ` may be lost |
-//! | not told | writes by the kernel's AIO (io_submit(2)) and to mapped memory; flags set by chattr(1); changes that other machines make on a network file system, and those in /proc and /sys; from Linux 6.14 on, writes to a memfd |
+//! | not reported | writes by the kernel's AIO (io_submit(2)) and to mapped memory; flags set by chattr(1); changes that other machines make on a network file system, and those in /proc and /sys; from Linux 6.14 on, writes to a memfd |
 //! | [`READ`](Filter::READ) of a regular file | needs what `VNODE` needs. Ready until the descriptor's offset is at the end of the file. A knote that has been at the end notices growth, but not that the offset was moved back: add it again |
-//! | `READ` of a file in /proc/PID or a namespace file | is accepted. Their size is 0: not ready at offset 0, ready with a negative `data` after that, and growth is never told. Other files in /proc and /sys are always ready |
+//! | `READ` of a file in /proc/PID or a namespace file | is accepted. Their size is 0: not ready at offset 0, ready with a negative `data` after that, and growth is never reported. Most other files in /proc and /sys are always ready |
 //! | `READ` of a memfd | does not notice growth from Linux 6.14 on: add it again |
 //! | [`WRITE`](Filter::WRITE) of a regular file, `READ` and `WRITE` of a device that epoll refuses, as /dev/null | always ready, `data` 0; with `CLEAR` once for each change of the knote |
 //! | `READ` and `WRITE` of a directory | `EINVAL` (K149) |
@@ -178,7 +178,7 @@ mod per_process;
 mod raw;
 mod signal;
 
-// The engine of this system. Nothing else here asks which system it is.
+// The engine of this system.
 #[cfg(not(target_os = "linux"))]
 #[path = "bsd.rs"]
 mod sys;

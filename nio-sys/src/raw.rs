@@ -95,7 +95,7 @@ pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent
 
 /// A change of which only the key and the flags are filled in.
 ///
-/// The rest is zero, and with it whatever a newer system has appended (`ext` on FreeBSD).
+/// The other fields are zero, also those that a newer system has appended (`ext` on FreeBSD).
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent {
     // SAFETY: struct kevent consists of integers and one raw pointer on each of these systems, and
@@ -109,13 +109,13 @@ pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent
     }
 }
 
-/// Writes `udata`, which is a number to us whatever the field's type.
+/// Writes `udata`: a number here, with any type of the field.
 #[cfg(target_os = "linux")]
 pub(crate) fn set_udata(event: &mut kevent, udata: usize) {
     event.udata = udata;
 }
 
-/// Writes `udata`, which is a number to us whatever the field's type.
+/// Writes `udata`: a number here, with any type of the field.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn set_udata(event: &mut kevent, udata: usize) {
     event.udata = udata as _;

@@ -237,9 +237,9 @@ fn k119_less_room_is_reported_as_less() {
 #[test]
 fn k126_a_refused_connection_is_named() {
     let queue = counting();
-    let nobody = bound();
+    let refusing = bound();
     let socket = tcp_socket();
-    let said = connect(&socket, nobody.local_addr().unwrap());
+    let said = connect(&socket, refusing.local_addr().unwrap());
     queue.add(&socket, WRITE, LEVEL, 1);
     let event = queue.end_of(WRITE);
     match said.err().and_then(|error| error.raw_os_error()) {

@@ -51,7 +51,7 @@ const NOT_COVERED: &[(u16, &str)] = &[
     (144, "no device is known that every system refuses"),
     (
         188,
-        "setting the clock of the system takes root, and disturbs everybody",
+        "setting the clock of the system takes root, and disturbs other programs",
     ),
     (193, "leeway is in a structure that this crate does not use"),
     (194, "a test cannot suspend the machine"),

@@ -56,7 +56,7 @@ impl Forked {
         self.go.write_all(&[0]).unwrap();
     }
 
-    /// Waits for it, whatever it sends when it exits.
+    /// Waits for the child, with any signal that it sends when it exits.
     fn reap(&self) -> i32 {
         let mut status = 0;
         // SAFETY: the status has a place that lives until the call returns.

@@ -434,7 +434,7 @@ fn k10_a_duplicate_of_a_queue_takes_no_filter_but_read_either() {
 fn k10_any_epoll_set_takes_no_filter_but_read() {
     use std::os::fd::FromRawFd;
 
-    // SAFETY: takes no pointers, and the number belongs to nobody else.
+    // SAFETY: takes no pointers, and nothing else owns the number.
     let set = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(0)).unwrap()) };
     let queue = Queue::new();
     assert_eq!(queue.refused(on(&set, WRITE, ADD)), libc::EINVAL);
@@ -451,7 +451,7 @@ fn k10_any_epoll_set_takes_no_filter_but_read() {
     peer.write_all(b"x").unwrap();
     assert_eq!(queue.one().ident(), number(&set));
     // An eventfd has no type of file either, and can be written to.
-    // SAFETY: takes no pointers, and the number belongs to nobody else.
+    // SAFETY: takes no pointers, and nothing else owns the number.
     let eventfd = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, 0)).unwrap()) };
     queue.add(&eventfd, WRITE, CLEAR, 2);
     assert_eq!(queue.one_of(WRITE).udata(), 2);

@@ -517,8 +517,8 @@ fn k125_a_socket_added_before_it_is_connected_reports_the_connection() {
 #[test]
 fn k126_a_refused_connection_is_the_end_of_writing() {
     let queue = Queue::new();
-    let (nobody, socket) = (bound(), tcp_socket());
-    let said = connect(&socket, nobody.local_addr().unwrap());
+    let (refusing, socket) = (bound(), tcp_socket());
+    let said = connect(&socket, refusing.local_addr().unwrap());
     queue.add(&socket, WRITE, LEVEL, 1);
     // A system that refused the connection in connect(2) has returned the error there.
     match said {
@@ -536,8 +536,8 @@ fn k126_a_refused_connection_is_the_end_of_writing() {
 #[test]
 fn k126_a_refused_connection_is_the_end_of_both_filters() {
     let queue = Queue::new();
-    let (nobody, socket) = (bound(), tcp_socket());
-    let _ = connect(&socket, nobody.local_addr().unwrap());
+    let (refusing, socket) = (bound(), tcp_socket());
+    let _ = connect(&socket, refusing.local_addr().unwrap());
     queue.add(&socket, READ, CLEAR, 1);
     queue.add(&socket, WRITE, CLEAR, 2);
     let events = queue.wait();

@@ -515,7 +515,7 @@ fn k236_a_file_that_may_not_be_read_cannot_be_watched() {
         let scratch = Scratch::new();
         chmod(scratch.path(), 0o777);
         // SAFETY: takes no pointers. The administrator may read everything, and no other user may
-        // become somebody else.
+        // change its user id.
         unsafe { libc::setuid(65_534) };
         let path = scratch.join("file");
         fs::write(&path, "abc").unwrap();

@@ -8,7 +8,7 @@ use crate::raw::{NONE, pick};
 bitflags! {
     /// `fflags` of a [`READ`](Filter::READ), [`WRITE`](Filter::WRITE) or `EXCEPT` change.
     ///
-    /// In an event of READ or WRITE with [`EventFlags::EOF`] the field holds something else: the
+    /// In an event of READ or WRITE with [`EventFlags::EOF`] the field is the
     /// socket's error, as an errno (K108).
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]

@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// `fflags` of a [`PROC`](Filter::PROC) change and event: what a process did.
+    /// `fflags` of a [`PROC`](Filter::PROC) change and event: an exit, a fork and others.
     ///
     /// Everything but [`EXIT`](ProcFlags::EXIT) depends on the system.
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,8 +42,8 @@ bitflags! {
         const EXIT_REPARENTED = 0x0008_0000;
 
         /// The exit status is not known, and `data` is 0; returned only, with `EXIT`. Linux, which knows the
-        /// status of a child that nobody has waited for, and from 6.15 on of any process that has been waited
-        /// for.
+        /// status of a child that has not been waited for, and from 6.15 on of any process that has been
+        /// waited for.
         #[cfg(target_os = "linux")]
         const NO_STATUS = 0x0100_0000;
 
@@ -52,7 +52,7 @@ bitflags! {
 }
 
 impl ProcFlags {
-    /// The bits that say what is asked for or has happened. All systems, larger on Apple.
+    /// The bits of the flags; the others hold data. All systems, larger on Apple.
     pub const PCTRLMASK: ProcFlags =
         ProcFlags::from_bits_retain(if cfg!(target_vendor = "apple") {
             0xfff0_0000

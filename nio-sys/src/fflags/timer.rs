@@ -46,7 +46,7 @@ bitflags! {
 pub enum TimerUnit {
     /// Seconds.
     Seconds,
-    /// Thousandths of a second: what a timer counts in when it is given no unit. The only unit on
+    /// Thousandths of a second: the unit of a timer without a unit. The only unit on
     /// DragonFly.
     Milliseconds,
     /// Millionths of a second.

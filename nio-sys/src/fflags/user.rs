@@ -8,7 +8,7 @@ bitflags! {
     ///
     /// The three operations combine the low 24 bits of the change into those kept by the
     /// registration, and the event reports the result (K170). Pass 0 when registering, since
-    /// systems disagree on what a first value means (K171).
+    /// systems disagree on the meaning of a first value (K171).
     ///
     /// ```
     /// use nio_sys::UserFlags;
@@ -35,7 +35,7 @@ bitflags! {
 impl UserFlags {
     /// Leave the kept bits as they are. All systems.
     pub const FFNOP: UserFlags = UserFlags::empty();
-    /// The bits that say which operation is meant. All systems.
+    /// The bits of the operation. All systems.
     pub const FFCTRLMASK: UserFlags = UserFlags::FFCOPY;
     /// The bits that belong to the program. All systems.
     pub const FFLAGSMASK: UserFlags = UserFlags::from_bits_retain(0x00ff_ffff);

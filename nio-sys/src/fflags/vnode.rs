@@ -3,11 +3,10 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// `fflags` of a [`VNODE`](Filter::VNODE) change and event: what happened to a file or
+    /// `fflags` of a [`VNODE`](Filter::VNODE) change and event: the changes of a file or
     /// directory.
     ///
-    /// The event says which of the requested things happened since the last one; it may hold others
-    /// too (K227).
+    /// The event has the requested changes that happened since the last event; it may have others too (K227).
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct VnodeFlags: u32 {

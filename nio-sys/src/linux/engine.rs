@@ -400,7 +400,7 @@ fn payload(id: u32) -> u64 {
     u64::from(id) << 32 | KNOTE
 }
 
-/// A knote, and what its filter may use of the queue.
+/// A knote, and the parts of the queue that its filter may use.
 fn parts<'a>(
     knotes: &'a mut [Option<Entry>],
     watches: &'a mut Watches,

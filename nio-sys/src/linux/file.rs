@@ -100,7 +100,7 @@ impl Filterops for File {
             }
         }
         if unwatched || notice.mask & libc::IN_Q_OVERFLOW != 0 {
-            // If that fails, growth is not told.
+            // If that fails, growth is not reported.
             let _ = self.watch(host);
         }
     }

@@ -113,7 +113,7 @@ pub(super) fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
-/// The error of a change that asks for an event that Linux cannot tell (K242).
+/// The error of a change that asks for an event that Linux cannot report (K242).
 pub(super) fn unsupported() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOTSUP)
 }

@@ -1,4 +1,4 @@
-//! EVFILT_PROC and EVFILT_PROCDESC: the exit of a process, told by a pidfd.
+//! EVFILT_PROC and EVFILT_PROCDESC: the exit of a process, by a pidfd.
 //!
 //! A pidfd names one process, also after its process id has been given to another; it becomes readable when the
 //! process has exited. EVFILT_PROC opens one for its knote; EVFILT_PROCDESC is given one, and duplicates it, so that
@@ -21,7 +21,7 @@ use crate::{EventFlags, Filter, Kevent, ProcFlags};
 #[derive(Debug)]
 pub(super) struct Process {
     pidfd: OwnedFd,
-    /// What is asked for: NOTE_EXIT or nothing.
+    /// The flags that are asked for: NOTE_EXIT or none.
     fflags: u32,
     /// The caller's own pidfd, of EVFILT_PROCDESC.
     named_by: Option<RawFd>,

@@ -1,4 +1,4 @@
-//! EVFILT_VNODE: changes of files and directories, told by inotify.
+//! EVFILT_VNODE: changes of files and directories, reported by inotify.
 //!
 //! The laws:
 //!
@@ -94,7 +94,7 @@ impl Vnode {
     pub(super) fn new(change: &Kevent, host: &mut Host<'_>) -> io::Result<Vnode> {
         let fd = descriptor(change)?;
         let look = Look::at(fd)?;
-        // inotify would accept sockets, pipes and devices, and never tell anything (K234).
+        // inotify would accept sockets, pipes and devices, and never report anything (K234).
         if !matches!(look.file_type(), libc::S_IFREG | libc::S_IFDIR) {
             return Err(invalid());
         }
@@ -128,7 +128,7 @@ impl Vnode {
             return Ok(());
         }
         match replace(&mut self.parent, Place::Parent(self.fd), OF_PARENT, host) {
-            // Without permission to read the parent, the removal is not told.
+            // Without permission to read the parent, the removal is not reported.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(()),
             result => result,
         }
@@ -213,7 +213,7 @@ impl Vnode {
             if now.links > 0 {
                 self.look.forget();
             } else {
-                // If that fails, later changes are not told.
+                // If that fails, later changes are not reported.
                 let _ = self.watch(host, self.asked);
             }
         }
@@ -269,7 +269,7 @@ impl Filterops for Vnode {
         } else if notice.mask & IN_Q_OVERFLOW != 0
             || self.parent.is_some() && notice.mask & IN_MOVE_SELF != 0
         {
-            // The directory may have another parent. If that cannot be watched, the removal is not told.
+            // The directory may have another parent. If that cannot be watched, the removal is not reported.
             let _ = self.watch(host, self.asked);
         }
         self.happened |= bits & self.asked;

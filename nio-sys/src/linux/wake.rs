@@ -1,4 +1,4 @@
-//! The wake-up: how a thread that makes a knote active tells the threads that wait.
+//! The wake-up: how a thread that makes a knote active wakes the threads that wait.
 //!
 //! Waiting threads sleep in epoll. The queue's eventfd is in the epoll set, edge-triggered: each write to it is
 //! an edge, which ends one wait. Its count means nothing. The protocol:

@@ -19,9 +19,9 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Set in the process that runs one test alone.
 const ALONE: &str = "NIO_TEST_ALONE";
 
-/// Runs a test in a process of its own: no other thread opens descriptors, changes limits or
-/// receives signals there. A binary in which one test does so has all those do so that count on a
-/// descriptor's being closed at once: a process that begins has all of them for a moment.
+/// Runs a test in a process of its own: no other thread opens descriptors, changes limits or receives signals
+/// there. In a binary with a test of this kind, every test that relies on a descriptor being closed at once has to
+/// use it too: a new process has copies of all descriptors for a moment.
 ///
 /// It executes this program again. A fork would have the locks that other threads of the process held, and could
 /// wait for one without end.
