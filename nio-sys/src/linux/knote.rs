@@ -32,8 +32,8 @@ impl Knote {
     /// No knote.
     pub(super) const NONE: Knote = Knote(0);
 
-    /// What a change makes of this knote; `None` if there is none and the change does not add one (K49). The
-    /// udata is not part of it: every change replaces that (K58).
+    /// This knote after a change; `None` if there is none and the change does not add one (K49). The udata is
+    /// stored elsewhere: every change replaces it (K58).
     #[inline]
     pub(super) fn changed(self, change: &Kevent) -> Option<Knote> {
         let flags = change.flags();
@@ -57,7 +57,7 @@ impl Knote {
         })
     }
 
-    /// What a report makes of it: EV_ONESHOT deletes it (K67), EV_DISPATCH disables it (K76).
+    /// This knote after a report: EV_ONESHOT deletes it (K67), EV_DISPATCH disables it (K76).
     #[inline]
     pub(super) fn reported(self) -> Knote {
         if self.has(EventFlags::ONESHOT) {
@@ -79,7 +79,7 @@ impl Knote {
         self.0 & ENABLED != 0
     }
 
-    /// Whether it reports new activity only.
+    /// Whether it is edge-triggered.
     #[inline]
     pub(super) fn is_clear(self) -> bool {
         self.has(EventFlags::CLEAR)
@@ -108,12 +108,12 @@ pub(super) fn no_such_knote() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOENT)
 }
 
-/// The error of a change that makes no sense.
+/// The error of a change with invalid flags or an invalid ident.
 pub(super) fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
-/// The error of a change that asks for what Linux cannot tell (K242).
+/// The error of a change that asks for an event that Linux cannot report (K242).
 pub(super) fn unsupported() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOTSUP)
 }
