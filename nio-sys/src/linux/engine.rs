@@ -21,26 +21,12 @@ use super::{
     epoll::{self, EDGE},
     file,
     filterops::{self, Filterops, Host, Told, attach},
-    knote::{Knote, descriptor, invalid, no_such_knote},
+    knote::{Knote, descriptor, invalid, is_sound, no_such_knote},
     stale::Stale,
     wake::Edge,
     watch::Watches,
 };
 use crate::{EventFlags, Filter, Kevent};
-
-/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is an error
-/// (K243).
-const KNOWN: EventFlags = EventFlags::ADD
-    .union(EventFlags::DELETE)
-    .union(EventFlags::ENABLE)
-    .union(EventFlags::DISABLE)
-    .union(EventFlags::ONESHOT)
-    .union(EventFlags::CLEAR)
-    .union(EventFlags::RECEIPT)
-    .union(EventFlags::DISPATCH);
-
-/// EV_SYSFLAGS: the bits that belong to the system.
-const SYSTEM: u16 = 0xF000;
 
 /// The payload of the queue's eventfd.
 pub(super) const WAKE: u64 = INTERNAL;
@@ -380,12 +366,9 @@ impl Engine {
     /// Registers everything with a new epoll set, as it is with the old one.
     pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
         for (id, entry) in self.knotes.iter().enumerate() {
-            if let Some(fd) = entry
-                .as_ref()
-                .and_then(|entry| entry.condition.descriptor())
-            {
-                let payload = payload(id as u32);
-                epoll::control(new, libc::EPOLL_CTL_ADD, fd, EDGE, payload)?;
+            let condition = entry.as_ref().map(|entry| &entry.condition);
+            if let Some(fd) = condition.and_then(|condition| condition.descriptor()) {
+                epoll::control(new, libc::EPOLL_CTL_ADD, fd, EDGE, payload(id as u32))?;
             }
         }
         self.watches.attach(new)?;
@@ -412,14 +395,4 @@ fn parts<'a>(
         entry.ok_or_else(no_such_knote)?,
         Host { epoll, watches, id },
     ))
-}
-
-/// Whether the flags of a change are valid for any knote.
-#[inline]
-fn is_sound(change: &Kevent) -> bool {
-    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
-    let both = |a: EventFlags, b: EventFlags| flags.contains(a.union(b));
-    KNOWN.contains(flags)
-        && !both(EventFlags::ADD, EventFlags::DELETE)
-        && !both(EventFlags::ENABLE, EventFlags::DISABLE)
 }

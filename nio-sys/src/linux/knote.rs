@@ -103,6 +103,30 @@ impl Knote {
     }
 }
 
+/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is an error
+/// (K243).
+const KNOWN: EventFlags = EventFlags::ADD
+    .union(EventFlags::DELETE)
+    .union(EventFlags::ENABLE)
+    .union(EventFlags::DISABLE)
+    .union(EventFlags::ONESHOT)
+    .union(EventFlags::CLEAR)
+    .union(EventFlags::RECEIPT)
+    .union(EventFlags::DISPATCH);
+
+/// EV_SYSFLAGS: the bits that belong to the system.
+const SYSTEM: u16 = 0xF000;
+
+/// Whether the flags of a change are valid for any knote.
+#[inline]
+pub(super) fn is_sound(change: &Kevent) -> bool {
+    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
+    let both = |a: EventFlags, b: EventFlags| flags.contains(a.union(b));
+    KNOWN.contains(flags)
+        && !both(EventFlags::ADD, EventFlags::DELETE)
+        && !both(EventFlags::ENABLE, EventFlags::DISABLE)
+}
+
 /// The error of a change that names no knote (K49).
 pub(super) fn no_such_knote() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOENT)
