@@ -1,42 +1,41 @@
-//! Copying between two streams, in both directions at once: what a proxy does.
+//! Copying between two streams, in both directions at once, as a proxy does.
 //!
 //! The laws:
 //!
-//! 1. The directions are independent. When one side has finished, the other reads the end, behind
-//!    everything that came before; the direction back goes on.
-//! 2. An error ends both. What was read and not yet written is lost then, as when the future is
-//!    dropped.
-//! 3. A direction has one buffer, of [`BUFFER`] bytes, and reads nothing before that is written:
-//!    a slow receiver slows down its sender.
+//! 1. The directions are independent. When one side ends writing, the other reads the end, behind all
+//!    bytes that came before; the other direction goes on.
+//! 2. An error ends both. Bytes that were read and not yet written are lost then, as when the future
+//!    is dropped.
+//! 3. A direction has one buffer of [`BUFFER`] bytes, and reads again when all of it is written: a
+//!    slow receiver slows down its sender (backpressure).
 
 use std::{
     fmt,
     future::{Future, poll_fn},
     io,
-    net::Shutdown,
     task::{Context, Poll, ready},
 };
 
-use crate::{ByteStream, Readable, Writable};
+use crate::{ByteStream, Stream};
 
-/// How much is read at once in each direction. Four times as much is not noticeably faster, and a
-/// proxy has two of them for each connection.
+/// How many bytes are read at once. Four times as many are not noticeably faster, and a proxy has two
+/// buffers for each connection.
 const BUFFER: usize = 16 * 1024;
 
 /// A direction between two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
-    /// From the first stream to the second.
-    Forth,
-    /// From the second stream to the first.
-    Back,
+    /// From the first stream, A, to the second, B.
+    AToB,
+    /// From the second stream, B, to the first, A.
+    BToA,
 }
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Way::Forth => "from the first to the second",
-            Way::Back => "from the second to the first",
+            Way::AToB => "from A to B",
+            Way::BToA => "from B to A",
         })
     }
 }
@@ -45,20 +44,20 @@ impl fmt::Display for Way {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// The stream that the direction comes from could not be read.
-    #[error("reading on the way {way}: {source}")]
+    /// The stream could not be read.
+    #[error("copying {way}: cannot read: {source}")]
     Read {
         /// The direction.
         way: Way,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The stream that the direction leads to could not be written.
-    #[error("writing on the way {way}: {source}")]
+    /// The stream could not be written.
+    #[error("copying {way}: cannot write: {source}")]
     Write {
         /// The direction.
         way: Way,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -80,12 +79,12 @@ impl From<CopyError> for io::Error {
     }
 }
 
-/// Copies what each of two streams reads to the other, until both have finished, and returns how
-/// many bytes went [forth and back](Way).
+/// Copies the bytes that come from each of two streams to the other, until both have ended writing,
+/// and returns how many bytes went [each way](Way).
 ///
 /// # Errors
 ///
-/// [`CopyError`] with the direction; the other one has ended, too.
+/// [`CopyError`] with the direction. The other direction has ended, too.
 ///
 /// ```
 /// # use nio_loop::EventLoop;
@@ -117,15 +116,15 @@ pub fn copy_bidirectional<A, B>(
     second: &ByteStream<B>,
 ) -> impl Future<Output = Result<(u64, u64), CopyError>>
 where
-    A: Readable + Writable,
-    B: Readable + Writable,
+    A: Stream,
+    B: Stream,
 {
     copy_bidirectional_with(first, second, |_, _| {})
 }
 
-/// As [`copy_bidirectional`], and tells of each write that has succeeded: its direction, and how
-/// many bytes it took; and of the end of each direction, when it is passed on, by 0 bytes. For
-/// statistics, and for the timeout of a connection where nothing happens: see [`Idle`](crate::Idle).
+/// As [`copy_bidirectional`], and calls `written` after each write, with the direction and how many
+/// bytes it took, and with 0 bytes when the end of a direction is passed on. For statistics, and for
+/// timeouts of idle connections: see [`Idle`](crate::Idle).
 ///
 /// # Errors
 ///
@@ -136,16 +135,16 @@ pub fn copy_bidirectional_with<A, B>(
     mut written: impl FnMut(Way, usize),
 ) -> impl Future<Output = Result<(u64, u64), CopyError>>
 where
-    A: Readable + Writable,
-    B: Readable + Writable,
+    A: Stream,
+    B: Stream,
 {
-    let (mut forth, mut back) = (Copying::new(Way::Forth), Copying::new(Way::Back));
+    let (mut a_to_b, mut b_to_a) = (Copying::new(Way::AToB), Copying::new(Way::BToA));
     poll_fn(move |context| {
-        let one = forth.poll(context, first, second, &mut written)?;
-        let other = back.poll(context, second, first, &mut written)?;
+        let one = a_to_b.poll(context, first, second, &mut written)?;
+        let other = b_to_a.poll(context, second, first, &mut written)?;
         ready!(one);
         ready!(other);
-        Poll::Ready(Ok((forth.copied, back.copied)))
+        Poll::Ready(Ok((a_to_b.copied, b_to_a.copied)))
     })
 }
 
@@ -171,7 +170,7 @@ impl Copying {
     }
 
     /// Copies until something has to be waited for, or the end is passed on.
-    fn poll<A: Readable, B: Writable>(
+    fn poll<A: Stream, B: Stream>(
         &mut self,
         context: &mut Context<'_>,
         from: &ByteStream<A>,
@@ -195,22 +194,10 @@ impl Copying {
             let read = from.poll_read_buf(context, &mut self.buffer, BUFFER);
             if ready!(read).map_err(read_error)? == 0 {
                 self.finished = true;
-                finish(to).map_err(write_error)?;
+                to.end_writing().map_err(write_error)?;
                 written(way, 0);
             }
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Says that nothing more is written. A pipe, which has no such call, ends when it is dropped.
-pub(crate) fn finish<S: Writable>(stream: &ByteStream<S>) -> io::Result<()> {
-    if !S::SOCKET {
-        return Ok(());
-    }
-    match stream.shut_down(Shutdown::Write) {
-        // A connection that is gone has finished already.
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-        result => result,
     }
 }

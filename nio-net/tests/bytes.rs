@@ -329,27 +329,6 @@ fn l61_a_short_read_at_a_border_of_descriptors_does_not_hide_what_is_behind() {
 }
 
 #[test]
-fn borrowed_halves_are_one_for_each_direction() {
-    each_kind!(async |_handle, one, other| {
-        let (reader, writer) = one.split();
-        let (mut there, mut again) = ([0; 5], [0; 5]);
-        {
-            let mut read = pin!(reader.read_exact(&mut again));
-            assert!(poll(read.as_mut()).is_pending());
-            writer.write_all(b"there").await.unwrap();
-            other.read_exact(&mut there).await.unwrap();
-            other.write_all(b"again").await.unwrap();
-            read.await.unwrap();
-        }
-        assert_eq!((&there, &again), (b"there", b"again"));
-        // They end, and the stream does not.
-        drop((reader, writer));
-        one.write_all(b"!").await.unwrap();
-        assert_eq!(other.read(&mut [0; 8]).await.unwrap(), 1);
-    });
-}
-
-#[test]
 fn owned_halves_go_to_two_tasks() {
     each_kind!(async |handle, one, other| {
         let sent = pattern(500_000);

@@ -96,9 +96,9 @@ fn an_error_of_reading_tells_its_direction() {
         reset(ends.server);
         let error = copy_bidirectional(&ends.first, &ends.second).await;
         let error = error.unwrap_err();
-        assert!(matches!(&error, CopyError::Read { way: Way::Back, source }
+        assert!(matches!(&error, CopyError::Read { way: Way::BToA, source }
             if source.kind() == ErrorKind::ConnectionReset));
-        assert!(error.to_string().contains("from the second to the first"));
+        assert!(error.to_string().contains("from B to A"));
     });
 }
 
@@ -111,7 +111,7 @@ fn an_error_of_writing_tells_its_direction() {
         ends.client.write_all(b"hello").unwrap();
         let error = copy_bidirectional(&ends.first, &ends.second).await;
         let error = error.unwrap_err();
-        assert_eq!(error.way(), Way::Forth);
+        assert_eq!(error.way(), Way::AToB);
         assert!(matches!(error, CopyError::Write { .. }));
         assert_eq!(std::io::Error::from(error).kind(), ErrorKind::BrokenPipe);
     });

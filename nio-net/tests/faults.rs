@@ -15,7 +15,7 @@ use std::{
 };
 
 use nio_loop::Handle;
-use nio_net::{ByteStream, Error, TcpStream, UnixStream, Writable};
+use nio_net::{ByteStream, Error, Stream, TcpStream, UnixStream};
 use support::{
     either, end_of_turn, join, listen, pair, pair_with_std, pattern, poll, poll_once, read_to_end,
     reset, run,
@@ -45,7 +45,7 @@ async fn turns_in_silence(handle: &Handle) -> u64 {
 }
 
 /// Writes until nothing more is taken, and waits until that is so for good.
-async fn fill<S: Writable>(handle: &Handle, stream: &ByteStream<S>) -> usize {
+async fn fill<S: Stream>(handle: &Handle, stream: &ByteStream<S>) -> usize {
     let bytes = [0; 64 * 1024];
     let mut filled = 0;
     loop {
@@ -304,7 +304,7 @@ fn dropping_the_half_that_writes_after_a_reset_is_no_harm() {
 /// Whether a write that waits ends when writing is shut down.
 async fn shutting_down_ends_a_write<S>(handle: &Handle, stream: ByteStream<S>)
 where
-    S: nio_net::Socket + nio_net::Readable + Writable + 'static,
+    S: Stream + 'static,
 {
     fill(handle, &stream).await;
     let stream = Rc::new(stream);

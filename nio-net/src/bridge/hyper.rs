@@ -47,7 +47,7 @@ use std::{
 use ::hyper::rt::{self, ReadBufCursor};
 use nio_loop::{CallbackId, Handle, Remote};
 
-use crate::{ByteStream, Readable, Writable, copy::finish};
+use crate::{ByteStream, Stream};
 
 /// How much is read in one call. More than hyper has room for at first, and little enough to be in
 /// the cache still when it is copied.
@@ -57,7 +57,7 @@ thread_local! {
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl<S: Readable> rt::Read for ByteStream<S> {
+impl<S: Stream> rt::Read for ByteStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -76,7 +76,7 @@ impl<S: Readable> rt::Read for ByteStream<S> {
 
 /// Nothing is buffered, so flushing has nothing to do. Shutting down ends writing, but that of a
 /// pipe, which ends when it is dropped.
-impl<S: Writable> rt::Write for ByteStream<S> {
+impl<S: Stream> rt::Write for ByteStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl<S: Writable> rt::Write for ByteStream<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(finish(&self))
+        Poll::Ready(self.end_writing())
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,10 +1,9 @@
-//! The end of a server: it takes no more connections, and those that are open are waited for.
+//! Graceful shutdown: a server accepts no more connections, and the open ones are waited for.
 //!
 //! The laws:
 //!
-//! 1. It begins once, and is never taken back.
-//! 2. It is over when it has begun and nothing is held open. Who holds something may let others do
-//!    so as well, until the end.
+//! 1. A shutdown begins once, and cannot be taken back.
+//! 2. It is finished when it has begun and no guard is left. New guards may be made until then.
 
 use std::{
     cell::Cell,
@@ -20,17 +19,17 @@ use nio_loop::{Handle, Time};
 
 use crate::waiters::Waiters;
 
-/// Ends a server in good order. Clones are of one and the same end.
+/// Shuts a server down gracefully. Clones are of the same shutdown.
 ///
 /// ```
 /// # use std::time::Duration;
 /// # use nio_loop::EventLoop;
-/// # use nio_net::{Shutdown, TcpListener};
+/// # use nio_net::{GracefulShutdown, TcpListener};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
 /// # let handle = event_loop.handle().clone();
 /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-/// let shutdown = Shutdown::new(&handle);
+/// let shutdown = GracefulShutdown::new(&handle);
 /// let ctrl_c = shutdown.clone();
 /// let id = handle.on_signal(nio_loop::Signal::INTERRUPT, move |_, _| ctrl_c.begin())?;
 /// handle.unref(id);
@@ -39,14 +38,14 @@ use crate::waiters::Waiters;
 /// event_loop.block_on(async {
 ///     while let Some(accepted) = shutdown.unless_begun(listener.accept()).await {
 ///         let (stream, _) = accepted?;
-///         let hold = shutdown.hold();
+///         let guard = shutdown.guard();
 ///         handle.spawn(async move {
 ///             let result = stream.write_all(b"hello").await;
-///             drop(hold);
+///             drop(guard);
 ///             result
 ///         });
 ///     }
-///     drop(listener); // who comes now is refused
+///     drop(listener); // new connections are refused
 ///     if let Err(unfinished) = shutdown.finish(Duration::from_secs(10)).await {
 ///         println!("{unfinished}");
 ///     }
@@ -55,37 +54,38 @@ use crate::waiters::Waiters;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Shutdown {
+pub struct GracefulShutdown {
     handle: Handle,
     state: Rc<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Since when.
+    /// When it began.
     begun: Cell<Option<Time>>,
-    held: Cell<usize>,
-    /// Who waits for the beginning, and for the end.
+    guards: Cell<usize>,
+    /// Tasks that wait for the beginning.
     beginning: Waiters,
+    /// Tasks that wait until no guard is left.
     end: Waiters,
 }
 
-impl Shutdown {
-    /// An end that has not begun.
+impl GracefulShutdown {
+    /// A shutdown that has not begun.
     #[must_use]
-    pub fn new(handle: &Handle) -> Shutdown {
-        Shutdown {
+    pub fn new(handle: &Handle) -> GracefulShutdown {
+        GracefulShutdown {
             handle: handle.clone(),
             state: Rc::default(),
         }
     }
 
-    /// Begins it. Doing so again changes nothing.
+    /// Begins the shutdown. Doing so again changes nothing.
     pub fn begin(&self) {
         if !self.has_begun() {
             self.state.begun.set(Some(self.handle.now()));
         }
-        self.state.beginning.wake();
+        self.state.beginning.wake_all();
     }
 
     /// Whether it has begun.
@@ -94,20 +94,19 @@ impl Shutdown {
         self.state.begun.get().is_some()
     }
 
-    /// Waits until it begins. For connections that have something to do at the end.
+    /// Waits until it begins: for connections that have to react.
     pub async fn begun(&self) {
         self.beginning().await;
     }
 
-    /// When it began.
+    /// Waits until it begins, and returns when it began.
     async fn beginning(&self) -> Time {
         let state = &self.state;
         state.beginning.until(|| state.begun.get()).await
     }
 
-    /// Does some work, such as accepting a connection, unless and until the end begins: then the
-    /// work is dropped, and this is `None`. If the work is ready at that moment, its output counts
-    /// only if the end had not begun before.
+    /// Does some work, such as accepting a connection, until the shutdown begins: then the work is
+    /// dropped, and this is `None`. Once the shutdown has begun the work is not polled any more.
     pub async fn unless_begun<F: Future>(&self, work: F) -> Option<F::Output> {
         let (mut begun, mut work) = (pin!(self.begun()), pin!(work));
         poll_fn(|context| match begun.as_mut().poll(context) {
@@ -117,77 +116,77 @@ impl Shutdown {
         .await
     }
 
-    /// Holds the end up until the [`Hold`] is dropped: for a connection that is open.
-    #[must_use = "the end is held up until the hold is dropped"]
-    pub fn hold(&self) -> Hold {
-        self.state.held.set(self.state.held.get() + 1);
+    /// A guard, for a connection that is open: the shutdown finishes when all guards are dropped.
+    #[must_use = "the shutdown waits until the guard is dropped"]
+    pub fn guard(&self) -> Guard {
+        self.state.guards.set(self.state.guards.get() + 1);
         let state = Rc::clone(&self.state);
-        Hold { state }
+        Guard { state }
     }
 
-    /// How many hold it up.
+    /// How many guards there are.
     #[must_use]
-    pub fn held(&self) -> usize {
-        self.state.held.get()
+    pub fn guards(&self) -> usize {
+        self.state.guards.get()
     }
 
-    /// Waits until the end has begun and is not held up any more, from its beginning at most this
-    /// long.
+    /// Waits until the shutdown has begun and all guards are dropped, but no longer than `limit` from
+    /// the beginning of the shutdown.
     ///
     /// # Errors
     ///
-    /// [`Unfinished`] with the number of those that still hold it up. They go on until the loop is
-    /// dropped, or the process ends.
+    /// [`Unfinished`] with the number of guards that are left. Their connections go on until the loop
+    /// is dropped, or the process ends.
     pub async fn finish(&self, limit: Duration) -> Result<(), Unfinished> {
         let begun = self.beginning().await;
         let left = limit.saturating_sub(self.handle.now() - begun);
         let state = &self.state;
-        let nothing_held = || (state.held.get() == 0).then_some(());
-        let finished = state.end.until(nothing_held);
+        let no_guards = || (state.guards.get() == 0).then_some(());
+        let finished = state.end.until(no_guards);
         let finished = self.handle.timeout(left, finished).await;
         finished.map_err(|_| Unfinished {
-            held: state.held.get(),
+            guards: state.guards.get(),
             limit,
         })
     }
 }
 
-impl fmt::Debug for Shutdown {
+impl fmt::Debug for GracefulShutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shutdown")
+        f.debug_struct("GracefulShutdown")
             .field("begun", &self.has_begun())
-            .field("held", &self.held())
+            .field("guards", &self.guards())
             .finish_non_exhaustive()
     }
 }
 
-/// Holds up the end of a server. Made by [`Shutdown::hold`].
-pub struct Hold {
+/// Keeps a shutdown from finishing. Made by [`GracefulShutdown::guard`].
+pub struct Guard {
     state: Rc<State>,
 }
 
-impl Drop for Hold {
+impl Drop for Guard {
     fn drop(&mut self) {
-        let held = self.state.held.get() - 1;
-        self.state.held.set(held);
-        if held == 0 {
-            self.state.end.wake();
+        let left = self.state.guards.get() - 1;
+        self.state.guards.set(left);
+        if left == 0 {
+            self.state.end.wake_all();
         }
     }
 }
 
-impl fmt::Debug for Hold {
+impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hold")
+        f.write_str("Guard")
     }
 }
 
-/// The end of a server was held up for too long.
+/// A graceful shutdown took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{held} still open after {limit:?}")]
+#[error("{guards} still open after {limit:?}")]
 pub struct Unfinished {
-    /// How many hold it up.
-    pub held: usize,
-    /// The time they had.
+    /// How many guards are left.
+    pub guards: usize,
+    /// The limit.
     pub limit: Duration,
 }

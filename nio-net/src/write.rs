@@ -1,0 +1,274 @@
+//! Writing to streams.
+
+use std::{
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use nio_loop::{Direction, Handle, Sleep};
+
+use crate::{ByteStream, Stream, raw, stream::Descriptor};
+
+/// How long a write waits that found the system without memory (ENOBUFS). Nothing reports when there
+/// is memory again: the socket itself may have room all the time.
+const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
+
+/// Writing.
+impl<S: Stream> ByteStream<S> {
+    /// Writes as much as there is room for, or waits for some, and returns how many bytes. If the
+    /// future is dropped, nothing has been written.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) if the other side is gone.
+    pub fn write(&self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> {
+        self.write_with(move |fd| self.send(fd, bytes))
+    }
+
+    /// As [`write`](Self::write), of several pieces, one after the other, as if they were one.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_vectored(
+        &self,
+        pieces: &[IoSlice<'_>],
+    ) -> impl Future<Output = io::Result<usize>> {
+        self.write_with(move |fd| self.send_vectored(fd, pieces))
+    }
+
+    /// Writes everything. If the future is dropped, a part of it may have been written.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_all(&self, mut bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        self.write_with(move |fd| {
+            while !bytes.is_empty() {
+                match raw::send(fd, bytes)? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    n => bytes = &bytes[n..],
+                }
+                if !bytes.is_empty() {
+                    // A short write says that there is no room left.
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes several pieces, one after the other. `pieces` is used for keeping count: its content
+    /// afterwards is not defined. If the future is dropped, a part may have been written.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::UnixStream;
+    /// use std::io::IoSlice;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle().clone();
+    /// # event_loop.block_on(async {
+    /// # let (stream, other) = UnixStream::pair(&handle)?;
+    /// let mut pieces = [IoSlice::new(b"head"), IoSlice::new(b" and body")];
+    /// stream.write_all_vectored(&mut pieces).await?;
+    /// # let mut buffer = [0; 13];
+    /// # other.read_exact(&mut buffer).await?;
+    /// # assert_eq!(&buffer, b"head and body");
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub async fn write_all_vectored(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+        // Empty pieces at the front would look like an end.
+        IoSlice::advance_slices(&mut pieces, 0);
+        while !pieces.is_empty() {
+            match self.write_vectored(pieces).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => IoSlice::advance_slices(&mut pieces, n),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a write would not wait: there is room, or an error. Several tasks may be told of
+    /// the same room. It asks the kernel by poll(2) each time.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is gone.
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        poll_fn(|context| self.poll_writable(context))
+    }
+
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; those of
+    /// [`write`](Self::write).
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_with(|fd| raw::send(fd, bytes))
+    }
+
+    /// As [`write_vectored`](Self::write_vectored), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write_with(|fd| raw::send_vectored(fd, pieces))
+    }
+
+    /// [`write`](Self::write), for futures written by hand. Without memory (ENOBUFS) it wakes the
+    /// waker a millisecond later.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    #[inline]
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |fd| self.send(fd, bytes))
+    }
+
+    /// [`write_vectored`](Self::write_vectored), for futures written by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn poll_write_vectored(
+        &self,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |fd| self.send_vectored(fd, pieces))
+    }
+
+    /// [`writable`](Self::writable), for futures written by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`writable`](Self::writable).
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let source = &self.source;
+        source.poll_io(context, Direction::Write, raw::ready_to_write)
+    }
+
+    #[inline]
+    fn send(&self, fd: &Descriptor<S>, bytes: &[u8]) -> io::Result<usize> {
+        let n = raw::send(fd, bytes)?;
+        self.wrote(n, bytes.len());
+        Ok(n)
+    }
+
+    fn send_vectored(&self, fd: &Descriptor<S>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let n = raw::send_vectored(fd, pieces)?;
+        // Of more pieces than one call takes, it takes the first.
+        let taken = pieces.iter().take(raw::SLICES);
+        self.wrote(n, taken.map(|piece| piece.len()).sum());
+        Ok(n)
+    }
+
+    /// After `n` of `len` bytes were written: a short write says that there is no room left.
+    #[inline]
+    pub(crate) fn wrote(&self, n: usize, len: usize) {
+        if 0 < n && n < len {
+            self.source.exhausted(Direction::Write);
+        }
+    }
+
+    pub(crate) fn write_with<T, F>(&self, write: F) -> Write<'_, S, F>
+    where
+        F: FnMut(&Descriptor<S>) -> io::Result<T>,
+    {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        Write {
+            stream: self,
+            write,
+            pause: None,
+        }
+    }
+
+    fn try_write_with(
+        &self,
+        write: impl FnOnce(&Descriptor<S>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        match self.source.try_io(Direction::Write, write) {
+            Err(error) if is_no_buffers(&error) => Err(io::ErrorKind::WouldBlock.into()),
+            result => result,
+        }
+    }
+
+    #[inline(always)]
+    fn poll_write_with(
+        &self,
+        context: &mut Context<'_>,
+        write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        match ready!(self.source.poll_io(context, Direction::Write, write)) {
+            Err(error) if is_no_buffers(&error) => {
+                wake_later(self.handle(), context);
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+/// The future of a write: a method of a named type can be inlined into the task that awaits it.
+pub(crate) struct Write<'a, S: Stream, F> {
+    stream: &'a ByteStream<S>,
+    write: F,
+    /// Boxed, as it is rare and would make every task larger.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T, S, F> Future for Write<'_, S, F>
+where
+    S: Stream,
+    F: FnMut(&Descriptor<S>) -> io::Result<T> + Unpin,
+{
+    type Output = io::Result<T>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let this = &mut *self;
+        loop {
+            if let Some(pause) = &mut this.pause {
+                ready!(pause.as_mut().poll(context));
+                this.pause = None;
+            }
+            let source = &this.stream.source;
+            match ready!(source.poll_io(context, Direction::Write, &mut this.write)) {
+                Err(error) if is_no_buffers(&error) => {
+                    let pause = this.stream.handle().sleep(NO_BUFFERS_PAUSE);
+                    this.pause = Some(Box::pin(pause));
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+/// Whether the system has no memory for a write; it will have some.
+#[inline]
+fn is_no_buffers(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+#[cold]
+fn wake_later(handle: &Handle, context: &Context<'_>) {
+    let waker = context.waker().clone();
+    handle.set_timeout(NO_BUFFERS_PAUSE, move |_| waker.wake());
+}
