@@ -307,7 +307,17 @@ fn broadcasts_must_be_allowed() {
         let (one, _) = udp(&handle);
         let everybody = "255.255.255.255:9".parse().unwrap();
         let error = one.send_to(b"hello", &everybody).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        // The BSDs look for a route first.
+        let no_route = matches!(
+            error.kind(),
+            ErrorKind::NetworkUnreachable
+                | ErrorKind::HostUnreachable
+                | ErrorKind::AddrNotAvailable
+        );
+        assert!(
+            error.kind() == ErrorKind::PermissionDenied || no_route,
+            "{error}"
+        );
         one.get_ref().set_broadcast(true).unwrap();
         assert!(one.get_ref().broadcast().unwrap());
         if let Err(error) = one.send_to(b"hello", &everybody).await {
@@ -531,6 +541,8 @@ fn unix_datagrams_go_to_a_path_and_tell_where_they_are_from() {
                         .map(|d| (d.bytes[0], d.from.as_pathname().map(|p| p.to_owned()))),
                 );
             }
+            // The order between several senders is not kept everywhere.
+            got.sort();
             // q85: the nameless have no name.
             assert_eq!(
                 got,
@@ -539,8 +551,9 @@ fn unix_datagrams_go_to_a_path_and_tell_where_they_are_from() {
 
             let error = UnixDatagram::bind(&handle, &others.0).unwrap_err();
             assert!(matches!(error, Error::BindUnix { .. }));
+            let gone = nobody.peer_addr().unwrap();
             drop(other);
-            let error = one.connect(&nobody.peer_addr().unwrap()).unwrap_err();
+            let error = one.connect(&gone).unwrap_err();
             assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
         });
     });
@@ -571,14 +584,18 @@ fn q35_a_unix_datagram_waits_for_room_at_the_receiver_without_a_busy_loop() {
         connected.connect(&address).unwrap();
         // Another one fills the queue: so nothing that happens to it concerns these two.
         let another = UnixDatagram::unbound(&handle).unwrap();
-        let filled = fill(|| another.try_send_to(b"x", &address));
+        let mut filled = fill(|| another.try_send_to(b"x", &address));
         assert!(filled > 0);
+        // FreeBSD gives a connected sender a buffer of its own.
+        filled += fill(|| connected.try_send(b"x"));
         for full in [sender.try_send_to(b"x", &address), connected.try_send(b"x")] {
             assert_eq!(full.unwrap_err().kind(), ErrorKind::WouldBlock);
         }
         let sending = handle.spawn(async move {
             sender.send_to(b"last", &address).await.unwrap();
             connected.send(b"last").await.unwrap();
+            // The datagrams in that buffer are lost when it is closed.
+            (sender, connected)
         });
         // On Linux each try that fails is an event for the sender, who would try again at once.
         let before = handle.metrics().turns;
@@ -586,13 +603,12 @@ fn q35_a_unix_datagram_waits_for_room_at_the_receiver_without_a_busy_loop() {
         let turns = handle.metrics().turns - before;
         assert!(turns < 200, "{turns} turns");
         assert!(!sending.is_finished());
-        let mut bytes = [0; 8];
-        for _ in 0..filled {
-            assert_eq!(receiver.recv(&mut bytes).await.unwrap(), 1);
+        // The order between senders is not kept there.
+        let (mut bytes, mut last) = ([0; 8], 0);
+        for _ in 0..filled + 2 {
+            last += usize::from(receiver.recv(&mut bytes).await.unwrap() == 4);
         }
-        for _ in 0..2 {
-            assert_eq!(receiver.recv(&mut bytes).await.unwrap(), 4);
-        }
+        assert_eq!(last, 2);
         join(sending).await;
     });
 }

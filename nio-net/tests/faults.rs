@@ -17,8 +17,8 @@ use std::{
 use nio_loop::Handle;
 use nio_net::{ByteStream, Error, Stream, TcpStream, UnixStream};
 use support::{
-    either, end_of_turn, join, listen, pair, pair_with_std, pattern, poll, poll_once, read_to_end,
-    reset, run,
+    FULL_FOR, either, end_of_turn, join, listen, pair, pair_with_std, pattern, poll, poll_once,
+    read_to_end, reset, run,
 };
 
 const MEGABYTE: usize = 1024 * 1024;
@@ -51,7 +51,7 @@ async fn fill<S: Stream>(handle: &Handle, stream: &ByteStream<S>) -> usize {
     loop {
         let write = async { Some(stream.write(&bytes).await.unwrap()) };
         let give_up = async {
-            handle.sleep(Duration::from_millis(30)).await;
+            handle.sleep(FULL_FOR).await;
             None
         };
         match either(write, give_up).await {
@@ -526,17 +526,20 @@ async fn given_up<F: Future>(handle: &Handle, turns: usize, future: F) -> Option
     either(async { Some(future.await) }, give_up).await
 }
 
+/// As many as wait to be accepted on every system.
+const CONNECTS: usize = 100;
+
 #[test]
 fn l86_accepts_that_are_given_up_again_and_again_lose_no_connection() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         let thread = thread::spawn(move || {
             let connect = |_| net::TcpStream::connect(address).unwrap();
-            (0..300).map(connect).collect::<Vec<_>>()
+            (0..CONNECTS).map(connect).collect::<Vec<_>>()
         });
         let mut peers = Vec::new();
         for attempt in 0.. {
-            if peers.len() == 300 {
+            if peers.len() == CONNECTS {
                 break;
             }
             let accept = listener.accept();
