@@ -114,10 +114,6 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// As [`recv`](Self::recv), with the address of the sender.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv).
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive(socket, buffer, 0))
             .await
@@ -125,20 +121,12 @@ impl<S: Datagrams> DatagramSocket<S> {
 
     /// As [`recv_from`](Self::recv_from), into the spare capacity of `buffer`, which need not be
     /// initialised; the datagram is appended.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv).
     pub async fn recv_buf_from(&self, buffer: &mut Vec<u8>) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive_spare(socket, buffer))
             .await
     }
 
     /// As [`recv_from`](Self::recv_from), and leaves the datagram to be received again.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv).
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive(socket, buffer, libc::MSG_PEEK))
             .await
@@ -164,28 +152,16 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// As [`try_recv`](Self::try_recv), with the address of the sender.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_recv`](Self::try_recv).
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.try_receive(|socket| raw::datagram::receive(socket, buffer, 0))
     }
 
     /// As [`peek_from`](Self::peek_from), without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_recv`](Self::try_recv).
     pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.try_receive(|socket| raw::datagram::receive(socket, buffer, libc::MSG_PEEK))
     }
 
     /// [`recv`](Self::recv), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv).
     pub fn poll_recv(
         &self,
         context: &mut Context<'_>,
@@ -196,10 +172,6 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// [`recv_from`](Self::recv_from), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv).
     pub fn poll_recv_from(
         &self,
         context: &mut Context<'_>,
@@ -211,10 +183,6 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// [`readable`](Self::readable), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`readable`](Self::readable).
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let source = &self.source;
         source.poll_io(context, Direction::Read, raw::ready_to_read)
@@ -243,7 +211,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// and no more than 64. They replace the datagrams of the batch. Returns how many; at least one.
     /// Dropping the future loses no datagram.
     ///
-    /// It is one system call on Linux (with glibc) and NetBSD, and one for each datagram elsewhere.
+    /// It is one system call on Linux (with glibc), FreeBSD and NetBSD, and one for each datagram
+    /// elsewhere.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -266,20 +235,12 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// # })?
     /// # }
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv).
     pub async fn recv_many(&self, batch: &mut Batch<S::Address>) -> io::Result<usize> {
         let receive = |socket: &S| batch.receive(socket);
         self.source.io(Direction::Read, receive).await
     }
 
     /// As [`recv_many`](Self::recv_many), without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_recv`](Self::try_recv).
     pub fn try_recv_many(&self, batch: &mut Batch<S::Address>) -> io::Result<usize> {
         self.source
             .try_io(Direction::Read, |socket| batch.receive(socket))

@@ -167,10 +167,6 @@ impl<L: Listen> Listener<L> {
 
     /// The next connection: as [`accept`](Listener::accept), but a shortage of descriptors or memory
     /// is waited out in silence.
-    ///
-    /// # Errors
-    ///
-    /// As [`accept`](Listener::accept), except for shortages.
     pub async fn next(&self) -> io::Result<Accepted<L>> {
         loop {
             match self.accept().await {
@@ -181,10 +177,6 @@ impl<L: Listen> Listener<L> {
     }
 
     /// [`accept`](Listener::accept), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`accept`](Listener::accept).
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
         loop {
             let source = &self.inner.source;
@@ -236,10 +228,6 @@ impl<L: Listen> Listener<L> {
     }
 
     /// [`readable`](Self::readable), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`readable`](Self::readable).
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let source = &self.inner.source;
         source.poll_io(context, Direction::Read, |listener| {
@@ -258,10 +246,6 @@ impl<L: Listen> Listener<L> {
 
     /// Waits for a connection and resets it, so that the other side sees at once that it is not
     /// served. Returns its address.
-    ///
-    /// # Errors
-    ///
-    /// As [`accept`](Listener::accept).
     pub async fn reject(&self) -> io::Result<L::Address> {
         let (stream, peer) = self.accept().await?;
         // Where this fails the other side reads the end instead.

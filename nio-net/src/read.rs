@@ -29,10 +29,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read`](Self::read), into several buffers, one after the other.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
     pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let room = room_of(buffers);
         self.read_with(room, |fd| raw::read_vectored(fd, buffers))
@@ -59,10 +55,6 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
     pub async fn read_buf(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         self.read_buf_up_to(buffer, usize::MAX).await
     }
@@ -119,10 +111,6 @@ impl<S: Stream> ByteStream<S> {
 
     /// Reads what is there, or waits for something, and leaves it to be read again. Only sockets can
     /// do so.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
     pub fn peek(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
         poll_fn(move |context| self.poll_peek(context, buffer))
     }
@@ -150,10 +138,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read_vectored`](Self::read_vectored), without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         let read = |fd: &Descriptor<S>| raw::read_vectored(fd, buffers);
@@ -161,10 +145,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read_buf`](Self::read_buf), without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_read`](Self::try_read).
     pub fn try_read_buf(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         if buffer.len() == buffer.capacity() {
@@ -175,20 +155,12 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`peek`](Self::peek), without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_read`](Self::try_read).
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let peek = |fd: &Descriptor<S>| raw::peek(fd, buffer);
         self.source.try_io(Direction::Read, peek)
     }
 
     /// [`read`](Self::read), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
     #[inline]
     pub fn poll_read(
         &self,
@@ -199,10 +171,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// [`read_vectored`](Self::read_vectored), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
     pub fn poll_read_vectored(
         &self,
         context: &mut Context<'_>,
@@ -213,10 +181,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// [`read_buf`](Self::read_buf) of at most `limit` bytes, for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
     pub fn poll_read_buf(
         &self,
         context: &mut Context<'_>,
@@ -228,10 +192,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// [`peek`](Self::peek), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
     pub fn poll_peek(
         &self,
         context: &mut Context<'_>,
@@ -245,10 +205,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// [`readable`](Self::readable), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`readable`](Self::readable).
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let source = &self.source;
         source.poll_io(context, Direction::Read, raw::ready_to_read)

@@ -105,12 +105,9 @@ impl Semaphore {
         }
     }
 
-    /// Waits for a connection and a permit for it. Several listeners may share a semaphore. Dropping
-    /// the future loses no connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`Listener::next`]: a shortage of descriptors or memory is waited out.
+    /// Waits for a connection and a permit for it, as [`Listener::next`] does: a shortage of descriptors
+    /// or memory is waited out. Several listeners may share a semaphore. Dropping the future loses no
+    /// connection.
     pub async fn accept<L: Listen>(&self, listener: &Listener<L>) -> io::Result<Admitted<L>> {
         loop {
             let permit = self.acquire().await;

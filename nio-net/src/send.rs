@@ -31,10 +31,6 @@ impl<S: Datagrams> DatagramSocket<S> {
 
     /// Sends a datagram to an address, or waits until there is room for it. If the future is dropped,
     /// nothing has been sent.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send).
     pub async fn send_to(&self, bytes: &[u8], to: &S::Address) -> io::Result<usize> {
         self.send_with(|socket| raw::datagram::send_to(socket, bytes, Some(to)))
             .await
@@ -44,21 +40,15 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// and no more than 64. Returns how many; at least one, if there is one. If the future is dropped,
     /// nothing has been sent.
     ///
-    /// It is one system call on Linux (with glibc) and NetBSD, and one for each datagram elsewhere.
+    /// An error is that of the first one; a later one's comes when it is the first.
     ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send), of the first one; an error of a later one comes when it is the first.
+    /// It is one system call on Linux (with glibc), FreeBSD and NetBSD, and one for each datagram elsewhere.
     pub async fn send_many(&self, datagrams: &[&[u8]]) -> io::Result<usize> {
         self.send_each(datagrams.len(), |i| (datagrams[i], None))
             .await
     }
 
     /// As [`send_many`](Self::send_many), each to an address of its own.
-    ///
-    /// # Errors
-    ///
-    /// As [`send_many`](Self::send_many).
     pub async fn send_many_to(&self, datagrams: &[(&[u8], S::Address)]) -> io::Result<usize> {
         self.send_each(datagrams.len(), |i| (datagrams[i].0, Some(&datagrams[i].1)))
             .await
@@ -86,19 +76,11 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// As [`send_to`](Self::send_to), without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_send`](Self::try_send).
     pub fn try_send_to(&self, bytes: &[u8], to: &S::Address) -> io::Result<usize> {
         self.try_send_any(bytes, Some(to))
     }
 
     /// [`writable`](Self::writable), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`writable`](Self::writable).
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let source = &self.source;
         source.poll_io(context, Direction::Write, raw::ready_to_write)

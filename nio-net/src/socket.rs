@@ -43,20 +43,12 @@ impl TcpSocket {
         TcpSocket::of_family(libc::AF_INET)
     }
 
-    /// A socket for IP version 6.
-    ///
-    /// # Errors
-    ///
-    /// As [`new_v4`](TcpSocket::new_v4), and where the system has no version 6.
+    /// A socket for IP version 6; an error where the system has none.
     pub fn new_v6() -> io::Result<TcpSocket> {
         TcpSocket::of_family(libc::AF_INET6)
     }
 
     /// A socket for the version of IP of an address.
-    ///
-    /// # Errors
-    ///
-    /// As [`new_v4`](TcpSocket::new_v4) or [`new_v6`](TcpSocket::new_v6).
     pub fn new(address: SocketAddr) -> io::Result<TcpSocket> {
         if address.is_ipv4() {
             TcpSocket::new_v4()

@@ -46,11 +46,8 @@ impl Listener<net::TcpListener> {
 
     /// Listens on several addresses, such as those of a host, with a listener for each. Port 0 becomes
     /// the same port for all, one that is free at each of them. Sockets of IP version 6 are for that
-    /// version only, so that both versions may be among the addresses.
-    ///
-    /// # Errors
-    ///
-    /// As [`bind`](Listener::bind), for the first address that fails; then none is listened on.
+    /// version only, so that both versions may be among the addresses. The first address that fails is
+    /// the error; then none is listened on.
     pub fn bind_all(
         handle: &Handle,
         addresses: impl IntoIterator<Item = SocketAddr>,

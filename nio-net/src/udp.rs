@@ -55,11 +55,8 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// As [`bind`](Self::bind), with options that must be set before, such as
-    /// [`set_reuse_port`](Options::set_reuse_port) for several receivers of one multicast group.
-    ///
-    /// # Errors
-    ///
-    /// As [`bind`](Self::bind), and the error that `set` returns.
+    /// [`set_reuse_port`](Options::set_reuse_port) for several receivers of one multicast group. An error
+    /// of `set` is returned as it is.
     pub fn bind_with(
         handle: &Handle,
         address: SocketAddr,

@@ -30,10 +30,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`write`](Self::write), of several pieces, one after the other, as if they were one.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
     pub fn write_vectored(
         &self,
         pieces: &[IoSlice<'_>],
@@ -42,10 +38,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Writes everything. If the future is dropped, a part of it may have been written.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
     pub fn write_all(&self, mut bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
         self.write_with(move |fd| {
             while !bytes.is_empty() {
@@ -84,10 +76,6 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
     pub async fn write_all_vectored(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         // Empty pieces at the front would look like an end.
         IoSlice::advance_slices(&mut pieces, 0);
@@ -121,30 +109,18 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`write_vectored`](Self::write_vectored), without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_write_with(|fd| raw::send_vectored(fd, pieces))
     }
 
     /// [`write`](Self::write), for futures written by hand. Without memory (ENOBUFS) it wakes the
     /// waker a millisecond later.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
     #[inline]
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_with(context, |fd| self.send(fd, bytes))
     }
 
     /// [`write_vectored`](Self::write_vectored), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write).
     pub fn poll_write_vectored(
         &self,
         context: &mut Context<'_>,
@@ -154,10 +130,6 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// [`writable`](Self::writable), for futures written by hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`writable`](Self::writable).
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let source = &self.source;
         source.poll_io(context, Direction::Write, raw::ready_to_write)

@@ -445,3 +445,23 @@ fn names_have_threads_of_their_own() {
         drop(done);
     });
 }
+
+#[test]
+fn a_loop_that_goes_while_a_connect_waits_is_an_error_of_the_loop() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle().clone();
+    let Some((full, _made)) = event_loop.block_on(hanging(&handle)).unwrap() else {
+        return;
+    };
+    let address = full.local_addr().unwrap();
+    let mut one = Box::pin(TcpStream::connect(&handle, address));
+    let mut any = Box::pin(TcpStream::connect_any(&handle, [address]));
+    assert!(poll(one.as_mut()).is_pending() && poll(any.as_mut()).is_pending());
+    drop(event_loop);
+    for result in [poll(one.as_mut()), poll(any.as_mut())] {
+        match result {
+            Poll::Ready(Err(Error::Loop(nio_loop::Error::Closed))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -13,15 +13,21 @@ use std::{
     io::ErrorKind,
     net,
     os::fd::AsRawFd,
+    pin::pin,
     rc::Rc,
-    sync::atomic::{AtomicI32, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, AtomicU32, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
 
 use libc::{c_int, c_long, c_void, size_t, sockaddr, socklen_t, ssize_t};
 use nio_net::{Error, TcpListener, TcpStream, UdpSocket};
-use support::{ANY_PORT, end_of_turn, join, listen, pair_with_std, poll_once, read_to_end, run};
+use support::{
+    ANY_PORT, Counted, end_of_turn, join, listen, pair_with_std, poll, poll_once, read_to_end, run,
+};
 
 /// The functions that are replaced.
 #[derive(Clone, Copy, PartialEq)]
@@ -178,8 +184,8 @@ unsafe extern "C" fn close(fd: c_int) -> c_int {
     result as c_int
 }
 
-/// What accept(2) says of a connection that has broken in the queue, and of a signal.
-const OF_THE_CONNECTION: [c_int; 10] = [
+/// The errors by which accept(2) reports a connection that has broken in the queue, and a signal.
+const OF_THE_CONNECTION: [c_int; 11] = [
     libc::ECONNABORTED,
     libc::EPROTO,
     libc::ENOPROTOOPT,
@@ -189,6 +195,8 @@ const OF_THE_CONNECTION: [c_int; 10] = [
     libc::ENETUNREACH,
     libc::EHOSTDOWN,
     libc::EHOSTUNREACH,
+    // Of a firewall.
+    libc::EPERM,
     libc::EINTR,
 ];
 
@@ -538,5 +546,37 @@ fn a_timer_goes_on_while_accepting_waits_for_descriptors() {
         listener.next().await.unwrap();
         // Pauses of 5, 10, 20, 40 and 80 ms.
         assert!(ticks.get() > 20, "{} ticks", ticks.get());
+    });
+}
+
+#[test]
+fn a_connection_that_is_under_way_is_not_looked_at_before_its_event() {
+    run(async |handle| {
+        let (_listener, address) = listen(&handle);
+        let mut connect = pin!(TcpStream::connect(&handle, address));
+        // connect(2) has just said that it is under way.
+        fail(Call::Peer, libc::ENOTCONN, 1);
+        assert!(poll(connect.as_mut()).is_pending());
+        assert_eq!(failures_left(), 1);
+        fail(Call::Peer, libc::ENOTCONN, 0);
+        connect.await.unwrap();
+    });
+}
+
+#[test]
+fn l96_l97_a_write_that_waits_for_memory_has_one_timer_and_leaves_none() {
+    run(async |handle| {
+        let (stream, _peer) = pair_with_std(&handle);
+        let counted = Arc::new(Counted::default());
+        fail(Call::Send, libc::ENOBUFS, 2);
+        {
+            let mut write = pin!(stream.write_all(b"hello"));
+            // However often it is polled, it tries again only when its timer fires.
+            for _ in 0..100 {
+                assert!(counted.poll(write.as_mut()).is_pending());
+            }
+            assert_eq!((failures_left(), counted.kept()), (1, 1));
+        }
+        assert_eq!(counted.kept(), 0);
     });
 }

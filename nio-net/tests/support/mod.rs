@@ -15,7 +15,11 @@ use std::{
     path::PathBuf,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -196,6 +200,34 @@ pub(crate) fn fill(mut stream: &net::TcpStream) -> usize {
     }
     stream.set_nonblocking(false).unwrap();
     filled
+}
+
+/// A waker whose wake-ups and clones are counted.
+#[derive(Default)]
+pub(crate) struct Counted {
+    pub(crate) wakes: AtomicUsize,
+}
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Counted {
+    /// Polls a future with the waker.
+    pub(crate) fn poll<F: Future + ?Sized>(
+        self: &Arc<Self>,
+        future: Pin<&mut F>,
+    ) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::clone(self));
+        future.poll(&mut Context::from_waker(&waker))
+    }
+
+    /// How many clones of the waker are kept somewhere.
+    pub(crate) fn kept(self: &Arc<Self>) -> usize {
+        Arc::strong_count(self) - 1
+    }
 }
 
 /// How many descriptors this process has open.
