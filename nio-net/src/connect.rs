@@ -10,7 +10,7 @@
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, task::Poll, time::Duration};
 
-use nio_loop::Handle;
+use nio_loop::{Handle, poll_budget};
 
 use crate::{Error, TcpSocket, TcpStream, tcp::Connecting};
 
@@ -23,6 +23,7 @@ pub(crate) async fn connect_any(
     addresses: Vec<SocketAddr>,
     mut set: impl FnMut(&TcpSocket, SocketAddr) -> Result<(), Error>,
 ) -> Result<TcpStream, Error> {
+    poll_fn(poll_budget).await;
     let mut addresses = alternate(addresses).into_iter();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut errors = Vec::new();

@@ -10,10 +10,12 @@
 //!    slow receiver slows down its sender (backpressure).
 
 use std::{
+    cell::RefCell,
     fmt,
     future::{Future, poll_fn},
     io,
-    task::{Context, Poll, ready},
+    pin::pin,
+    task::Poll,
 };
 
 use crate::{ByteStream, Stream};
@@ -111,15 +113,15 @@ impl From<CopyError> for io::Error {
 /// # })?
 /// # }
 /// ```
-pub fn copy_bidirectional<A, B>(
+pub async fn copy_bidirectional<A, B>(
     first: &ByteStream<A>,
     second: &ByteStream<B>,
-) -> impl Future<Output = Result<(u64, u64), CopyError>>
+) -> Result<(u64, u64), CopyError>
 where
     A: Stream,
     B: Stream,
 {
-    copy_bidirectional_with(first, second, |_, _| {})
+    copy_bidirectional_with(first, second, |_, _| {}).await
 }
 
 /// As [`copy_bidirectional`], and calls `written` after each write, with the direction and how many
@@ -129,75 +131,61 @@ where
 /// # Errors
 ///
 /// As [`copy_bidirectional`].
-pub fn copy_bidirectional_with<A, B>(
+pub async fn copy_bidirectional_with<A, B>(
     first: &ByteStream<A>,
     second: &ByteStream<B>,
-    mut written: impl FnMut(Way, usize),
-) -> impl Future<Output = Result<(u64, u64), CopyError>>
+    written: impl FnMut(Way, usize),
+) -> Result<(u64, u64), CopyError>
 where
     A: Stream,
     B: Stream,
 {
-    let (mut a_to_b, mut b_to_a) = (Copying::new(Way::AToB), Copying::new(Way::BToA));
-    poll_fn(move |context| {
-        let one = a_to_b.poll(context, first, second, &mut written)?;
-        let other = b_to_a.poll(context, second, first, &mut written)?;
-        ready!(one);
-        ready!(other);
-        Poll::Ready(Ok((a_to_b.copied, b_to_a.copied)))
+    let written = RefCell::new(written);
+    let written = |way, n| (written.borrow_mut())(way, n);
+    let mut a_to_b = pin!(copy(Way::AToB, first, second, &written));
+    let mut b_to_a = pin!(copy(Way::BToA, second, first, &written));
+    let mut copied = (None, None);
+    poll_fn(|context| {
+        if copied.0.is_none() {
+            if let Poll::Ready(result) = a_to_b.as_mut().poll(context) {
+                copied.0 = Some(result?);
+            }
+        }
+        if copied.1.is_none() {
+            if let Poll::Ready(result) = b_to_a.as_mut().poll(context) {
+                copied.1 = Some(result?);
+            }
+        }
+        match copied {
+            (Some(a_to_b), Some(b_to_a)) => Poll::Ready(Ok((a_to_b, b_to_a))),
+            _ => Poll::Pending,
+        }
     })
+    .await
 }
 
-/// One direction.
-struct Copying {
+/// Copies one direction, until its end is passed on.
+async fn copy<A: Stream, B: Stream>(
     way: Way,
-    buffer: Vec<u8>,
-    /// How much of the buffer is written.
-    start: usize,
-    copied: u64,
-    finished: bool,
-}
-
-impl Copying {
-    fn new(way: Way) -> Copying {
-        Copying {
-            way,
-            buffer: Vec::with_capacity(BUFFER),
-            start: 0,
-            copied: 0,
-            finished: false,
+    from: &ByteStream<A>,
+    to: &ByteStream<B>,
+    written: &impl Fn(Way, usize),
+) -> Result<u64, CopyError> {
+    let read_error = |source| CopyError::Read { way, source };
+    let write_error = |source| CopyError::Write { way, source };
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut copied = 0;
+    while from.read_buf(&mut buffer).await.map_err(read_error)? > 0 {
+        let mut left = &buffer[..];
+        while !left.is_empty() {
+            let n = to.write(left).await.map_err(write_error)?;
+            left = &left[n..];
+            copied += n as u64;
+            written(way, n);
         }
+        buffer.clear();
     }
-
-    /// Copies until something has to be waited for, or the end is passed on.
-    fn poll<A: Stream, B: Stream>(
-        &mut self,
-        context: &mut Context<'_>,
-        from: &ByteStream<A>,
-        to: &ByteStream<B>,
-        written: &mut impl FnMut(Way, usize),
-    ) -> Poll<Result<(), CopyError>> {
-        let way = self.way;
-        let read_error = |source| CopyError::Read { way, source };
-        let write_error = |source| CopyError::Write { way, source };
-        while !self.finished {
-            if self.start < self.buffer.len() {
-                let write = to.poll_write(context, &self.buffer[self.start..]);
-                let n = ready!(write).map_err(write_error)?;
-                self.start += n;
-                self.copied += n as u64;
-                written(way, n);
-                continue;
-            }
-            self.buffer.clear();
-            self.start = 0;
-            let read = from.poll_read_buf(context, &mut self.buffer, BUFFER);
-            if ready!(read).map_err(read_error)? == 0 {
-                self.finished = true;
-                to.end_writing().map_err(write_error)?;
-                written(way, 0);
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
+    to.end_writing().map_err(write_error)?;
+    written(way, 0);
+    Ok(copied)
 }

@@ -9,7 +9,7 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     io,
     os::fd::{AsFd, BorrowedFd},
     task::{Context, Poll, ready},
@@ -139,7 +139,7 @@ impl<S: Datagrams> DatagramSocket<S> {
     ///
     /// If the loop is gone.
     pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
-        poll_fn(|context| self.poll_readable(context))
+        self.source.io(Direction::Read, raw::ready_to_read)
     }
 
     /// Receives a datagram that is there already.

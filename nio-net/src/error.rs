@@ -200,10 +200,10 @@ impl<T> error::Error for Refused<T> {
 
 /// Takes a socket into the loop, or gives it back.
 pub(crate) fn adopt<S: AsFd>(handle: &Handle, socket: S) -> Result<Source<S>, Refused<S>> {
-    if let Some(error) = Source::new(handle, socket.as_fd()).err() {
-        return Err(Refused::new(socket, error.into()));
-    }
-    Ok(Source::new(handle, socket).expect("the loop is there"))
+    Source::new(handle, socket).map_err(|refused| {
+        let nio_loop::Refused { error, value, .. } = refused;
+        Refused::new(value, error.into())
+    })
 }
 
 /// Makes a descriptor non-blocking, and of a socket's writes to a closed connection errors instead of

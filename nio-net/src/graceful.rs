@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Handle, Time};
+use nio_loop::{Handle, Time, poll_budget};
 
 use crate::waiters::Waiters;
 
@@ -108,11 +108,14 @@ impl GracefulShutdown {
     /// Does some work, such as accepting a connection, until the shutdown begins: then the work is
     /// dropped, and this is `None`. Once the shutdown has begun the work is not polled any more.
     pub async fn unless_begun<F: Future>(&self, work: F) -> Option<F::Output> {
+        poll_fn(poll_budget).await;
         let (mut begun, mut work) = (pin!(self.begun()), pin!(work));
-        poll_fn(|context| match begun.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => work.as_mut().poll(context).map(Some),
-        })
+        poll_fn(
+            |context| match self.has_begun() || begun.as_mut().poll(context).is_ready() {
+                true => Poll::Ready(None),
+                false => work.as_mut().poll(context).map(Some),
+            },
+        )
         .await
     }
 

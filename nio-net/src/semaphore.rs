@@ -15,8 +15,10 @@ use std::{
     future::{Future, poll_fn},
     io,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
+
+use nio_loop::poll_budget;
 
 use crate::{
     ByteStream, Listen, Listener,
@@ -141,6 +143,7 @@ struct Acquire<'a> {
 
 impl Acquire<'_> {
     fn poll(&self, context: &mut Context<'_>) -> Poll<Permit> {
+        ready!(poll_budget(context));
         if self.waiter.was_woken() {
             self.waiter.leave();
             return Poll::Ready(self.semaphore.permit());

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::Direction;
+use nio_loop::{Direction, poll_budget};
 
 use crate::{DatagramSocket, Datagrams, raw};
 
@@ -62,7 +62,7 @@ impl<S: Datagrams> DatagramSocket<S> {
     ///
     /// If the loop is gone.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
-        poll_fn(|context| self.poll_writable(context))
+        self.source.io(Direction::Write, raw::ready_to_write)
     }
 
     /// As [`send`](Self::send), without waiting.
@@ -95,6 +95,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         S::Address: 'a,
     {
         if count == 0 {
+            poll_fn(poll_budget).await;
             return Ok(0);
         }
         self.send_with(|socket| raw::datagram::send_many(socket, count, &datagram))

@@ -1,12 +1,13 @@
 //! A TCP socket before it is a connection or a listener.
 
 use std::{
+    future::poll_fn,
     io,
     net::{self, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use nio_loop::Handle;
+use nio_loop::{Handle, poll_budget};
 
 use crate::{Error, Listener, Options, Refused, TcpListener, TcpStream, raw, tcp::Connecting};
 
@@ -98,6 +99,7 @@ impl TcpSocket {
         handle: &Handle,
         address: SocketAddr,
     ) -> Result<TcpStream, Refused<TcpSocket>> {
+        poll_fn(poll_budget).await;
         let connecting = self.begin_connect(handle, address)?;
         match connecting.finish().await {
             Ok(()) => Ok(connecting.stream),

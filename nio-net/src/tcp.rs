@@ -2,12 +2,13 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io,
     net::{self, SocketAddr},
     task::{Context, Poll},
 };
 
-use nio_loop::{Direction, Handle};
+use nio_loop::{Direction, Handle, poll_budget};
 
 use crate::{ByteStream, Error, TcpSocket, connect::connect_any, raw, resolve, stream::Descriptor};
 
@@ -21,6 +22,7 @@ impl ByteStream<net::TcpStream> {
     ///
     /// [`Error::Connect`] with the address; [`Error::Loop`] if the loop is gone.
     pub async fn connect(handle: &Handle, address: SocketAddr) -> Result<TcpStream, Error> {
+        poll_fn(poll_budget).await;
         let socket = TcpSocket::new(address);
         let socket = socket.map_err(|source| Error::Connect { address, source })?;
         Ok(socket.connect(handle, address).await?)

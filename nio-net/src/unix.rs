@@ -1,7 +1,7 @@
 //! Unix sockets: streams and datagrams within a machine.
 
 use std::{
-    future::Future,
+    future::poll_fn,
     io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Direction, Handle};
+use nio_loop::{Direction, Handle, poll_budget};
 
 use crate::{ByteStream, DatagramSocket, Error, Listener, error::adopt, listener::BACKLOG, raw};
 
@@ -68,6 +68,7 @@ impl ByteStream<net::UnixStream> {
     /// [`Error::Path`] if it cannot be the path of a socket; those of
     /// [`connect_addr`](UnixStream::connect_addr).
     pub async fn connect(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixStream, Error> {
+        poll_fn(poll_budget).await;
         UnixStream::connect_addr(handle, &address(path.as_ref())?).await
     }
 
@@ -83,6 +84,7 @@ impl ByteStream<net::UnixStream> {
             address: address.clone().into(),
             source,
         };
+        poll_fn(poll_budget).await;
         let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM).map_err(fail)?;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -169,19 +171,21 @@ impl ByteStream<net::UnixStream> {
     ///
     /// As [`write`](ByteStream::write); [`InvalidInput`](io::ErrorKind::InvalidInput) if `bytes` is
     /// empty or there are more than 253 descriptors (OpenBSD: 127, DragonFly: 64).
-    pub fn write_with_descriptors(
+    pub async fn write_with_descriptors(
         &self,
         bytes: &[u8],
         descriptors: &[BorrowedFd<'_>],
-    ) -> impl Future<Output = io::Result<usize>> {
-        self.write_with(move |socket| {
-            if bytes.is_empty() || descriptors.len() > raw::unix::DESCRIPTORS {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
+    ) -> io::Result<usize> {
+        if bytes.is_empty() || descriptors.len() > raw::unix::DESCRIPTORS {
+            poll_fn(poll_budget).await;
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.write_with(|socket| {
             let n = raw::unix::send_with_descriptors(socket, bytes, descriptors)?;
             self.wrote(n, bytes.len());
             Ok(n)
         })
+        .await
     }
 
     /// Reads as [`read`](ByteStream::read) does, and appends the descriptors that came along. A read
@@ -198,6 +202,7 @@ impl ByteStream<net::UnixStream> {
         descriptors: &mut Vec<OwnedFd>,
     ) -> io::Result<usize> {
         if buffer.is_empty() {
+            poll_fn(poll_budget).await;
             return Ok(0);
         }
         let source = &self.source;

@@ -15,6 +15,8 @@ use std::{
     task::{Poll, Waker},
 };
 
+use nio_loop::poll_budget;
+
 /// A queue of tasks that wait.
 #[derive(Default)]
 pub(crate) struct Waiters {
@@ -36,7 +38,7 @@ impl Waiters {
     pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         let waiter = self.join();
         poll_fn(|context| match look() {
-            Some(found) => Poll::Ready(found),
+            Some(found) => poll_budget(context).map(|()| found),
             None => {
                 waiter.wait(context.waker());
                 Poll::Pending

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Direction, Handle, Sleep};
+use nio_loop::{Direction, Handle, Sleep, Waiting, poll_budget};
 
 use crate::{ByteStream, Stream, raw, stream::Descriptor};
 
@@ -25,33 +25,23 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) if the other side is gone.
-    pub fn write(&self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> {
-        self.write_with(move |fd| self.send(fd, bytes))
+    pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_with(|fd| self.send(fd, bytes)).await
     }
 
     /// As [`write`](Self::write), of several pieces, one after the other, as if they were one.
-    pub fn write_vectored(
-        &self,
-        pieces: &[IoSlice<'_>],
-    ) -> impl Future<Output = io::Result<usize>> {
-        self.write_with(move |fd| self.send_vectored(fd, pieces))
+    pub async fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_with(|fd| self.send_vectored(fd, pieces)).await
     }
 
     /// Writes everything. If the future is dropped, a part of it may have been written.
-    pub fn write_all(&self, mut bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
-        self.write_with(move |fd| {
-            while !bytes.is_empty() {
-                match raw::send(fd, bytes)? {
-                    0 => return Err(io::ErrorKind::WriteZero.into()),
-                    n => bytes = &bytes[n..],
-                }
-                if !bytes.is_empty() {
-                    // A short write says that there is no room left.
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-            }
-            Ok(())
-        })
+    pub fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        WriteAll {
+            waiting: self.source.waiting(Direction::Write),
+            bytes,
+            pause: None,
+        }
     }
 
     /// Writes several pieces, one after the other. `pieces` is used for keeping count: its content
@@ -79,6 +69,9 @@ impl<S: Stream> ByteStream<S> {
     pub async fn write_all_vectored(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         // Empty pieces at the front would look like an end.
         IoSlice::advance_slices(&mut pieces, 0);
+        if pieces.is_empty() {
+            poll_fn(poll_budget).await;
+        }
         while !pieces.is_empty() {
             match self.write_vectored(pieces).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -95,7 +88,7 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// If the loop is gone.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
-        poll_fn(|context| self.poll_writable(context))
+        self.source.io(Direction::Write, raw::ready_to_write)
     }
 
     /// Writes as much as there is room for.
@@ -158,15 +151,19 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
-    pub(crate) fn write_with<T, F>(&self, write: F) -> Write<'_, S, F>
-    where
-        F: FnMut(&Descriptor<S>) -> io::Result<T>,
-    {
+    /// Writes; without memory it tries again after a pause.
+    pub(crate) async fn write_with(
+        &self,
+        mut write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         const { assert!(S::WRITABLE, "this stream cannot be written") };
-        Write {
-            stream: self,
-            write,
-            pause: None,
+        loop {
+            match self.source.io(Direction::Write, &mut write).await {
+                Err(error) if is_no_buffers(&error) => {
+                    self.handle().sleep(NO_BUFFERS_PAUSE).await;
+                }
+                result => return result,
+            }
         }
     }
 
@@ -198,34 +195,48 @@ impl<S: Stream> ByteStream<S> {
     }
 }
 
-/// The future of a write: a method of a named type can be inlined into the task that awaits it.
-pub(crate) struct Write<'a, S: Stream, F> {
-    stream: &'a ByteStream<S>,
-    write: F,
+/// The future of [`ByteStream::write_all`]: as [`read`](ByteStream::read)'s, it can be inlined.
+struct WriteAll<'a, 'b, S: Stream> {
+    waiting: Waiting<'a, Descriptor<S>>,
+    bytes: &'b [u8],
     /// Boxed, as it is rare and would make every task larger.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T, S, F> Future for Write<'_, S, F>
-where
-    S: Stream,
-    F: FnMut(&Descriptor<S>) -> io::Result<T> + Unpin,
-{
-    type Output = io::Result<T>;
+impl<S: Stream> Future for WriteAll<'_, '_, S> {
+    type Output = io::Result<()>;
 
     #[inline(always)]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let this = &mut *self;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let WriteAll {
+            waiting,
+            bytes,
+            pause,
+        } = &mut *self;
+        if bytes.is_empty() {
+            ready!(poll_budget(context));
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            if let Some(pause) = &mut this.pause {
-                ready!(pause.as_mut().poll(context));
-                this.pause = None;
+            if let Some(sleep) = pause {
+                ready!(sleep.as_mut().poll(context));
+                *pause = None;
             }
-            let source = &this.stream.source;
-            match ready!(source.poll_io(context, Direction::Write, &mut this.write)) {
+            let written = waiting.poll_io(context, |fd| {
+                match raw::send(fd, bytes)? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    n => *bytes = &bytes[n..],
+                }
+                match bytes.is_empty() {
+                    true => Ok(()),
+                    // A short write says that there is no room left.
+                    false => Err(io::ErrorKind::WouldBlock.into()),
+                }
+            });
+            match ready!(written) {
                 Err(error) if is_no_buffers(&error) => {
-                    let pause = this.stream.handle().sleep(NO_BUFFERS_PAUSE);
-                    this.pause = Some(Box::pin(pause));
+                    let handle = waiting.source().handle();
+                    *pause = Some(Box::pin(handle.sleep(NO_BUFFERS_PAUSE)));
                 }
                 result => return Poll::Ready(result),
             }

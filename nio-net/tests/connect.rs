@@ -429,24 +429,6 @@ fn an_address_is_its_own_name() {
 }
 
 #[test]
-fn names_have_threads_of_their_own() {
-    run(async |handle| {
-        // All threads for files are busy until the name is there.
-        let (done, wait) = std::sync::mpsc::channel::<()>();
-        let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
-        for _ in 0..8 {
-            let wait = wait.clone();
-            handle
-                .spawn_blocking(move || wait.lock().unwrap().recv().is_ok())
-                .unwrap()
-                .detach();
-        }
-        resolve(&handle, "localhost", 7).await.unwrap();
-        drop(done);
-    });
-}
-
-#[test]
 fn a_loop_that_goes_while_a_connect_waits_is_an_error_of_the_loop() {
     let mut event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle().clone();

@@ -239,14 +239,14 @@ fn l60_l64_errors_of_connections_without_end_leave_the_loop_its_turns() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         let client = net::TcpStream::connect(address).unwrap();
-        fail(Call::Accept, libc::ECONNABORTED, 10_000);
+        fail(Call::Accept, libc::ECONNABORTED, 200_000);
         let task = handle.spawn(async move { listener.accept().await.unwrap().1 });
         let mut turns = 0;
         while !task.is_finished() {
             end_of_turn(&handle).await;
             turns += 1;
         }
-        assert!(turns > 100, "{turns} turns");
+        assert!(turns > 10, "{turns} turns");
         assert_eq!(join(task).await, client.local_addr().unwrap());
     });
 }
