@@ -255,3 +255,53 @@ fn wake_later(handle: &Handle, context: &Context<'_>) {
     let waker = context.waker().clone();
     handle.set_timeout(NO_BUFFERS_PAUSE, move |_| waker.wake());
 }
+
+#[cfg(test)]
+mod tests {
+    use nio_loop::EventLoop;
+
+    use super::*;
+    use crate::UnixStream;
+
+    /// Runs a write of five bytes to a stream for which the system has no memory at first, and returns
+    /// how often it was tried.
+    fn tries_of_a_write(without_memory: u32, by_hand: bool) -> u32 {
+        let mut event_loop = EventLoop::new().unwrap();
+        let (stream, _other) = UnixStream::pair(event_loop.handle()).unwrap();
+        let mut tries = 0;
+        let mut write = |_: &Descriptor<_>| {
+            tries += 1;
+            match tries > without_memory {
+                true => Ok(5),
+                false => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+            }
+        };
+        let written = event_loop.block_on(async {
+            match by_hand {
+                true => poll_fn(|context| stream.poll_write_with(context, &mut write)).await,
+                false => stream.write_with(&mut write).await,
+            }
+        });
+        assert_eq!(written.unwrap().unwrap(), 5);
+        tries
+    }
+
+    #[test]
+    fn l65_a_write_that_finds_no_memory_is_tried_again_a_little_later() {
+        for by_hand in [false, true] {
+            assert_eq!(tries_of_a_write(0, by_hand), 1);
+            assert_eq!(tries_of_a_write(3, by_hand), 4);
+        }
+    }
+
+    #[test]
+    fn l65_to_those_who_try_no_memory_is_no_room() {
+        let event_loop = EventLoop::new().unwrap();
+        let (stream, _other) = UnixStream::pair(event_loop.handle()).unwrap();
+        let fails = |error: io::Error| stream.try_write_with(|_| Err(error)).unwrap_err();
+        let error = fails(io::Error::from_raw_os_error(libc::ENOBUFS));
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let error = fails(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -5,15 +5,17 @@ mod support;
 
 use std::{
     future::{pending, ready},
+    io::Write,
     net,
     pin::pin,
     rc::Rc,
+    thread,
     time::Duration,
 };
 
 use nio_loop::{Clock, EventLoop, Handle};
-use nio_net::{GracefulShutdown, Idle, Semaphore};
-use support::{end_of_turn, join, listen, poll, poll_once, run};
+use nio_net::{GracefulShutdown, Idle, Semaphore, UnixStream};
+use support::{end_of_turn, join, listen, pair_with_std, poll, poll_once, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -268,5 +270,53 @@ fn the_timer_of_a_busy_connection_never_fires() {
         idle.limit(work).await.unwrap();
         // 1000 sleeps, and nothing else.
         assert_eq!(handle.metrics().timers, 1000);
+    });
+}
+
+#[test]
+fn l98_progress_that_was_there_in_time_counts_where_the_loop_was_too_busy_to_see_it() {
+    run(async |handle| {
+        let (stream, mut peer) = pair_with_std(&handle);
+        let limit = Duration::from_millis(20);
+        let idle = Idle::new(&handle, limit);
+        let mut byte = [0];
+        let mut work = pin!(idle.limit(stream.read(&mut byte)));
+        assert!(poll(work.as_mut()).is_pending());
+        peer.write_all(b"!").unwrap();
+        // The loop does not run until long after the deadline.
+        thread::sleep(3 * limit);
+        assert_eq!(work.await.unwrap().unwrap(), 1);
+    });
+}
+
+#[test]
+fn l104_a_slow_reader_that_takes_some_bytes_now_and_then_is_not_idle() {
+    run(async |handle| {
+        let (stream, peer) = UnixStream::pair(&handle).unwrap();
+        let limit = Duration::from_millis(100);
+        let idle = Idle::new(&handle, limit);
+        let sent = vec![0; 2 << 20];
+        let slow = handle.spawn(async move {
+            let mut got = 0;
+            let mut bytes = vec![0; 200_000];
+            while let n @ 1.. = peer.read(&mut bytes).await.unwrap() {
+                got += n;
+                peer.handle().sleep(Duration::from_millis(10)).await;
+            }
+            got
+        });
+        let began = handle.now();
+        let work = async {
+            let mut left = &sent[..];
+            while !left.is_empty() {
+                left = &left[stream.write(left).await.unwrap()..];
+                idle.touch();
+            }
+        };
+        idle.limit(work).await.unwrap();
+        let took = handle.now() - began;
+        drop(stream);
+        assert_eq!(join(slow).await, sent.len());
+        assert!(took > limit, "{took:?}: too fast to tell");
     });
 }
