@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Direction, Handle, Source};
+use nio_loop::{CallbackGuard, Direction, Handle, Source};
 
 use crate::{
     ByteStream, Listen, Options, Refused,
@@ -33,6 +33,10 @@ pub(crate) const BACKLOG: u32 = 1024;
 /// each further one, up to [`LONGEST_PAUSE`]. Nothing reports when there are some again.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many broken connections [`Listener::try_accept`] passes over. The BSDs report one at each
+/// accept(2) of a listener that was shut down.
+const BROKEN_IN_A_ROW: u32 = 1000;
 
 /// Listens for connections: [`TcpListener`](crate::TcpListener) and
 /// [`UnixListener`](crate::UnixListener) are this type. Dropping it refuses the connections that wait
@@ -57,7 +61,9 @@ struct Inner<L: Listen> {
     source: Source<L>,
     /// Whether the user has paused it.
     paused: Cell<bool>,
-    /// Whether the pause of a shortage is under way.
+    /// The timer that ends the pause of a shortage, while one is under way.
+    shortage: Cell<Option<CallbackGuard>>,
+    /// Whether there is one.
     short: Cell<bool>,
     /// How long the pause of the next shortage is.
     pause: Cell<Duration>,
@@ -85,6 +91,7 @@ impl<L: Listen> Listener<L> {
         let inner = Inner {
             source: adopt(handle, listener)?,
             paused: Cell::new(false),
+            shortage: Cell::new(None),
             short: Cell::new(false),
             pause: Cell::new(FIRST_PAUSE),
         };
@@ -155,12 +162,33 @@ impl<L: Listen> Listener<L> {
     /// [`next`](Listener::next) does not report it.
     pub async fn accept(&self) -> io::Result<Accepted<L>> {
         loop {
-            let accepted = self.inner.source.io(Direction::Read, |listener| {
+            if let Some((accepted, ())) = self.accept_with(|| Some(())).await? {
+                return Ok(accepted);
+            }
+        }
+    }
+
+    /// Accepts with a permit, which is not held while this waits. `None` if there was no permit; then
+    /// it is not known whether there is a connection.
+    pub(crate) async fn accept_with<P>(
+        &self,
+        mut acquire: impl FnMut() -> Option<P>,
+    ) -> io::Result<Option<(Accepted<L>, P)>> {
+        loop {
+            let accept = self.inner.source.io(Direction::Read, |listener| {
                 self.inner.check_open()?;
-                raw::accept(listener)
+                let Some(permit) = acquire() else {
+                    return Ok(None);
+                };
+                Ok(Some((raw::accept(listener)?, permit)))
             });
-            if let Some(accepted) = self.accepted(accepted.await) {
-                return accepted;
+            let (result, permit) = match accept.await {
+                Ok(Some((accepted, permit))) => (Ok(accepted), Some(permit)),
+                Ok(None) => return Ok(None),
+                Err(error) => (Err(error), None),
+            };
+            if let Some(accepted) = self.accepted(result) {
+                return accepted.map(|accepted| Some(accepted).zip(permit));
             }
         }
     }
@@ -195,11 +223,12 @@ impl<L: Listen> Listener<L> {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, or if the listener is
-    /// [paused](Listener::pause) or in the pause of a shortage; those of
-    /// [`accept`](Listener::accept).
+    /// [paused](Listener::pause) or in the pause of a shortage;
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) if a thousand connections in a row were
+    /// broken, or the listener was shut down; those of [`accept`](Listener::accept).
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
         self.inner.check_open()?;
-        loop {
+        for _ in 0..BROKEN_IN_A_ROW {
             match self.inner.source.try_io(Direction::Read, raw::accept) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
@@ -209,6 +238,7 @@ impl<L: Listen> Listener<L> {
                 }
             }
         }
+        Err(io::ErrorKind::ConnectionAborted.into())
     }
 
     /// Waits until it is worth trying to [accept](Self::try_accept): there is a connection or an
@@ -234,14 +264,6 @@ impl<L: Listen> Listener<L> {
             self.inner.check_open()?;
             raw::ready_to_read(listener)
         })
-    }
-
-    /// Waits until an accept that found no connection is worth repeating. Makes no system call.
-    pub(crate) async fn changed(&self) -> io::Result<()> {
-        let source = &self.inner.source;
-        source
-            .io(Direction::Read, |_| self.inner.check_open())
-            .await
     }
 
     /// Waits for a connection and resets it, so that the other side sees at once that it is not
@@ -288,6 +310,8 @@ impl<L: Listen> Listener<L> {
         });
         // A listener does not keep the loop alive; the task that accepts does.
         self.handle().unref(timer);
+        let timer = self.handle().guard(timer);
+        drop(inner.shortage.replace(Some(timer)));
     }
 
     /// Accepts no more connections until it is [resumed](Listener::resume): they wait in the queue,
@@ -339,7 +363,7 @@ impl<L: Listen> Listener<L> {
 /// Whether an error is of the connection that would have been accepted, and no reason to stop. Linux
 /// reports network errors of the connection and refusals of a firewall (accept(2) has the list); other
 /// systems say only that the connection is gone.
-fn is_of_the_connection(error: &io::Error) -> bool {
+pub(crate) fn is_of_the_connection(error: &io::Error) -> bool {
     #[cfg(target_os = "linux")]
     if matches!(error.raw_os_error(), Some(libc::ENONET | libc::EPERM)) {
         return true;

@@ -22,7 +22,7 @@ use nio_loop::poll_budget;
 
 use crate::{
     ByteStream, Listen, Listener,
-    listener::is_shortage,
+    listener::{is_of_the_connection, is_shortage},
     waiters::{Waiter, Waiters},
 };
 
@@ -111,15 +111,24 @@ impl Semaphore {
     /// or memory is waited out. Several listeners may share a semaphore. Dropping the future loses no
     /// connection.
     pub async fn accept<L: Listen>(&self, listener: &Listener<L>) -> io::Result<Admitted<L>> {
+        let passes = |error: &io::Error| {
+            let would_block = error.kind() == io::ErrorKind::WouldBlock;
+            would_block || is_shortage(error) || is_of_the_connection(error)
+        };
         loop {
+            match listener.accept_with(|| self.try_acquire()).await {
+                Ok(Some(((stream, peer), permit))) => return Ok((stream, peer, permit)),
+                Ok(None) => {}
+                Err(error) if passes(&error) => continue,
+                Err(error) => return Err(error),
+            }
+            // There may be a connection, but no permit is free.
             let permit = self.acquire().await;
             match listener.try_accept() {
                 Ok((stream, peer)) => return Ok((stream, peer, permit)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => {}
+                Err(error) if passes(&error) => {}
                 Err(error) => return Err(error),
             }
-            drop(permit);
-            listener.changed().await?;
         }
     }
 

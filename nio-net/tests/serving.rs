@@ -291,11 +291,11 @@ fn l98_progress_that_was_there_in_time_counts_where_the_loop_was_too_busy_to_see
 
 #[test]
 fn l104_a_slow_reader_that_takes_some_bytes_now_and_then_is_not_idle() {
-    run(async |handle| {
+    run_in_no_time(async |handle| {
         let (stream, peer) = UnixStream::pair(&handle).unwrap();
         let limit = Duration::from_millis(100);
         let idle = Idle::new(&handle, limit);
-        let sent = vec![0; 2 << 20];
+        let sent = vec![0; 8 << 20];
         let slow = handle.spawn(async move {
             let mut got = 0;
             let mut bytes = vec![0; 200_000];
@@ -317,6 +317,6 @@ fn l104_a_slow_reader_that_takes_some_bytes_now_and_then_is_not_idle() {
         let took = handle.now() - began;
         drop(stream);
         assert_eq!(join(slow).await, sent.len());
-        assert!(took > limit, "{took:?}: too fast to tell");
+        assert!(took > limit, "{took:?}");
     });
 }

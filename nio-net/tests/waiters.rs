@@ -292,6 +292,40 @@ fn l97_a_connection_wakes_one_of_the_tasks_that_accept() {
 }
 
 #[test]
+fn l97_a_connection_wakes_one_of_the_tasks_that_accept_with_a_permit() {
+    const TASKS: usize = 1000;
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let (listener, semaphore) = (Rc::new(listener), Semaphore::new(TASKS));
+        let (polls, accepted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        for _ in 0..TASKS {
+            let (listener, semaphore) = (Rc::clone(&listener), semaphore.clone());
+            let (polls, accepted) = (Rc::clone(&polls), Rc::clone(&accepted));
+            handle.spawn(async move {
+                let accept = counted(polls, semaphore.accept(&listener)).await;
+                accepted.set(accepted.get() + 1);
+                pending::<()>().await;
+                drop(accept);
+            });
+        }
+        while polls.get() < TASKS {
+            end_of_turn(&handle).await;
+        }
+        assert_eq!(semaphore.taken(), 0);
+        let mut clients = Vec::new();
+        for n in 1..=50 {
+            clients.push(net::TcpStream::connect(address).unwrap());
+            while accepted.get() < n {
+                handle.sleep(Duration::from_micros(100)).await;
+            }
+        }
+        assert_eq!(semaphore.taken(), 50);
+        let more = polls.get() - TASKS;
+        assert!(more <= 200, "{more} polls for 50 connections");
+    });
+}
+
+#[test]
 fn l97_a_datagram_wakes_one_of_the_tasks_that_receive() {
     const TASKS: usize = 500;
     run(async |handle| {
