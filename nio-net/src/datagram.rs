@@ -12,7 +12,7 @@ use std::{
     future::Future,
     io,
     os::fd::{AsFd, BorrowedFd},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use nio_loop::{Direction, Handle, Source};
@@ -30,7 +30,7 @@ use crate::{
 ///
 /// | waits | does not wait | for futures written by hand |
 /// |---|---|---|
-/// | [`recv`](Self::recv), [`recv_from`](Self::recv_from), [`recv_buf_from`](Self::recv_buf_from) | [`try_recv`](Self::try_recv), [`try_recv_from`](Self::try_recv_from) | [`poll_recv`](Self::poll_recv), [`poll_recv_from`](Self::poll_recv_from) |
+/// | [`recv`](Self::recv), [`recv_from`](Self::recv_from), [`recv_buf_from`](Self::recv_buf_from) | [`try_recv`](Self::try_recv), [`try_recv_from`](Self::try_recv_from) | |
 /// | [`peek_from`](Self::peek_from) | [`try_peek_from`](Self::try_peek_from) | |
 /// | [`recv_many`](Self::recv_many) | [`try_recv_many`](Self::try_recv_many) | |
 /// | [`send`](Self::send), [`send_to`](Self::send_to) | [`try_send`](Self::try_send), [`try_send_to`](Self::try_send_to) | |
@@ -75,10 +75,6 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// The address of this side.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<S::Address> {
         raw::local_addr(self)
     }
@@ -91,10 +87,6 @@ impl<S: Datagrams> DatagramSocket<S> {
 
     /// The error that is pending on the socket (SO_ERROR). Asking clears it. Operations report it
     /// without being asked.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }
@@ -134,18 +126,11 @@ impl<S: Datagrams> DatagramSocket<S> {
 
     /// Waits until there is a datagram or an error. Several tasks may be told of the same datagram. It
     /// asks the kernel by poll(2) each time.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is gone.
     pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Read, raw::ready_to_read)
     }
 
     /// Receives a datagram that is there already.
-    ///
-    /// # Errors
-    ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; those of [`recv`](Self::recv).
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.try_recv_from(buffer).map(|(n, _)| n)
@@ -159,27 +144,6 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// As [`peek_from`](Self::peek_from), without waiting.
     pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.try_receive(|socket| raw::datagram::receive(socket, buffer, libc::MSG_PEEK))
-    }
-
-    /// [`recv`](Self::recv), for futures written by hand.
-    pub fn poll_recv(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let (n, _) = ready!(self.poll_recv_from(context, buffer))?;
-        Poll::Ready(Ok(n))
-    }
-
-    /// [`recv_from`](Self::recv_from), for futures written by hand.
-    pub fn poll_recv_from(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<(usize, S::Address)>> {
-        let receive = |socket: &S| raw::datagram::receive(socket, buffer, 0);
-        let received = ready!(self.source.poll_io(context, Direction::Read, receive))?;
-        Poll::Ready(Ok((received.len, received.from)))
     }
 
     /// [`readable`](Self::readable), for futures written by hand.

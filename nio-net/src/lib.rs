@@ -107,7 +107,7 @@
 //!   each may get the bytes that the other waits for.
 //! - Dropping a future loses no byte and no connection: nothing is taken out of the kernel before the
 //!   future is ready. Futures that make several calls say what becomes of the first ones.
-//! - No operation has a time limit; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to any.
+//! - An operation that has to wait is an error if the loop is gone. No operation has a time limit; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to any.
 //! - Writing to a connection that the other side has closed is an error, never a signal.
 //! - A reset is reported once, to a read or to a write, whichever comes first. After that, a read finds
 //!   the end and a write a broken pipe: once a write has failed, the end does not prove that all bytes

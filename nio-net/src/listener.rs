@@ -48,7 +48,7 @@ const BROKEN_IN_A_ROW: u32 = 1000;
 /// |---|---|---|
 /// | [`accept`](Self::accept), [`next`](Self::next) | [`try_accept`](Self::try_accept) | [`poll_accept`](Self::poll_accept) |
 /// | [`reject`](Self::reject) | | |
-/// | [`readable`](Self::readable) | | [`poll_readable`](Self::poll_readable) |
+/// | [`readable`](Self::readable) | | |
 pub struct Listener<L: Listen> {
     inner: Rc<Inner<L>>,
 }
@@ -244,10 +244,6 @@ impl<L: Listen> Listener<L> {
     /// Waits until it is worth trying to [accept](Self::try_accept): there is a connection or an
     /// error, and the listener is in no pause. Several tasks may be told of the same connection. It
     /// asks the kernel by poll(2) each time.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is gone.
     pub async fn readable(&self) -> io::Result<()> {
         let source = &self.inner.source;
         let look = source.io(Direction::Read, |listener| {
@@ -255,15 +251,6 @@ impl<L: Listen> Listener<L> {
             raw::ready_to_read(listener)
         });
         look.await
-    }
-
-    /// [`readable`](Self::readable), for futures written by hand.
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let source = &self.inner.source;
-        source.poll_io(context, Direction::Read, |listener| {
-            self.inner.check_open()?;
-            raw::ready_to_read(listener)
-        })
     }
 
     /// Waits for a connection and resets it, so that the other side sees at once that it is not
@@ -334,10 +321,6 @@ impl<L: Listen> Listener<L> {
     }
 
     /// The address it listens on.
-    ///
-    /// # Errors
-    ///
-    /// None that a listener can have.
     pub fn local_addr(&self) -> io::Result<L::Address> {
         raw::local_addr(self)
     }
@@ -351,10 +334,6 @@ impl<L: Listen> Listener<L> {
 
     /// The error that is pending on the socket (SO_ERROR). Asking clears it. The errors of
     /// connections are not among them.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }

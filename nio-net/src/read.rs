@@ -124,18 +124,11 @@ impl<S: Stream> ByteStream<S> {
     /// Waits until a read would not wait: there are bytes, the end, or an error. Several tasks may be
     /// told of the same byte. It asks the kernel by poll(2) each time, so where a buffer is at hand
     /// [`read`](Self::read) is cheaper.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is gone.
     pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Read, raw::ready_to_read)
     }
 
     /// Reads what is there.
-    ///
-    /// # Errors
-    ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; those of [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
@@ -195,19 +188,6 @@ impl<S: Stream> ByteStream<S> {
     ) -> Poll<io::Result<usize>> {
         let room = limit.min(buffer.capacity() - buffer.len());
         self.poll_read_with(context, room, |fd| raw::read_spare(fd, buffer, limit))
-    }
-
-    /// [`peek`](Self::peek), for futures written by hand.
-    pub fn poll_peek(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if buffer.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let peek = |fd: &Descriptor<S>| raw::peek(fd, buffer);
-        self.source.poll_io(context, Direction::Read, peek)
     }
 
     /// [`readable`](Self::readable), for futures written by hand.

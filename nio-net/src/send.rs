@@ -57,10 +57,6 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// Waits until there is room to send, or an error. Several tasks may be told of the same room. It
     /// asks the kernel by poll(2) each time. For a Unix socket this is the room at this side; only
     /// [`send`](Self::send) and its like wait for room at the receiver.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is gone.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Write, raw::ready_to_write)
     }

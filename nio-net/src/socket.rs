@@ -80,10 +80,6 @@ impl TcpSocket {
     }
 
     /// The address that it is bound to; one of zeroes if it is not.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }

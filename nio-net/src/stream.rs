@@ -39,7 +39,7 @@ use crate::{
 /// |---|---|---|
 /// | [`read`](Self::read), [`read_vectored`](Self::read_vectored), [`read_buf`](Self::read_buf) | [`try_read`](Self::try_read), [`try_read_vectored`](Self::try_read_vectored), [`try_read_buf`](Self::try_read_buf) | [`poll_read`](Self::poll_read), [`poll_read_vectored`](Self::poll_read_vectored), [`poll_read_buf`](Self::poll_read_buf) |
 /// | [`read_exact`](Self::read_exact), [`read_to_end`](Self::read_to_end) | | |
-/// | [`peek`](Self::peek) | [`try_peek`](Self::try_peek) | [`poll_peek`](Self::poll_peek) |
+/// | [`peek`](Self::peek) | [`try_peek`](Self::try_peek) | |
 /// | [`write`](Self::write), [`write_vectored`](Self::write_vectored) | [`try_write`](Self::try_write), [`try_write_vectored`](Self::try_write_vectored) | [`poll_write`](Self::poll_write), [`poll_write_vectored`](Self::poll_write_vectored) |
 /// | [`write_all`](Self::write_all), [`write_all_vectored`](Self::write_all_vectored) | | |
 /// | [`readable`](Self::readable), [`writable`](Self::writable) | | [`poll_readable`](Self::poll_readable), [`poll_writable`](Self::poll_writable) |
@@ -199,10 +199,6 @@ impl<S: Stream> ByteStream<S> {
 
     /// The error that is pending on the connection (SO_ERROR). Asking clears it. Reads and writes
     /// report it without being asked.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }

@@ -109,37 +109,22 @@ impl ByteStream<net::TcpStream> {
     }
 
     /// The address of this side.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
 
     /// The address of the other side.
-    ///
-    /// # Errors
-    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
-    ///
-    /// # Errors
-    ///
-    /// Those of setsockopt(2).
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.get_ref().set_nodelay(nodelay)
     }
 
     /// Whether small writes are sent at once.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockopt(2).
     pub fn nodelay(&self) -> io::Result<bool> {
         self.get_ref().nodelay()
     }

@@ -113,18 +113,11 @@ impl ByteStream<net::UnixStream> {
     }
 
     /// The address of this side.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
 
     /// The address of the other side. A stream that has connected is usually unnamed.
-    ///
-    /// # Errors
-    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
@@ -323,9 +316,6 @@ impl DatagramSocket<net::UnixDatagram> {
     }
 
     /// The address that the socket is connected to.
-    ///
-    /// # Errors
-    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()

@@ -83,10 +83,6 @@ impl<S: Stream> ByteStream<S> {
 
     /// Waits until a write would not wait: there is room, or an error. Several tasks may be told of
     /// the same room. It asks the kernel by poll(2) each time.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is gone.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Write, raw::ready_to_write)
     }

@@ -269,7 +269,7 @@ fn what_is_polled_by_hand_wakes_its_task() {
             poll_fn(|context| other.poll_readable(context))
                 .await
                 .unwrap();
-            let n = poll_fn(|context| other.poll_peek(context, &mut bytes)).await;
+            let n = other.peek(&mut bytes).await;
             assert_eq!(&bytes[..n.unwrap()], b"world");
             let mut buffers = [IoSliceMut::new(&mut bytes)];
             let n = poll_fn(|context| other.poll_read_vectored(context, &mut buffers)).await;

@@ -23,7 +23,6 @@ const RULES: [(char, RangeInclusive<u16>); 8] = [
 
 /// The files in which tests are.
 const SOURCES: &[&str] = &[
-    include_str!("../src/waiters.rs"),
     include_str!("../src/write.rs"),
     include_str!("allocations.rs"),
     include_str!("bytes.rs"),

@@ -8,10 +8,11 @@ use std::{
     io::{IoSlice, IoSliceMut},
     net,
     os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    task::Poll,
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -387,5 +388,32 @@ fn l96_a_listener_of_unix_sockets_is_left_too() {
     run(async |handle: Handle| {
         let listener = UnixListener::bind(&handle, &place.0).unwrap();
         leave_nothing! { listener.accept(); }
+    });
+}
+
+#[test]
+fn a_waker_that_panics_does_not_keep_the_others_from_being_woken() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("in the waker");
+        }
+    }
+    run(async |handle| {
+        let shutdown = GracefulShutdown::new(&handle);
+        let counted = Arc::new(Counted::default());
+        let mut waits = [(); 4].map(|()| Box::pin(shutdown.begun()));
+        let panics = Waker::from(Arc::new(Panics));
+        let [first, second, third, last] = &mut waits;
+        for wait in [second, third] {
+            let mut context = Context::from_waker(&panics);
+            assert!(wait.as_mut().poll(&mut context).is_pending());
+        }
+        for wait in [first, last] {
+            assert!(counted.poll(wait.as_mut()).is_pending());
+        }
+        let panic = catch_unwind(AssertUnwindSafe(|| shutdown.begin())).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"in the waker"));
+        assert_eq!(counted.wakes.load(Ordering::Relaxed), 2);
     });
 }
