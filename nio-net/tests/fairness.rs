@@ -350,10 +350,13 @@ fn l95_a_time_limit_ends_the_awaits_of_servers_that_are_ready_at_once() {
     });
 }
 
+/// As many pairs as a process may have on every system, beside other tests.
+const SOCKETS: usize = 50;
+
 #[test]
-fn l95_one_task_over_200_sockets_that_are_always_ready_leaves_others_their_turn() {
+fn l95_one_task_over_many_sockets_that_are_always_ready_leaves_others_their_turn() {
     run(async |handle| {
-        let sockets: Vec<_> = (0..200)
+        let sockets: Vec<_> = (0..SOCKETS)
             .map(|_| UnixStream::pair(&handle).unwrap())
             .collect();
         for (_, peer) in &sockets {
