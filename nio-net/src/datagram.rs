@@ -62,7 +62,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.source.into_inner()
     }
 
-    /// The socket of the standard library, for what it can do without waiting.
+    /// The socket of the standard library, for its calls that do not wait.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         self.source.get_ref()

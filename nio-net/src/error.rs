@@ -49,7 +49,7 @@ pub enum Error {
     /// No connection could be made to any of several addresses.
     #[error("cannot connect to any of {} addresses{}", .0.len(), List(.0))]
     ConnectAny(
-        /// The addresses, in the order in which they failed, and what the system said of each.
+        /// The addresses, in the order in which they failed, each with the system's error.
         Vec<(SocketAddr, io::Error)>,
     ),
     /// The host name has no address, or no name server answered.
@@ -86,7 +86,7 @@ pub enum Error {
     Path {
         /// The path.
         path: PathBuf,
-        /// What is wrong with the path.
+        /// The reason.
         source: io::Error,
     },
     /// An option could not be read or changed.
@@ -141,8 +141,8 @@ impl From<Error> for io::Error {
 }
 
 impl Error {
-    /// The error of a connection that was waited for: [`Error::Loop`] if the loop is gone, and what
-    /// `of_socket` makes of any other.
+    /// The error of a connection that was waited for: [`Error::Loop`] if the loop is gone, and
+    /// otherwise the result of `of_socket`.
     pub(crate) fn of_wait(error: io::Error, of_socket: impl FnOnce(io::Error) -> Error) -> Error {
         let inner = error.get_ref();
         match inner.and_then(|inner| inner.downcast_ref()) {

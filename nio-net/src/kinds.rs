@@ -1,4 +1,5 @@
-//! What the sockets of this crate can be made of: a trait each for streams, listeners and datagrams.
+//! The descriptors that this crate's types are made of: a trait each for streams, listeners and
+//! datagrams.
 
 use std::{
     net::{self, SocketAddr},

@@ -117,7 +117,7 @@ impl<L: Listen> Listener<L> {
         inner.source.into_inner()
     }
 
-    /// The listener of the standard library, for what it can do without waiting.
+    /// The listener of the standard library, for its calls that do not wait.
     #[must_use]
     pub fn get_ref(&self) -> &L {
         self.inner.source.get_ref()
@@ -262,7 +262,8 @@ impl<L: Listen> Listener<L> {
         Ok(peer)
     }
 
-    /// What accept(2) has returned; `None` if it was an error of the connection, which is passed over.
+    /// Makes a stream of the result of accept(2). `None` if it is an error of the connection, which is
+    /// passed over.
     fn accepted(
         &self,
         result: io::Result<(OwnedFd, L::Address)>,

@@ -1,4 +1,4 @@
-//! The options of a socket: one place for all types of sockets.
+//! The options of a socket, for all types of sockets.
 
 use std::{
     io,
@@ -39,8 +39,8 @@ pub struct Options<'a> {
     socket: BorrowedFd<'a>,
 }
 
-/// How a TCP connection without traffic asks whether the other side is still there. `None` leaves
-/// what the system does: on most, two hours, then every 75 seconds, and eight or nine times.
+/// How a TCP connection without traffic probes whether the other side is still there. `None` leaves
+/// the system's default: on most systems two hours, then every 75 seconds, eight or nine times.
 ///
 /// Durations are of whole seconds, at least one; parts of a second are rounded up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ const INTERVAL: Option<Name> = None;
 #[cfg(target_os = "openbsd")]
 const COUNT: Option<Name> = None;
 
-/// Lingering, in seconds: what the others call SO_LINGER counts ticks of a clock on Apple's systems.
+/// Lingering, in seconds: SO_LINGER counts clock ticks on Apple's systems.
 #[cfg(target_vendor = "apple")]
 const LINGER: Name = name!(SOL_SOCKET, SO_LINGER_SEC);
 #[cfg(not(target_vendor = "apple"))]
@@ -202,7 +202,7 @@ impl<'a> Options<'a> {
         }))
     }
 
-    /// What closing does with bytes that are not sent yet (SO_LINGER). `None`: closing returns at
+    /// Sets how closing treats bytes that are not sent yet (SO_LINGER). `None`: closing returns at
     /// once, and the system goes on sending. A duration of zero: they are thrown away and the
     /// connection is reset. A longer one, of whole seconds: closing *blocks* until they are sent,
     /// for no longer than that, and so would hold up the loop.
@@ -214,7 +214,7 @@ impl<'a> Options<'a> {
         self.set_value(LINGER, value)
     }
 
-    /// What closing does with bytes that are not sent yet.
+    /// How closing treats bytes that are not sent yet.
     pub fn linger(self) -> Result<Option<Duration>, Error> {
         let value: libc::linger = self.value(LINGER)?;
         let seconds = u64::from(value.l_linger.unsigned_abs());

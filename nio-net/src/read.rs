@@ -17,7 +17,7 @@ const FIRST_RESERVE: usize = 4096;
 
 /// Reading.
 impl<S: Stream> ByteStream<S> {
-    /// Reads what is there, or waits for something, and returns how many bytes. 0 says that the other
+    /// Reads the bytes that are there, or waits for some, and returns how many. 0 says that the other
     /// side has ended writing (or that `buffer` is empty). Dropping the future loses no byte.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
-    /// Reads what is there, or waits for something, and leaves it to be read again. Only sockets can
+    /// Reads the bytes that are there, or waits for some, and leaves them to be read again. Only sockets can
     /// do so.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
@@ -128,7 +128,7 @@ impl<S: Stream> ByteStream<S> {
         self.source.io(Direction::Read, raw::ready_to_read)
     }
 
-    /// Reads what is there.
+    /// Reads the bytes that are there.
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; those of [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };

@@ -120,8 +120,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 }
 
-/// Of a send that would block the loop reports when it would not, except where it waits for the
-/// receiver. There all systems are made to say what the BSDs say (ENOBUFS).
+/// A send that would block waits for the loop's event, except where it waits for the receiver, for which
+/// there is none. That is ENOBUFS on the BSDs, and here on all systems.
 fn tell_full<S: Datagrams>(result: io::Result<usize>) -> io::Result<usize> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock if S::WAITS_FOR_RECEIVER => {

@@ -133,10 +133,10 @@ impl ByteStream<net::TcpStream> {
 /// A connection that is being made.
 pub(crate) struct Connecting {
     pub(crate) stream: TcpStream,
-    /// What connect(2) said.
+    /// The result of connect(2).
     is_made: bool,
-    /// Whether an event was waited for. Before that, a look at the connection would only repeat what
-    /// connect(2) has said: it is under way.
+    /// Whether an event was waited for. Before that, a look at the connection would only repeat
+    /// the result of connect(2): it is under way.
     waited: Cell<bool>,
 }
 

@@ -139,7 +139,7 @@ impl ByteStream<net::UnixStream> {
     }
 
     /// Writes as [`write`](ByteStream::write) does, and sends descriptors along with the first byte.
-    /// The other side gets descriptors of its own for what these are open on.
+    /// The other side gets its own descriptors of the same open files.
     ///
     /// ```
     /// # use std::{io::Write, os::fd::AsFd};

@@ -26,7 +26,7 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    /// A place at the end of the queue, which is taken when it is first polled.
+    /// A waiter, which joins the queue when it first waits.
     pub(crate) fn join(&self) -> Waiter<'_> {
         Waiter {
             waiters: self,
@@ -71,7 +71,7 @@ impl Waiters {
     }
 }
 
-/// A task's place in a queue, which it leaves when this is dropped.
+/// A task in a queue. Dropping this leaves the queue.
 pub(crate) struct Waiter<'a> {
     waiters: &'a Waiters,
     /// None until it waits.
@@ -79,7 +79,7 @@ pub(crate) struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    /// Waits, or goes on waiting, in its place.
+    /// Waits at the end of the queue, or goes on waiting where it is.
     pub(crate) fn wait(&self, waker: &Waker) {
         let waiters = self.waiters;
         let number = self.number.get().unwrap_or_else(|| {

@@ -1,7 +1,7 @@
 //! hyper 1 on this loop: the traits of its `rt` module.
 //!
-//! Streams are `Read` and `Write` as they are; [`Executor`] spawns what hyper wants spawned, and
-//! [`Timer`] is what it has its timeouts from.
+//! Streams are `Read` and `Write`; [`Executor`] spawns hyper's futures, and [`Timer`] gives hyper its
+//! timeouts.
 //!
 //! ```
 //! use std::time::Duration;

@@ -132,7 +132,7 @@ pub(crate) fn send_vectored<S: Stream>(
     result.map_err(translate)
 }
 
-/// What the error of a write means. macOS says EPROTOTYPE when the other side resets a connection
+/// Translates the error of a write. macOS says EPROTOTYPE when the other side resets a connection
 /// while it is being written to; no other system says it of a write to a stream.
 #[cold]
 fn translate(error: io::Error) -> io::Error {

@@ -228,7 +228,7 @@ pub(crate) fn send_many<'a, A: Address + 'a>(
         let (bytes, to) = datagram(i);
         match send_to(socket, bytes, to) {
             Ok(_) => {}
-            // It comes again when the rest is sent.
+            // It comes again when it is the first.
             Err(_) if i > 0 => return Ok(i),
             Err(error) => return Err(error),
         }

@@ -109,8 +109,8 @@ pub(crate) fn receive_with_descriptors(
 /// Takes the descriptors out of the ancillary data of a message that was received.
 fn take(message: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) {
     // SAFETY: the kernel has written the ancillary data and its length, within the room that it had,
-    // and the macros of C go from one header in it to the next until there is none. What a header of
-    // this type has as its data are whole numbers of descriptors, which the kernel has just opened for
+    // and the macros of C go from one header in it to the next until there is none. The data of a header of
+    // this type are whole numbers of descriptors, which the kernel has just opened for
     // us, and no other code knows them. They are read without an assumption on their alignment.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(message);
