@@ -24,7 +24,7 @@ macro_rules! set_length {
 }
 
 /// An address of a socket: that of the standard library for IP, or the one for Unix sockets. No other
-/// type can be one, as [`RawAddress`] has no public name.
+/// type can be one.
 pub trait Address: Sized {
     #[doc(hidden)]
     fn to_raw(&self) -> io::Result<RawAddress>;
@@ -33,8 +33,9 @@ pub trait Address: Sized {
     fn from_raw(raw: &RawAddress) -> io::Result<Self>;
 }
 
-/// An address as the kernel takes and gives it: a structure, of which `len` bytes are in use. It is
-/// never less than initialised, and `len` never more than its size.
+/// An address as the kernel takes and gives it: a structure, of which `len` bytes are in use. All of it
+/// is initialised, and `len` is never more than its size. It has no public name, so that [`Address`]
+/// cannot be implemented elsewhere.
 pub struct RawAddress {
     pub(super) storage: sockaddr_storage,
     pub(super) len: socklen_t,
