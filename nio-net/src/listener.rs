@@ -17,13 +17,13 @@ use std::{
     io,
     net::{self, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    pin::pin,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use nio_loop::{Direction, Handle, Source};
+use nio_loop::{Direction, Handle, NextTurn, Source};
 
 use crate::{ByteStream, Error, Options, Readable, Socket, TcpSocket, Writable, raw, resolve};
 
@@ -81,6 +81,8 @@ struct Gate {
     /// How many connections may be accepted in a row, and how many were.
     burst: Cell<u32>,
     in_a_row: Cell<u32>,
+    /// The turn that comes before the next accept.
+    turn: Cell<Option<NextTurn>>,
 }
 
 impl Gate {
@@ -111,6 +113,7 @@ impl<L: Listens> Listener<L> {
             pause: Cell::new(FIRST_PAUSE),
             burst: Cell::new(1),
             in_a_row: Cell::new(0),
+            turn: Cell::new(None),
         };
         let inner = Rc::new(Inner { source, gate });
         Ok(Listener { inner })
@@ -162,9 +165,13 @@ impl<L: Listens> Listener<L> {
         let Inner { source, gate } = &*self.inner;
         loop {
             if gate.in_a_row.get() >= gate.burst.get() {
+                let turn = gate.turn.take();
+                let mut turn = turn.unwrap_or_else(|| self.handle().next_turn());
+                if Pin::new(&mut turn).poll(context).is_pending() {
+                    gate.turn.set(Some(turn));
+                    return Poll::Pending;
+                }
                 gate.in_a_row.set(0);
-                // It wakes the task in the next turn, also when it is gone by then.
-                ready!(pin!(self.handle().yield_now()).poll(context));
             }
             let accept = |listener: &L| {
                 gate.check()?;

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},
 };
 
-use nio_loop::{Handle, JoinHandle, Lane};
+use nio_loop::{Handle, JoinHandle};
 
 use crate::Error;
 
@@ -13,7 +13,7 @@ use crate::Error;
 /// in which the system would try them. There is at least one, and none is there twice.
 ///
 /// The system looks the name up on one of the threads that the loop keeps for that
-/// ([`Lane::Names`]), so that nothing else is held up. Dropping the future takes the name out of
+/// ([`Handle::spawn_slow`]), so that nothing else is held up. Dropping the future takes the name out of
 /// their queue; a call that has begun cannot be stopped.
 ///
 /// ```
@@ -44,7 +44,7 @@ pub async fn resolve(handle: &Handle, name: &str, port: u16) -> Result<Vec<Socke
         }
         Ok(addresses)
     };
-    let mut lookup = Lookup(handle.spawn_blocking_on(Lane::Names, lookup)?);
+    let mut lookup = Lookup(handle.spawn_slow(lookup)?);
     let addresses = match (&mut lookup.0).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(io::ErrorKind::NotFound.into()),
         Ok(addresses) => addresses,
