@@ -227,7 +227,7 @@ impl Handle {
     /// two looks at the clock for each.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let meter = &self.core.meter;
+        let meter = &self.state.meter;
         let now = self.now();
         let since = meter.measure_idle(now);
         Metrics {
@@ -262,8 +262,8 @@ impl Handle {
     /// # }
     /// ```
     pub fn on_warning(&self, slow: Duration, hook: impl FnMut(&Handle, &Warning) + 'static) {
-        let meter = &self.core.meter;
-        if self.core.closed.get() {
+        let meter = &self.state.meter;
+        if self.state.closed.get() {
             return;
         }
         meter.slow.set(Some(slow));
@@ -274,7 +274,7 @@ impl Handle {
     /// Tells the user.
     pub(crate) fn warn(&self, warning: &Warning) {
         crate::trace::warning(warning);
-        let meter = &self.core.meter;
+        let meter = &self.state.meter;
         let hook = meter.take_hook();
         if let Some(mut hook) = hook {
             hook(self, warning);

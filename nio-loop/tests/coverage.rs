@@ -11,12 +11,11 @@ const LAST_RULE: u16 = 94;
 /// The files in which tests are.
 const SOURCES: &[&str] = &[
     include_str!("../src/clock.rs"),
-    include_str!("../src/doorbell.rs"),
-    include_str!("../src/timer.rs"),
-    include_str!("../src/waker.rs"),
+    include_str!("../src/alarm.rs"),
+    include_str!("../src/timers.rs"),
+    include_str!("../src/wakers.rs"),
     include_str!("allocations.rs"),
     include_str!("blocking.rs"),
-    include_str!("bounded.rs"),
     include_str!("children.rs"),
     include_str!("clocks.rs"),
     include_str!("closing.rs"),

@@ -118,6 +118,12 @@ impl fmt::Display for List<'_> {
     }
 }
 
+impl<T> From<nio_loop::Refused<T>> for Error {
+    fn from(refused: nio_loop::Refused<T>) -> Error {
+        Error::Loop(refused.error)
+    }
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         match error {

@@ -46,8 +46,7 @@ pub async fn resolve(handle: &Handle, name: &str, port: u16) -> Result<Vec<Socke
         }
         Ok(addresses)
     };
-    let lookup = handle.spawn_slow(lookup).map_err(|refused| refused.error)?;
-    let mut lookup = Lookup(lookup);
+    let mut lookup = Lookup(handle.spawn_slow(lookup)?);
     let addresses = match (&mut lookup.0).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(io::ErrorKind::NotFound.into()),
         Ok(addresses) => addresses,
