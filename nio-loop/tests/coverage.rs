@@ -70,7 +70,10 @@ const NOT_COVERED: &[(u16, &str)] = &[
         101,
         "it takes a tracer to have a child that has exited and cannot be waited for",
     ),
-    (102, "whether a short count proves something is nio-net's to know"),
+    (
+        102,
+        "whether a short count proves something is nio-net's to know",
+    ),
     (103, "the descriptors that children are given are nio-net's"),
     (104, "idle limits are nio-net's"),
     (106, "signals keep the loop alive as everything else does"),
