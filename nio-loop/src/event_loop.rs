@@ -13,10 +13,11 @@ use nio_poll::Poll;
 
 use crate::{
     Clock, Error, Handle, Time,
+    drain::Root,
     park::Wait,
     state::State,
     tasks::Task,
-    turn::{Batch, Root, Turn},
+    turn::{Batch, Turn},
 };
 
 /// An event loop. It owns everything that is registered with it; [`handle`](EventLoop::handle)

@@ -135,7 +135,7 @@ impl<T: 'static> Future for JoinHandle<T> {
             return Poll::Pending;
         }
         if let Some(task) = self.task.as_ref().filter(|task| !task.is_over()) {
-            self.handle.state.check_thread();
+            self.handle.check_loop();
             let waiter = self.handle.state.tasks.waiter(context.waker());
             let old = task.set_join(Join::Waiting(waiter));
             drop(old);

@@ -44,13 +44,13 @@
 //! # How to read the source
 //!
 //! Begin with `turn`: its `take` is the picture above, each line of it a function. Then `park`: how
-//! long a turn sleeps, and why. Nothing else is needed to understand the loop. Each file opens with
+//! long a turn sleeps, and why; and `drain`: what runs between two callbacks. Nothing else is needed to understand the loop. Each file opens with
 //! its subject and its laws.
 //!
 //! | file | its subject |
 //! |---|---|
 //! | `event_loop` | the owner, and the ways to run |
-//! | `turn`, `park` | one turn; how long it sleeps |
+//! | `turn`, `park`, `drain` | one turn; how long it sleeps; ticks and tasks between two callbacks |
 //! | `state` | the parts of a loop, what keeps it alive, and its end |
 //! | `handle`, `watch`, `join`, `sleep`, `source`, `blocking`, `remote` | the handle, through which the parts are used |
 //! | `meter`, `report`, `trace` | what a loop tells about itself |
@@ -74,6 +74,7 @@ mod alarm;
 mod blocking;
 mod budget;
 mod clock;
+mod drain;
 mod error;
 mod event_loop;
 mod handle;

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
+    mem,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -14,7 +15,6 @@ use nio_timer::TimerKey;
 use crate::{
     Handle, budget,
     clock::Time,
-    poll_budget,
     state::State,
     timers::{MissedTicks, Timer, at_least_a_nanosecond},
 };
@@ -28,7 +28,7 @@ use crate::{
 /// [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
-    state: Rc<State>,
+    handle: Handle,
     deadline: Time,
     /// Once it was armed, of a timer that is gone when it has fired.
     key: Option<TimerKey>,
@@ -46,15 +46,22 @@ impl Sleep {
     pub fn reset(&mut self, deadline: Time) {
         self.deadline = deadline;
         if let Some(key) = self.key {
-            if !self.state.timers.reschedule(key, deadline) {
+            if !self.handle.state.timers.reschedule(key, deadline) {
                 self.key = None;
             }
-            self.state.mailbox.rouse();
+            self.handle.state.mailbox.rouse();
+        }
+    }
+
+    /// Nothing is woken any more, until the next poll.
+    fn disarm(&mut self) {
+        if let Some(key) = self.key.take() {
+            drop(self.handle.state.cancel_timer(key));
         }
     }
 
     fn is_over(&self) -> bool {
-        self.deadline != Time::NEVER && self.state.clock.now() >= self.deadline
+        self.deadline != Time::NEVER && self.handle.state.clock.now() >= self.deadline
     }
 
     /// Waits, whatever is left of the budget.
@@ -68,19 +75,19 @@ impl Sleep {
 
     /// Waits for the timer, also where the deadline has passed: it fires in the next turn then.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.state.closed.get() {
+        if self.handle.state.closed.get() {
             return self.poll_without_loop(context);
         }
-        self.state.check_thread();
+        self.handle.check_loop();
         // A waker runs foreign code while it is cloned or dropped, so nothing is borrowed then.
-        let waiter = self.state.tasks.waiter(context.waker());
+        let waiter = self.handle.state.tasks.waiter(context.waker());
         let Some(key) = self.key else {
             let timer = Timer::Sleep(waiter);
-            self.key = Some(self.state.timers.insert(self.deadline, timer));
-            self.state.mailbox.rouse();
+            self.key = Some(self.handle.state.timers.insert(self.deadline, timer));
+            self.handle.state.mailbox.rouse();
             return Poll::Pending;
         };
-        match self.state.timers.replace_waiter(key, waiter) {
+        match self.handle.state.timers.replace_waiter(key, waiter) {
             Ok(_old) => Poll::Pending,
             Err(_unused) => Poll::Ready(()),
         }
@@ -88,7 +95,7 @@ impl Sleep {
 
     #[cold]
     fn poll_without_loop(&self, context: &Context<'_>) -> Poll<()> {
-        if self.is_over() || !self.state.clock.is_real() {
+        if self.is_over() || !self.handle.state.clock.is_real() {
             return Poll::Ready(());
         }
         context.waker().wake_by_ref();
@@ -113,9 +120,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            drop(self.state.cancel_timer(key));
-        }
+        self.disarm();
     }
 }
 
@@ -156,13 +161,15 @@ impl Interval {
     /// A tick that is overdue comes in the next turn of the loop: timers, I/O and other tasks have
     /// theirs before it, however late it is.
     pub async fn tick(&mut self) -> u64 {
+        let armed = Armed(&mut self.sleep);
         poll_fn(|context| match budget::is_spent(context) {
             true => Poll::Pending,
-            false => self.sleep.poll_timer(context),
+            false => armed.0.poll_timer(context),
         })
         .await;
         budget::draw();
-        let now = self.sleep.state.clock.now();
+        drop(armed);
+        let now = self.sleep.handle.now();
         let (next, periods) = self.missed.next(self.sleep.deadline, self.period, now);
         self.sleep.reset(next);
         periods
@@ -176,8 +183,17 @@ impl Interval {
 
     /// Begins a new period now.
     pub fn reset(&mut self) {
-        let next = self.sleep.state.clock.now() + self.period;
+        let next = self.sleep.handle.now() + self.period;
         self.sleep.reset(next);
+    }
+}
+
+/// Disarms a sleep when it is dropped.
+struct Armed<'a>(&'a mut Sleep);
+
+impl Drop for Armed<'_> {
+    fn drop(&mut self) {
+        self.0.disarm();
     }
 }
 
@@ -191,7 +207,7 @@ impl Handle {
     /// A future that is ready at a time of this loop; at once if that has passed.
     pub fn sleep_until(&self, deadline: Time) -> Sleep {
         Sleep {
-            state: Rc::clone(&self.state),
+            handle: self.clone(),
             deadline,
             key: None,
         }
@@ -256,11 +272,20 @@ impl Handle {
     ) -> impl Future<Output = Result<F::Output, Elapsed>> + use<F> {
         let handle = self.clone();
         async move {
-            poll_fn(poll_budget).await;
             let mut future = pin!(future);
             let mut sleep = None;
             let mut next_turn: Option<NextTurn> = None;
+            let mut begun = false;
             poll_fn(|context| {
+                if !mem::replace(&mut begun, true) {
+                    if budget::is_spent(context) {
+                        // The deadline counts from here all the same.
+                        let sleep = sleep.insert(handle.sleep(limit));
+                        let _ = sleep.poll_unbudgeted(context);
+                        return Poll::Pending;
+                    }
+                    budget::draw();
+                }
                 let last = match &mut next_turn {
                     None => false,
                     Some(next_turn) => Pin::new(next_turn).poll(context).is_ready(),

@@ -238,7 +238,7 @@ impl<S: AsFd> Source<S> {
     ) -> io::Result<()> {
         let state = &self.handle.state;
         state.check_open()?;
-        state.check_thread();
+        self.handle.check_loop();
         let waiter = state.tasks.waiter(context.waker());
         let ticket = ticket.map_or(NO_TICKET, |ticket| {
             if ticket.get() == NO_TICKET {

@@ -144,10 +144,9 @@ impl Readiness {
     /// A future does not wait any more. If it was woken and has not tried since, the next one is.
     pub(crate) fn leave(&self, tasks: &Tasks, direction: Direction, ticket: Ticket) {
         let first = &self.first[direction as usize];
-        if self.tickets[direction as usize].get() == ticket {
-            if first.take().is_some() {
-                return;
-            }
+        let is_first = self.tickets[direction as usize].get() == ticket;
+        if is_first && first.take().is_some() {
+            return;
         }
         if self.crowded.get() {
             let mut crowd = self.crowd.take().unwrap_or_default();

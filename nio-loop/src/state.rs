@@ -29,7 +29,6 @@ use crate::{
     sources::Registration,
     tasks::{Join, Outcome, Task, Tasks},
     timers::{Timer, Timers},
-    wakers,
     watch::OnEvent,
 };
 
@@ -53,8 +52,6 @@ pub(crate) struct State {
     /// How many blocking closures are awaited.
     pub(crate) jobs: Cell<usize>,
     pub(crate) meter: Meter,
-    /// A task of another loop was warned about.
-    pub(crate) warned: Cell<bool>,
     /// How many things keep the loop alive.
     pub(crate) alive: Cell<usize>,
     pub(crate) running: Cell<bool>,
@@ -86,7 +83,6 @@ impl State {
             pool: RefCell::default(),
             jobs: Cell::new(0),
             meter,
-            warned: Cell::new(false),
             alive: Cell::new(0),
             running: Cell::new(false),
             stopping: Cell::new(false),
@@ -195,14 +191,6 @@ impl State {
                 None => Some(on_event),
             },
             _ => Some(on_event),
-        }
-    }
-
-    /// In debug builds: warns of a task of another loop that waits for this one while nobody runs it.
-    #[inline]
-    pub(crate) fn check_thread(&self) {
-        if cfg!(debug_assertions) && !self.running.get() && !self.mailbox.alarm.is_parked() {
-            wakers::warn_of_other_loop(self);
         }
     }
 

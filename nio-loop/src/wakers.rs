@@ -148,17 +148,9 @@ pub(crate) fn wake_in_next_turn(waker: &Waker) {
     }
 }
 
-/// Warns once if another loop runs on this thread. A task of that loop waits then for one that is
-/// not running, and does so without end unless it is run in between.
-#[cold]
-pub(crate) fn warn_of_other_loop(state: &State) {
-    let other = RUNNING.with(|running| running.borrow().is_some());
-    if other && !state.warned.replace(true) {
-        eprintln!(
-            "nio-loop: a task waits for something of another event loop, which is not running: \
-             use the handle of the task's own loop"
-        );
-    }
+/// Whether a loop runs on this thread.
+pub(crate) fn is_any_running() -> bool {
+    RUNNING.with(|running| running.borrow().is_some())
 }
 
 /// While it lives, a loop is the one that runs on this thread.
