@@ -18,30 +18,17 @@ use crate::wakers;
 /// Units for one poll of a task. A read of 64 KiB takes about 10 µs, so that a poll that spends it
 /// all takes a third of a millisecond; the poll of I/O that follows costs as much as one of its
 /// reads or less. libuv has as many, tokio 128.
-const UNITS: u32 = 32;
+const UNITS: u64 = 32;
 
-#[derive(Clone, Copy)]
-struct Budget {
-    /// Units that are left; `u32::MAX` where there is no budget.
-    left: u32,
-    /// An await was refused because the budget was spent.
-    refused: bool,
-}
-
-impl Budget {
-    const UNLIMITED: Budget = Budget {
-        left: u32::MAX,
-        refused: false,
-    };
-    const WHOLE: Budget = Budget {
-        left: UNITS,
-        refused: false,
-    };
-}
+/// Outside of a task: more than is ever drawn.
+const UNLIMITED: u64 = u64::MAX;
 
 thread_local! {
-    /// Of the thread, not of a loop: a task may await what belongs to another loop.
-    static BUDGET: Cell<Budget> = const { Cell::new(Budget::UNLIMITED) };
+    /// How many units are left. Of the thread, not of a loop: a task may await what belongs to
+    /// another loop.
+    static LEFT: Cell<u64> = const { Cell::new(UNLIMITED) };
+    /// An await of this poll was refused because the budget was spent.
+    static REFUSED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Draws one unit on the budget of the task that is polled now. For futures written by hand that
@@ -84,16 +71,12 @@ pub fn poll_budget(context: &mut Context<'_>) -> Poll<()> {
 /// Whether the budget is spent. If so, the await is to be pending.
 #[inline]
 pub(crate) fn is_spent(context: &mut Context<'_>) -> bool {
-    BUDGET.get().left == 0 && refuse(context)
+    LEFT.get() == 0 && refuse(context)
 }
 
 #[cold]
 fn refuse(context: &Context<'_>) -> bool {
-    let budget = BUDGET.get();
-    BUDGET.set(Budget {
-        refused: true,
-        ..budget
-    });
+    REFUSED.set(true);
     wakers::wake_in_next_turn(context.waker());
     true
 }
@@ -101,45 +84,38 @@ fn refuse(context: &Context<'_>) -> bool {
 /// Draws a unit, if one is left.
 #[inline]
 pub(crate) fn draw() {
-    let budget = BUDGET.get();
-    if budget.left != u32::MAX {
-        let left = budget.left.saturating_sub(1);
-        BUDGET.set(Budget { left, ..budget });
-    }
+    LEFT.set(LEFT.get().saturating_sub(1));
 }
 
 /// For work that is polled for the last time: it gets the whole budget.
 pub(crate) fn refill() {
-    let budget = BUDGET.get();
-    if budget.left != u32::MAX {
-        let left = UNITS;
-        BUDGET.set(Budget { left, ..budget });
-    }
+    LEFT.set(LEFT.get().max(UNITS));
 }
 
 /// The budget of one poll, for as long as it lives.
 pub(crate) struct Allowance {
     /// That of the task which runs this loop, if it is run by a task of another one.
-    outer: Budget,
+    outer: (u64, bool),
 }
 
 impl Allowance {
     #[inline]
     pub(crate) fn new() -> Allowance {
-        Allowance {
-            outer: BUDGET.replace(Budget::WHOLE),
-        }
+        let outer = (LEFT.replace(UNITS), REFUSED.replace(false));
+        Allowance { outer }
     }
 
     /// Whether an await was refused.
+    #[inline]
     pub(crate) fn was_refused(&self) -> bool {
-        BUDGET.get().refused
+        REFUSED.get()
     }
 }
 
 impl Drop for Allowance {
     #[inline]
     fn drop(&mut self) {
-        BUDGET.set(self.outer);
+        LEFT.set(self.outer.0);
+        REFUSED.set(self.outer.1);
     }
 }

@@ -71,7 +71,7 @@ impl Turn<'_> {
                 ticks -= 1;
                 self.run_tick();
             }
-            while !share.is_used_up(state) {
+            while !state.tasks.is_ready_empty() && !share.is_used_up(state) {
                 let Some(task) = state.tasks.pop() else {
                     break;
                 };
@@ -101,18 +101,26 @@ impl Turn<'_> {
     /// next turn.
     fn run_task(&mut self, task: &Rc<Task>) -> bool {
         let (handle, state) = (self.handle, self.state);
+        state.meter.count_task();
         let mut spent = false;
-        handle.timed(CallbackKind::Task, task.place, || {
-            state.meter.count_task();
-            spent = match &self.root {
-                Some(root) if Rc::ptr_eq(&root.task, task) => self.poll_root(),
-                _ => self.poll_task(task),
-            };
-        });
+        if state.meter.is_timing() || cfg!(feature = "tracing") {
+            handle.timed(CallbackKind::Task, task.place, || {
+                spent = self.poll_any(task)
+            });
+        } else {
+            spent = self.poll_any(task);
+        }
         if spent {
             state.later.add(Waiter::Task(Rc::clone(task)));
         }
         spent
+    }
+
+    fn poll_any(&mut self, task: &Rc<Task>) -> bool {
+        match &self.root {
+            Some(root) if Rc::ptr_eq(&root.task, task) => self.poll_root(),
+            _ => self.poll_task(task),
+        }
     }
 
     fn poll_task(&self, task: &Rc<Task>) -> bool {
@@ -134,6 +142,7 @@ impl Turn<'_> {
     }
 
     /// Polls the future of `block_on`. Its panic is one of `block_on`.
+    #[inline(never)]
     fn poll_root(&mut self) -> bool {
         let Some(Root { task, future }) = &mut self.root else {
             return false;

@@ -35,6 +35,8 @@ pub enum Direction {
 }
 
 impl Direction {
+    pub(crate) const BOTH: [Direction; 2] = [Direction::Read, Direction::Write];
+
     fn other(self) -> Direction {
         match self {
             Direction::Read => Direction::Write,

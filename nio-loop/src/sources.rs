@@ -84,6 +84,12 @@ impl Readiness {
         self.level(direction).get() == Level::Blocked
     }
 
+    /// Whether more than a task for each direction waits, so that waking may run foreign code.
+    #[inline]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.get()
+    }
+
     /// A ticket that no waiting future has.
     pub(crate) fn new_ticket(&self) -> Ticket {
         let ticket = self.last_ticket.get().checked_add(1).unwrap_or(1);
@@ -185,9 +191,11 @@ impl Readiness {
 
     /// Something has happened, after which a direction is at another level.
     pub(crate) fn wake(&self, tasks: &Tasks, later: &Later, direction: Direction, level: Level) {
-        let told = [0, 1].map(|index| index == direction as usize);
-        self.open(told, [level; 2]);
-        self.wake_waiters(tasks, later, told);
+        let passed = self.tell(tasks, direction, level);
+        if self.crowded.get() {
+            let told = Direction::BOTH.map(|other| other == direction);
+            self.wake_crowd(tasks, later, told, [passed; 2]);
+        }
     }
 
     /// No event comes any more: all that wait try again, to learn that the loop is gone.
@@ -210,36 +218,34 @@ impl Readiness {
     #[inline]
     pub(crate) fn notify(&self, tasks: &Tasks, later: &Later, event: Event) {
         let ends = event.is_read_closed();
-        let level = if ends { Level::Ending } else { Level::Open };
         // The end of a pipe's reader comes to its writer as an end of reading on some BSDs.
         let told = [event.is_readable(), event.is_writable() || ends];
-        self.open(told, [level, Level::Open]);
-        self.wake_waiters(tasks, later, told);
-    }
-
-    #[inline]
-    fn open(&self, told: [bool; 2], levels: [Level; 2]) {
-        for index in 0..2 {
-            if told[index] && self.levels[index].get() != Level::Unregistered {
-                self.levels[index].set(levels[index]);
-            }
-        }
-    }
-
-    #[inline]
-    fn wake_waiters(&self, tasks: &Tasks, later: &Later, told: [bool; 2]) {
         let mut passed = [false; 2];
-        for index in 0..2 {
-            if told[index] {
-                if let Some(task) = self.first[index].take() {
-                    passed[index] = self.tickets[index].get() != NO_TICKET;
-                    tasks.wake(task);
-                }
-            }
+        if told[0] {
+            let level = if ends { Level::Ending } else { Level::Open };
+            passed[0] = self.tell(tasks, Direction::Read, level);
+        }
+        if told[1] {
+            passed[1] = self.tell(tasks, Direction::Write, Level::Open);
         }
         if self.crowded.get() {
             self.wake_crowd(tasks, later, told, passed);
         }
+    }
+
+    /// Changes the level of a direction and wakes the first, which is a task: no foreign code runs.
+    /// Returns whether a future with a ticket was woken.
+    #[inline]
+    fn tell(&self, tasks: &Tasks, direction: Direction, level: Level) -> bool {
+        let own = self.level(direction);
+        if own.get() != Level::Unregistered {
+            own.set(level);
+        }
+        let Some(task) = self.first[direction as usize].take() else {
+            return false;
+        };
+        tasks.wake(task);
+        self.tickets[direction as usize].get() != NO_TICKET
     }
 
     /// Wakes those without a ticket and, unless it was passed on already, the next one with one.

@@ -207,6 +207,9 @@ impl<'a> Turn<'a> {
         };
         match registration {
             Registration::Pending => {}
+            Registration::Source(readiness) if !readiness.is_crowded() => {
+                readiness.notify(&state.tasks, &state.later, event);
+            }
             Registration::Source(readiness) => {
                 let readiness = Rc::clone(readiness);
                 drop(registrations);

@@ -9,7 +9,7 @@
 //!    for again by a timer.
 
 use std::{
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::process::ExitStatusExt},
     panic::Location,
     process::{Child, ExitStatus},
     rc::Rc,
@@ -27,6 +27,9 @@ use crate::{
 /// most. It doubles each time.
 pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(1);
 const LAST_RETRY: Duration = Duration::from_secs(1);
+
+/// The wait(2) status of no exit: it is that of a process that goes on.
+const NOT_KNOWN: i32 = 0xffff;
 
 /// A callback that runs at each event.
 pub(crate) type OnEvent = Box<dyn FnMut(&Handle, Event)>;
@@ -161,8 +164,11 @@ impl Handle {
     ///
     /// The loop owns the child and waits for it (for no other process, ever), so it leaves no zombie. It
     /// never blocks in that: an exit that was announced, but cannot be waited for yet (as of a child
-    /// that is traced), is asked for again a little later. Take its `stdin`, `stdout` and `stderr` out before. When the callback is cleared, the
-    /// child is dropped: it runs on, and nobody waits for it.
+    /// that is traced), is asked for again a little later. Take its `stdin`, `stdout` and `stderr` out
+    /// before. When the callback is cleared, the child is dropped: it runs on, and nothing waits for it.
+    ///
+    /// A status that is not known has neither a code nor a signal, and is no success: on Linux before
+    /// 6.15, if the program ignores `SIGCHLD` or has waited for the child elsewhere.
     ///
     /// # Errors
     ///
@@ -247,7 +253,7 @@ impl Handle {
                 return None;
             }
             // Another part of the program has waited for it. The event may still know.
-            Err(_) => announced.unwrap_or_default(),
+            Err(_) => announced.unwrap_or(ExitStatus::from_raw(NOT_KNOWN)),
         };
         let Some(Registration::Watch(watch)) = self.state.remove_watch(key) else {
             return None;

@@ -6,7 +6,10 @@ use std::{
     cell::Cell,
     fs::{self, File},
     io::{Read, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::ExitStatusExt},
+    },
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     rc::Rc,
@@ -15,7 +18,7 @@ use std::{
 
 use nio_loop::{CallbackKind, Error, EventLoop, FileChange, Handle, Interest};
 use nio_poll::{Events, Poll, Token};
-use support::{LIMIT, Log, event_loop, panic_of, readable};
+use support::{LIMIT, Log, event_loop, in_child, panic_of, readable};
 
 /// A child that runs until the end of its input, and then does what the shell is told.
 fn shell(end: &str) -> Child {
@@ -37,10 +40,31 @@ fn finish(child: &mut Child) {
     assert!(!events.is_empty(), "it does not end");
 }
 
-/// Logs the code that a child exits with.
+/// Logs the code that a child exits with, or that it is not known.
 fn says_code(log: &Log) -> impl FnOnce(&Handle, ExitStatus) + 'static {
     let log = log.clone();
-    move |_, status| log.push(format!("exit{}", status.code().unwrap()))
+    move |_, status| match (status.code(), status.signal()) {
+        (Some(code), _) => log.push(format!("exit{code}")),
+        (None, Some(signal)) => log.push(format!("signal{signal}")),
+        (None, None) => log.push("unknown"),
+    }
+}
+
+#[test]
+fn l92_a_child_that_is_reaped_by_itself_is_not_told_as_a_success() {
+    in_child(|| {
+        // SAFETY: ignoring a signal takes no function.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        let mut event_loop = event_loop();
+        let log = Log::new();
+        let mut child = shell("exit 5");
+        let input = child.stdin.take();
+        event_loop.handle().on_exit(child, says_code(&log)).unwrap();
+        drop(input);
+        assert!(!event_loop.run().unwrap());
+        let told = log.take().join(" ");
+        assert!(told == "exit5" || told == "unknown", "{told}");
+    });
 }
 
 #[test]

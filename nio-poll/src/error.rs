@@ -1,10 +1,10 @@
-//! What can go wrong, each naming the thing it went wrong with.
+//! Errors: each names the operation and what it was about.
 
 use std::{fmt, io, os::fd::RawFd};
 
 use crate::{Signal, Token};
 
-/// What a registration is about.
+/// The thing that a registration is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subject {
@@ -18,8 +18,6 @@ pub enum Subject {
     Process(u32),
     /// The timer with this token.
     Timer(Token),
-    /// The user event with this token.
-    User(Token),
 }
 
 impl fmt::Display for Subject {
@@ -30,43 +28,43 @@ impl fmt::Display for Subject {
             Subject::Signal(signal) => write!(f, "{signal:?}"),
             Subject::Process(pid) => write!(f, "process {pid}"),
             Subject::Timer(Token(token)) => write!(f, "the timer of token {token}"),
-            Subject::User(Token(token)) => write!(f, "the user event of token {token}"),
         }
     }
 }
 
-/// An error of a [`Poll`](crate::Poll). Converts into an [`io::Error`] of a fitting kind.
+/// An error of a [`Poll`](crate::Poll). Converts into an [`io::Error`] of the corresponding kind.
 ///
-/// A call that fails leaves everything registered as it was.
+/// A call that fails leaves all registrations as they were.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is registered with this poll already. What a descriptor is registered for is changed by
+    /// It is registered with this poll already. To change the interest of a descriptor, use
     /// [`reregister`](crate::Poll::reregister).
     #[error("{subject} is already registered, with {token:?}")]
     AlreadyRegistered {
-        /// What was to be registered.
+        /// The thing to be registered.
         subject: Subject,
         /// The token it is registered with.
         token: Token,
     },
-    /// It is not registered with this poll.
+    /// It is not registered with this poll: it never was, it was deregistered, or the descriptor is
+    /// another file's by now.
     #[error("{subject} is not registered")]
     NotRegistered {
-        /// What was expected to be registered.
+        /// The thing that should be registered.
         subject: Subject,
     },
     /// The system refused it: a descriptor that is closed (`EBADF`) or of a kind that cannot be
     /// polled (`EPERM` or `EINVAL`), a signal that cannot be caught (`EINVAL`), a process that does
-    /// not exist (`ESRCH`), or there is no memory for it (`ENOMEM`).
+    /// not exist (`ESRCH`), or no memory (`ENOMEM`).
     #[error("{subject} cannot be registered: {source}")]
     Refused {
-        /// What was to be registered.
+        /// The thing to be registered.
         subject: Subject,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The poll itself could not be made, mostly because the limit on open descriptors is reached
+    /// The poll itself could not be made, usually because the limit on open descriptors is reached
     /// (`EMFILE`).
     #[error("cannot create a poll: {0}")]
     Create(#[source] io::Error),

@@ -1,13 +1,13 @@
-//! What a poll returns: a buffer of events, and the event.
+//! Events, and the buffer that a poll fills.
 
 use std::{fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, slice};
 
-use nio_sys::{EventList, Filter, Kevent};
+use nio_sys::{EventList, Filter, Kevent, ProcFlags};
 
 use crate::{FileChange, Token, hang_up::is_hang_up};
 
-/// A reusable buffer that [`Poll::poll`](crate::Poll::poll) fills. It never grows: what does not
-/// fit comes with the next poll.
+/// A reusable buffer that [`Poll::poll`](crate::Poll::poll) fills. It never grows: events that do not
+/// fit come with the next poll.
 #[derive(Debug)]
 pub struct Events {
     pub(crate) list: EventList,
@@ -34,13 +34,13 @@ impl Events {
         self.list.len()
     }
 
-    /// Whether it holds no events: after a poll, that its time was up.
+    /// Whether it holds no events: after a poll, whether the timeout has passed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The event at this place, in the order of arrival.
+    /// The event at this index, in the order of arrival.
     #[must_use]
     #[inline]
     pub fn get(&self, index: usize) -> Option<Event> {
@@ -53,7 +53,7 @@ impl Events {
         Iter(self.list.iter())
     }
 
-    /// Forgets all events.
+    /// Removes all events.
     pub fn clear(&mut self) {
         self.list.clear();
     }
@@ -69,7 +69,7 @@ impl<'a> IntoIterator for &'a Events {
     }
 }
 
-/// The events of a buffer, one after the other: of [`Events::iter`].
+/// The events of a buffer; made by [`Events::iter`].
 #[derive(Clone, Debug)]
 pub struct Iter<'a>(slice::Iter<'a, Kevent>);
 
@@ -92,8 +92,7 @@ impl ExactSizeIterator for Iter<'_> {}
 /// Something happened to a registration.
 ///
 /// A descriptor that has become readable and writable at once has two events, on every system.
-/// An event is a hint: the operation it announces may still answer
-/// [`WouldBlock`](std::io::ErrorKind::WouldBlock).
+/// An event is a hint: the operation may still return [`WouldBlock`](std::io::ErrorKind::WouldBlock).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Event(Kevent);
 
@@ -105,55 +104,54 @@ impl Event {
         Token(self.0.udata())
     }
 
-    /// There is something to read or to accept, the other side has finished writing, a
-    /// [`Waker`](crate::Waker) was used, or a [user event](crate::Poll::trigger_user) triggered.
+    /// There are bytes to read, there is a connection to accept, the peer has finished writing, or a
+    /// [`Waker`](crate::Waker) was used.
     #[must_use]
     #[inline]
     pub fn is_readable(&self) -> bool {
         matches!(self.0.filter(), Filter::READ | Filter::USER) && !is_hang_up(&self.0)
     }
 
-    /// There is room to write, the connection is made or has failed, or nobody reads any more.
+    /// There is room to write, the connection is made or has failed, or the pipe has no reader any
+    /// more.
     #[must_use]
     #[inline]
     pub fn is_writable(&self) -> bool {
         self.0.filter() == Filter::WRITE || is_hang_up(&self.0)
     }
 
-    /// Nothing will arrive after what is there to be read now: the other side has shut down its
-    /// writing half or is gone, or this side has shut down its reading half.
+    /// Nothing more will arrive after the bytes that can be read now: the peer has shut down its writing
+    /// half or is gone, or this side has shut down its reading half.
     #[must_use]
     #[inline]
     pub fn is_read_closed(&self) -> bool {
         self.0.filter() == Filter::READ && self.0.is_eof()
     }
 
-    /// Writing is of no use any more: the connection has failed or was reset, or the reader of a
-    /// pipe is gone. On the kqueue systems also when this side has shut down its writing half;
-    /// Linux does not tell that.
+    /// Writing will fail: the connection has failed or was reset, or the reader of a pipe is gone. On
+    /// the kqueue systems also when this side has shut down its writing half; Linux does not report
+    /// that.
     #[must_use]
     #[inline]
     pub fn is_write_closed(&self) -> bool {
         self.0.filter() == Filter::WRITE && self.0.is_eof() || is_hang_up(&self.0)
     }
 
-    /// The other end is gone, in the direction of this event: it is
-    /// [read-closed](Event::is_read_closed) or [write-closed](Event::is_write_closed) (`EV_EOF`). What
-    /// has arrived before can still be read.
+    /// The peer is gone, in the direction of this event: it is [read-closed](Event::is_read_closed) or
+    /// [write-closed](Event::is_write_closed) (`EV_EOF`). Bytes that arrived before can still be read.
     #[must_use]
     pub fn is_eof(&self) -> bool {
         self.is_read_closed() || self.is_write_closed()
     }
 
     /// The error that has ended a connection, or with which connecting has failed: reset, refused,
-    /// timed out. `None` when the end was an orderly one.
+    /// timed out. `None` after an orderly end.
     ///
     /// On Linux also `None` unless the poll was made [`with_counts`](crate::Poll::with_counts): there
-    /// the error is left to [`take_error`](std::net::TcpStream::take_error), or to the read or write
-    /// that comes next.
+    /// [`take_error`](std::net::TcpStream::take_error), or the next read or write, returns the error.
     ///
-    /// An error that does not end anything, as that of a datagram that did not arrive, makes a socket
-    /// readable, and reading has it.
+    /// An error that ends nothing, for example that a datagram was refused, makes a socket readable, and
+    /// reading returns it.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -168,10 +166,10 @@ impl Event {
     ///
     /// let mut events = Events::with_capacity(4);
     /// poll.poll(&mut events, None)?;
-    /// let event = events.get(0).expect("the other end is gone");
+    /// let event = events.get(0).expect("the peer is gone");
     /// assert!(event.is_eof() && event.is_read_closed());
     /// if let Some(error) = event.error() {
-    ///     assert_eq!(error.kind(), ErrorKind::ConnectionReset); // not every system minds
+    ///     assert_eq!(error.kind(), ErrorKind::ConnectionReset); // not on every system
     /// }
     /// # Ok(())
     /// # }
@@ -191,35 +189,42 @@ impl Event {
         self.0.filter() == Filter::PROC
     }
 
-    /// How the process ended. `None` for an event that is not an exit; for a process that is not a
-    /// child of this one some systems say "successfully" for lack of knowledge.
+    /// How the process ended. `None` for an event that is not an exit, and where the status is not known:
+    /// see the platform differences of [`Poll::register_process`](crate::Poll::register_process).
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
+        let fflags = ProcFlags::from_bits_retain(self.0.fflags());
+        #[cfg(target_vendor = "apple")]
+        let is_known = fflags.contains(ProcFlags::EXITSTATUS);
+        #[cfg(target_os = "linux")]
+        let is_known = !fflags.contains(ProcFlags::NO_STATUS);
+        #[cfg(not(any(target_vendor = "apple", target_os = "linux")))]
+        let is_known = fflags.contains(ProcFlags::EXIT);
         let status = i32::try_from(self.0.data())
             .ok()
-            .filter(|_| self.is_exit())?;
+            .filter(|_| self.is_exit() && is_known)?;
         Some(ExitStatus::from_raw(status))
     }
 
-    /// What has happened to the file, if the event is about one.
+    /// The changes of a file; `None` for any other event.
     #[must_use]
     pub fn file_changes(&self) -> Option<FileChange> {
         (self.0.filter() == Filter::VNODE).then(|| FileChange::from_fflags(self.0.fflags()))
     }
 
-    /// A timer has expired; [`count`](Event::count) says how often.
+    /// A timer has expired, [`count`](Event::count) times.
     #[must_use]
     pub fn is_timer(&self) -> bool {
         self.0.filter() == Filter::TIMER
     }
 
-    /// It is a signal that was sent.
+    /// A signal was sent.
     #[must_use]
     pub fn is_signal(&self) -> bool {
         self.0.filter() == Filter::SIGNAL
     }
 
-    /// How much there is.
+    /// How many bytes, connections, expirations or signals.
     ///
     /// | event | count |
     /// |---|---|
@@ -230,7 +235,7 @@ impl Event {
     ///
     /// On Linux the first two are 0, unless the poll was made
     /// [`with_counts`](crate::Poll::with_counts): then they cost a system call each. They are hints
-    /// too, and may be out of date when one looks. Of anything else it says nothing.
+    /// too, and may be out of date at once. For other events the count has no meaning.
     #[must_use]
     pub fn count(&self) -> i64 {
         self.0.data()

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use bitflags::bitflags;
 use nio_sys::{EventFlags, Filter, Kevent, VnodeFlags};
 
-use crate::{Error, Poll, Subject, Token};
+use crate::{Error, Poll, Subject, Token, watch::Watch};
 
 bitflags! {
-    /// What can happen to a file: what every system can tell.
+    /// Changes of a file: those that every system reports.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct FileChange: u32 {
         /// A name of the file was removed, or another file was given its name.
@@ -33,10 +33,10 @@ impl FileChange {
 }
 
 impl Poll {
-    /// Watches the file or the directory that is open as a descriptor, which may be open only for
-    /// reading. The watch is on the file, not on its name: it goes on when the file is renamed or
-    /// removed, and says nothing of a new file with the old name. Several changes between two polls
-    /// are one event.
+    /// Watches the file or the directory that is open as a descriptor; open for reading is enough.
+    /// The file is watched, not its name: the watch goes on when the file is renamed or removed, and
+    /// reports nothing of a new file with the old name. Several changes between two polls are one
+    /// event.
     ///
     /// Deregister the file before the descriptor is closed.
     ///
@@ -62,8 +62,8 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] for what is no file (`EINVAL`), or when the
-    /// limits on watches are reached (Linux: `ENOMEM`, `EMFILE`).
+    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] for a descriptor of something else (`EINVAL`), or
+    /// when the limits on watches are reached (Linux: `ENOMEM`, `EMFILE`).
     ///
     /// # Platform differences
     ///
@@ -79,21 +79,16 @@ impl Poll {
         let knote = Kevent::vnode(file, EventFlags::ADD | EventFlags::CLEAR)
             .with_fflags(VnodeFlags::from_bits_retain(changes.bits()))
             .with_udata(token.0);
-        self.add(&mut self.lock(), Subject::File(fd), knote)
+        self.watch(Subject::File(fd), Watch::new(knote))
     }
 
     /// Ends the watching of a file.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRegistered`].
+    /// [`Error::NotRegistered`], also if another file was registered under this number and closed.
     pub fn deregister_file(&self, file: &impl AsFd) -> Result<(), Error> {
         let fd = file.as_fd().as_raw_fd();
-        self.remove(
-            &mut self.lock(),
-            Subject::File(fd),
-            Filter::VNODE,
-            fd as usize,
-        )
+        self.unwatch(Subject::File(fd), Filter::VNODE, fd as usize)
     }
 }

@@ -1,14 +1,15 @@
-//! A pipe whose reader is gone when its writing is registered.
+//! A pipe whose reader is gone when its writing end is registered.
 //!
-//! Linux and newer macOS take the registration and report the end at once. FreeBSD, OpenBSD and
+//! Linux and newer macOS accept the registration and report the end at once. FreeBSD, OpenBSD and
 //! DragonFly refuse it with EPIPE, NetBSD with EBADF (K134). There the poll reports the end itself,
-//! by a user event whose ident says what it is and of which descriptor.
+//! by a user event whose ident carries a bit of its own and the descriptor. Where the kernel has no user
+//! events either, the registration is refused.
 
-use std::{io, os::fd::RawFd, sync::atomic::Ordering};
+use std::{io, os::fd::RawFd};
 
 use nio_sys::{EventFlags, Filter, Kevent, UserFlags};
 
-use crate::poll::Shared;
+use crate::registry::{Registration, Shared};
 
 /// The bit that the idents of these events have, and those of wakers do not.
 const HANG_UP: usize = 1 << (usize::BITS - 1);
@@ -18,7 +19,7 @@ pub(crate) fn is_hang_up(event: &Kevent) -> bool {
     event.filter() == Filter::USER && event.ident() & HANG_UP != 0
 }
 
-/// Whether this is how the system says that nobody reads any more. The descriptor is known to be
+/// Whether the system says by this error that the pipe has no reader. The descriptor is known to be
 /// open.
 pub(crate) fn is_refusal(change: &Kevent, error: &io::Error) -> bool {
     let refusal = if cfg!(target_os = "netbsd") {
@@ -30,33 +31,26 @@ pub(crate) fn is_refusal(change: &Kevent, error: &io::Error) -> bool {
 }
 
 impl Shared {
-    /// Has the next poll report that nobody reads from this descriptor, as often as `mode` asks for.
+    /// Has the poll report that this pipe has no reader, as often as `mode` says.
     pub(crate) fn report_hang_up(
         &self,
         fd: RawFd,
         token: usize,
         mode: EventFlags,
     ) -> io::Result<()> {
-        self.hang_ups.store(true, Ordering::Relaxed);
         let knote = Kevent::user(HANG_UP | fd as usize, EventFlags::ADD | mode).with_udata(token);
         self.apply(knote)?;
         let trigger = knote.with_flags(EventFlags::empty());
         self.apply(trigger.with_fflags(UserFlags::TRIGGER))
     }
 
-    /// Takes that back.
+    /// Ends the report, if there is one.
     #[inline]
-    pub(crate) fn forget_hang_up(&self, fd: RawFd) {
-        if self.hang_ups.load(Ordering::Relaxed) {
-            self.delete_hang_up(fd);
+    pub(crate) fn forget_hang_up(&self, fd: RawFd, known: Registration) {
+        if known.hung_up {
+            let knote = Kevent::user(HANG_UP | fd as usize, EventFlags::DELETE);
+            let _ = self.apply(knote);
         }
-    }
-
-    #[cold]
-    fn delete_hang_up(&self, fd: RawFd) {
-        let knote = Kevent::user(HANG_UP | fd as usize, EventFlags::DELETE);
-        // It may have been reported once and be gone.
-        let _ = self.apply(knote);
     }
 }
 
@@ -68,27 +62,48 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Events, Interest, Poll, Token};
+    use crate::{Events, Interest, Poll, Token, Trigger};
+
+    /// A registration whose WRITE knote was refused, made by hand: not every kernel refuses.
+    fn refuse(poll: &Poll, fd: RawFd, trigger: Trigger) -> Registration {
+        let registration = Registration {
+            token: Token(77),
+            interest: Interest::WRITABLE,
+            trigger,
+            hung_up: true,
+        };
+        let shared = poll.shared();
+        shared.report_hang_up(fd, 77, registration.mode()).unwrap();
+        let mut registry = shared.lock();
+        registry.set_descriptor(fd, Some(registration));
+        registration
+    }
+
+    fn now(poll: &Poll) -> Events {
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        events
+    }
 
     #[test]
     fn k134_a_refused_writer_is_reported_as_closed_as_often_as_was_asked() {
         let poll = Poll::new().unwrap();
-        let mut events = Events::with_capacity(4);
-        for (mode, times) in [(EventFlags::empty(), 3), (EventFlags::CLEAR, 1)] {
-            let shared = poll.shared();
-            shared.report_hang_up(9, 77, mode).unwrap();
+        for (trigger, times) in [
+            (Trigger::Level, 3),
+            (Trigger::Edge, 1),
+            (Trigger::Oneshot, 1),
+        ] {
+            let registration = refuse(&poll, 9, trigger);
             for turn in 0..3 {
-                poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-                assert_eq!(events.len(), usize::from(turn < times));
+                assert_eq!(now(&poll).len(), usize::from(turn < times));
             }
-            shared.report_hang_up(9, 77, mode).unwrap();
-            poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-            let event = events.get(0).unwrap();
+            poll.shared().forget_hang_up(9, registration);
+            let registration = refuse(&poll, 9, trigger);
+            let event = now(&poll).get(0).unwrap();
             assert_eq!(event.token(), Token(77));
             assert!(event.is_writable() && event.is_write_closed() && !event.is_readable());
-            shared.forget_hang_up(9);
-            poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-            assert!(events.is_empty());
+            poll.shared().forget_hang_up(9, registration);
+            assert!(now(&poll).is_empty());
         }
     }
 
@@ -96,22 +111,23 @@ mod tests {
     fn k134_the_end_of_a_pipe_that_was_closed_is_over_when_its_number_is_registered_again() {
         let poll = Poll::new().unwrap();
         let (socket, _peer) = UnixStream::pair().unwrap();
-        // As the table is after a refusal: it has what the kernel has not.
-        poll.register(&socket, Token(77), Interest::WRITABLE)
-            .unwrap();
-        let shared = poll.shared();
-        let delete = Kevent::write(&socket, EventFlags::DELETE);
-        shared.apply(delete).unwrap();
-        let level = EventFlags::empty();
-        shared
-            .report_hang_up(socket.as_raw_fd(), 77, level)
-            .unwrap();
-
+        refuse(&poll, socket.as_raw_fd(), Trigger::Level);
         poll.register(&socket, Token(1), Interest::READABLE)
             .unwrap();
-        let mut events = Events::with_capacity(4);
-        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-        assert!(events.is_empty(), "{events:?}");
+        assert!(now(&poll).is_empty());
+    }
+
+    #[test]
+    fn k134_a_refused_writer_whose_number_is_another_files_can_be_neither_changed_nor_removed() {
+        let poll = Poll::new().unwrap();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        refuse(&poll, socket.as_raw_fd(), Trigger::Level);
+        let changed = poll.reregister(&socket, Token(1), Interest::WRITABLE);
+        assert!(matches!(changed, Err(crate::Error::NotRegistered { .. })));
+        refuse(&poll, socket.as_raw_fd(), Trigger::Level);
+        let removed = poll.deregister(&socket);
+        assert!(matches!(removed, Err(crate::Error::NotRegistered { .. })));
+        assert!(now(&poll).is_empty());
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What a descriptor is watched for, and how often it is told.
+//! Interest and trigger: the directions to watch, and how often a condition is reported.
 
 use std::{fmt, ops::BitOr};
 
-/// What to watch a descriptor for: reading, writing or both. It cannot be empty: a descriptor that
-/// is watched for nothing is not registered.
+/// The directions in which a descriptor is watched: reading, writing or both. It cannot be empty: to watch for nothing,
+/// [deregister](crate::Poll::deregister).
 ///
 /// ```
 /// use nio_poll::Interest;
@@ -15,9 +15,9 @@ use std::{fmt, ops::BitOr};
 pub struct Interest(u8);
 
 impl Interest {
-    /// There is something to read, or to accept, or the other side has finished writing.
+    /// Bytes to read, a connection to accept, or the end: the peer has finished writing.
     pub const READABLE: Interest = Interest(1);
-    /// There is room to write, or the connection is made, or nobody reads any more.
+    /// Room to write, a connection that is made or has failed, or a pipe that has no reader any more.
     pub const WRITABLE: Interest = Interest(2);
 
     /// Whether reading is watched.
@@ -30,6 +30,11 @@ impl Interest {
     #[must_use]
     pub const fn is_writable(self) -> bool {
         self.0 & Interest::WRITABLE.0 != 0
+    }
+
+    /// The rest without another interest. It may be empty; an empty one is never registered.
+    pub(crate) const fn without(self, other: Interest) -> Interest {
+        Interest(self.0 & !other.0)
     }
 }
 
@@ -56,16 +61,15 @@ impl fmt::Debug for Interest {
 pub enum Trigger {
     /// Once for every activity: when bytes, a connection or room arrive. After an event, read (or
     /// write, or accept) until [`WouldBlock`](std::io::ErrorKind::WouldBlock) or until a short
-    /// count: what is left over is not reported again. On Linux one activity may be reported for
-    /// both directions, so an event may find nothing to do.
+    /// count: bytes that are left are not reported again. On Linux one activity may be reported for
+    /// both directions, so there may be nothing to do after an event.
     ///
-    /// The cheapest, and the default. (`EV_CLEAR`.)
+    /// The cheapest trigger, and the default. (`EV_CLEAR`.)
     #[default]
     Edge,
     /// In every poll while the condition holds.
     Level,
-    /// Once, then the registration is silent until
-    /// [`reregister_with`](crate::Poll::reregister_with) arms it again. Each direction by itself.
-    /// (`EV_DISPATCH`.)
+    /// Once, each direction by itself; then it is silent until
+    /// [`reregister_with`](crate::Poll::reregister_with) arms it again. (`EV_DISPATCH`.)
     Oneshot,
 }

@@ -1,7 +1,8 @@
 //! A safe Poll / Token API over kqueue(2), on macOS, the BSDs and Linux.
 //!
-//! Register what you wait for under a [`Token`] of your choice, [`poll`](Poll::poll), and look at
-//! the [`Event`]s. That is all: no runtime, no callbacks, no wrapper types around sockets.
+//! Register descriptors, signals, processes, files or timers under a [`Token`] of your choice,
+//! [`poll`](Poll::poll), and look at the [`Event`]s. There is no runtime, no callback, and no wrapper
+//! type around sockets.
 //!
 //! ```
 //! use std::{io::{Read, Write}, net::{TcpListener, TcpStream}};
@@ -44,30 +45,30 @@
 //! # }
 //! ```
 //!
-//! # What can be waited for
+//! # Sources of events
 //!
-//! | what | registered by | its event |
+//! | source | registered by | its event |
 //! |---|---|---|
 //! | a descriptor: socket, pipe, terminal, another poll | [`Poll::register`] | [`is_readable`](Event::is_readable), [`is_writable`](Event::is_writable) |
 //! | many descriptors | [`Poll::register_all`] | the same |
-//! | a wake-up from another thread | [`Waker::new`] | [`is_readable`](Event::is_readable) |
-//! | what the program itself makes happen | [`Poll::register_user`] | [`is_readable`](Event::is_readable) |
+//! | a wake-up by the program itself | [`Waker::new`] | [`is_readable`](Event::is_readable) |
 //! | a signal | [`Poll::register_signal`] | [`is_signal`](Event::is_signal) |
 //! | the exit of a process | [`Poll::register_process`] | [`is_exit`](Event::is_exit), [`exit_status`](Event::exit_status) |
 //! | changes of a file or directory | [`Poll::register_file`] | [`file_changes`](Event::file_changes) |
-//! | the passing of time | [`Poll::register_timer`] | [`is_timer`](Event::is_timer) |
+//! | a timer of the kernel | [`Poll::register_timer`] | [`is_timer`](Event::is_timer) |
 //!
-//! Each has its `deregister`. Descriptors and files are named by the descriptor, the others by their
-//! number or token; a descriptor may be watched as a file too.
+//! Each has its `deregister`; a waker is dropped. Descriptors and files are identified by the descriptor,
+//! the others by their number or token; a descriptor may be watched as a file too. Dropping the poll ends
+//! everything.
 //!
 //! # A tour
 //!
 //! ## Interest and trigger
 //!
-//! An [`Interest`] says what to watch a descriptor for, a [`Trigger`] how often to tell. The default is
-//! [`Trigger::Edge`]: an event for each arrival, after which one reads until there is nothing left.
-//! [`Trigger::Level`] tells in every poll, for as long as it holds; [`Trigger::Oneshot`] tells once,
-//! and then not before the descriptor is registered anew.
+//! An [`Interest`] is reading, writing or both, a [`Trigger`] how often a condition is reported.
+//! The default is [`Trigger::Edge`]: an event for each arrival, after which the program reads until
+//! nothing is left. [`Trigger::Level`] reports in every poll while the condition holds;
+//! [`Trigger::Oneshot`] reports once, until the descriptor is reregistered.
 //!
 //! ```
 //! # use std::{io::Write, os::unix::net::UnixStream, time::Duration};
@@ -88,18 +89,17 @@
 //! # }
 //! ```
 //!
-//! ## How it ended, and how much there is
+//! ## Ends, errors and counts
 //!
 //! Each direction has its end: [`is_read_closed`](Event::is_read_closed) and
-//! [`is_write_closed`](Event::is_write_closed), or in one word [`is_eof`](Event::is_eof). A peer that
-//! has shut down its writing half closes the one and not the other. A poll made by
-//! [`Poll::with_counts`] says besides how many bytes or connections there are
-//! ([`count`](Event::count)) and which error has ended a connection ([`error`](Event::error)); on Linux
-//! that costs system calls, so it is not asked for by default.
+//! [`is_write_closed`](Event::is_write_closed), or either of them: [`is_eof`](Event::is_eof). A half-close
+//! of the peer ends reading and not writing. Events of a poll made by [`Poll::with_counts`] also have the
+//! number of bytes or connections ([`count`](Event::count)) and the error that has ended a connection
+//! ([`error`](Event::error)); on Linux they cost system calls, so they are off by default.
 //!
 //! ## Signals, children, timers, files
 //!
-//! They are events like any other, and have tokens from the same space.
+//! They are events like any other, with tokens from the same space.
 //!
 //! ```
 //! # use std::{process::{Command, Stdio}, time::Duration};
@@ -121,9 +121,9 @@
 //!     for event in &events {
 //!         match event.token() {
 //!             STOP => child.kill()?,
-//!             TICK => drop(child.stdin.take()), // the end of its input: it exits
+//!             TICK => drop(child.stdin.take()), // end of input: the child exits
 //!             _ => {
-//!                 println!("it has ended: {:?}", event.exit_status());
+//!                 println!("exited: {:?}", event.exit_status());
 //!                 child.wait()?;
 //!                 break 'wait;
 //!             }
@@ -136,9 +136,9 @@
 //!
 //! ## Threads
 //!
-//! Everything takes `&self`. One thread may wait while others register, and what they register counts
-//! for the wait that has begun. A [`Waker`] ends a wait; any number of wakes before it is noticed are
-//! one event, and only the first of them is a system call on Linux.
+//! Everything takes `&self`. One thread may wait while others register, and their registrations take
+//! effect in the wait that has begun. A [`Waker`] ends a wait; any number of wake-ups before it is
+//! reported are one event, and only the first of them is a system call on Linux.
 //!
 //! ```
 //! # use std::{sync::{Arc, mpsc}, thread};
@@ -159,7 +159,7 @@
 //! let mut received = 0;
 //! while received < 3 {
 //!     poll.poll(&mut events, None)?;
-//!     received += inbox.try_iter().count(); // all there are, not one for each event
+//!     received += inbox.try_iter().count(); // all of them: one event may stand for many
 //! }
 //! # Ok(())
 //! # }
@@ -168,14 +168,14 @@
 //! ## In another loop
 //!
 //! A poll is [`AsFd`](std::os::fd::AsFd) and readable while it has an event, so it can be registered
-//! with another poll, or with any event loop. A poll with a [timer](Poll::register_timer) brings along
-//! its timeout.
+//! with another poll, or with any event loop. A [timer](Poll::register_timer) makes it readable after a
+//! time.
 //!
 //! ## Errors
 //!
-//! An [`Error`] says what went wrong and with what: `descriptor 7 is already registered, with Token(3)`.
-//! It converts into an [`io::Error`](std::io::Error). A call that fails leaves everything registered as
-//! it was. What is registered, and how, is what `{:?}` of a poll shows:
+//! An [`Error`] names the problem and the thing: `descriptor 7 is already registered, with Token(3)`.
+//! It converts into an [`io::Error`](std::io::Error). A call that fails leaves all registrations as they
+//! were. `{:?}` of a poll lists them:
 //!
 //! ```text
 //! Poll { kqueue: 3, registered: [descriptor 7: READABLE, Edge, Token(3), SIGTERM: Token(0), waker: Token(1)] }
@@ -183,72 +183,76 @@
 //!
 //! # What it costs
 //!
-//! System calls; where two are named, the first is that of a kernel with kqueues.
+//! System calls; where there are two numbers, the first is for a kernel with kqueues, the second for
+//! Linux.
 //!
 //! | | |
 //! |---|---|
 //! | [`Poll::poll`] | 1, however many events there are; no allocation |
-//! | registering, changing, deregistering a descriptor | 1 |
+//! | registering or deregistering a descriptor | 1 |
+//! | reregistering a descriptor | 1 (NetBSD, OpenBSD and DragonFly: 2); with another trigger up to 3 |
 //! | [`Poll::register_all`] of n descriptors | 1; n |
-//! | [`Waker::wake`] | 1; 1 if no other is under way, else 0 |
+//! | [`Waker::wake`] | 1; 1 if no other wake-up is pending, else 0 |
 //! | an event of a poll made [`with_counts`](Poll::with_counts) | 0; 1 to 3 |
-//! | [`Trigger::Oneshot`] | 0; 1 for each event |
+//! | arming [`Trigger::Oneshot`] again | 1 |
 //!
 //! # Special problems
 //!
 //! **A descriptor that is closed while registered.** The kernel forgets it, and the number may soon be
-//! another file's, which can then be registered. But on Linux it forgets only when the last duplicate is
-//! closed, one in a child process included. Deregister first.
+//! another file's: that can be registered, and until then it is [not registered](Error::NotRegistered).
+//! But Linux forgets a descriptor only when its last duplicate is closed, one in a child process
+//! included. Deregister first.
 //!
-//! **Events of something deregistered.** A poll that begins after [`deregister`](Poll::deregister) has
-//! returned reports nothing of it. What an [`Events`] holds already is still there: a loop that
-//! deregisters a descriptor while it handles another's event may come upon its token.
+//! **Stale events.** A poll that begins after [`deregister`](Poll::deregister) has returned reports
+//! nothing of the descriptor. Events that an [`Events`] holds already stay there: a loop that deregisters
+//! a descriptor while it handles another event may still find its token.
 //!
-//! **A loop that spins.** [`Trigger::Level`] tells of room to write in every poll. Register for
-//! [`Interest::WRITABLE`] only while there is something to write, or use [`Trigger::Edge`].
+//! **A loop that spins.** [`Trigger::Level`] reports room to write in every poll. Register for
+//! [`Interest::WRITABLE`] only while there are bytes to write, or use [`Trigger::Edge`].
 //!
-//! **A loop that hangs.** After an edge there is no second event for what is left. Read until
+//! **A loop that hangs.** After an edge there is no second event for bytes that are left. Read until
 //! [`WouldBlock`](std::io::ErrorKind::WouldBlock), and put sockets into non-blocking mode.
 //!
-//! **A child of fork(2)** does not have its parent's poll (`EBADF`). A program that is executed does not
-//! either: the descriptor is close-on-exec.
+//! **A child of fork(2)** does not have its parent's poll: calls fail with `EBADF`, and dropping the poll
+//! or a waker only closes descriptors. A program started by exec(2) does not have it either: the
+//! descriptor is close-on-exec.
 //!
 //! # Systems
 //!
 //! | | |
 //! |---|---|
-//! | Linux | of readiness, one activity may be reported for both directions; room to write is reported again when something arrives. Processes from 5.3 on, timeouts of less than a millisecond from 5.11 on |
-//! | FreeBSD | when the reader of a pipe goes, that is reported once, whatever the trigger |
-//! | NetBSD before 10, OpenBSD before 7.8 | no user events: a [`Waker`] and a user event are a pair of sockets |
+//! | Linux | one activity may be reported for both directions of an edge-triggered descriptor: room to write again when bytes arrive. Processes from 5.3 on, timeouts of less than a millisecond from 5.11 on |
+//! | FreeBSD | that a pipe has lost its reader is reported once, whatever the trigger |
+//! | NetBSD before 10, OpenBSD before 7.8 | no user events: a [`Waker`] is a pair of sockets |
 //! | NetBSD, OpenBSD | timeouts and timers count in clock ticks |
-//! | macOS | poll(2) does not take the descriptor of a poll, select(2) does; timers may be late to save power |
+//! | macOS | poll(2) does not accept the descriptor of a poll, select(2) does; timers may be late to save power |
 //!
-//! The methods say what else differs.
+//! Other differences are documented with the methods.
 //!
 //! # How to read the source
 //!
-//! `token`, `interest`, `event` and `error` are the vocabulary. `poll` is a queue and a table, which is
-//! in `registry`; `descriptor` registers what is read and written, with `hang_up` for a pipe without a
-//! reader. Then one file for each other kind of thing: `user`, on which `waker` is built, `signal`,
+//! `token`, `interest`, `event` and `error` are the vocabulary. `poll` waits. `registry` is the table, and
+//! registers descriptors; `knotes` makes the kernel's changes for it, with `hang_up` for a pipe without a
+//! reader. `watch` is everything else in the table, and has one file for each kind: `waker`, `signal`,
 //! `process`, `file`, `timer`.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
-mod descriptor;
 mod error;
 mod event;
 mod file;
 mod hang_up;
 mod interest;
+mod knotes;
 mod poll;
 mod process;
 mod registry;
 mod signal;
 mod timer;
 mod token;
-mod user;
 mod waker;
+mod watch;
 
 pub use error::{Error, Subject};
 pub use event::{Event, Events, Iter};
@@ -261,7 +265,7 @@ pub use timer::Timer;
 pub use token::Token;
 pub use waker::Waker;
 
-/// The example of the README, so that it is run with the others.
+/// The example of the README, tested with the others.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,28 +1,28 @@
-//! The poll: what is registered, and waiting for it.
+//! The poll: making one, waiting for events, and printing it.
 
 use std::{
     fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use nio_sys::{EventFlags, Filter, Kevent, Kqueue};
+use nio_sys::Kqueue;
 
-use crate::{Error, Events, Subject, Token, registry::Registry};
+use crate::{Error, Events, registry::Shared, watch::Watch};
 
 /// Waits for many things at once: descriptors, signals, processes, files, timers and
 /// [`Waker`](crate::Waker)s.
 ///
 /// Everything takes `&self`, so a poll in an [`Arc`] can be waited on by one thread while others
-/// register with it. What they register counts for the wait that has begun.
+/// register with it. A registration takes effect in a wait that has begun already.
 ///
 /// Anything that is [`AsFd`] can be registered, the standard library's sockets included. Put
 /// sockets into non-blocking mode first, and deregister a descriptor before it is closed: the kernel
 /// forgets a descriptor when it is closed, but on Linux only when its last duplicate is.
+///
+/// Dropping a poll ends everything that is registered with it, also while [`Waker`](crate::Waker)s of it
+/// live: its descriptors are closed, its signals have their default actions again.
 ///
 /// ```
 /// use std::{io::Write, net::{TcpListener, TcpStream}, time::Duration};
@@ -44,17 +44,8 @@ use crate::{Error, Events, Subject, Token, registry::Registry};
 /// # }
 /// ```
 pub struct Poll {
+    /// Wakers have weak references to it.
     shared: Arc<Shared>,
-}
-
-/// What a poll and its wakers have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) kqueue: Kqueue,
-    registered: Mutex<Registry>,
-    next_user_ident: AtomicUsize,
-    /// A pipe without a reader was registered at least once.
-    pub(crate) hang_ups: AtomicBool,
 }
 
 impl Poll {
@@ -62,18 +53,19 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::Create`], mostly because the limit on open descriptors is reached. A poll needs
+    /// [`Error::Create`], usually because the limit on open descriptors is reached. A poll needs
     /// one descriptor, on Linux two.
     pub fn new() -> Result<Poll, Error> {
         Poll::with(Kqueue::new())
     }
 
-    /// A poll whose events also say how much there is: [`Event::count`](crate::Event::count) of a
-    /// descriptor, and the error of a socket, [`Event::error`](crate::Event::error).
+    /// A poll whose events also have counts and errors: how many bytes or connections there are
+    /// ([`Event::count`](crate::Event::count)), and the error of a socket
+    /// ([`Event::error`](crate::Event::error)).
     ///
-    /// A kernel with kqueues tells that in any case. On Linux it costs one to three system calls for
-    /// each event, so there [`new`](Poll::new) makes a poll that does not ask. Asking for the error of a
-    /// socket takes it away: [`take_error`](std::net::TcpStream::take_error) has none afterwards.
+    /// The events of a kernel with kqueues always have them. On Linux they cost one to three system
+    /// calls for each event, so [`new`](Poll::new) makes a poll without. Asking for the error of a socket
+    /// takes it away: [`take_error`](std::net::TcpStream::take_error) returns none afterwards.
     ///
     /// ```
     /// use std::{io::Write, os::unix::net::UnixStream};
@@ -100,126 +92,43 @@ impl Poll {
     }
 
     fn with(kqueue: io::Result<Kqueue>) -> Result<Poll, Error> {
-        Ok(Poll {
-            shared: Arc::new(Shared {
-                kqueue: kqueue.map_err(Error::Create)?,
-                registered: Mutex::default(),
-                next_user_ident: AtomicUsize::new(0),
-                hang_ups: AtomicBool::new(false),
-            }),
-        })
+        let kqueue = kqueue.map_err(Error::Create)?;
+        let shared = Arc::new(Shared::new(kqueue));
+        Ok(Poll { shared })
     }
 
-    /// Waits until something happens, or the timeout has passed, and fills `events` with what did,
-    /// replacing what they held. Returns how many there are; 0 says that the time is up.
+    /// Waits for events, and replaces the contents of `events` by them. Returns how many there are; 0
+    /// says that the timeout has passed.
     ///
-    /// `None` waits for as long as it takes, zero not at all. A timeout is a minimum, with a
-    /// resolution of nanoseconds where the system has it (Linux from 5.11 on; NetBSD and OpenBSD
-    /// round up to their clock tick). Any length will do; one of more than three years may be for ever.
+    /// `None` waits without a limit, zero does not wait. A timeout is a minimum, with a resolution of
+    /// nanoseconds where the system has it (Linux from 5.11 on; NetBSD and OpenBSD round up to their
+    /// clock tick). Any length is accepted; one of more than three years may be without limit.
     ///
-    /// A signal handler that runs meanwhile does not end the wait, and does not prolong it either: where
-    /// the system call fails with `EINTR`, it is made again with what is left of the time. To end a wait
-    /// by a signal, [watch the signal](Poll::register_signal).
+    /// A signal handler that runs meanwhile neither ends the wait nor makes it longer: where the system
+    /// call fails with `EINTR`, it is made again with the remaining time. To end a wait by a signal,
+    /// [watch the signal](Poll::register_signal).
     ///
     /// Nothing is allocated. Several threads may wait at once; each event goes to one of them, except
     /// those of [`Trigger::Level`](crate::Trigger::Level), which may go to each.
     ///
     /// # Errors
     ///
-    /// [`Error::Wait`], which no correct program sees.
+    /// [`Error::Wait`]: `EBADF` in a child of fork(2).
     #[inline]
     pub fn poll(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize, Error> {
         let wait = self.shared.kqueue.wait(&mut events.list, timeout);
         wait.map_err(Error::Wait)
     }
 
+    #[inline]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
-
-    #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.shared.lock()
-    }
-
-    /// Registers something that is not a descriptor's readiness: one knote with an ident of its own.
-    pub(crate) fn add(
-        &self,
-        registered: &mut Registry,
-        subject: Subject,
-        knote: Kevent,
-    ) -> Result<(), Error> {
-        let key = (knote.filter(), knote.ident());
-        if let Some(known) = registered.others.get(&key) {
-            let probe = self.shared.apply(known.with_flags(EventFlags::empty()));
-            if !probe.is_err_and(|error| is_absent(&error)) {
-                let token = Token(known.udata());
-                return Err(Error::AlreadyRegistered { subject, token });
-            }
-        }
-        let result = self.shared.apply(knote);
-        result.map_err(|source| Error::Refused { subject, source })?;
-        registered.others.insert(key, knote);
-        Ok(())
-    }
-
-    /// Ends what [`add`](Poll::add) has begun. The kernel may have been faster, when a process has
-    /// exited.
-    pub(crate) fn remove(
-        &self,
-        registered: &mut Registry,
-        subject: Subject,
-        filter: Filter,
-        ident: usize,
-    ) -> Result<(), Error> {
-        if !registered.others.contains_key(&(filter, ident)) {
-            return Err(Error::NotRegistered { subject });
-        }
-        match self
-            .shared
-            .apply(Kevent::new(ident, filter, EventFlags::DELETE))
-        {
-            Err(source) if !is_absent(&source) => Err(Error::Refused { subject, source }),
-            _ => {
-                registered.others.remove(&(filter, ident));
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Shared {
-    #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
-        // Whoever panics has not begun to change it.
-        self.registered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes one change and returns what came of it.
-    #[inline]
-    pub(crate) fn apply(&self, change: Kevent) -> io::Result<()> {
-        let mut changes = [change];
-        self.kqueue.apply(&mut changes)?;
-        changes[0].receipt()
-    }
-
-    /// A number for a user event that no other of this poll has.
-    pub(crate) fn user_ident(&self) -> usize {
-        self.next_user_ident.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// The errors by which the kernel says that there was no such knote; which one depends on the
-/// system and on whether the descriptor is closed.
-pub(crate) fn is_absent(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBADF))
 }
 
 impl AsFd for Poll {
     /// The queue's own descriptor. It is readable while an event waits, so a poll can be watched by
-    /// another poll, or by any other event loop (not by macOS's poll(2), which knows no kqueues).
+    /// another poll, or by any other event loop (not by macOS's poll(2), which does not accept kqueues).
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.shared.kqueue.as_fd()
     }
@@ -227,9 +136,37 @@ impl AsFd for Poll {
 
 impl fmt::Debug for Poll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The lock is not held while the caller's writer runs.
+        let registered = self.shared.lines();
+        let registered = registered.iter().map(|line| Line(line)).collect::<Vec<_>>();
         f.debug_struct("Poll")
-            .field("kqueue", &self.shared.kqueue.as_fd().as_raw_fd())
-            .field("registered", &*self.lock())
+            .field("kqueue", &self.shared.kqueue.as_raw_fd())
+            .field("registered", &registered)
             .finish()
+    }
+}
+
+/// Text that is printed without quotes.
+struct Line<'a>(&'a str);
+
+impl fmt::Debug for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Shared {
+    /// All registrations, a line each.
+    fn lines(&self) -> Vec<String> {
+        let mut registry = self.lock();
+        registry.remove_ended(self);
+        let descriptors = registry.descriptors.iter().enumerate();
+        let descriptors = descriptors.filter_map(|(fd, known)| Some((fd, (*known)?)));
+        let descriptors = descriptors.map(|(fd, known)| {
+            let (interest, trigger, token) = (known.interest, known.trigger, known.token);
+            format!("descriptor {fd}: {interest:?}, {trigger:?}, {token:?}")
+        });
+        let watches = registry.watches.values().map(Watch::line);
+        descriptors.chain(watches).collect()
     }
 }

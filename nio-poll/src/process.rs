@@ -4,7 +4,7 @@ use std::process::Child;
 
 use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 
-use crate::{Error, Poll, Subject, Token};
+use crate::{Error, Poll, Subject, Token, watch::Watch};
 
 /// What is asked for. Only on Apple's systems the status has to be.
 #[cfg(target_vendor = "apple")]
@@ -31,9 +31,9 @@ impl From<&Child> for Process {
 }
 
 impl Poll {
-    /// Watches a process, mostly a child: when it exits, a poll says so, once, and the registration
-    /// is over. The event has the exit status. A child still has to be waited for, as always
-    /// ([`Child::wait`] or `try_wait`), or it stays a zombie.
+    /// Watches a process, usually a child: its exit is reported once, with its status, and ends the
+    /// registration. A child still has to be waited for ([`Child::wait`] or `try_wait`), or it stays a
+    /// zombie.
     ///
     /// ```
     /// use nio_poll::{Events, Poll, Token};
@@ -56,42 +56,40 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] with `ESRCH` if there is no such process. On
-    /// macOS, NetBSD and OpenBSD that is also the answer for a child that has exited and was not
-    /// waited for: waiting for it does not block then.
+    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] with `ESRCH` if there is no such process. macOS,
+    /// NetBSD and OpenBSD also answer so for a child that has exited and was not waited for: then
+    /// waiting for it does not block.
     ///
     /// # Platform differences
     ///
     /// Linux needs 5.3 for this (`EINVAL` before), and a descriptor for each process. There and on
-    /// macOS the status of a process that is not a child of this one is not known: it is 0.
+    /// macOS the status of a process that is not a child of this one is not known, nor on Linux before
+    /// 6.15 that of a child that was waited for by others, or not at all because `SIGCHLD` is ignored:
+    /// [`exit_status`](crate::Event::exit_status) is `None` then.
     pub fn register_process(&self, process: impl Into<Process>, token: Token) -> Result<(), Error> {
         let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);
         let knote = knote.with_fflags(EXIT).with_udata(token.0);
-        let (mut registered, subject) = (self.lock(), Subject::Process(pid));
-        match self.add(&mut registered, subject, knote) {
-            // Apple's systems tell the status only to the parent and to who may signal the process.
+        let subject = Subject::Process(pid);
+        match self.watch(subject, Watch::new(knote)) {
+            // Apple's systems tell the status only to processes that may signal this one.
             Err(Error::Refused { source, .. })
                 if cfg!(target_vendor = "apple") && source.raw_os_error() == Some(libc::EACCES) =>
             {
-                self.add(&mut registered, subject, knote.with_fflags(ProcFlags::EXIT))
+                self.watch(subject, Watch::new(knote.with_fflags(ProcFlags::EXIT)))
             }
             result => result,
         }
     }
 
-    /// Ends the watching of a process.
+    /// Ends the watching of a process. For one that has exited it is not needed: the exit ends it, and
+    /// ending it again is a success or [`Error::NotRegistered`].
     ///
     /// # Errors
     ///
     /// [`Error::NotRegistered`].
     pub fn deregister_process(&self, process: impl Into<Process>) -> Result<(), Error> {
         let Process(pid) = process.into();
-        self.remove(
-            &mut self.lock(),
-            Subject::Process(pid),
-            Filter::PROC,
-            pid as usize,
-        )
+        self.unwatch(Subject::Process(pid), Filter::PROC, pid as usize)
     }
 }

@@ -1,40 +1,79 @@
-//! What is registered with a poll.
+//! The table of registrations, and registering descriptors.
 //!
-//! The kernel knows it too, but cannot be asked: without this table, a second registration of the
-//! same thing would silently replace the first. The kernel also forgets by itself, when a descriptor
-//! is closed or a process has exited, so what the table says is checked before it is an error.
+//! Laws:
+//! 1. The table agrees with the kernel. Both change under one lock, the kernel first.
+//! 2. A call that fails changes nothing (`knotes` says how).
+//! 3. A registration belongs to a file, not to its number. The kernel forgets a closed descriptor (K98),
+//!    so its answer decides: no knote means that this file was never registered.
+//! 4. No foreign code runs under the lock.
 
-use std::{collections::HashMap, fmt, os::fd::RawFd};
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use nio_sys::{CaughtSignal, EventFlags, Filter, Kevent};
+use nio_sys::{Filter, Kqueue};
 
-use crate::{FileChange, Interest, Signal, Subject, Timer, Token, Trigger, user::UserEvent};
+use crate::{Error, Interest, Poll, Subject, Token, Trigger, watch::Watch};
 
-/// The tables of one poll.
+/// Everything a poll owns. A [`Waker`](crate::Waker) only borrows it, so it ends with the poll.
+pub(crate) struct Shared {
+    /// Dropped first: while a signal has a knote, it is kept from its default action.
+    pub(crate) kqueue: Kqueue,
+    registry: Mutex<Registry>,
+    /// The process that made it. A child of fork(2) takes no lock: another thread may have held it.
+    pub(crate) process: u32,
+}
+
+/// The registrations of one poll.
 #[derive(Default)]
 pub(crate) struct Registry {
     /// Descriptors that are watched for reading and writing, by number.
-    descriptors: Vec<Option<Registration>>,
-    /// Everything else, by filter and ident, as it was registered.
-    pub(crate) others: HashMap<(Filter, usize), Kevent>,
-    /// User events, but not those of wakers.
-    pub(crate) users: HashMap<Token, UserEvent>,
-    /// The tokens of the wakers, to be shown.
-    pub(crate) wakers: Vec<Token>,
-    /// While a signal is watched it is kept from doing what it does by default.
-    pub(crate) caught: HashMap<Signal, CaughtSignal>,
+    pub(crate) descriptors: Vec<Option<Registration>>,
+    /// Everything else, by filter and ident.
+    pub(crate) watches: BTreeMap<(Filter, usize), Watch>,
+    /// How many watches there may be before those that have ended are looked for.
+    pub(crate) most_watches: usize,
+    /// Idents of user events that are free again.
+    pub(crate) free_idents: Vec<usize>,
+    /// The first ident that was never used.
+    pub(crate) next_ident: usize,
+}
+
+/// How a descriptor is registered: 16 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registration {
+    pub(crate) token: Token,
+    pub(crate) interest: Interest,
+    pub(crate) trigger: Trigger,
+    /// The kernel has refused the WRITE knote, and the poll reports the end itself (`hang_up`).
+    pub(crate) hung_up: bool,
+}
+
+impl Registration {
+    #[inline]
+    fn new(token: Token, interest: Interest, trigger: Trigger) -> Registration {
+        Registration {
+            token,
+            interest,
+            trigger,
+            hung_up: false,
+        }
+    }
 }
 
 impl Registry {
     #[inline]
-    pub(crate) fn descriptor(&self, fd: RawFd) -> Option<Registration> {
+    fn descriptor(&self, fd: RawFd) -> Option<Registration> {
         *self.descriptors.get(fd as usize)?
     }
 
     #[inline]
     pub(crate) fn set_descriptor(&mut self, fd: RawFd, registration: Option<Registration>) {
         match self.descriptors.get_mut(fd as usize) {
-            Some(place) => *place = registration,
+            Some(known) => *known = registration,
             None => self.grow(fd as usize, registration),
         }
     }
@@ -46,142 +85,263 @@ impl Registry {
     }
 }
 
-impl fmt::Debug for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut list = f.debug_list();
-        for (fd, known) in self.descriptors.iter().enumerate() {
-            if let Some(known) = known {
-                let (interest, trigger, token) = (known.interest, known.trigger, known.token);
-                list.entry(&format_args!(
-                    "descriptor {fd}: {interest:?}, {trigger:?}, {token:?}"
-                ));
+impl Poll {
+    /// Registers a descriptor with [`Trigger::Edge`].
+    ///
+    /// # Errors
+    ///
+    /// As [`register_with`](Poll::register_with).
+    #[inline]
+    pub fn register(
+        &self,
+        source: &impl AsFd,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.register_with(source, token, interest, Trigger::Edge)
+    }
+
+    /// Registers a descriptor. If its condition holds already, the next poll reports it.
+    ///
+    /// ```
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    /// use nio_poll::{Events, Interest, Poll, Token, Trigger};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let poll = Poll::new()?;
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// poll.register_with(&near, Token(1), Interest::READABLE, Trigger::Level)?;
+    /// far.write_all(b"hello")?;
+    ///
+    /// let mut events = Events::with_capacity(4);
+    /// for _ in 0..3 {
+    ///     poll.poll(&mut events, None)?; // until the bytes are read
+    ///     assert!(events.get(0).is_some_and(|event| event.is_readable()));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyRegistered`], and [`Error::Refused`] if the system refuses the descriptor.
+    ///
+    /// # Platform differences
+    ///
+    /// On macOS and FreeBSD a refusal as already registered may cause one more event of
+    /// [`Trigger::Edge`] for a condition that still holds.
+    #[inline]
+    pub fn register_with(
+        &self,
+        source: &impl AsFd,
+        token: Token,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> Result<(), Error> {
+        let fd = source.as_fd().as_raw_fd();
+        self.register_descriptor(fd, Registration::new(token, interest, trigger))
+    }
+
+    /// Registers many descriptors, all or none: one call of the kernel for all of them where there is
+    /// a kqueue, one for each on Linux.
+    ///
+    /// The sources are anything borrowed that is [`AsFd`]: references to sockets, or
+    /// [`BorrowedFd`](std::os::fd::BorrowedFd)s where they are of different types.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use nio_poll::{Events, Interest, Poll, Token, Trigger};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let sockets = [a, b];
+    /// let poll = Poll::new()?;
+    /// let sources = sockets.iter().enumerate();
+    /// poll.register_all(
+    ///     sources.map(|(index, socket)| (socket, Token(index), Interest::WRITABLE)),
+    ///     Trigger::Edge,
+    /// )?;
+    ///
+    /// let mut events = Events::with_capacity(4);
+    /// assert_eq!(poll.poll(&mut events, None)?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`register_with`](Poll::register_with), with the first descriptor that cannot be registered:
+    /// then none of them is. A descriptor that comes twice is already registered the second time.
+    pub fn register_all<F: AsFd + Copy>(
+        &self,
+        sources: impl IntoIterator<Item = (F, Token, Interest)>,
+        trigger: Trigger,
+    ) -> Result<(), Error> {
+        // The caller's iterator runs before the lock is taken (law 4).
+        let sources = sources.into_iter().map(|(source, token, interest)| {
+            let fd = source.as_fd().as_raw_fd();
+            (fd, Registration::new(token, interest, trigger))
+        });
+        self.register_descriptors(sources.collect())
+    }
+
+    /// Changes the token and the interest of a registered descriptor, with [`Trigger::Edge`].
+    ///
+    /// # Errors
+    ///
+    /// As [`reregister_with`](Poll::reregister_with).
+    #[inline]
+    pub fn reregister(
+        &self,
+        source: &impl AsFd,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.reregister_with(source, token, interest, Trigger::Edge)
+    }
+
+    /// Changes the token, the interest and the trigger of a registered descriptor. The next poll
+    /// reports every condition of the new interest that holds, even if it was reported before: so
+    /// this is also how [`Trigger::Oneshot`] is armed again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRegistered`], also if another file was registered under this number and closed; and
+    /// [`Error::Refused`] if the system refuses the change.
+    #[inline]
+    pub fn reregister_with(
+        &self,
+        source: &impl AsFd,
+        token: Token,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> Result<(), Error> {
+        let fd = source.as_fd().as_raw_fd();
+        self.reregister_descriptor(fd, Registration::new(token, interest, trigger))
+    }
+
+    /// Ends the registration of a descriptor. Polls that begin afterwards do not report it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRegistered`], also if another file was registered under this number and closed.
+    #[inline]
+    pub fn deregister(&self, source: &impl AsFd) -> Result<(), Error> {
+        self.deregister_descriptor(source.as_fd().as_raw_fd())
+    }
+
+    fn register_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
+        let shared = self.shared();
+        let mut registry = shared.lock();
+        shared.check_free(&mut registry, fd)?;
+        let new = shared.add(fd, new).map_err(|error| refused(fd, error))?;
+        registry.set_descriptor(fd, Some(new));
+        Ok(())
+    }
+
+    fn register_descriptors(&self, mut all: Vec<(RawFd, Registration)>) -> Result<(), Error> {
+        let shared = self.shared();
+        let mut registry = shared.lock();
+        let mut seen = BTreeMap::new();
+        for &(fd, new) in &all {
+            shared.check_free(&mut registry, fd)?;
+            if let Some(first) = seen.insert(fd, new) {
+                return Err(already_registered(fd, first));
             }
         }
-        let mut others: Vec<_> = self.others.values().collect();
-        others.sort_by_key(|knote| (knote.filter(), knote.ident()));
-        for knote in others {
-            let (ident, token) = (knote.ident(), Token(knote.udata()));
-            match knote.filter() {
-                Filter::SIGNAL => {
-                    let subject = Subject::Signal(Signal::from_raw(ident as i32));
-                    list.entry(&format_args!("{subject}: {token:?}"));
-                }
-                Filter::PROC => {
-                    let subject = Subject::Process(ident as u32);
-                    list.entry(&format_args!("{subject}: {token:?}"));
-                }
-                Filter::TIMER => {
-                    list.entry(&format_args!("timer: {:?}, {token:?}", Timer::of(knote)));
-                }
-                _ => {
-                    let subject = Subject::File(ident as RawFd);
-                    let changes = FileChange::from_fflags(knote.fflags());
-                    list.entry(&format_args!("{subject}: {changes:?}, {token:?}"));
-                }
-            }
+        shared
+            .add_all(&mut all)
+            .map_err(|(fd, error)| refused(fd, error))?;
+        for (fd, new) in all {
+            registry.set_descriptor(fd, Some(new));
         }
-        let mut users: Vec<_> = self.users.keys().collect();
-        users.sort_unstable();
-        for token in users {
-            list.entry(&format_args!("user event: {token:?}"));
-        }
-        for token in &self.wakers {
-            list.entry(&format_args!("waker: {token:?}"));
-        }
-        list.finish()
-    }
-}
-
-/// How a descriptor is registered.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Registration {
-    pub(crate) token: Token,
-    pub(crate) interest: Interest,
-    pub(crate) trigger: Trigger,
-}
-
-const FILTERS: [Filter; 2] = [Filter::READ, Filter::WRITE];
-
-impl Registration {
-    #[inline]
-    fn has(self, filter: Filter) -> bool {
-        match filter {
-            Filter::READ => self.interest.is_readable(),
-            _ => self.interest.is_writable(),
-        }
+        Ok(())
     }
 
-    /// Whether the knote of a filter can stay when this registration follows `old`. What a knote's mode
-    /// is, is fixed when it is added (K60).
-    #[inline]
-    fn keeps(self, old: Registration, filter: Filter) -> bool {
-        self.has(filter) && self.trigger == old.trigger
-    }
-}
-
-/// What a trigger is called in the flags of a knote.
-#[inline]
-pub(crate) fn mode(trigger: Trigger) -> EventFlags {
-    match trigger {
-        Trigger::Edge => EventFlags::CLEAR,
-        Trigger::Level => EventFlags::empty(),
-        Trigger::Oneshot => EventFlags::DISPATCH,
-    }
-}
-
-/// The changes that lead from one registration of a descriptor to another: two deletions and two
-/// additions at most, the deletions first.
-pub(crate) struct Changes {
-    list: [Kevent; 4],
-    len: usize,
-    /// How many of them are deletions.
-    pub(crate) deletions: usize,
-    /// The mode of what is added.
-    pub(crate) mode: EventFlags,
-}
-
-impl Changes {
-    #[inline(always)]
-    pub(crate) fn between(
-        fd: RawFd,
-        old: Option<Registration>,
-        new: Option<Registration>,
-    ) -> Changes {
-        let change = |filter, flags| Kevent::new(fd as usize, filter, flags);
-        let mut changes = Changes {
-            list: [change(Filter::READ, EventFlags::empty()); 4],
-            len: 0,
-            deletions: 0,
-            mode: new.map_or(EventFlags::empty(), |new| mode(new.trigger)),
+    fn reregister_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
+        let shared = self.shared();
+        let mut registry = shared.lock();
+        let old = registry.descriptor(fd).ok_or(not_registered(fd))?;
+        let result = if old.trigger == new.trigger && !old.hung_up {
+            shared.change(fd, old, new)
+        } else {
+            shared.replace(fd, old, new)
         };
-        if let Some(old) = old {
-            for filter in FILTERS {
-                if old.has(filter) && !new.is_some_and(|new| new.keeps(old, filter)) {
-                    changes.push(change(filter, EventFlags::DELETE));
-                }
-            }
-            changes.deletions = changes.len;
+        let registration = result.map_err(|error| refused(fd, error))?;
+        registry.set_descriptor(fd, registration);
+        registration.map(drop).ok_or(not_registered(fd))
+    }
+
+    fn deregister_descriptor(&self, fd: RawFd) -> Result<(), Error> {
+        let shared = self.shared();
+        let mut registry = shared.lock();
+        let known = registry.descriptor(fd).ok_or(not_registered(fd))?;
+        let had = shared
+            .delete(fd, known)
+            .map_err(|error| refused(fd, error))?;
+        registry.set_descriptor(fd, None);
+        if had || shared.is_refused_writer(fd, known) {
+            Ok(())
+        } else {
+            Err(not_registered(fd))
         }
-        if let Some(new) = new {
-            // An addition also enables: a oneshot that has fired is disabled (K63).
-            let flags = EventFlags::ADD | EventFlags::ENABLE | changes.mode;
-            for filter in FILTERS {
-                if new.has(filter) {
-                    changes.push(change(filter, flags).with_udata(new.token.0));
-                }
-            }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(kqueue: Kqueue) -> Shared {
+        Shared {
+            kqueue,
+            registry: Mutex::default(),
+            process: std::process::id(),
         }
-        changes
     }
 
     #[inline]
-    fn push(&mut self, change: Kevent) {
-        self.list[self.len] = change;
-        self.len += 1;
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
+        // No panic leaves it half changed.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Refuses a descriptor that is registered already.
     #[inline]
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [Kevent] {
-        &mut self.list[..self.len]
+    fn check_free(&self, registry: &mut Registry, fd: RawFd) -> Result<(), Error> {
+        match registry.descriptor(fd) {
+            None => Ok(()),
+            Some(known) => self.check_closed(registry, fd, known),
+        }
+    }
+
+    /// An entry of the table is no obstacle if its file was closed (law 3).
+    #[cold]
+    fn check_closed(
+        &self,
+        registry: &mut Registry,
+        fd: RawFd,
+        known: Registration,
+    ) -> Result<(), Error> {
+        if self.has(fd, known) {
+            return Err(already_registered(fd, known));
+        }
+        self.forget_hang_up(fd, known);
+        registry.set_descriptor(fd, None);
+        Ok(())
+    }
+}
+
+fn refused(fd: RawFd, source: io::Error) -> Error {
+    let subject = Subject::Descriptor(fd);
+    Error::Refused { subject, source }
+}
+
+fn not_registered(fd: RawFd) -> Error {
+    let subject = Subject::Descriptor(fd);
+    Error::NotRegistered { subject }
+}
+
+fn already_registered(fd: RawFd, known: Registration) -> Error {
+    Error::AlreadyRegistered {
+        subject: Subject::Descriptor(fd),
+        token: known.token,
     }
 }

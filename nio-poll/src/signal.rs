@@ -1,10 +1,10 @@
-//! Signals: their numbers under the names that people know, and watching for them.
+//! Signals: their numbers by name, and watching them.
 
 use std::fmt;
 
 use nio_sys::{CaughtSignal, EventFlags, Filter, Kevent};
 
-use crate::{Error, Poll, Subject, Token};
+use crate::{Error, Poll, Subject, Token, watch::Watch};
 
 /// A Unix signal.
 ///
@@ -24,7 +24,7 @@ impl Signal {
     pub const INTERRUPT: Signal = Signal(libc::SIGINT);
     /// SIGTERM: a polite request to end.
     pub const TERMINATE: Signal = Signal(libc::SIGTERM);
-    /// SIGHUP: the terminal is gone; for servers by custom "read your configuration again".
+    /// SIGHUP: the terminal is gone; to servers usually "read your configuration again".
     pub const HANGUP: Signal = Signal(libc::SIGHUP);
     /// SIGQUIT: Ctrl-\ at the terminal.
     pub const QUIT: Signal = Signal(libc::SIGQUIT);
@@ -37,8 +37,8 @@ impl Signal {
     /// SIGUSR2: free for the program's own use.
     pub const USER_2: Signal = Signal(libc::SIGUSR2);
 
-    /// The signal with this number. Any number is taken here; one that is no signal's is refused
-    /// when it is to be watched.
+    /// The signal with this number. Any number is accepted here; one that is no signal's is refused
+    /// when it is registered.
     #[must_use]
     pub const fn from_raw(number: i32) -> Signal {
         Signal(number)
@@ -68,9 +68,9 @@ impl fmt::Debug for Signal {
 }
 
 impl Poll {
-    /// Watches a signal: each time it is sent to the process, the next poll says so. While it is
-    /// watched, the signal does not do what it does by default: SIGINT and SIGTERM do not end the
-    /// process. A handler that the program has installed runs all the same.
+    /// Watches a signal: each time it is sent to the process, the next poll reports it. While it is
+    /// watched, its default action does not happen: SIGINT and SIGTERM do not end the process. A handler
+    /// that the program has installed runs all the same.
     ///
     /// # Errors
     ///
@@ -86,23 +86,20 @@ impl Poll {
         let caught = CaughtSignal::new(signal.as_raw());
         let caught = caught.map_err(|source| Error::Refused { subject, source })?;
         let knote = Kevent::signal(signal.as_raw(), EventFlags::ADD | EventFlags::CLEAR);
-        let mut registered = self.lock();
-        self.add(&mut registered, subject, knote.with_udata(token.0))?;
-        registered.caught.insert(signal, caught);
-        Ok(())
+        let watch = Watch {
+            caught: Some(caught),
+            ..Watch::new(knote.with_udata(token.0))
+        };
+        self.watch(subject, watch)
     }
 
-    /// Ends the watching of a signal: from now on it does again what it did before.
+    /// Ends the watching of a signal, which has its default action again.
     ///
     /// # Errors
     ///
     /// [`Error::NotRegistered`].
     pub fn deregister_signal(&self, signal: Signal) -> Result<(), Error> {
-        let number = signal.as_raw() as usize;
-        let mut registered = self.lock();
-        let subject = Subject::Signal(signal);
-        self.remove(&mut registered, subject, Filter::SIGNAL, number)?;
-        registered.caught.remove(&signal);
-        Ok(())
+        let ident = signal.as_raw() as usize;
+        self.unwatch(Subject::Signal(signal), Filter::SIGNAL, ident)
     }
 }

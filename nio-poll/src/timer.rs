@@ -1,10 +1,10 @@
 //! The kernel's timers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nio_sys::{EventFlags, Filter, Kevent, TimerUnit};
 
-use crate::{Error, Poll, Subject, Token, poll::is_absent};
+use crate::{Error, Poll, Subject, Token, watch::Watch};
 
 /// The longest time that every system can count, 34 years: FreeBSD lets longer timers expire at
 /// once (K189).
@@ -15,12 +15,12 @@ const LONGEST: Duration = Duration::from_secs(1 << 30);
 pub enum Timer {
     /// Once, after this time.
     After(Duration),
-    /// Again and again, with this time in between.
+    /// Again and again, at this interval.
     Every(Duration),
 }
 
 impl Timer {
-    /// The timer that a knote was made of.
+    /// The timer that a knote was made from.
     pub(crate) fn of(knote: &Kevent) -> Timer {
         let time = knote.data().unsigned_abs();
         // DragonFly counts in milliseconds only.
@@ -38,12 +38,11 @@ impl Timer {
 }
 
 impl Poll {
-    /// Sets a timer of the kernel. There is one for each token; setting it again starts it anew. Its
-    /// event says how often it has expired since the last.
+    /// Sets a timer of the kernel. There is one for each token; setting it again restarts it. Its event
+    /// says how often it has expired since the last one.
     ///
-    /// A program with more than a few timers is better off with a heap of its own (nio-timer) and
-    /// the timeout of [`poll`](Poll::poll), which cost no system calls. A timer of the kernel is for
-    /// a poll that is itself watched by another loop, whose timeout is not ours.
+    /// For more than a few timers use a heap (nio-timer) and the timeout of [`poll`](Poll::poll), which
+    /// cost no system calls. A timer of the kernel is for a poll that is watched by another loop.
     ///
     /// ```
     /// use std::time::Duration;
@@ -61,8 +60,8 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`], when the system has no more timers (FreeBSD has a limit); a timer that there
-    /// was begins anew then, with its old time.
+    /// [`Error::Refused`], when the system has no more timers (FreeBSD has a limit); a timer that was set
+    /// before restarts then, with its old time.
     ///
     /// # Platform differences
     ///
@@ -79,39 +78,38 @@ impl Poll {
         let knote = Kevent::timer(token.0, EventFlags::ADD | once)
             .with_udata(token.0)
             .with_time(nanoseconds, TimerUnit::Nanoseconds);
-        // Deleted first, because its mode is fixed when it is added and because DragonFly does not
-        // start a running timer anew.
         let subject = Subject::Timer(token);
-        let mut registered = self.lock();
-        let delete = self.shared().apply(knote.with_flags(EventFlags::DELETE));
-        let delete = delete.or_else(|error| {
-            if is_absent(&error) {
-                Ok(())
-            } else {
-                Err(error)
+        let shared = self.shared();
+        let mut registry = shared.lock();
+        // Deleted first: the mode is fixed when a knote is added, and DragonFly does not restart a
+        // running timer.
+        let deleted = shared.apply(knote.with_flags(EventFlags::DELETE));
+        if let Err(source) = shared.apply(knote) {
+            let old = registry.watches.get(&(Filter::TIMER, token.0));
+            if let (Ok(()), Some(old)) = (deleted, old) {
+                let _ = shared.apply(old.knote); // back to the old timer
             }
-        });
-        let result = delete.and_then(|()| self.shared().apply(knote));
-        if let (Err(_), Some(&old)) = (&result, registered.others.get(&(Filter::TIMER, token.0))) {
-            // Back to what it was; nothing can be done if that fails too.
-            let _ = self.shared().apply(old);
+            return Err(Error::Refused { subject, source });
         }
-        result.map_err(|source| Error::Refused { subject, source })?;
-        registered.others.insert((Filter::TIMER, token.0), knote);
+        let expires = match timer {
+            Timer::After(_) => Instant::now().checked_add(time),
+            Timer::Every(_) => None,
+        };
+        let watch = Watch {
+            expires,
+            ..Watch::new(knote)
+        };
+        registry.insert(shared, watch);
         Ok(())
     }
 
-    /// Stops a timer. One that was to expire once, and has, may be stopped all the same.
+    /// Stops a timer. For a one-shot timer that has expired it is not needed: expiring ends it, and
+    /// stopping it then is a success or [`Error::NotRegistered`].
     ///
     /// # Errors
     ///
-    /// [`Error::NotRegistered`] if no timer was ever set with this token, or it was stopped.
+    /// [`Error::NotRegistered`] if there is no timer with this token.
     pub fn deregister_timer(&self, token: Token) -> Result<(), Error> {
-        self.remove(
-            &mut self.lock(),
-            Subject::Timer(token),
-            Filter::TIMER,
-            token.0,
-        )
+        self.unwatch(Subject::Timer(token), Filter::TIMER, token.0)
     }
 }

@@ -1,8 +1,8 @@
-//! The value by which the user of a poll knows what an event is about.
+//! The value that connects an event to its registration.
 
-/// Chosen by the user at registration, and handed back with every event of it. nio does nothing
-/// else with it: an index, a generation and an index, or a constant are all fine. Several
-/// registrations may share one.
+/// Chosen by the user at registration, and returned with every event of it. nio does nothing else
+/// with it: an index, an index with a generation, or a constant are all fine. Several registrations
+/// may share one.
 ///
 /// ```
 /// # use nio_poll::Token;

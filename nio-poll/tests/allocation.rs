@@ -38,7 +38,7 @@ static ALLOCATOR: Counting = Counting;
 fn neither_a_poll_nor_a_wake_nor_a_change_allocates() {
     let poll = Poll::new().unwrap();
     let waker = Waker::new(&poll, Token(1)).unwrap();
-    poll.register_user(Token(2)).unwrap();
+    let other = Waker::new(&poll, Token(2)).unwrap();
     poll.register_timer(Timer::Every(Duration::from_micros(50)), Token(3))
         .unwrap();
     let (mut near, mut far) = pair();
@@ -51,7 +51,7 @@ fn neither_a_poll_nor_a_wake_nor_a_change_allocates() {
         poll.register(&near, Token(5), Interest::READABLE).unwrap();
         far.write_all(b"x").unwrap();
         waker.wake().unwrap();
-        poll.trigger_user(Token(2)).unwrap();
+        other.wake().unwrap();
         for timeout in [None, Some(Duration::ZERO), Some(Duration::from_micros(10))] {
             poll.poll(&mut events, timeout).unwrap();
             for event in events.iter() {

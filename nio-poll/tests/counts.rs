@@ -137,7 +137,7 @@ fn k109_an_orderly_end_names_no_error() {
 
 #[test]
 fn k126_a_refused_connection_is_named() {
-    // What has refused is a socket that was closed just now.
+    // The port is refused: its listener was closed just now.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -153,7 +153,7 @@ fn k126_a_refused_connection_is_named() {
     }
 }
 
-/// A non-blocking socket that has begun to connect, and what connect(2) said.
+/// A non-blocking socket that has begun to connect, and the error of connect(2).
 fn connect(port: u16) -> (TcpStream, i32) {
     use std::os::fd::FromRawFd;
     // SAFETY: the socket is new and nobody else's; zero is a valid address, which lives until connect

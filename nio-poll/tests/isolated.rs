@@ -1,4 +1,4 @@
-//! What belongs to the whole process: descriptor numbers, limits and signals. Each test runs in a
+//! The resources of the whole process: descriptor numbers, limits and signals. Each test runs in a
 //! process of its own.
 
 mod support;
@@ -55,35 +55,45 @@ fn a_descriptor_closed_while_registered_is_forgotten() {
     });
 }
 
+/// A registration belongs to a file, not to its number.
 #[test]
-fn a_stale_registration_can_be_removed() {
+fn k100_a_file_on_a_reused_number_was_never_registered() {
     in_child(|| {
         for trigger in TRIGGERS {
-            let poll = Poll::new().unwrap();
-            let (old, _peer) = pair();
-            poll.register_with(&old, Token(1), both(), trigger).unwrap();
-            let (new, _peer) = reuse(old);
-            poll.deregister(&new).unwrap();
-            assert!(matches!(
-                poll.deregister(&new),
-                Err(Error::NotRegistered { .. })
-            ));
-            assert!(now(&poll).is_empty());
-        }
-    });
-}
-
-#[test]
-fn a_stale_registration_can_be_changed_into_one_of_the_new_file() {
-    in_child(|| {
-        for trigger in TRIGGERS {
-            let poll = Poll::new().unwrap();
-            let (old, _peer) = pair();
-            poll.register_with(&old, Token(1), both(), trigger).unwrap();
-            let (new, _peer) = reuse(old);
-            poll.reregister_with(&new, Token(2), both(), trigger)
-                .unwrap();
-            assert_eq!(tokens(&poll), [2]);
+            for interest in [Interest::READABLE, Interest::WRITABLE, both()] {
+                for wanted in [Interest::READABLE, Interest::WRITABLE, both()] {
+                    let poll = Poll::new().unwrap();
+                    let (old, _peer) = pair();
+                    poll.register_with(&old, Token(1), interest, trigger)
+                        .unwrap();
+                    let (new, mut peer) = reuse(old);
+                    peer.write_all(b"x").unwrap();
+                    for new_trigger in TRIGGERS {
+                        assert!(matches!(
+                            poll.reregister_with(&new, Token(2), wanted, new_trigger),
+                            Err(Error::NotRegistered { .. })
+                        ));
+                    }
+                    assert!(now(&poll).is_empty());
+                    let (new, mut peer) = reuse(new);
+                    poll.register_with(&new, Token(3), interest, trigger)
+                        .unwrap();
+                    let (new, _peer) = {
+                        peer.write_all(b"x").unwrap();
+                        reuse(new)
+                    };
+                    for _ in 0..2 {
+                        assert!(matches!(
+                            poll.deregister(&new),
+                            Err(Error::NotRegistered { .. })
+                        ));
+                    }
+                    assert!(now(&poll).is_empty());
+                    poll.register_with(&new, Token(4), Interest::WRITABLE, trigger)
+                        .unwrap();
+                    assert_eq!(tokens(&poll), [4]);
+                }
+            }
         }
     });
 }

@@ -11,10 +11,10 @@ use std::{
 
 use nio_poll::{Error, Event, Events, Poll, Process, Subject, Token};
 
-/// How long to wait for what must come. Far more than it takes.
+/// How long to wait for an event that must come. Far more than it takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A child that runs until the end of its input, then does what the shell is told.
+/// A child that runs until the end of its input, then runs `end`.
 fn shell(end: &str) -> Child {
     Command::new("sh")
         .args(["-c", &format!("read line; {end}")])
@@ -28,7 +28,7 @@ fn let_go(child: &mut Child) {
     drop(child.stdin.take());
 }
 
-/// What comes within a time, which is over when something does.
+/// The events that come within a time, or as soon as one does.
 fn within(poll: &Poll, timeout: Duration) -> Vec<Event> {
     let mut events = Events::with_capacity(64);
     poll.poll(&mut events, Some(timeout)).unwrap();
@@ -78,6 +78,33 @@ fn a_signal_that_killed_it_is_named() {
         (None, Some(libc::SIGTERM))
     );
     assert_eq!(child.wait().unwrap(), status);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_status_that_is_not_known_is_none() {
+    use std::io::{BufRead, BufReader};
+
+    // A child of a child, which has become a program that does not wait for it.
+    let script =
+        "exec 3<&0; (read line <&3; exit 4) >&- & echo $!; exec sh -c 'echo; exec sleep 60'";
+    let mut parent = Command::new("sh")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines();
+    let pid: u32 = lines.next().unwrap().unwrap().parse().unwrap();
+    lines.next().unwrap().unwrap();
+    let poll = Poll::new().unwrap();
+    poll.register_process(pid, Token(3)).unwrap();
+    let_go(&mut parent);
+    let event = one(&poll);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert!(event.is_exit());
+    assert_eq!(event.exit_status(), None);
 }
 
 #[test]

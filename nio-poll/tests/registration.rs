@@ -1,15 +1,13 @@
-//! Registering descriptors: what is reported, how often, and what is refused.
+//! Registering descriptors: which events are reported, how often, and which calls are refused.
 
 mod support;
 
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use nio_poll::{
-    Error, Event, Events, FileChange, Interest, Poll, Subject, Timer, Token, Trigger, Waker,
-};
+use nio_poll::{Error, Event, Events, Interest, Poll, Subject, Token, Trigger, Waker};
 use support::*;
 
 const TRIGGERS: [Trigger; 3] = [Trigger::Edge, Trigger::Level, Trigger::Oneshot];
@@ -421,61 +419,4 @@ fn what_does_not_fit_comes_with_the_next_poll() {
     seen.sort_unstable();
     let expected: Vec<_> = (0..10).flat_map(|i| [(i, false), (i, true)]).collect();
     assert_eq!(seen, expected);
-}
-
-#[test]
-fn debug_output_says_what_is_registered_and_in_which_mode() {
-    let poll = Poll::new().unwrap();
-    let (socket, _peer) = ready();
-    let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
-    let minute = Duration::from_secs(60);
-    poll.register_with(&socket, Token(5), both(), Trigger::Level)
-        .unwrap();
-    poll.register_file(&file, Token(6), FileChange::WRITTEN | FileChange::DELETED)
-        .unwrap();
-    poll.register_timer(Timer::Every(minute), Token(7)).unwrap();
-    poll.register_timer(Timer::After(minute), Token(8)).unwrap();
-    poll.register_user(Token(9)).unwrap();
-    let waker = Waker::new(&poll, Token(10)).unwrap();
-    let text = format!("{poll:?}");
-    let descriptor = format!(
-        "descriptor {}: READABLE | WRITABLE, Level, Token(5)",
-        socket.as_raw_fd()
-    );
-    let file_number = file.as_raw_fd();
-    for part in [
-        "Poll {",
-        &descriptor,
-        &format!("the file of descriptor {file_number}: FileChange(DELETED | WRITTEN), Token(6)"),
-        "timer: Every(60s), Token(7)",
-        "timer: After(60s), Token(8)",
-        "user event: Token(9)",
-        "waker: Token(10)",
-    ] {
-        assert!(text.contains(part), "{part} is not in {text}");
-    }
-    let kqueue = poll.as_fd().as_raw_fd();
-    let expected = format!("Waker {{ kqueue: {kqueue}, token: Token(10) }}");
-    assert_eq!(format!("{waker:?}"), expected);
-    drop(waker);
-    poll.deregister(&socket).unwrap();
-    poll.deregister_file(&file).unwrap();
-    poll.deregister_timer(Token(7)).unwrap();
-    poll.deregister_timer(Token(8)).unwrap();
-    poll.deregister_user(Token(9)).unwrap();
-    let expected = format!("Poll {{ kqueue: {kqueue}, registered: [] }}");
-    assert_eq!(format!("{poll:?}"), expected);
-}
-
-#[test]
-fn debug_output_of_an_event_says_what_happened() {
-    let poll = Poll::new().unwrap();
-    let (socket, _peer) = ready();
-    poll.register(&socket, Token(5), Interest::READABLE)
-        .unwrap();
-    let text = format!("{:?}", one(&poll));
-    let start = format!("Token(5) READ {} ", socket.as_raw_fd());
-    assert!(text.starts_with(&start), "{text}");
-    assert_eq!(format!("{:?}", Interest::WRITABLE), "WRITABLE");
-    assert_eq!(format!("{:?}", both()), "READABLE | WRITABLE");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use nio_poll::{Error, Event, Events, Interest, Poll, Subject, Timer, Token};
 
-/// How long to wait for what must come. Far more than it takes.
+/// How long to wait for an event that must come. Far more than it takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Longer than a test takes.
@@ -22,7 +22,7 @@ fn set(poll: &Poll, timer: Timer, token: usize) {
     poll.register_timer(timer, Token(token)).unwrap();
 }
 
-/// What comes within a time, which is over when something does.
+/// The events that come within a time, or as soon as one does.
 fn within(poll: &Poll, timeout: Duration) -> Vec<Event> {
     let mut events = Events::with_capacity(64);
     poll.poll(&mut events, Some(timeout)).unwrap();
@@ -94,7 +94,7 @@ fn there_is_one_timer_for_each_token() {
 }
 
 #[test]
-fn setting_a_timer_again_starts_it_anew() {
+fn setting_a_timer_again_restarts_it() {
     let poll = Poll::new().unwrap();
     set(&poll, Timer::After(ms(1)), 3);
     thread::sleep(ms(5));

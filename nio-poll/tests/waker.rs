@@ -1,7 +1,7 @@
 //! Wakers, exhaustively: every short program of wakes and polls, and on Linux every interleaving of
 //! one with a wait.
 //!
-//! What has to hold is said by [`Model`]: a wake stays until a poll reports it, is reported once
+//! [`Model`] says the rules: a wake-up stays until a poll reports it, is reported once
 //! however often it was made before that, and is never made up.
 
 mod support;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use nio_poll::{Events, Poll, Token, Waker};
 use support::*;
 
-/// What a thread may do.
+/// One step of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// Wake, by the waker of this number.
@@ -91,7 +91,7 @@ impl Model {
         }
     }
 
-    /// What a poll says has happened, has happened and was not said before.
+    /// Every event that a poll reports has happened and was not reported before.
     fn report(&mut self, events: &Events) {
         for event in events.iter() {
             assert!(event.is_readable());
@@ -135,14 +135,14 @@ fn what_was_written_before_the_last_wake_is_seen_after_the_last_event() {
                 waker.wake().unwrap();
             }
         });
-        // Were a wake lost, or what it announces, then no event would follow the last value.
+        // If a wake-up were lost, or the value before it, no event would follow the last value.
         while written.load(Ordering::Relaxed) < LAST {
             one(&poll);
         }
     });
 }
 
-/// What a wait does while it holds no lock is to ask the kernel. So whatever other threads do meanwhile
+/// A wait that holds no lock asks the kernel. So all that other threads do meanwhile
 /// is as if they did it at one of two points: before the kernel looks, or after it has looked and
 /// before the queue does. A definition of epoll_wait(2) in this program, which comes before that of the
 /// C library, stops there.
@@ -161,7 +161,7 @@ mod interleavings {
     type Others = Box<dyn FnMut(Point)>;
 
     thread_local! {
-        /// What the others do when a wait of this thread stops.
+        /// The steps of the others when a wait of this thread stops.
         static OTHERS: RefCell<Option<Others>> = const { RefCell::new(None) };
     }
 
@@ -173,7 +173,7 @@ mod interleavings {
         }
     }
 
-    /// epoll_wait(2) with stops, and without waiting for ever.
+    /// epoll_wait(2) with stops, and with a limit.
     ///
     /// # Safety
     ///
@@ -204,7 +204,7 @@ mod interleavings {
             )
         };
         if timeout == -1 && count == 0 {
-            eprintln!("a wait for ever has found nothing: a wake was lost");
+            eprintln!("a wait without a limit has found nothing: a wake-up was lost");
             std::process::abort();
         }
         stop(Point::BeforeTheQueueLooks);
@@ -212,7 +212,7 @@ mod interleavings {
     }
 
     /// A wait with this much room, while others do `before` at the first point and `after` at the
-    /// second. Should they leave nothing for it and it waits for ever, they end it by a wake.
+    /// second. If they leave nothing for it, they end it by a wake-up.
     fn wait(
         model: &Rc<RefCell<Model>>,
         room: usize,

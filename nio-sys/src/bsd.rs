@@ -23,9 +23,20 @@ use crate::kevent::Kevent;
 use crate::raw;
 
 // A kernel's knotes do not touch what a process does about a signal.
-pub(crate) use crate::signal::{
-    disposition as disposition_beneath, set_disposition as set_disposition_beneath,
-};
+pub(crate) use crate::signal::disposition as disposition_beneath;
+
+/// Changes what the process does about a signal.
+pub(crate) fn set_disposition_beneath(
+    signum: libc::c_int,
+    action: &libc::sigaction,
+) -> io::Result<()> {
+    crate::signal::set_disposition(signum, action).map(drop)
+}
+
+/// A number of the process that runs; its parent has another. Async-signal-safe.
+pub(crate) fn this_process() -> usize {
+    process::id() as usize
+}
 
 /// The type of `nchanges` and `nevents`.
 #[cfg(not(target_os = "netbsd"))]

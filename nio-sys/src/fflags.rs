@@ -153,7 +153,7 @@ bitflags! {
     #[repr(transparent)]
     pub struct ProcFlags: u32 {
         /// It exited; `data` is its status as wait(2) gives it, on Apple only together with
-        /// `EXITSTATUS`. All systems.
+        /// `EXITSTATUS`, on Linux only without `NO_STATUS`. All systems.
         const EXIT = 0x8000_0000;
         /// It forked. All systems but Linux, where it is defined and refused.
         const FORK = 0x4000_0000;
@@ -182,6 +182,11 @@ bitflags! {
         /// It exited while it had another parent. Apple, no longer sent.
         #[cfg(target_vendor = "apple")]
         const EXIT_REPARENTED = 0x0008_0000;
+
+        /// The exit status is not known, and `data` is 0; returned only, with `EXIT`. Linux, which knows the
+        /// status of a child, and from 6.15 on of any process that has been reaped.
+        #[cfg(target_os = "linux")]
+        const NO_STATUS = 0x0100_0000;
 
         const _ = !0;
     }

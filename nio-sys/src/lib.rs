@@ -71,8 +71,9 @@
 //! 6. `linux/fd.rs`: sockets and pipes, and how two knotes share one entry of epoll. `linux/slot.rs` is
 //!    where they stand, so that a wait can read them without a lock.
 //! 7. The other filters, in any order: `timer.rs`, `process.rs`, `signal.rs`; `file.rs` and `vnode.rs`
-//!    with `watch.rs` and `inotify.rs`. What they need of the kernel is in `epoll.rs`, `count.rs` and
-//!    `fork.rs`.
+//!    with `watch.rs` and `inotify.rs`. What they need of the kernel is in `epoll.rs`, `count.rs`,
+//!    `pidfd.rs` and `fork.rs`; what they need of the process in `signal_handler.rs` and the two files that
+//!    it names.
 //!
 //! Every rule of the interface has a number, and a test named for it: what K85 means in a comment is
 //! told by `k85_…` in `tests`. `tests/coverage.rs` lists the rules that have none, and why.
@@ -111,8 +112,8 @@
 //! | a queue's own descriptor | readable if there is an event, and also if the kernel has told of one that was deleted or disabled before a call noticed it: that lasts until the next call (K8, K13) |
 //! | | whoever watches it from outside loses it if the queue has to be made anew: for a descriptor that was closed, has a duplicate that goes on reporting, and whose registration was deleted or its number registered again after that |
 //! | [`USER`](Filter::USER) | a `TRIGGER` in the change that adds it counts, as on Apple, OpenBSD and DragonFly (K163) |
-//! | [`SIGNAL`](Filter::SIGNAL) | is told by a handler. It counts what is delivered: signals of a kind that were pending together are one (K199), one that all threads block comes when it is unblocked (K200). A handler that the program installs later takes its place (K208); a signal that was ignored is not ignored in a program that this one executes (K209) |
-//! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and `EXIT` alone: `ENOTSUP` for the rest (K219). The status of a process that is no child is 0 (K214) |
+//! | [`SIGNAL`](Filter::SIGNAL) | is told by a handler. It counts what is delivered: signals of a kind that were pending together are one (K199), one that all threads block comes when it is unblocked (K200). A handler that the program installs later takes its place until the next `EV_ADD` (K208); a signal that was ignored is not ignored in a program that this one executes (K209) |
+//! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and `EXIT` alone: `ENOTSUP` for the rest (K219). A status that is not known is 0, with `NO_STATUS` (K214, K225) |
 //! | [`PROCDESC`](Filter::PROCDESC) | takes a pidfd; closing it ends the registration and not the process (K226) |
 //!
 //! Of files:
@@ -142,6 +143,7 @@ mod filter;
 mod flags;
 mod kevent;
 mod kqueue;
+mod per_process;
 mod raw;
 mod signal;
 

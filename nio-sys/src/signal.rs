@@ -9,13 +9,18 @@ use std::{
 
 use libc::c_int;
 
-use crate::sys::{disposition_beneath, set_disposition_beneath};
+use crate::{
+    per_process::PerProcess,
+    sys::{disposition_beneath, set_disposition_beneath},
+};
 
 /// The highest number of a signal on any of the systems, and one more.
 const SIGNALS: usize = 129;
 
-/// How many [`CaughtSignal`]s of each signal there are.
-static CAUGHT: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
+/// How many [`CaughtSignal`]s of each signal this process has.
+static CAUGHT: PerProcess<Caught> = PerProcess::new();
+
+type Caught = Mutex<[usize; SIGNALS]>;
 
 /// While this value lives, the default action of a signal does not happen.
 ///
@@ -49,6 +54,8 @@ static CAUGHT: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
 #[derive(Debug)]
 pub struct CaughtSignal {
     number: usize,
+    /// The counts of the process that made it.
+    caught: &'static Caught,
 }
 
 impl CaughtSignal {
@@ -63,25 +70,30 @@ impl CaughtSignal {
             .ok()
             .filter(|number| (1..SIGNALS).contains(number))
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-        let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
-        if caught[number] == 0 {
-            let mut action = disposition_beneath(signum)?;
-            if action.sa_sigaction == libc::SIG_DFL {
-                action.sa_sigaction = do_nothing as *const () as usize;
-                action.sa_flags = libc::SA_RESTART;
-                set_disposition_beneath(signum, &action)?;
-            }
+        let caught = CAUGHT.get_or_make(|| Mutex::new([0; SIGNALS]));
+        let mut counts = caught.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked each time: the program may have put the default action back.
+        let mut action = disposition_beneath(signum)?;
+        if action.sa_sigaction == libc::SIG_DFL {
+            action.sa_sigaction = do_nothing as *const () as usize;
+            action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+            set_disposition_beneath(signum, &action)?;
         }
-        caught[number] += 1;
-        Ok(CaughtSignal { number })
+        counts[number] += 1;
+        Ok(CaughtSignal { number, caught })
     }
 }
 
 impl Drop for CaughtSignal {
     fn drop(&mut self) {
-        let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
-        caught[self.number] -= 1;
-        if caught[self.number] > 0 {
+        // A child of fork(2) inherits the disposition and leaves it as it is. Another thread of the parent
+        // may have held the lock.
+        if !CAUGHT.is_current(self.caught) {
+            return;
+        }
+        let mut counts = self.caught.lock().unwrap_or_else(PoisonError::into_inner);
+        counts[self.number] -= 1;
+        if counts[self.number] > 0 {
             return;
         }
         let signum = self.number as c_int;
@@ -113,14 +125,20 @@ pub(crate) fn disposition(signum: c_int) -> io::Result<libc::sigaction> {
     }
 }
 
-/// Changes what the process does about a signal. The action is one that [`disposition`] returned,
-/// or that with a handler put in that is async-signal-safe and has the signature that its flags ask
-/// for.
-pub(crate) fn set_disposition(signum: c_int, action: &libc::sigaction) -> io::Result<()> {
+/// Changes what the process does about a signal, and returns what it did before. The action is one that
+/// [`disposition`] returned, or that with a handler put in that is async-signal-safe and has the signature
+/// that its flags ask for.
+pub(crate) fn set_disposition(
+    signum: c_int,
+    action: &libc::sigaction,
+) -> io::Result<libc::sigaction> {
+    let mut before = MaybeUninit::uninit();
     // SAFETY: what the caller keeps to makes the handler sound; the pointers live until the call
-    // returns.
-    match unsafe { libc::sigaction(signum, action, ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    // returns. The old action is read only when the call has filled it in.
+    unsafe {
+        match libc::sigaction(signum, action, before.as_mut_ptr()) {
+            0 => Ok(before.assume_init()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }

@@ -365,7 +365,7 @@ fn k99_a_registration_that_outlives_its_number_in_a_duplicate_does_not_haunt_the
 /// A socket that is registered and has something to read, closed while a duplicate of it is open. Its
 /// number is that of another socket by now, which is registered as well.
 #[cfg(target_os = "linux")]
-fn haunt(queue: &Queue, mode: EventFlags) -> Haunt {
+fn leftover(queue: &Queue, mode: EventFlags) -> Leftover {
     let (socket, old_peer) = pair();
     queue.add(&socket, READ, mode, 1);
     let duplicate = socket.try_clone().unwrap();
@@ -373,14 +373,14 @@ fn haunt(queue: &Queue, mode: EventFlags) -> Haunt {
     // SAFETY: both are open, and `socket` goes on owning its number.
     check(unsafe { libc::dup2(new.as_raw_fd(), socket.as_raw_fd()) }).unwrap();
     queue.add(&socket, READ, mode, 2);
-    Haunt {
+    Leftover {
         old_peer,
         _others: [socket, duplicate, new, new_peer],
     }
 }
 
 #[cfg(target_os = "linux")]
-struct Haunt {
+struct Leftover {
     old_peer: UnixStream,
     _others: [UnixStream; 4],
 }
@@ -418,9 +418,10 @@ fn k99_several_registrations_that_outlive_their_numbers_do_not_haunt_the_queue()
         for count in 1..4 {
             for room in 1..4 {
                 let queue = Queue::new();
-                let mut haunts: Vec<Haunt> = (0..count).map(|_| haunt(&queue, LEVEL)).collect();
-                for haunt in &mut haunts {
-                    haunt.old_peer.write_all(b"x").unwrap();
+                let mut leftovers: Vec<Leftover> =
+                    (0..count).map(|_| leftover(&queue, LEVEL)).collect();
+                for leftover in &mut leftovers {
+                    leftover.old_peer.write_all(b"x").unwrap();
                 }
                 for _ in 0..4 {
                     assert!(queue.collect_at_most(room).is_empty());
@@ -474,9 +475,9 @@ fn k99_a_queue_that_cannot_be_made_anew_goes_on_as_it_is() {
         let (socket, _peer) = pair();
         queue.add(&socket, READ, CLEAR, 3);
         queue.add(&socket, WRITE, LEVEL, 3);
-        let mut haunt = haunt(&queue, LEVEL);
+        let mut leftover = leftover(&queue, LEVEL);
         limit_descriptors(number(&queue));
-        haunt.old_peer.write_all(b"x").unwrap();
+        leftover.old_peer.write_all(b"x").unwrap();
         for _ in 0..6 {
             assert_eq!(queue.one_of(WRITE).udata(), 3);
         }
@@ -494,14 +495,14 @@ fn k99_whoever_waits_while_the_queue_is_made_anew_hears_of_what_is_registered_la
         const WAITING: usize = 4;
         let queue = Queue::new();
         let outside = Outside::watching(&queue);
-        let mut haunt = haunt(&queue, CLEAR);
+        let mut leftover = leftover(&queue, LEVEL);
         let (socket, mut peer) = pair();
         thread::scope(|scope| {
             let wait = || assert_eq!(queue.wait()[0].udata(), 3);
             let waiting: Vec<_> = (0..WAITING).map(|_| scope.spawn(wait)).collect();
             let finished = || waiting.iter().filter(|thread| thread.is_finished()).count();
             while outside.watches(&queue) {
-                haunt.old_peer.write_all(b"x").unwrap();
+                leftover.old_peer.write_all(b"x").unwrap();
                 thread::sleep(Duration::from_millis(20));
             }
             for count in 1..=WAITING {
@@ -564,5 +565,22 @@ fn k9_the_end_of_what_is_disabled_does_not_end_the_watching_of_its_queue() {
                 .unwrap_or_default();
         }
         assert!(outside.watches(&queue));
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k99_an_edge_triggered_leftover_does_not_end_the_watching_of_its_queue() {
+    in_child(|| {
+        for mode in [CLEAR, CLEAR | DISPATCH, ONESHOT] {
+            let queue = Queue::new();
+            let outside = Outside::watching(&queue);
+            let mut leftover = leftover(&queue, mode);
+            for _ in 0..10 {
+                leftover.old_peer.write_all(b"x").unwrap();
+                queue.assert_silent();
+            }
+            assert!(outside.watches(&queue), "{mode:?}");
+        }
     });
 }

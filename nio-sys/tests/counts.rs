@@ -226,7 +226,12 @@ fn k119_less_room_is_said_to_be_less() {
     queue.add(&socket, WRITE, LEVEL, 1);
     let empty = queue.one().data();
     socket.write_all(&[7; 1_000]).unwrap();
-    assert!(queue.one().data() < empty);
+    let less = queue.one().data();
+    // FreeBSD goes on to tell the whole buffer until that is full.
+    assert!(
+        less < empty || cfg!(target_os = "freebsd") && less == empty,
+        "{less} of {empty}"
+    );
 }
 
 #[test]
@@ -402,4 +407,15 @@ fn k109_nor_where_nobody_asked_whether_it_can_be_written_to() {
         }
         assert_eq!(queue.end_of(READ).fflags(), error);
     }
+}
+
+#[test]
+fn k133_a_pipe_without_a_reader_has_no_room() {
+    let queue = counting();
+    let (reader, writer) = pipe();
+    queue.add(&writer, WRITE, LEVEL, 1);
+    assert!(queue.one().data() > 0);
+    drop(reader);
+    let event = queue.end_of(WRITE);
+    assert_eq!(event.data(), 0);
 }

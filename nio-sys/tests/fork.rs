@@ -6,6 +6,7 @@ mod support;
 
 use std::io;
 use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -72,7 +73,7 @@ fn k4_a_child_that_drops_the_queue_leaves_that_of_its_parent() {
         assert!(seen.contains(&filter), "{filter} is not among {seen:?}");
     }
     queue.enable(&socket, WRITE, 2);
-    assert_eq!(queue.one().udata(), 2);
+    assert_eq!(queue.one_of(WRITE).udata(), 2);
     cat.wait().unwrap();
 }
 
@@ -98,6 +99,28 @@ fn k4_a_child_may_make_a_queue_of_its_own() {
     queue.assert_silent();
     queue.trigger(1);
     queue.one();
+}
+
+// On the other systems the number is free in a child, and the next queue has it.
+#[cfg(target_os = "linux")]
+#[test]
+fn k10_the_number_of_a_parents_queue_is_no_queue_in_a_child() {
+    let queue = Queue::new();
+    let freed = number(&queue);
+    in_fork(|| {
+        let own = Queue::new();
+        // SAFETY: the child has no other use for the number, and ends without dropping the queue.
+        unsafe { libc::close(freed as i32) };
+        let mut sockets = Vec::new();
+        while sockets.iter().all(|socket| number(socket) != freed) {
+            let (one, other) = pair();
+            sockets.extend([one, other]);
+        }
+        let socket = sockets.iter().find(|socket| number(socket) == freed);
+        own.add(socket.unwrap(), WRITE, LEVEL, 3);
+        assert_eq!(own.one().filter(), WRITE);
+    });
+    queue.assert_silent();
 }
 
 #[cfg(target_os = "linux")]
@@ -156,6 +179,36 @@ fn k4_a_child_made_while_others_use_the_queue_is_not_held_up() {
 }
 
 #[test]
+fn k4_a_child_drops_a_queue_that_other_threads_are_changing() {
+    let queue = Queue::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            let (queue, done) = (&queue, &done);
+            scope.spawn(move || {
+                let mut ident = thread;
+                while !done.load(Ordering::Acquire) {
+                    for n in 0..200 {
+                        queue.add_user(ident + 2 * n, CLEAR);
+                        queue.make(Kevent::timer(ident + 2 * n, ADD).with_data(60_000));
+                    }
+                    for n in 0..200 {
+                        let _ = queue.change(user(ident + 2 * n, DELETE));
+                        let _ = queue.change(Kevent::timer(ident + 2 * n, DELETE));
+                    }
+                    ident += 2;
+                }
+            });
+        }
+        // SAFETY: the child ends without using its copy again.
+        let drops = || drop(unsafe { std::ptr::read(&queue) });
+        let statuses: Vec<_> = (0..100).map(|_| child(drops).0).collect();
+        done.store(true, Ordering::Release);
+        assert!(statuses.iter().all(|&status| status == 0), "{statuses:?}");
+    });
+}
+
+#[test]
 fn k4_a_program_that_is_started_does_not_disturb_the_queue() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);
@@ -188,4 +241,61 @@ fn k66_a_process_is_not_reported_after_its_deletion_though_a_child_has_our_descr
         check(libc::kill(child, libc::SIGKILL)).unwrap();
         check(libc::waitpid(child, std::ptr::null_mut(), 0)).unwrap();
     }
+}
+
+#[test]
+fn k4_a_number_that_was_a_queue_in_the_parent_may_be_written_to_in_a_child() {
+    in_child(|| {
+        let queue = Queue::new();
+        let number = number(&queue);
+        in_fork(|| {
+            let (socket, _peer) = pair();
+            let fd = RawFd::try_from(number).unwrap();
+            // SAFETY: the number is the queue's, which this process does not have and does not use.
+            let fd = check(unsafe { libc::dup2(socket.as_raw_fd(), fd) }).unwrap();
+            assert_eq!(fd as usize, number);
+            let own = Queue::new();
+            own.make(Kevent::new(number, WRITE, ADD).with_udata(5));
+            assert_eq!(own.one().udata(), 5);
+        });
+    });
+}
+
+#[test]
+fn k4_a_child_drops_a_queue_that_another_thread_of_its_parent_was_changing() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, _peer) = pair();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    queue.add(&socket, READ, CLEAR, 1);
+                    queue.make(Kevent::timer(1, ADD).with_data(1000));
+                    queue.make(Kevent::signal(libc::SIGUSR1, ADD));
+                    queue.make(Kevent::signal(libc::SIGUSR1, DELETE));
+                    queue.make(Kevent::timer(1, DELETE));
+                    queue.delete(&socket, READ);
+                }
+            });
+            for _ in 0..300 {
+                // SAFETY: the child only drops the queue, and ends.
+                match unsafe { libc::fork() } {
+                    // SAFETY: nothing of this process is used after the drop of the queue.
+                    0 => unsafe {
+                        libc::alarm(2 * LIMIT.as_secs() as u32);
+                        drop(std::ptr::read(&queue));
+                        libc::_exit(0);
+                    },
+                    pid => {
+                        let mut status = 0;
+                        // SAFETY: the status has a place that lives until the call returns.
+                        check(unsafe { libc::waitpid(pid, &mut status, 0) }).unwrap();
+                        assert_eq!(status, 0);
+                    }
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    });
 }

@@ -7,7 +7,7 @@ mod support;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nio_sys::{Filter, Kevent, ProcFlags};
+use nio_sys::{Filter, Kevent, ProcFlags, VnodeFlags};
 use support::*;
 
 /// From now on a system call fails in this process.
@@ -58,28 +58,36 @@ fn k20_without_epoll_pwait2_a_timeout_is_a_minimum_all_the_same() {
     }
 }
 
+/// A child does not have its parent's queue, where madvise(2) answers this.
+fn check_fork_with_madvise(answer: i32) {
+    refuse(libc::SYS_madvise, answer);
+    let queue = Queue::new();
+    queue.add_user(1, CLEAR);
+    // SAFETY: the child asks and ends; its parent waits for it.
+    unsafe {
+        let pid = check(libc::fork()).unwrap();
+        if pid == 0 {
+            let result = queue.apply(&mut [trigger(1)]);
+            let gone = result.is_err_and(|e| e.raw_os_error() == Some(libc::EBADF));
+            libc::_exit(i32::from(!gone));
+        }
+        let mut status = 0;
+        assert_eq!(check(libc::waitpid(pid, &mut status, 0)).unwrap(), pid);
+        assert_eq!(status, 0);
+    }
+    queue.assert_silent();
+    queue.trigger(1);
+    queue.one();
+}
+
 #[test]
 fn k4_without_a_page_that_forks_empty_a_child_does_not_have_the_queue() {
-    in_child(|| {
-        refuse(libc::SYS_madvise, libc::EINVAL);
-        let queue = Queue::new();
-        queue.add_user(1, CLEAR);
-        // SAFETY: the child asks and ends; its parent waits for it.
-        unsafe {
-            let pid = check(libc::fork()).unwrap();
-            if pid == 0 {
-                let result = queue.apply(&mut [trigger(1)]);
-                let gone = result.is_err_and(|e| e.raw_os_error() == Some(libc::EBADF));
-                libc::_exit(i32::from(!gone));
-            }
-            let mut status = 0;
-            assert_eq!(check(libc::waitpid(pid, &mut status, 0)).unwrap(), pid);
-            assert_eq!(status, 0);
-        }
-        queue.assert_silent();
-        queue.trigger(1);
-        queue.one();
-    });
+    in_child(|| check_fork_with_madvise(libc::EINVAL));
+}
+
+#[test]
+fn k4_a_child_does_not_have_the_queue_though_madvise_says_yes_and_does_nothing() {
+    in_child(|| check_fork_with_madvise(0));
 }
 
 #[test]
@@ -95,6 +103,37 @@ fn k211_without_process_descriptors_there_is_no_such_filter() {
         queue.add_user(1, CLEAR);
         queue.trigger(1);
         assert_eq!(queue.one().filter(), Filter::USER);
+        cat.kill().unwrap();
+        cat.wait().unwrap();
+    });
+}
+
+#[test]
+fn k224_a_limit_on_watches_is_a_lack_of_memory_whatever_is_watched() {
+    in_child(|| {
+        let scratch = Scratch::new();
+        let (_, file) = scratch.file("file", "abc");
+        let (socket, _peer) = pair();
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let queue = Queue::new();
+        let watched = Kevent::vnode(&file, ADD).with_fflags(VnodeFlags::WRITE);
+        let changes = [
+            Kevent::read(&socket, ADD),
+            Kevent::write(&socket, ADD),
+            Kevent::timer(1, ADD).with_data(1000),
+            Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT),
+            Kevent::signal(libc::SIGUSR1, ADD),
+            watched,
+        ];
+        refuse(libc::SYS_epoll_ctl, libc::ENOSPC);
+        assert_eq!(queue.results(&changes), [libc::ENOMEM; 6]);
+        refuse(libc::SYS_inotify_add_watch, libc::ENOSPC);
+        assert_eq!(queue.refused(watched), libc::ENOMEM);
+        // Nothing was registered, and nothing is left behind.
+        for change in changes {
+            let flags = DELETE;
+            assert_eq!(queue.refused(change.with_flags(flags)), libc::ENOENT);
+        }
         cat.kill().unwrap();
         cat.wait().unwrap();
     });

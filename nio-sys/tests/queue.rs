@@ -3,11 +3,12 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nio_sys::{Filter, Kevent};
 use support::*;
 
 #[test]
@@ -107,6 +108,8 @@ fn k8_a_queue_is_not_readable_for_a_deleted_or_disabled_user_event() {
     queue.make(user(2, DELETE));
     assert!(is_readable(&queue));
     queue.make(user(1, DISABLE));
+    // A kernel may look at it only in the next call.
+    queue.assert_silent();
     assert!(!is_readable(&queue));
     queue.make(user(1, ENABLE));
     assert!(is_readable(&queue));
@@ -363,4 +366,91 @@ fn k14_a_queue_can_be_neither_read_nor_written() {
     };
     assert_eq!(results, [-1, -1]);
     assert_eq!(queue.one().ident(), 1);
+}
+
+#[test]
+fn k9_each_knote_that_becomes_active_gives_an_edge_to_the_queue_that_watches() {
+    let (queue, outer) = (Queue::new(), Queue::new());
+    outer.add(&queue, READ, CLEAR, 1);
+    for ident in [1, 2, 3] {
+        queue.add_user(ident, CLEAR);
+    }
+    for ident in [1, 2, 3] {
+        queue.trigger(ident);
+        assert_eq!(outer.one().ident(), number(&queue));
+        outer.assert_silent();
+    }
+    assert_eq!(idents(&queue.wait()), [1, 2, 3]);
+}
+
+#[test]
+fn k9_each_timer_that_expires_gives_an_edge_to_the_queue_that_watches() {
+    let (queue, outer) = (Queue::new(), Queue::new());
+    outer.add(&queue, READ, CLEAR, 1);
+    queue.make(Kevent::timer(1, ADD | ONESHOT).with_data(1));
+    assert_eq!(outer.one().ident(), number(&queue));
+    for ident in [2, 3] {
+        queue.make(Kevent::timer(ident, ADD | ONESHOT).with_data(20));
+        assert_eq!(outer.one().ident(), number(&queue));
+    }
+    assert_eq!(idents(&queue.wait()), [1, 2, 3]);
+}
+
+#[test]
+fn k9_timers_that_were_there_before_give_an_edge_each() {
+    let (queue, outer) = (Queue::new(), Queue::new());
+    outer.add(&queue, READ, CLEAR, 1);
+    for (ident, milliseconds) in [(1, 10), (2, 200)] {
+        queue.make(Kevent::timer(ident, ADD | ONESHOT).with_data(milliseconds));
+    }
+    for _ in 0..2 {
+        assert_eq!(outer.one().ident(), number(&queue));
+    }
+    assert_eq!(idents(&queue.wait()), [1, 2]);
+}
+
+/// A duplicate of a queue's descriptor.
+fn duplicate(queue: &Queue) -> OwnedFd {
+    queue.as_fd().try_clone_to_owned().unwrap()
+}
+
+#[test]
+fn k10_a_duplicate_of_a_queue_takes_no_filter_but_read_either() {
+    let (queue, inner) = (Queue::new(), Queue::new());
+    let (of_inner, of_itself) = (duplicate(&inner), duplicate(&queue));
+    for fd in [&of_inner, &of_itself] {
+        assert!(queue.change(on(fd, WRITE, ADD)).is_err());
+        assert!(queue.change(on(fd, Filter::VNODE, ADD)).is_err());
+        assert!(queue.change(on(fd, WRITE, DELETE)).is_err());
+    }
+    queue.add(&of_inner, READ, LEVEL, 1);
+    inner.add_user(1, CLEAR);
+    inner.trigger(1);
+    assert_eq!(queue.one().ident(), number(&of_inner));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k10_any_epoll_set_takes_no_filter_but_read() {
+    // SAFETY: takes no pointers, and the number belongs to nobody else.
+    let set = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(0)).unwrap()) };
+    let queue = Queue::new();
+    assert_eq!(queue.refused(on(&set, WRITE, ADD)), libc::EINVAL);
+    queue.add(&set, READ, LEVEL, 1);
+    let (socket, mut peer) = pair();
+    let fd = socket.as_raw_fd();
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 0,
+    };
+    let set_fd = set.as_raw_fd();
+    // SAFETY: the event lives until the call returns.
+    check(unsafe { libc::epoll_ctl(set_fd, libc::EPOLL_CTL_ADD, fd, &mut event) }).unwrap();
+    peer.write_all(b"x").unwrap();
+    assert_eq!(queue.one().ident(), number(&set));
+    // An eventfd has no type of file either, and can be written to.
+    // SAFETY: takes no pointers, and the number belongs to nobody else.
+    let eventfd = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, 0)).unwrap()) };
+    queue.add(&eventfd, WRITE, CLEAR, 2);
+    assert_eq!(queue.one_of(WRITE).udata(), 2);
 }

@@ -1,35 +1,35 @@
-//! Draining: firing what is due while what fires arms, cancels and reschedules.
+//! Draining: yielding the timers that are due while their callbacks insert, cancel and reschedule.
 //!
 //! Laws:
-//! 1. What is due when a drain begins is what it yields, in order: what is armed meanwhile waits for
-//!    the next one, what is cancelled or rescheduled meanwhile is not yielded.
-//! 2. What a drain yields is taken out of the queue at once and sorted, which costs less than to take
-//!    the first out of the queue again and again. The timers stay in the slab, and their places
-//!    say `DRAINED`.
-//! 3. Entries of timers that are cancelled or rescheduled meanwhile, `gone` of them, stay behind until
-//!    they come first or are the majority. So no memory is needed but for what was due at one time.
-//! 4. While a drain is under way no timer is armed for an earlier time than its `now`. So whatever it
-//!    has yet to yield comes before anything in the queue. It may be left half-way, and every
-//!    other method may be called meanwhile.
+//! 1. A drain yields, in order, the timers that were due when it began. A timer armed meanwhile waits
+//!    for the next drain; a timer cancelled or rescheduled meanwhile is not yielded.
+//! 2. The entries that a drain yields are taken out of the queue at once and sorted, which costs less
+//!    than taking the first out of the queue again and again. The timers stay in the slab, and their
+//!    places say `DRAINED`.
+//! 3. Stale entries, of timers that were cancelled or rescheduled meanwhile, stay until they come first
+//!    or are the majority. So memory is only for the timers that were due at one time.
+//! 4. During a drain no timer is armed for an earlier time than its `now`. So all that it has yet to
+//!    yield comes before everything in the queue. A drain may be left half-way, and every other method
+//!    may be called meanwhile.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
 use crate::TimerKey;
-use crate::heap::TimerHeap;
+use crate::heap::{Timer, TimerHeap, exact, has};
 use crate::queue::Entry;
 use crate::slab::Slab;
 
-/// The drain under way.
+/// The drain that was begun last.
 pub(crate) struct Drain<D> {
-    /// `None` if no drain is under way.
+    /// `None` if it has ended.
     pub(crate) now: Option<D>,
-    /// What it has yet to yield, in order, and what is gone.
+    /// The entries it has yet to yield, in order, and stale ones.
     due: VecDeque<Entry<D>>,
-    /// How many of these are of timers that have been cancelled or rescheduled since.
+    /// How many of these are stale.
     gone: usize,
-    /// Empty but while a drain begins; here for its memory.
+    /// Used only while a drain begins; kept for its memory.
     found: Vec<u32>,
 }
 
@@ -48,7 +48,7 @@ impl<D: Ord + Copy> Drain<D> {
         self.due.len()
     }
 
-    /// Whether there is no entry, gone ones included.
+    /// Whether there is no entry, stale ones included.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.due.is_empty()
@@ -60,17 +60,17 @@ impl<D: Ord + Copy> Drain<D> {
         self.due.pop_front();
     }
 
-    /// Notes that a timer has been cancelled or rescheduled (law 3).
-    pub(crate) fn miss_one<T>(&mut self, slab: &Slab<D, T>) {
+    /// Counts an entry that has become stale (law 3).
+    pub(crate) fn miss_one<T>(&mut self, slab: &Slab<Timer<D, T>>) {
         self.gone += 1;
         if self.gone > self.due.len() / 2 {
             self.forget_gone(slab);
         }
     }
 
-    /// Removes the entries of timers that are gone.
-    pub(crate) fn forget_gone<T>(&mut self, slab: &Slab<D, T>) {
-        self.due.retain(|&entry| slab.has(entry));
+    /// Removes stale entries.
+    pub(crate) fn forget_gone<T>(&mut self, slab: &Slab<Timer<D, T>>) {
+        self.due.retain(|&entry| has(slab, entry));
         self.gone = 0;
     }
 
@@ -79,17 +79,17 @@ impl<D: Ord + Copy> Drain<D> {
         self.found.shrink_to_fit();
     }
 
-    /// The entries, gone ones included.
+    /// The entries, stale ones included.
     pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<D>> {
         self.due.iter_mut()
     }
 
-    /// The entries of timers that are not gone.
+    /// The entries that are not stale.
     #[cfg(test)]
-    pub(crate) fn check<T>(&self, slab: &Slab<D, T>) -> Vec<Entry<D>> {
+    pub(crate) fn check<T>(&self, slab: &Slab<Timer<D, T>>) -> Vec<Entry<D>> {
         assert!(self.due.iter().is_sorted_by(|a, b| a.order(b).is_lt()));
         let due = self.due.iter().copied();
-        let due: Vec<_> = due.filter(|&entry| slab.has(entry)).collect();
+        let due: Vec<_> = due.filter(|&entry| has(slab, entry)).collect();
         assert_eq!(self.due.len() - due.len(), self.gone, "law 3");
         assert!(self.found.is_empty());
         due
@@ -100,20 +100,20 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// Begins to drain: from now on [`pop_drained`](Self::pop_drained) yields the timers that are due
     /// at `now`, as of this moment.
     ///
-    /// This is what an event loop does with its timers. Between one timer and the next the heap is
-    /// not borrowed, so the callback of a timer may use it as it likes:
+    /// This is how an event loop runs its timers. Between one timer and the next the heap is not
+    /// borrowed, so the callback of a timer may use it freely:
     ///
-    /// - a timer that it inserts or reschedules is not yielded by this drain, whatever its deadline:
-    ///   a timer that re-arms itself for "at once" can't keep the loop from going on;
+    /// - a timer that it inserts or reschedules is not yielded by this drain, whatever its deadline: a
+    ///   timer that re-arms itself for "at once" does not keep the loop from going on;
     /// - a timer that it cancels is not yielded, though it was due;
     /// - a deadline earlier than `now` counts as `now` until the drain ends: time doesn't run backwards.
     ///
-    /// A drain ends when there is nothing more to yield. One that is left half-way loses nothing:
-    /// the next call of `begin_drain` begins another, and what is still due is part of it.
+    /// A drain ends when it has yielded everything. One that is left half-way loses nothing: the next
+    /// call of `begin_drain` begins another, which yields the timers that are still due.
     ///
     /// # Panics
     ///
-    /// As [`Vec::reserve`], if no computer could hold as many timers as are due.
+    /// As [`Vec::reserve`], if the memory for the timers that are due overflows.
     ///
     /// ```
     /// use nio_timer::TimerHeap;
@@ -134,14 +134,14 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     #[inline]
     pub fn begin_drain(&mut self, now: D) {
         self.drain.now = Some(now);
-        // What an earlier drain has yet to yield is the beginning of this one, unless `now` has
-        // gone backwards.
+        // Entries that an earlier drain has not yielded come first in this one, unless `now` has gone
+        // backwards.
         while let Some(&last) = self.drain.due.back() {
             if last.deadline <= now {
                 break;
             }
             self.drain.due.pop_back();
-            if self.slab.has(last) {
+            if has(&self.slab, last) {
                 self.queue.push(last);
             } else {
                 self.drain.gone -= 1;
@@ -156,15 +156,17 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         }
     }
 
-    /// Moves what is due from the queue to the drain, and puts entries right that only seem to be due.
+    /// Moves entries that are due from the queue to the drain. Entries of timers that were pushed later
+    /// are put right.
     fn collect_due(&mut self, now: D) {
         let before = self.drain.due.len();
         let mut found = mem::take(&mut self.drain.found);
         self.queue.find_until(now, &mut found);
-        // The farthest from the top first. What fills a gap is not due, so it stays below all
-        // that is found, and the places of these are what they were.
+        // The farthest from the top first. The entry that fills a gap is not due, so it stays below
+        // those that were found, and their places do not change.
         while let Some(place) = found.pop() {
-            let exact = self.slab.entry(self.queue.at(place).slot());
+            let entry = self.queue.at(place);
+            let exact = exact(&self.slab, entry.slot()).unwrap_or(entry);
             if exact.deadline <= now {
                 self.queue.remove_to_drain(place);
                 self.drain.due.push_back(exact);
@@ -176,12 +178,12 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.drain.due.make_contiguous()[before..].sort_unstable_by(Entry::order);
     }
 
-    /// The next timer of the drain under way, left where it is. `None` at its end, or if there is none.
+    /// The next timer of the drain, left where it is. `None` at the drain's end, or without a drain.
     ///
-    /// The timer comes again and again until it is taken, cancelled or rescheduled. This is how an
-    /// interval keeps its key: look at it, reschedule it, and only then run its callback, which may
-    /// cancel or reschedule it in turn. (One that is late by more than a period has to choose: the next
-    /// deadline that is to come keeps its beat, one that has passed counts as `now`.)
+    /// The same timer comes until it is taken, cancelled or rescheduled. This is how an interval keeps
+    /// its key: look at it, reschedule it, and only then run its callback, which may cancel or reschedule
+    /// it. (A deadline that has passed counts as `now`; an interval that is late by more than a period
+    /// keeps its beat if it is rescheduled to the next deadline in the future.)
     ///
     /// ```
     /// use nio_timer::TimerHeap;
@@ -216,9 +218,9 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.timer_at(slot)
     }
 
-    /// Takes the next timer of the drain under way. `None` at its end, or if there is none.
+    /// Takes the next timer of the drain. `None` at the drain's end, or without a drain.
     ///
-    /// [`begin_drain`](Self::begin_drain) tells what a drain yields.
+    /// [`begin_drain`](Self::begin_drain) says which timers a drain yields.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -235,7 +237,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.take(first)
     }
 
-    /// The first entry of the drain; without one, this is the drain's end.
+    /// The first entry of the drain; without one, the drain ends.
     #[inline]
     fn first_drained(&mut self) -> Option<Entry<D>> {
         let first = self.first_due();
@@ -245,12 +247,12 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         first
     }
 
-    /// The first entry of the drain whose timer is not gone.
+    /// The first entry of the drain that is not stale.
     #[inline]
     pub(crate) fn first_due(&mut self) -> Option<Entry<D>> {
         loop {
             let first = *self.drain.due.front()?;
-            if self.slab.has(first) {
+            if has(&self.slab, first) {
                 return Some(first);
             }
             self.drain.due.pop_front();

@@ -1,23 +1,31 @@
-//! The timer heap: a slab that holds the timers and a queue that knows who is next.
+//! The timer heap: a slab that holds the timers, and a queue that knows which is next.
 //!
 //! Laws:
-//! 1. Every timer in the slab has one entry, in the queue or among what a drain has yet to yield
-//!    (`drain.rs`). In the queue nothing else has: there are no tombstones.
-//! 2. An entry in the queue never stands later than its timer is. It is exact if the two agree on
-//!    the number of the arming; otherwise the timer has been pushed later since, and the entry is put
-//!    right when it comes first ([`TimerHeap::settle`]) or a drain begins.
+//! 1. Every timer in the slab has one entry, in the queue or among those that a drain has yet to yield
+//!    (`drain.rs`). The queue has no other entries: there are no tombstones.
+//! 2. An entry in the queue is never later than its timer. It is exact if both have the same arming
+//!    number; otherwise the timer has been pushed later since, and the entry is put right when it comes
+//!    first ([`TimerHeap::settle`]) or a drain begins.
 //! 3. Armings are numbered, and of two timers the one armed later has the greater number. When the
-//!    numbers have run out, all timers get new ones in the same order ([`TimerHeap::renumber`]).
+//!    numbers are used up, all timers get new ones in the same order ([`TimerHeap::renumber`]).
 
+use crate::TimerKey;
 use crate::drain::Drain;
 use crate::queue::{DRAINED, Entry, Queue};
 use crate::slab::Slab;
-use crate::{Iter, TimerKey};
+
+/// A timer: when it is due, when it was armed, what it carries.
+pub(crate) struct Timer<D, T> {
+    pub(crate) deadline: D,
+    /// The number of its last arming.
+    pub(crate) arming: u32,
+    pub(crate) payload: T,
+}
 
 /// Timers in the order of their deadlines, each with a payload.
 ///
 /// `D` is a deadline: anything that can be copied and ordered, such as `u64`, `Duration` or
-/// `Instant`. `T` is what a timer carries, and never looked at.
+/// `Instant`. `T` is the payload of a timer; the heap never looks at it.
 ///
 /// The [crate's documentation](crate) has the laws and what each operation costs.
 ///
@@ -36,7 +44,7 @@ use crate::{Iter, TimerKey};
 /// ```
 pub struct TimerHeap<D, T> {
     pub(crate) queue: Queue<D>,
-    pub(crate) slab: Slab<D, T>,
+    pub(crate) slab: Slab<Timer<D, T>>,
     pub(crate) drain: Drain<D>,
     /// The number of the next arming.
     pub(crate) next_arming: u32,
@@ -58,7 +66,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     ///
     /// # Panics
     ///
-    /// As [`Vec::with_capacity`](alloc::vec::Vec::with_capacity), if no computer could hold so many.
+    /// As [`Vec::with_capacity`](alloc::vec::Vec::with_capacity), if the capacity overflows.
     ///
     /// ```
     /// let heap = nio_timer::TimerHeap::<u64, &str>::with_capacity(1000);
@@ -103,8 +111,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.len() == 0
     }
 
-    /// How many timers fit before inserting one allocates memory again. What a [drain](Self::begin_drain)
-    /// needs comes on top, and is kept from one to the next.
+    /// How many timers fit before inserting one allocates memory again. A [drain](Self::begin_drain)
+    /// needs memory of its own, which is kept for the next drain.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -122,7 +130,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     ///
     /// # Panics
     ///
-    /// As [`Vec::reserve`](alloc::vec::Vec::reserve), if no computer could hold so many.
+    /// As [`Vec::reserve`](alloc::vec::Vec::reserve), if the capacity overflows.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -135,8 +143,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.slab.reserve(additional);
     }
 
-    /// Gives back memory that no timer uses. Timers stay where they are, so a slot that is free
-    /// before one in use stays too, until that one is gone.
+    /// Gives back memory that no timer uses. Timers keep their slots, so a free slot before one in use
+    /// stays too.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -148,8 +156,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     pub fn shrink_to_fit(&mut self) {
         self.drain.forget_gone(&self.slab); // their slots may go
         self.drain.shrink_to_fit();
-        let slots = self.slab.shrink_to_fit();
-        self.queue.shrink_to(slots);
+        self.slab.shrink_to_fit();
+        self.queue.shrink_to(self.slab.slots());
     }
 
     /// Drops all timers, and ends a drain. The memory is kept, and no old key becomes valid again.
@@ -163,14 +171,14 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// assert_eq!((heap.len(), heap.get(key)), (1, None));
     /// ```
     pub fn clear(&mut self) {
-        // One by one: should the drop of a payload panic, the laws hold for the timers that are left.
+        // One by one: if the drop of a payload panics, the laws hold for the timers that are left.
         while let Some(due) = self.first_due() {
             self.drain.remove_first();
-            drop(self.slab.remove(self.slab.key(due.slot())));
+            drop(self.slab.remove_at(due.slot()));
         }
         self.drain.now = None;
         while let Some(entry) = self.queue.remove_any() {
-            drop(self.slab.remove(self.slab.key(entry.slot())));
+            drop(self.slab.remove_at(entry.slot()));
         }
     }
 
@@ -191,12 +199,17 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     #[inline]
     pub fn insert(&mut self, deadline: D, payload: T) -> TimerKey {
         let (deadline, arming) = self.arm(deadline);
-        let key = self.slab.insert(deadline, arming, payload);
-        self.queue.push(Entry::new(deadline, arming, key.slot));
-        key
+        let key = self.slab.insert(Timer {
+            deadline,
+            arming,
+            payload,
+        });
+        self.queue.push(Entry::new(deadline, arming, key.index));
+        TimerKey(key)
     }
 
-    /// Takes a timer back before it expires; `None` if it has expired or been cancelled already.
+    /// Cancels a timer before it expires, and returns its payload; `None` if the timer is gone or is
+    /// another heap's.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -207,18 +220,18 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// ```
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
-        let payload = self.slab.remove(key)?;
-        match self.queue.place(key.slot) {
+        let timer = self.slab.remove(key.0)?;
+        match self.queue.place(key.0.index) {
             DRAINED => self.drain.miss_one(&self.slab),
             place => self.queue.remove(place),
         }
-        Some(payload)
+        Some(timer.payload)
     }
 
-    /// Arms a timer again, for another deadline: as if it were cancelled and inserted, but with
-    /// the key and payload it has. `false` if the timer is gone.
+    /// Arms a timer again, for another deadline: as if it were cancelled and inserted, but it keeps its
+    /// key and payload. `false` if the timer is gone or is another heap's.
     ///
-    /// Among equal deadlines it comes last from now on, also if its deadline stays what it was.
+    /// Among equal deadlines it comes last from now on, even if its deadline stays the same.
     /// During a [drain](Self::begin_drain), a deadline before the drain's `now` counts as that `now`.
     ///
     /// ```
@@ -238,7 +251,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.rearm(key, deadline)
     }
 
-    /// Apart, so that outside of a drain nothing asks what only matters within.
+    /// A function of its own, so that the common case does not test for a drain again.
     #[inline(never)]
     fn reschedule_while_draining(&mut self, key: TimerKey, deadline: D) -> bool {
         self.rearm(key, deadline)
@@ -247,20 +260,20 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     #[inline(always)] // twice: with a drain and without
     fn rearm(&mut self, key: TimerKey, deadline: D) -> bool {
         let (deadline, arming) = self.arm(deadline);
-        let Some(timer) = self.slab.get_mut(key) else {
+        let Some(timer) = self.slab.get_mut(key.0) else {
             return false;
         };
         let postponed = timer.deadline <= deadline;
         timer.deadline = deadline;
         timer.arming = arming;
-        // If the timer moved back in time, law 2 holds without a look at the queue.
+        // If the deadline is later, law 2 holds without a look at the queue.
         if !postponed || self.drain.now.is_some() {
-            self.file(Entry::new(deadline, arming, key.slot));
+            self.file(Entry::new(deadline, arming, key.0.index));
         }
         true
     }
 
-    /// Sees to law 2 (and 1) after a timer in a queue or a drain was armed anew.
+    /// Restores laws 1 and 2 after a timer in the queue or in a drain was rescheduled.
     fn file(&mut self, entry: Entry<D>) {
         match self.queue.place(entry.slot()) {
             DRAINED => {
@@ -270,84 +283,13 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
             place if entry.deadline < self.queue.at(place).deadline => {
                 self.queue.advance(place, entry);
             }
-            // It moved within what earlier pushes had gained.
+            // Its entry is still early enough.
             _ => {}
         }
     }
 
-    /// What a timer carries.
-    ///
-    /// ```
-    /// # use nio_timer::TimerHeap;
-    /// let mut heap = TimerHeap::new();
-    /// let key = heap.insert(5, "five");
-    /// assert_eq!(heap.get(key), Some(&"five"));
-    /// ```
-    #[must_use]
-    #[inline]
-    pub fn get(&self, key: TimerKey) -> Option<&T> {
-        self.slab.get(key)?.payload()
-    }
-
-    /// What a timer carries, to be changed.
-    ///
-    /// ```
-    /// # use nio_timer::TimerHeap;
-    /// let mut heap = TimerHeap::new();
-    /// let key = heap.insert(5, 1);
-    /// *heap.get_mut(key).unwrap() += 1;
-    /// assert_eq!(heap.cancel(key), Some(2));
-    /// ```
-    #[must_use]
-    #[inline]
-    pub fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
-        self.slab.get_mut(key)?.payload_mut()
-    }
-
-    /// When a timer is due.
-    ///
-    /// ```
-    /// # use nio_timer::TimerHeap;
-    /// let mut heap = TimerHeap::new();
-    /// let key = heap.insert(5, "five");
-    /// heap.reschedule(key, 7);
-    /// assert_eq!(heap.deadline(key), Some(7));
-    /// ```
-    #[must_use]
-    #[inline]
-    pub fn deadline(&self, key: TimerKey) -> Option<D> {
-        Some(self.slab.get(key)?.deadline)
-    }
-
-    /// Whether this key's timer is still to come.
-    ///
-    /// ```
-    /// # use nio_timer::TimerHeap;
-    /// let mut heap = TimerHeap::new();
-    /// let key = heap.insert(5, "five");
-    /// assert!(heap.contains(key));
-    /// heap.pop_expired(5);
-    /// assert!(!heap.contains(key));
-    /// ```
-    #[must_use]
-    #[inline]
-    pub fn contains(&self, key: TimerKey) -> bool {
-        self.slab.get(key).is_some()
-    }
-
-    /// All timers, in no particular order.
-    ///
-    /// ```
-    /// # use nio_timer::TimerHeap;
-    /// let heap: TimerHeap<_, _> = [(5, "five"), (3, "three")].into_iter().collect();
-    /// assert_eq!(heap.iter().map(|(_, deadline, _)| deadline).min(), Some(3));
-    /// ```
-    pub fn iter(&self) -> Iter<'_, D, T> {
-        Iter::new(self)
-    }
-
-    /// The first deadline: how long a loop may sleep. It is exact, for which entries of timers that
-    /// were pushed later are put right first; so it takes `&mut self`.
+    /// The first deadline: how long a loop may sleep. It is exact: entries of timers that were pushed
+    /// later are put right first, so it takes `&mut self`.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -376,8 +318,8 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.timer_at(slot)
     }
 
-    /// Takes the first timer if it is due at `now`: the earliest deadline, and among equal ones
-    /// the one armed first. `None` as soon as nothing is due.
+    /// Takes the first timer if it is due at `now`: the one with the earliest deadline, and among equal
+    /// deadlines the one armed first. `None` if nothing is due.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -410,20 +352,22 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         (deadline, arming)
     }
 
-    /// Gives all timers new numbers of armings, from 0, in the order they are in. This happens once in
-    /// 2³¹ armings or more, so what it costs doesn't count.
+    /// Gives all timers new arming numbers, from 0, in the same order. This happens at most once in
+    /// 2³¹ armings, so its cost doesn't count.
     #[cold]
     fn renumber(&mut self) {
         self.drain.forget_gone(&self.slab);
         for entry in self.queue.entries_mut() {
-            *entry = self.slab.entry(entry.slot());
+            *entry = exact(&self.slab, entry.slot()).unwrap_or(*entry);
         }
         self.queue.sort();
         self.next_arming = 0;
-        // What a drain has comes before anything in the queue.
+        // The entries of a drain come before all in the queue.
         for entry in self.drain.entries_mut().chain(self.queue.entries_mut()) {
             *entry = Entry::new(entry.deadline, self.next_arming, entry.slot());
-            self.slab.renumber(entry.slot(), self.next_arming);
+            if let Some(timer) = self.slab.at_mut(entry.slot()) {
+                timer.arming = self.next_arming;
+            }
             self.next_arming += 1;
         }
     }
@@ -442,7 +386,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     fn settle(&mut self) -> Option<Entry<D>> {
         loop {
             let first = self.queue.first()?;
-            let exact = self.slab.entry(first.slot());
+            let exact = exact(&self.slab, first.slot())?;
             if exact.arming() == first.arming() {
                 return Some(first);
             }
@@ -458,16 +402,31 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         } else {
             self.drain.remove_first();
         }
-        let key = self.slab.key(first.slot());
-        Some((key, first.deadline, self.slab.remove(key)?))
+        let key = self.slab.key_at(first.slot())?;
+        let timer = self.slab.remove_at(first.slot())?;
+        Some((TimerKey(key), timer.deadline, timer.payload))
     }
 
     #[inline]
     pub(crate) fn timer_at(&mut self, slot: u32) -> Option<(TimerKey, D, &mut T)> {
-        let key = self.slab.key(slot);
-        let timer = self.slab.get_mut(key)?;
-        Some((key, timer.deadline, timer.payload_mut()?))
+        let key = self.slab.key_at(slot)?;
+        let timer = self.slab.at_mut(slot)?;
+        Some((TimerKey(key), timer.deadline, &mut timer.payload))
     }
+}
+
+/// The entry that the timer in a slot should have.
+#[inline]
+pub(crate) fn exact<D: Ord + Copy, T>(slab: &Slab<Timer<D, T>>, slot: u32) -> Option<Entry<D>> {
+    let timer = slab.at(slot)?;
+    Some(Entry::new(timer.deadline, timer.arming, slot))
+}
+
+/// Whether this is the entry of a timer that has not been cancelled or rescheduled since.
+#[inline]
+pub(crate) fn has<D: Ord + Copy, T>(slab: &Slab<Timer<D, T>>, entry: Entry<D>) -> bool {
+    let timer = slab.at(entry.slot());
+    timer.is_some_and(|timer| timer.arming == entry.arming())
 }
 
 impl<D: Ord + Copy, T> Default for TimerHeap<D, T> {

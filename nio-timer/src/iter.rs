@@ -1,40 +1,98 @@
-//! Going over all timers, and making a heap of many: `Iter`, `Extend`, `FromIterator`, `Debug`.
+//! Looking at timers: one by its key, or all; and making a heap of many (`Extend`, `FromIterator`).
 
 use core::fmt;
-use core::iter::{Enumerate, FusedIterator};
-use core::slice;
+use core::iter::FusedIterator;
 
-use crate::slab::Slot;
+use crate::heap::Timer;
+use crate::slab::SlabIter;
 use crate::{TimerHeap, TimerKey};
 
-/// The timers of a heap, in no particular order; made by [`TimerHeap::iter`].
-pub struct Iter<'a, D, T> {
-    slots: Enumerate<slice::Iter<'a, Slot<D, T>>>,
-    left: usize,
-}
+impl<D: Ord + Copy, T> TimerHeap<D, T> {
+    /// The payload of a timer; `None` if the timer is gone or is another heap's.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// assert_eq!(heap.get(key), Some(&"five"));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn get(&self, key: TimerKey) -> Option<&T> {
+        Some(&self.slab.get(key.0)?.payload)
+    }
 
-impl<'a, D: Ord + Copy, T> Iter<'a, D, T> {
-    pub(crate) fn new(heap: &'a TimerHeap<D, T>) -> Self {
-        Iter {
-            slots: heap.slab.slots().enumerate(),
-            left: heap.len(),
-        }
+    /// The payload of a timer, to be changed; `None` if the timer is gone or is another heap's.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, 1);
+    /// *heap.get_mut(key).unwrap() += 1;
+    /// assert_eq!(heap.cancel(key), Some(2));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
+        Some(&mut self.slab.get_mut(key.0)?.payload)
+    }
+
+    /// The deadline of a timer; `None` if the timer is gone or is another heap's.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// heap.reschedule(key, 7);
+    /// assert_eq!(heap.deadline(key), Some(7));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn deadline(&self, key: TimerKey) -> Option<D> {
+        Some(self.slab.get(key.0)?.deadline)
+    }
+
+    /// Whether this key's timer is in this heap and has not expired.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let mut heap = TimerHeap::new();
+    /// let key = heap.insert(5, "five");
+    /// assert!(heap.contains(key));
+    /// heap.pop_expired(5);
+    /// assert!(!heap.contains(key));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn contains(&self, key: TimerKey) -> bool {
+        self.slab.contains(key.0)
+    }
+
+    /// All timers, in no particular order.
+    ///
+    /// ```
+    /// # use nio_timer::TimerHeap;
+    /// let heap: TimerHeap<_, _> = [(5, "five"), (3, "three")].into_iter().collect();
+    /// assert_eq!(heap.iter().map(|(_, deadline, _)| deadline).min(), Some(3));
+    /// ```
+    pub fn iter(&self) -> Iter<'_, D, T> {
+        Iter(self.slab.iter())
     }
 }
+
+/// The timers of a heap, in no particular order; made by [`TimerHeap::iter`].
+pub struct Iter<'a, D, T>(SlabIter<'a, Timer<D, T>>);
 
 impl<'a, D: Copy, T> Iterator for Iter<'a, D, T> {
     type Item = (TimerKey, D, &'a T);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let timer = self.slots.find_map(|(index, slot)| {
-            Some((slot.key(index as u32)?, slot.deadline, slot.payload()?))
-        })?;
-        self.left -= 1;
-        Some(timer)
+        let (key, timer) = self.0.next()?;
+        Some((TimerKey(key), timer.deadline, &timer.payload))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        self.0.size_hint()
     }
 }
 
@@ -43,10 +101,7 @@ impl<D: Copy, T> FusedIterator for Iter<'_, D, T> {}
 
 impl<D, T> Clone for Iter<'_, D, T> {
     fn clone(&self) -> Self {
-        Iter {
-            slots: self.slots.clone(),
-            left: self.left,
-        }
+        Iter(self.0.clone())
     }
 }
 

@@ -1,13 +1,13 @@
-//! An indexed 4-ary heap: who is next, and where each slot's entry stands.
+//! An indexed 4-ary heap: which entry is next, and where each slot's entry is.
 //!
 //! Laws:
 //! 1. No entry comes before its parent; the children of place `p` are `4p + 1 ..= 4p + 4`.
-//! 2. The place of each entry is noted for its slot.
-//! 3. An entry's order, by deadline and then by arming, is total: no two entries share an arming.
+//! 2. For each slot, the place of its entry is known.
+//! 3. The order of entries, by deadline and then by arming, is total: no two entries share an arming.
 //!
-//! The deadlines stand in the entries, so finding the least of four children reads neighbours in
-//! memory and follows no pointer. The places stand close together and apart from the timers: every
-//! step of a walk through the heap writes one, and they are few enough to stay in the cache.
+//! The entries hold the deadlines, so finding the least of four children reads neighbours in memory and
+//! follows no pointer. The places are in a vector of their own: every step of a walk through the heap
+//! writes one, and the vector is small enough to stay in the cache.
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -15,16 +15,16 @@ use core::slice;
 
 /// Children per entry: half the depth of a binary heap, and the four to compare are neighbours.
 const ARITY: usize = 4;
-/// The place of a slot whose timer is out of the queue, because a drain has it.
+/// The place of a slot whose timer has left the queue for a drain.
 pub(crate) const DRAINED: u32 = u32::MAX;
 
-/// What is ordered: a slot by its deadline, then by when it was armed.
+/// A slot, ordered by its deadline, then by its arming.
 ///
 /// 16 bytes for deadlines of 8 bytes: four children are as long as a cache line.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<D> {
     pub(crate) deadline: D,
-    /// The arming's number above, the slot's below: as one number they are compared at once.
+    /// The arming in the upper half, the slot in the lower: one comparison for both.
     rank: u64,
 }
 
@@ -47,8 +47,7 @@ impl<D: Ord + Copy> Entry<D> {
         self.rank as u32
     }
 
-    /// Which comes first. `&` and `|` instead of `&&` and `||`: there is nothing to save by stopping
-    /// early, and a branch here is one that no processor can predict.
+    /// Which comes first. `&` and `|` instead of `&&` and `||`: a branch here could not be predicted.
     #[inline]
     fn before(self, other: Self) -> bool {
         (self.deadline < other.deadline)
@@ -64,7 +63,7 @@ impl<D: Ord + Copy> Entry<D> {
 
 pub(crate) struct Queue<D> {
     entries: Vec<Entry<D>>,
-    /// By slot: where its entry stands, or `DRAINED`. Nothing in particular for a free slot.
+    /// By slot: the place of its entry, or `DRAINED`. Meaningless for a free slot.
     places: Vec<u32>,
 }
 
@@ -105,7 +104,7 @@ impl<D: Ord + Copy> Queue<D> {
         self.entries[place as usize]
     }
 
-    /// Where the entry of a slot stands, or `DRAINED`.
+    /// The place of a slot's entry, or `DRAINED`.
     #[inline]
     pub(crate) fn place(&self, slot: u32) -> u32 {
         self.places[slot as usize]
@@ -122,8 +121,8 @@ impl<D: Ord + Copy> Queue<D> {
         rise(&mut self.entries, &mut self.places, last, entry);
     }
 
-    /// Takes the entry at `place` out; the last entry fills the gap. (It may have to rise above the
-    /// gap, if it comes from another branch; `sink` lets it, too.)
+    /// Takes the entry at `place` out; the last entry fills the gap. (From another branch, it may have
+    /// to rise above the gap; `sink` allows that, too.)
     #[inline]
     pub(crate) fn remove(&mut self, place: u32) {
         let place = place as usize;
@@ -138,7 +137,7 @@ impl<D: Ord + Copy> Queue<D> {
         }
     }
 
-    /// As `remove`, and notes that a drain has what is taken out.
+    /// As `remove`, for an entry that a drain takes.
     #[inline]
     pub(crate) fn remove_to_drain(&mut self, place: u32) {
         let slot = self.at(place).slot();
@@ -184,13 +183,13 @@ impl<D: Ord + Copy> Queue<D> {
         }
     }
 
-    /// The entries, in no particular order unless they have just been sorted. Whoever changes them sees
-    /// to it that they stay in order, or sorts them.
+    /// The entries, in no particular order unless they have just been sorted. A caller that changes
+    /// their order sorts them afterwards.
     pub(crate) fn entries_mut(&mut self) -> slice::IterMut<'_, Entry<D>> {
         self.entries.iter_mut()
     }
 
-    /// Sorts the entries: what is sorted is a heap, too.
+    /// Sorts the entries: a sorted vector is a heap, too.
     pub(crate) fn sort(&mut self) {
         self.entries.sort_unstable_by(Entry::order);
         for (place, entry) in self.entries.iter().enumerate() {
@@ -218,11 +217,11 @@ impl<D: Ord + Copy> Queue<D> {
     }
 }
 
-// The walks through the heap are functions of slices: so the compiler knows that nothing they write
-// moves or resizes what they read.
+// The walks through the heap are functions of slices: so the compiler knows that no write moves or
+// resizes the vectors.
 
 /// Puts `entry` where the gap at `place` ends after moving later parents down into it.
-#[inline(always)] // most often one comparison and two writes, less than a call with six arguments
+#[inline(always)] // usually one comparison and two writes, less than a call with six arguments
 fn rise<D: Ord + Copy>(
     entries: &mut [Entry<D>],
     places: &mut [u32],
@@ -242,8 +241,8 @@ fn rise<D: Ord + Copy>(
 }
 
 /// Moves the gap at `place` down to a leaf, always along the least child, and lets `entry`
-/// rise from there. What is put in a gap was a leaf or has been postponed, so it belongs near
-/// the bottom: comparing it at every level on the way down would cost more than the way back.
+/// rise from there. The entry was a leaf or has been postponed, so it belongs near the bottom:
+/// comparing it at every level on the way down would cost more than the way back.
 fn sink<D: Ord + Copy>(
     entries: &mut [Entry<D>],
     places: &mut [u32],
@@ -265,8 +264,8 @@ fn least_child<D: Ord + Copy>(entries: &[Entry<D>], place: usize) -> Option<(usi
     let less = |one: (usize, Entry<D>), other: (usize, Entry<D>)| {
         if other.1.before(one.1) { other } else { one }
     };
-    // Two pairs, then their winners, carried on by value: to load them again by their number would
-    // make each level wait for memory twice.
+    // Two pairs, then their winners, by value: loading them again by their index would make each level
+    // wait for memory twice.
     if let Some(&[a, b, c, d]) = children.first_chunk::<ARITY>() {
         let left = less((first, a), (first + 1, b));
         let right = less((first + 2, c), (first + 3, d));

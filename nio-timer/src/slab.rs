@@ -1,208 +1,336 @@
-//! Where timers live: slots that are used again, and keys that notice.
+//! A vector of slots whose keys are never taken for one another: index, generation and slab.
 //!
 //! Laws:
-//! 1. A key is given out once. A slot's generation moves on when its timer leaves, and a slot that
-//!    has been through all generations is retired: it holds no timer any more.
-//! 2. Slots are cut off the end only in [`Slab::shrink_to_fit`], and slots made after that begin
-//!    with a generation that no cut slot has used.
-//! 3. Two slabs begin with different generations, so a key of one is unknown to the other.
+//! 1. A key is given out once. The generation of a slot moves on when its value leaves, and a slot whose
+//!    generations are used up is retired: it holds no value any more.
+//! 2. A key names a value of the slab that gave it, and nothing in another slab: each slab has a number of
+//!    its own, which its keys carry.
+//! 3. A lookup finds a slot only while there is a value in it. A key that names nothing changes nothing.
+//! 4. Slots are cut off the end only by [`Slab::shrink_to_fit`]. Slots made after that begin with a
+//!    generation that no slot cut off has used.
 //!
-//! Law 3 holds by distance: with `n` slabs, the nearest two begin about `2^32 / n` generations apart,
-//! and a slot would have to be used that often before a foreign key could be mistaken.
+//! This file stands alone: it uses nothing else of the crate.
 
 use alloc::vec::Vec;
+use core::iter::{Enumerate, FusedIterator};
 use core::num::NonZeroU32;
+use core::{fmt, slice};
 
-use crate::TimerKey;
-use crate::queue::Entry;
-
-/// The generation of a slot that is retired.
+/// The generation of a retired slot. The first of all is 1.
 const RETIRED: u32 = 0;
-/// How many slots there can be. Their numbers are 32 bits, and so are those of armings, which are given
-/// anew when they run out: with half as many timers at most, that is not soon again.
+/// How many slots there can be: fewer than indices, so that users of the slab have values to spare.
 const MOST: usize = 1 << 31;
+/// How many bits of a word hold the index: half of them, or 20 where a word has 32, which are more
+/// descriptors than a 32-bit system can open.
+const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 
-/// A timer: when it is due, when it was armed, what it carries.
+/// Names a value in a [`Slab`], from its insertion until it is removed.
 ///
-/// 16 bytes and the payload, for deadlines of 8 bytes.
-pub(crate) struct Slot<D, T> {
-    /// Of the timer in this slot or, in a free slot, of the next one.
-    generation: u32,
-    /// The number of its last arming.
-    pub(crate) arming: u32,
-    pub(crate) deadline: D,
-    /// `None` in a free slot.
-    payload: Option<T>,
+/// A key is a plain value of 12 bytes: copy it, store it, compare it. Once its value is gone, it names
+/// nothing, also when the slot has another value. In another slab it never names anything.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub(crate) index: u32,
+    pub(crate) generation: NonZeroU32,
+    slab: u32,
 }
 
-pub(crate) struct Slab<D, T> {
-    slots: Vec<Slot<D, T>>,
-    /// The free slots; the one freed last, which the cache still knows, is used next. A list through
-    /// the slots would need no memory, but make each insertion wait for the one before: after many
-    /// timers have expired, free slots are all over the place.
+impl Key {
+    /// Index and generation in one word, for a place that has no room for more: the user data of a
+    /// kernel's event, say. The slab that gave the key finds the value by [`Slab::key_of_word`].
+    ///
+    /// A word of 32 bits has room for 2²⁰ indices and 12 bits of the generation.
+    ///
+    /// ```
+    /// let mut slab = nio_timer::Slab::new();
+    /// let key = slab.insert("connection");
+    /// assert_eq!(slab.key_of_word(key.to_word()), Some(key));
+    /// slab.remove(key);
+    /// assert_eq!(slab.key_of_word(key.to_word()), None);
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn to_word(self) -> usize {
+        (self.generation.get() as usize) << INDEX_BITS | self.index as usize
+    }
+}
+
+impl fmt::Debug for Key {
+    /// Index, generation and slab: `Key(3v1 of 7)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Key({}v{} of {})",
+            self.index, self.generation, self.slab
+        )
+    }
+}
+
+/// Values under keys that are never used twice.
+///
+/// [`TimerHeap`](crate::TimerHeap) keeps its timers in one. It is public because a program with
+/// timers usually has other things that need keys with the same law.
+///
+/// Inserting, finding and removing are O(1). A freed slot is used again; memory is for the most values
+/// that there were at one time.
+///
+/// A key of another slab names nothing: slabs are numbered, and two of them can have the same number
+/// only if 2³² were made between them. (On a processor without atomic integers of 32 bits all slabs have
+/// the same number.)
+///
+/// ```
+/// use nio_timer::Slab;
+///
+/// let mut slab = Slab::new();
+/// let key = slab.insert("first");
+/// assert_eq!(slab.get(key), Some(&"first"));
+/// assert_eq!(slab.remove(key), Some("first"));
+///
+/// let other = slab.insert("second"); // in the same slot
+/// assert_eq!(slab.get(key), None);
+/// assert_eq!(Slab::<&str>::new().get(other), None);
+/// ```
+pub struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    /// The indices of free slots. The slot freed last is used next: it is still in the cache.
     free: Vec<u32>,
     /// How many slots are retired.
     retired: usize,
-    /// The first generation of all: a slot that would get it a second time is retired.
-    birth: u32,
-    /// The first generation of the slots yet to be made.
-    fresh: u32,
+    /// The first generation of slots yet to be made.
+    fresh: NonZeroU32,
+    /// Which slab this is (law 2).
+    id: u32,
 }
 
-impl<D: Ord + Copy, T> Slab<D, T> {
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        let birth = first_generation();
+/// 4 bytes and the value, as an [`Option`].
+struct Slot<T> {
+    /// Of the value in this slot or, in a free slot, of the next one.
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> Slab<T> {
+    /// An empty slab. It allocates nothing until the first value is inserted.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// An empty slab with room for `capacity` values.
+    ///
+    /// # Panics
+    ///
+    /// As [`Vec::with_capacity`], if the capacity overflows.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
         Slab {
             slots: Vec::with_capacity(capacity),
             free: Vec::new(),
             retired: 0,
-            birth,
-            fresh: birth,
+            fresh: NonZeroU32::MIN,
+            id: next_id(),
         }
     }
 
-    /// How many timers there are.
+    /// How many values there are.
+    #[must_use]
     #[inline]
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.slots.len() - self.free.len() - self.retired
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.slots.capacity()
-    }
-
-    /// Makes room for `additional` more timers.
-    pub(crate) fn reserve(&mut self, additional: usize) {
-        let wanted = self.len().saturating_add(additional);
-        self.slots.reserve(wanted.saturating_sub(self.slots.len()));
-    }
-
+    /// Whether there is no value.
+    #[must_use]
     #[inline]
-    pub(crate) fn insert(&mut self, deadline: D, arming: u32, payload: T) -> TimerKey {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many values fit before inserting one allocates memory again.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slots.capacity() - self.retired
+    }
+
+    /// Makes room for `additional` more values.
+    ///
+    /// # Panics
+    ///
+    /// As [`Vec::reserve`], if the capacity overflows.
+    pub fn reserve(&mut self, additional: usize) {
+        self.slots
+            .reserve(additional.saturating_sub(self.free.len()));
+    }
+
+    /// Puts a value in. The key is a new one.
+    ///
+    /// # Panics
+    ///
+    /// If there are 2³¹ values already.
+    #[inline]
+    pub fn insert(&mut self, value: T) -> Key {
         let Some(index) = self.free.pop() else {
-            return self.append(deadline, arming, payload);
+            return self.append(value);
         };
         let slot = &mut self.slots[index as usize];
-        slot.deadline = deadline;
-        slot.arming = arming;
-        slot.payload = Some(payload);
-        TimerKey {
-            slot: index,
-            generation: nonzero(slot.generation),
-        }
+        slot.value = Some(value);
+        let generation = slot.generation;
+        self.name(index, generation)
     }
 
-    fn append(&mut self, deadline: D, arming: u32, payload: T) -> TimerKey {
+    fn append(&mut self, value: T) -> Key {
         let index = self.slots.len();
-        assert!(index < MOST, "a heap holds at most 2^31 timers");
-        let generation = self.fresh;
+        assert!(index < MOST, "a slab holds at most 2^31 values");
+        let generation = self.fresh.get();
         self.slots.push(Slot {
             generation,
-            arming,
-            deadline,
-            payload: Some(payload),
+            value: Some(value),
         });
-        TimerKey {
-            slot: index as u32,
-            generation: nonzero(generation),
-        }
+        self.name(index as u32, generation)
     }
 
-    /// Takes a timer out of its slot, which is free from then on, or retired.
+    /// Takes a value out; `None` if it is gone or was never in this slab.
     #[inline]
-    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
-        let birth = self.birth;
-        let slot = self.get_mut(key)?;
-        let payload = slot.payload.take();
-        slot.generation = nonzero(slot.generation.wrapping_add(1)).get();
-        if slot.generation == birth {
-            slot.generation = RETIRED;
-            self.retired += 1;
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        if self.contains(key) {
+            self.remove_at(key.index)
         } else {
-            self.free.push(key.slot);
-        }
-        payload
-    }
-
-    /// The slot of a live timer. The generation alone tells: that of a free slot is not given out
-    /// yet, and that of a retired one is no key's.
-    #[inline]
-    pub(crate) fn get(&self, key: TimerKey) -> Option<&Slot<D, T>> {
-        let slot = self.slots.get(key.slot as usize)?;
-        (slot.generation == key.generation.get()).then_some(slot)
-    }
-
-    #[inline]
-    pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut Slot<D, T>> {
-        let slot = self.slots.get_mut(key.slot as usize)?;
-        (slot.generation == key.generation.get()).then_some(slot)
-    }
-
-    /// The slot at `index`, with its key if there is a timer in it.
-    #[inline]
-    pub(crate) fn at(&self, index: u32) -> &Slot<D, T> {
-        &self.slots[index as usize]
-    }
-
-    /// The entry that the timer in the slot at `index` should have.
-    #[inline]
-    pub(crate) fn entry(&self, index: u32) -> Entry<D> {
-        let slot = self.at(index);
-        Entry::new(slot.deadline, slot.arming, index)
-    }
-
-    /// Whether this is the entry of a timer that has not been cancelled or armed anew since.
-    #[inline]
-    pub(crate) fn has(&self, entry: Entry<D>) -> bool {
-        let slot = self.at(entry.slot());
-        (slot.arming == entry.arming()) & slot.payload.is_some()
-    }
-
-    /// The key of the timer in the slot at `index`.
-    #[inline]
-    pub(crate) fn key(&self, index: u32) -> TimerKey {
-        TimerKey {
-            slot: index,
-            generation: nonzero(self.at(index).generation),
+            None
         }
     }
 
-    /// Gives the timer in the slot at `index` another arming's number.
-    pub(crate) fn renumber(&mut self, index: u32, arming: u32) {
-        self.slots[index as usize].arming = arming;
+    /// A value; `None` if it is gone or was never in this slab.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.slots.get(key.index as usize)?;
+        let same = slot.generation == key.generation.get() && self.id == key.slab;
+        slot.value.as_ref().filter(|_| same)
     }
 
-    /// All slots, free ones included.
-    pub(crate) fn slots(&self) -> core::slice::Iter<'_, Slot<D, T>> {
-        self.slots.iter()
+    /// A value, to be changed; `None` if it is gone or was never in this slab.
+    #[must_use]
+    #[inline]
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        let same = slot.generation == key.generation.get() && self.id == key.slab;
+        slot.value.as_mut().filter(|_| same)
     }
 
-    /// Cuts free slots off the end, gives back unused memory, and tells how many slots are left.
-    pub(crate) fn shrink_to_fit(&mut self) -> usize {
+    /// Whether this key's value is in this slab.
+    #[must_use]
+    #[inline]
+    pub fn contains(&self, key: Key) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The key that [`Key::to_word`] made this word of, if its value is still there.
+    #[must_use]
+    #[inline]
+    pub fn key_of_word(&self, word: usize) -> Option<Key> {
+        let index = word & ((1 << INDEX_BITS) - 1);
+        let key = self.key_at(index as u32)?;
+        (key.to_word() == word).then_some(key)
+    }
+
+    /// All values, in no particular order.
+    #[must_use]
+    pub fn iter(&self) -> SlabIter<'_, T> {
+        SlabIter {
+            slots: self.slots.iter().enumerate(),
+            left: self.len(),
+            id: self.id,
+        }
+    }
+
+    /// Takes all values out. The memory is kept, and no old key becomes valid again.
+    ///
+    /// ```
+    /// let mut slab = nio_timer::Slab::new();
+    /// let key = slab.insert('a');
+    /// assert_eq!(slab.take_all(), ['a']);
+    /// slab.insert('b');
+    /// assert_eq!(slab.get(key), None);
+    /// ```
+    pub fn take_all(&mut self) -> Vec<T> {
+        let mut taken = Vec::with_capacity(self.len());
+        let slots = 0..self.slots.len() as u32;
+        taken.extend(slots.filter_map(|index| self.remove_at(index)));
+        taken
+    }
+
+    /// Cuts free slots off the end and gives back memory that no value uses. Values stay where they
+    /// are, so a free slot before one in use stays too.
+    pub fn shrink_to_fit(&mut self) {
         while let Some(last) = self.slots.last() {
-            if last.payload.is_some() || last.generation == RETIRED {
+            let Some(generation) = NonZeroU32::new(last.generation) else {
+                break; // retired
+            };
+            if last.value.is_some() {
                 break;
             }
-            let used = |generation: u32| generation.wrapping_sub(self.birth);
-            if used(last.generation) > used(self.fresh) {
-                self.fresh = last.generation;
-            }
+            self.fresh = self.fresh.max(generation);
             self.slots.pop();
         }
         self.slots.shrink_to_fit();
         let slots = self.slots.len();
         self.free.retain(|&index| (index as usize) < slots);
         self.free.shrink_to_fit();
-        slots
     }
 
-    /// An empty slab whose generations begin with `next` and run out before `birth`.
+    /// The value in a slot, if it is in use.
+    #[inline]
+    pub(crate) fn at(&self, index: u32) -> Option<&T> {
+        self.slots.get(index as usize)?.value.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.slots.get_mut(index as usize)?.value.as_mut()
+    }
+
+    /// The key of the value in a slot, if it is in use.
+    #[inline]
+    pub(crate) fn key_at(&self, index: u32) -> Option<Key> {
+        let slot = self.slots.get(index as usize)?;
+        slot.value.as_ref()?;
+        Some(self.name(index, slot.generation))
+    }
+
+    /// Takes out the value in a slot, which is free from then on, or retired.
+    #[inline]
+    pub(crate) fn remove_at(&mut self, index: u32) -> Option<T> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let value = slot.value.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        if slot.generation == RETIRED {
+            self.retired += 1;
+        } else {
+            self.free.push(index);
+        }
+        Some(value)
+    }
+
+    /// How many slots there are, free and retired ones included.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline]
+    fn name(&self, index: u32, generation: u32) -> Key {
+        name(index, generation, self.id)
+    }
+
+    /// How many bytes a slot takes.
     #[cfg(test)]
-    pub(crate) fn with_generations(next: u32, birth: u32) -> Self {
+    pub(crate) const SLOT: usize = size_of::<Slot<T>>();
+
+    /// An empty slab whose generations begin with this one.
+    #[cfg(test)]
+    pub(crate) fn from_generation(fresh: u32) -> Self {
         Slab {
-            birth,
-            fresh: next,
-            ..Slab::with_capacity(0)
+            fresh: NonZeroU32::new(fresh).unwrap(),
+            ..Slab::new()
         }
     }
 
@@ -214,58 +342,95 @@ impl<D: Ord + Copy, T> Slab<D, T> {
         free.dedup();
         assert_eq!(free.len(), self.free.len(), "a slot is free twice");
         for &index in &free {
-            let slot = self.at(index);
-            assert!(slot.payload.is_none() && slot.generation != RETIRED);
+            let slot = &self.slots[index as usize];
+            assert!(slot.value.is_none() && slot.generation != RETIRED);
         }
-        let retired = self
-            .slots
-            .iter()
-            .filter(|slot| slot.generation == RETIRED)
-            .count();
-        let live = self.slots.iter().filter(|slot| slot.payload.is_some());
-        assert_eq!((retired, live.count()), (self.retired, self.len()));
+        let retired = self.slots.iter().filter(|slot| slot.generation == RETIRED);
+        let live = self.slots.iter().filter(|slot| slot.value.is_some());
+        assert_eq!((retired.count(), live.count()), (self.retired, self.len()));
     }
 }
 
-impl<D, T> Slot<D, T> {
-    #[inline]
-    pub(crate) fn payload(&self) -> Option<&T> {
-        self.payload.as_ref()
-    }
-
-    #[inline]
-    pub(crate) fn payload_mut(&mut self) -> Option<&mut T> {
-        self.payload.as_mut()
-    }
-
-    /// The key of this slot's timer, if there is one, given where the slot is.
-    pub(crate) fn key(&self, index: u32) -> Option<TimerKey> {
-        let generation = nonzero(self.generation);
-        self.payload.is_some().then_some(TimerKey {
-            slot: index,
-            generation,
-        })
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
-/// The generation after `u32::MAX` is 1: 0 is no generation.
+impl<T: fmt::Debug> fmt::Debug for Slab<T> {
+    /// The values, in no particular order: `{Key(0v1 of 7): "five"}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// The values of a slab, in no particular order; made by [`Slab::iter`].
+pub struct SlabIter<'a, T> {
+    slots: Enumerate<slice::Iter<'a, Slot<T>>>,
+    left: usize,
+    id: u32,
+}
+
+impl<'a, T> Iterator for SlabIter<'a, T> {
+    type Item = (Key, &'a T);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let id = self.id;
+        let found = self.slots.find_map(|(index, slot)| {
+            let value = slot.value.as_ref()?;
+            Some((name(index as u32, slot.generation, id), value))
+        })?;
+        self.left -= 1;
+        Some(found)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<T> ExactSizeIterator for SlabIter<'_, T> {}
+impl<T> FusedIterator for SlabIter<'_, T> {}
+
+impl<T> Clone for SlabIter<'_, T> {
+    fn clone(&self) -> Self {
+        SlabIter {
+            slots: self.slots.clone(),
+            left: self.left,
+            id: self.id,
+        }
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Slab<T> {
+    type Item = (Key, &'a T);
+    type IntoIter = SlabIter<'a, T>;
+
+    fn into_iter(self) -> SlabIter<'a, T> {
+        self.iter()
+    }
+}
+
+/// The key of a value; its generation is not that of a retired slot.
 #[inline]
-fn nonzero(generation: u32) -> NonZeroU32 {
-    NonZeroU32::new(generation).unwrap_or(NonZeroU32::MIN)
+fn name(index: u32, generation: u32, slab: u32) -> Key {
+    Key {
+        index,
+        generation: NonZeroU32::new(generation).unwrap_or(NonZeroU32::MIN),
+        slab,
+    }
 }
 
-/// Where the next slab's generations begin (law 3).
+/// The number of the next slab (law 2).
 #[cfg(target_has_atomic = "32")]
-fn first_generation() -> u32 {
+fn next_id() -> u32 {
     use core::sync::atomic::{AtomicU32, Ordering};
-    /// 2^32 divided by the golden ratio: its multiples stay as far apart as points on a circle can.
-    const STRIDE: u32 = 0x9E37_79B9;
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    nonzero(NEXT.fetch_add(STRIDE, Ordering::Relaxed)).get()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Without atomics there is nothing to tell slabs apart by: law 3 is void.
+/// Without atomics there is nothing to tell slabs apart by.
 #[cfg(not(target_has_atomic = "32"))]
-fn first_generation() -> u32 {
-    1
+fn next_id() -> u32 {
+    0
 }

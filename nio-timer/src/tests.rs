@@ -1,5 +1,5 @@
-//! The heap against a model, after each step of long random sequences; and what only a look
-//! inside can show: the invariants, the sizes, and generations that run out.
+//! The heap against a model, after each step of long random sequences; and tests that look inside: the
+//! invariants, the sizes, and generations that are used up.
 
 extern crate std;
 
@@ -8,8 +8,9 @@ use std::vec;
 
 use proptest::prelude::*;
 
+use crate::heap::Timer;
 use crate::queue::{DRAINED, Entry};
-use crate::slab::{Slab, Slot};
+use crate::slab::{Key, Slab};
 use crate::{TimerHeap, TimerKey};
 
 impl<D: Ord + Copy + core::fmt::Debug, T> TimerHeap<D, T> {
@@ -25,7 +26,7 @@ impl<D: Ord + Copy + core::fmt::Debug, T> TimerHeap<D, T> {
         );
         for &entry in self.queue.entries() {
             let timer = self.slab.at(entry.slot());
-            assert!(timer.payload().is_some(), "each entry has a timer");
+            let timer = timer.expect("each entry has a timer");
             assert!(
                 (entry.deadline, entry.arming()) <= (timer.deadline, timer.arming),
                 "a lower bound"
@@ -42,12 +43,12 @@ impl<D: Ord + Copy + core::fmt::Debug, T> TimerHeap<D, T> {
     }
 }
 
-/// What a heap does, done the simple way: a vector sorted by deadline and arming.
+/// A heap done the simple way: a vector sorted by deadline and arming.
 #[derive(Default)]
 struct Model {
     timers: Vec<ModelTimer>,
     armings: u64,
-    /// The keys that the drain under way has yet to yield, in order, and its `now`.
+    /// The keys that the current drain has yet to yield, in order, and its `now`.
     drain: Option<(u64, Vec<TimerKey>)>,
 }
 
@@ -172,7 +173,7 @@ impl Pair {
     fn new(near_the_end: bool) -> Self {
         let mut pair = Pair::default();
         if near_the_end {
-            pair.heap.slab = Slab::with_generations(u32::MAX - 2, 3); // five lives, and 0 is skipped
+            pair.heap.slab = Slab::from_generation(u32::MAX - 2); // three lives
             pair.heap.next_arming = u32::MAX - 100;
         }
         pair
@@ -319,7 +320,7 @@ proptest! {
             pair.step(step);
             pair.check();
         }
-        // What is left comes in order.
+        // The timers that are left come in order.
         while let Some(popped) = pair.heap.pop_expired(u64::MAX) {
             let key = pair.model.timers[0].key;
             prop_assert_eq!(pair.model.remove(key).map(|timer| timer.popped()), Some(popped));
@@ -330,40 +331,32 @@ proptest! {
 }
 
 #[test]
-fn a_slot_is_retired_when_its_generations_have_run_out() {
+fn a_slot_is_retired_when_its_generations_are_used_up() {
     let mut heap = TimerHeap::new();
-    heap.slab = Slab::with_generations(5, 7);
+    heap.slab = Slab::from_generation(u32::MAX - 1);
     let first = heap.insert(1, ());
     heap.cancel(first);
     let last = heap.insert(1, ());
     heap.cancel(last);
-    assert_eq!((last.slot, last.generation.get()), (first.slot, 6));
+    assert_eq!(last.0.index, first.0.index);
+    assert_eq!(last.0.generation.get(), u32::MAX);
 
     let other = heap.insert(1, ());
-    assert_ne!(other.slot, first.slot, "the slot is retired");
+    assert_ne!(other.0.index, first.0.index, "the slot is retired");
     assert!(!heap.contains(first) && !heap.contains(last));
     assert_eq!(heap.cancel(first), None);
     heap.clear();
     heap.shrink_to_fit();
-    assert_ne!(heap.insert(1, ()).slot, first.slot, "it stays retired");
+    assert_ne!(
+        heap.insert(1, ()).0.index,
+        first.0.index,
+        "it stays retired"
+    );
     heap.check();
 }
 
 #[test]
-fn a_generation_is_never_zero() {
-    let mut heap = TimerHeap::new();
-    heap.slab = Slab::with_generations(u32::MAX, 3);
-    let generations = [(); 3].map(|()| {
-        let key = heap.insert(1, ());
-        assert_eq!(heap.cancel(key), Some(()));
-        key.generation.get()
-    });
-    assert_eq!(generations, [u32::MAX, 1, 2]);
-    assert_eq!(heap.insert(1, ()).slot, 1);
-}
-
-#[test]
-fn arming_numbers_that_run_out_are_given_anew_in_the_same_order() {
+fn arming_numbers_that_are_used_up_start_again_in_the_same_order() {
     let mut heap = TimerHeap::new();
     heap.next_arming = u32::MAX - 9;
     let early = [3, 2, 3].map(|deadline| heap.insert(deadline, ()));
@@ -381,7 +374,7 @@ fn arming_numbers_that_run_out_are_given_anew_in_the_same_order() {
 }
 
 #[test]
-fn a_drain_forgets_what_is_gone_though_its_first_timer_stays() {
+fn a_drain_removes_stale_entries_though_its_first_timer_stays() {
     let mut heap = TimerHeap::new();
     heap.insert(0, ());
     for _ in 0..1000 {
@@ -398,7 +391,7 @@ fn a_drain_forgets_what_is_gone_though_its_first_timer_stays() {
 #[test]
 fn a_timer_takes_no_more_than_the_docs_say() {
     assert_eq!(size_of::<Entry<u64>>(), 16);
-    assert_eq!(size_of::<Slot<u64, std::boxed::Box<()>>>(), 16 + 8);
-    assert_eq!(size_of::<TimerKey>(), 8);
-    assert_eq!(size_of::<Option<TimerKey>>(), 8);
+    assert_eq!(Slab::<Timer<u64, std::boxed::Box<()>>>::SLOT, 24 + 8);
+    assert_eq!(size_of::<TimerKey>(), 12);
+    assert_eq!(size_of::<Option<Key>>(), 12);
 }

@@ -21,7 +21,7 @@ fn drain(heap: &mut Heap, now: u64) -> Vec<&'static str> {
 }
 
 #[test]
-fn an_empty_heap_has_nothing_to_say() {
+fn an_empty_heap_yields_nothing() {
     let mut heap = Heap::new();
     assert_eq!(heap.next_deadline(), None);
     assert_eq!(heap.peek(), None);
@@ -198,11 +198,7 @@ fn an_interval_keeps_its_key_and_is_cancelled_by_it_in_its_own_callback() {
     let (key, deadline, _) = heap.peek_drained().unwrap();
     assert_eq!((key, deadline), (interval, 10));
     assert!(heap.reschedule(key, deadline + 10));
-    assert_eq!(
-        heap.cancel(interval),
-        Some("tick"),
-        "its callback has had enough"
-    );
+    assert_eq!(heap.cancel(interval), Some("tick"), "by its own callback");
     assert_eq!(heap.pop_drained(), None);
     assert!(heap.is_empty());
 }

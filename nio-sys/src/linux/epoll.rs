@@ -1,8 +1,8 @@
-//! The system calls of the engine, each wrapped in a safe function.
+//! epoll(7) and eventfd(2): the system calls of the engine, each wrapped in a safe function.
 
 use std::{
     io,
-    mem::{MaybeUninit, size_of},
+    mem::size_of,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     ptr,
     sync::atomic::{AtomicBool, Ordering},
@@ -18,12 +18,18 @@ static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
 /// A timeout of 2³¹ seconds or more is the same as none.
 const FOREVER: u64 = 1 << 31;
 
+/// The kernel refuses (EINVAL) to return more events than this in one call.
+const MOST_EVENTS: usize = c_int::MAX as usize / size_of::<epoll_event>();
+
 /// The kernel's own timespec, which is 64 bits wide also where libc's is not.
 #[repr(C)]
 struct KernelTimespec {
     seconds: i64,
     nanoseconds: i64,
 }
+
+/// The mask of the queue's own entries.
+pub(super) const EDGE: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
 
 /// A new epoll set, close-on-exec.
 pub(super) fn create() -> io::Result<OwnedFd> {
@@ -37,30 +43,29 @@ pub(super) fn eventfd() -> io::Result<OwnedFd> {
     owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
 }
 
-/// Gives an eventfd an edge. Never blocks and never fails: the one error that a valid eventfd can
-/// answer, EAGAIN, means that its count is full and so an edge is there already.
+/// Writes an eventfd, which gives it an edge. Never blocks and never fails: the one error of a valid eventfd,
+/// EAGAIN, means that its count is full, so an edge is there already.
 ///
 /// Async-signal-safe; the caller keeps `errno`.
-pub(super) fn signal(eventfd: RawFd) {
+pub(super) fn notify(eventfd: RawFd) {
     let one = 1_u64;
     // SAFETY: the buffer is eight bytes that live until the call returns, and no call keeps it.
     unsafe { libc::write(eventfd, ptr::from_ref(&one).cast(), size_of::<u64>()) };
 }
 
 /// Takes back an edge that no wait has returned.
-pub(super) fn unsignal(eventfd: &OwnedFd) {
+pub(super) fn take_back(eventfd: RawFd) {
     let mut count = 0_u64;
     // SAFETY: the buffer is eight bytes that live until the call returns. It never blocks; EAGAIN says
-    // that there is nothing to be taken back.
-    unsafe {
-        let buffer = ptr::from_mut(&mut count).cast();
-        libc::read(eventfd.as_raw_fd(), buffer, size_of::<u64>())
-    };
+    // that there is no edge.
+    unsafe { libc::read(eventfd, ptr::from_mut(&mut count).cast(), size_of::<u64>()) };
 }
 
-/// Adds, modifies or removes (`op`) the entry of `fd` in an epoll set.
+/// Adds, modifies or removes (`op`) the entry of `fd` in an epoll set. The limit on watches of a user
+/// (ENOSPC) is, for kqueue, a lack of memory (ENOMEM).
+#[inline]
 pub(super) fn control(
-    set: &OwnedFd,
+    set: &impl AsRawFd,
     op: c_int,
     fd: RawFd,
     events: u32,
@@ -73,7 +78,17 @@ pub(super) fn control(
     // SAFETY: `event` lives until the call returns; the kernel copies it.
     match unsafe { libc::epoll_ctl(set.as_raw_fd(), op, fd, &mut event) } {
         0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+        _ => Err(last_error()),
+    }
+}
+
+/// The errno of the last system call, as kqueue(2) calls it.
+#[cold]
+fn last_error() -> io::Error {
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOSPC) => io::Error::from_raw_os_error(libc::ENOMEM),
+        _ => error,
     }
 }
 
@@ -97,7 +112,7 @@ pub(super) fn wait(
     timeout: Option<Duration>,
 ) -> io::Result<()> {
     buffer.clear();
-    let room = c_int::try_from(room.min(buffer.capacity())).unwrap_or(c_int::MAX);
+    let room = room.min(buffer.capacity()).min(MOST_EVENTS) as c_int;
     let n = match timeout {
         None => wait_ms(set, buffer, room, -1)?,
         Some(Duration::ZERO) => wait_ms(set, buffer, room, 0)?,
@@ -188,151 +203,13 @@ fn milliseconds(timeout: Duration) -> c_int {
     c_int::try_from(up).unwrap_or(c_int::MAX)
 }
 
-/// Owns what a system call returned, or takes its errno.
-fn owned(fd: c_int) -> io::Result<OwnedFd> {
+/// Owns the descriptor that a system call returned, or takes its errno.
+pub(super) fn owned(fd: c_int) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// A point in time of one of the system's clocks, in nanoseconds.
-pub(super) type Nanos = u64;
-
-/// The time of a clock.
-pub(super) fn now(clock: libc::clockid_t) -> Nanos {
-    let mut now = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: clock_gettime fills in the whole struct for a clock that exists, and both that this
-    // module is asked for, CLOCK_MONOTONIC and CLOCK_REALTIME, exist in every kernel.
-    let now = unsafe {
-        libc::clock_gettime(clock, now.as_mut_ptr());
-        now.assume_init()
-    };
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000) + now.tv_nsec as u64
-}
-
-/// A new timerfd of a clock: close-on-exec, non-blocking, not set.
-pub(super) fn timerfd(clock: libc::clockid_t) -> io::Result<OwnedFd> {
-    // SAFETY: takes no pointers.
-    owned(unsafe { libc::timerfd_create(clock, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) })
-}
-
-/// Sets a timerfd to expire once at a point in time, which may have passed.
-pub(super) fn set_timerfd(timerfd: &OwnedFd, at: Nanos) {
-    // Zero would switch it off.
-    let at = at.max(1);
-    // SAFETY: all zeroes is a valid itimerspec.
-    let mut setting: libc::itimerspec = unsafe { std::mem::zeroed() };
-    setting.it_value.tv_sec =
-        libc::time_t::try_from(at / 1_000_000_000).unwrap_or(libc::time_t::MAX);
-    setting.it_value.tv_nsec = (at % 1_000_000_000) as libc::c_long;
-    // SAFETY: the setting lives until the call returns. It is a valid one and so is the descriptor, so
-    // that there is no error to be looked at.
-    unsafe {
-        libc::timerfd_settime(
-            timerfd.as_raw_fd(),
-            libc::TFD_TIMER_ABSTIME,
-            &setting,
-            ptr::null_mut(),
-        )
-    };
-}
-
-/// A new pidfd of a process: close-on-exec.
-pub(super) fn pidfd(pid: libc::pid_t) -> io::Result<OwnedFd> {
-    // SAFETY: takes no pointers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    owned(fd as c_int)
-}
-
-/// Another descriptor of the same file: close-on-exec.
-pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC takes the lowest number that the new descriptor may have.
-    owned(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
-}
-
-/// Whether a descriptor is a pidfd: waitid(2) takes it for one. EBADF if it is closed.
-pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
-    // SAFETY: F_GETFD takes no further argument.
-    if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: all zeroes is a valid siginfo_t.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the struct lives until the call returns.
-    let result = unsafe { libc::waitid(libc::P_PIDFD, fd as libc::id_t, &mut info, options) };
-    // A process that is not a child of this one is a process all the same.
-    Ok(result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD))
-}
-
-/// Whether a number is a pidfd, and of the same process as another one. Without /proc, which knows the
-/// process, it is taken to be.
-pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
-    let process = |fd: RawFd| {
-        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-        let line = info.lines().find(|line| line.starts_with("Pid:"))?;
-        Some(line.to_owned())
-    };
-    if !is_pidfd(number).unwrap_or(false) {
-        return false;
-    }
-    // Once it has been reaped, /proc does not know the process any more, and that may be at any time: what
-    // is said of the number is what is said of the other one before that, or after.
-    let before = process(pidfd);
-    let named = process(number);
-    named == before || named == process(pidfd)
-}
-
-/// The wait status of a process that has exited, without reaping it. None if it is not a child of
-/// this process, or has been reaped already.
-pub(super) fn exit_status(pidfd: RawFd) -> Option<c_int> {
-    // SAFETY: all zeroes is a valid siginfo_t.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the struct lives until the call returns, and is one of a SIGCHLD when it returns 0, so
-    // that the fields of one can be read.
-    unsafe {
-        if libc::waitid(libc::P_PIDFD, pidfd as libc::id_t, &mut info, options) != 0
-            || info.si_pid() == 0
-        {
-            return None;
-        }
-        let status = info.si_status();
-        match info.si_code {
-            libc::CLD_EXITED => Some((status & 0xff) << 8),
-            libc::CLD_DUMPED => Some(status | 0x80),
-            _ => Some(status),
-        }
-    }
-}
-
-/// What kind of file a descriptor names: one of the `S_IF…` constants, or 0 where fstat(2) fails.
-pub(super) fn file_type(fd: RawFd) -> libc::mode_t {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: fstat fills in the whole struct when it returns 0, and only then is it read.
-    unsafe {
-        match libc::fstat(fd, stat.as_mut_ptr()) {
-            0 => stat.assume_init().st_mode & libc::S_IFMT,
-            _ => 0,
-        }
-    }
-}
-
-/// What poll(2) says of a descriptor now, asked for `events`, in the bits of epoll. Never blocks.
-pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
-    let mut entry = libc::pollfd {
-        fd,
-        events: events as libc::c_short,
-        revents: 0,
-    };
-    // SAFETY: one entry, which lives until the call returns.
-    match unsafe { libc::poll(&mut entry, 1, 0) } {
-        1 => u32::from(entry.revents as u16),
-        _ => 0,
-    }
 }
 
 #[cfg(test)]
@@ -396,6 +273,17 @@ mod tests {
                 assert!(start.elapsed() >= timeout, "{timeout:?}");
             }
         });
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn k85_there_may_be_more_room_than_the_kernel_takes_in_one_call() {
+        let set = create().unwrap();
+        // Address space, of which no page is touched.
+        let mut buffer = Vec::with_capacity(MOST_EVENTS + 1);
+        let room = buffer.capacity();
+        wait(&set, &mut buffer, room, Some(Duration::ZERO)).unwrap();
+        assert!(buffer.is_empty());
     }
 
     #[test]

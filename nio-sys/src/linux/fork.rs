@@ -1,29 +1,30 @@
 //! Noticing that this process is a child, without a system call (K4).
 //!
-//! A kqueue is not inherited by fork(2); an epoll set is, and what a child does to it happens to its
-//! parent. So a queue must know whether it is still in the process that made it. A page that the
+//! A kqueue is not inherited by fork(2); an epoll set is, and a change that a child makes to it changes
+//! its parent's. So a queue must know whether it is still in the process that made it. A page that the
 //! kernel empties in every child (MADV_WIPEONFORK, Linux 4.14) holds a number: that of the process.
-//! Where there is no such page, the process id does the same and costs a system call.
+//! Without such a page the process id does the same and costs a system call.
 
 use std::{
-    ptr::{self, NonNull},
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
 
 /// How many processes have made queues, counted along one line of ancestors: a child goes on where
-/// its parent was when it forked. Never zero, which is what an emptied page says.
+/// its parent was when it forked. Never zero, which is the number in an emptied page.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// The number in the page, or none where the kernel is too old.
-static PAGE: OnceLock<Option<&'static AtomicUsize>> = OnceLock::new();
+/// The page: null until it is first needed, [`NO_PAGE`] where the kernel has none. It is no `OnceLock`: a
+/// child that is made while another thread maps the page would wait for that thread without end.
+static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(ptr::null_mut());
+
+/// Says in [`PAGE`] that there is none.
+static NO_PAGE: AtomicUsize = AtomicUsize::new(0);
 
 /// Which process a queue belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Home {
-    /// Where the number stands; none: it is the process id.
+    /// Where the number is; none: it is the process id.
     page: Option<&'static AtomicUsize>,
     number: usize,
 }
@@ -31,7 +32,7 @@ pub(super) struct Home {
 impl Home {
     /// The process that runs now.
     pub(super) fn new() -> Home {
-        Home::with(*PAGE.get_or_init(page))
+        Home::with(page())
     }
 
     fn with(page: Option<&'static AtomicUsize>) -> Home {
@@ -55,30 +56,47 @@ impl Home {
     /// Whether it is still the process that runs.
     #[inline]
     pub(super) fn is_here(&self) -> bool {
-        number(self.page) == self.number
+        let current = match self.page {
+            Some(cell) => cell.load(Ordering::Relaxed),
+            None => process_id(),
+        };
+        current == self.number
     }
 }
 
-/// The number of the process that runs, as far as it has queues of its own; another one than its parent
-/// has. Async-signal-safe.
-pub(super) fn current() -> usize {
-    number(PAGE.get().copied().flatten())
-}
-
-#[inline]
-fn number(page: Option<&'static AtomicUsize>) -> usize {
-    match page {
-        Some(cell) => cell.load(Ordering::Relaxed),
-        None => process_id(),
-    }
+/// A number of the process that runs; its parent has another. Async-signal-safe after the first call in
+/// this process or a parent of it.
+pub(crate) fn this_process() -> usize {
+    Home::new().number
 }
 
 fn process_id() -> usize {
     std::process::id() as usize
 }
 
-/// A page that is empty in every child, for the rest of the process's life.
+/// The page of this process and its children.
 fn page() -> Option<&'static AtomicUsize> {
+    let mut page = PAGE.load(Ordering::Acquire);
+    if page.is_null() {
+        let made = map().unwrap_or(ptr::from_ref(&NO_PAGE).cast_mut());
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        // A thread that loses the race leaves its page unused.
+        page = match PAGE.compare_exchange(ptr::null_mut(), made, success, failure) {
+            Ok(_) => made,
+            Err(other) => other,
+        };
+    }
+    if ptr::eq(page, &NO_PAGE) {
+        return None;
+    }
+    // SAFETY: the page is aligned and large enough for the number, zero is a valid one, it is never
+    // unmapped, and it is only ever reached through shared references. The kernel empties it in a child
+    // before that runs.
+    Some(unsafe { &*page })
+}
+
+/// Maps a page that is empty in every child, for the rest of the process's life.
+fn map() -> Option<*mut AtomicUsize> {
     // SAFETY: sysconf takes no pointers.
     let size = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
@@ -95,18 +113,20 @@ fn page() -> Option<&'static AtomicUsize> {
     if page == libc::MAP_FAILED {
         return None;
     }
-    // SAFETY: the range is the mapping just made.
-    if unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } != 0 {
-        // SAFETY: the mapping was just made, and nothing refers to it.
+    // SAFETY: the range is the mapping just made, and nothing refers to it.
+    let advise = |advice| unsafe { libc::madvise(page, size, advice) } == 0;
+    // An emulator or a seccomp filter may say yes and do nothing. It says yes to any advice.
+    let is_liar = advise(NONSENSE);
+    if is_liar || !advise(libc::MADV_WIPEONFORK) {
+        // SAFETY: as above.
         unsafe { libc::munmap(page, size) };
         return None;
     }
-    let cell = NonNull::new(page.cast::<AtomicUsize>())?;
-    // SAFETY: the page is aligned and large enough for the number, zero is a valid one, it is never
-    // unmapped, and it is only ever reached through this shared reference. That the kernel empties it
-    // happens in a child before that runs.
-    Some(unsafe { cell.as_ref() })
+    Some(page.cast())
 }
+
+/// An advice that no kernel knows: EINVAL.
+const NONSENSE: libc::c_int = -1;
 
 #[cfg(test)]
 mod tests {
@@ -140,7 +160,9 @@ mod tests {
 
     #[test]
     fn k4_a_child_is_noticed_by_the_page() {
-        check(Some(page().expect("a kernel from 4.14 on")));
+        let page = map().expect("a kernel from 4.14 on");
+        // SAFETY: a page of the test's own, which is never unmapped.
+        check(Some(unsafe { &*page }));
     }
 
     #[test]

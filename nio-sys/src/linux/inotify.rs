@@ -9,6 +9,8 @@ use std::{
 
 use libc::c_int;
 
+use super::watch::Watches;
+
 /// A watch descriptor: the number by which inotify calls an inode.
 pub(super) type Wd = c_int;
 
@@ -40,8 +42,8 @@ impl Place {
     /// The path by which the kernel finds the inode, without looking at the names of the file.
     fn path(self) -> CString {
         let path = match self {
-            Place::Itself(fd) => format!("/proc/self/fd/{fd}"),
-            Place::Parent(fd) => format!("/proc/self/fd/{fd}/.."),
+            Place::Itself(fd) => format!("/proc/thread-self/fd/{fd}"),
+            Place::Parent(fd) => format!("/proc/thread-self/fd/{fd}/.."),
         };
         CString::new(path).expect("digits and slashes hold no zero")
     }
@@ -131,6 +133,9 @@ fn parse(mut bytes: &[u8], notices: &mut Vec<Notice>) {
     }
 }
 
+/// The numbers of no file.
+const GONE: (libc::dev_t, libc::ino64_t) = (libc::dev_t::MAX, libc::ino64_t::MAX);
+
 /// What a look at a file tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
@@ -163,11 +168,22 @@ impl Look {
         })
     }
 
-    /// The same look at the same file as long as the number names it; None once it was closed,
-    /// whether or not another file has the number now (K98, K100).
-    pub(super) fn again(&self, fd: RawFd) -> Option<Look> {
-        let now = Look::at(fd).ok()?;
-        ((now.dev, now.inode) == (self.dev, self.inode)).then_some(now)
+    /// Whether the number still names this file; not once it was closed, whether or not another file has the
+    /// number now (K98, K100). `wd` is the watch of the file, if it has one.
+    pub(super) fn is_of(&self, fd: RawFd, wd: Option<Wd>, watches: &Watches) -> bool {
+        Look::at(fd).is_ok_and(|now| {
+            (now.dev, now.inode) == (self.dev, self.inode)
+                || !self.is_gone() && wd.is_some_and(|wd| watches.is_of(wd, fd))
+        })
+    }
+
+    /// Says that no descriptor names this file any more.
+    pub(super) fn forget(&mut self) {
+        (self.dev, self.inode) = GONE;
+    }
+
+    fn is_gone(&self) -> bool {
+        (self.dev, self.inode) == GONE
     }
 
     /// One of the `S_IF…` constants, or 0 for what is no file at all.

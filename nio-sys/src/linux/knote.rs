@@ -1,8 +1,19 @@
-//! A knote: one registration, with what every filter's registrations have in common.
+//! A knote: the state of one registration, and the life that the registrations of all filters share.
+//!
+//! ```text
+//!            EV_ADD                        EV_DISABLE, or a report with EV_DISPATCH
+//!   none ───────────────▶ enabled ────────────────────────────────▶ disabled
+//!     ▲                    │    ▲                                     │
+//!     └────────────────────┘    └─────────────────────────────────────┘
+//!      EV_DELETE, or a report            EV_ENABLE (EV_ADD alone does not enable, K63)
+//!      with EV_ONESHOT
+//! ```
+//!
+//! The mode (EV_ONESHOT, EV_CLEAR, EV_DISPATCH, EV_RECEIPT) is fixed when the knote is created (K60).
 
 use std::io;
 
-use crate::{EventFlags, Filter, Kevent};
+use crate::{EventFlags, Kevent};
 
 /// The flags that are fixed when a knote is created (K60) and come back with its events (K83).
 const MODE: EventFlags = EventFlags::ONESHOT
@@ -10,91 +21,85 @@ const MODE: EventFlags = EventFlags::ONESHOT
     .union(EventFlags::DISPATCH)
     .union(EventFlags::RECEIPT);
 
-/// A bit of [`Knote::to_byte`].
+/// A knote, or the absence of one, in a byte. The upper half is the mode, as the flags have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Knote(u8);
+
+const PRESENT: u8 = 1;
 const ENABLED: u8 = 2;
 
-/// One registration. What it is registered for, and what its condition is, the filter knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Knote {
-    pub(super) udata: usize,
-    mode: EventFlags,
-    enabled: bool,
-}
-
 impl Knote {
-    /// A bit that every [`to_byte`](Knote::to_byte) has.
-    pub(super) const PRESENT: u8 = 1;
+    /// No knote.
+    pub(super) const NONE: Knote = Knote(0);
 
-    /// The knote that a change with EV_ADD creates.
+    /// What a change makes of this knote; `None` if there is none and the change does not add one (K49). The
+    /// udata is not part of it: every change replaces that (K58).
     #[inline]
-    pub(super) fn new(change: &Kevent) -> Knote {
-        Knote {
-            udata: change.udata(),
-            mode: change.flags() & MODE,
-            enabled: !change.flags().contains(EventFlags::DISABLE),
+    pub(super) fn changed(self, change: &Kevent) -> Option<Knote> {
+        let flags = change.flags();
+        if !self.exists() {
+            let enabled = if flags.contains(EventFlags::DISABLE) {
+                0
+            } else {
+                ENABLED
+            };
+            let new = Knote((flags & MODE).bits() as u8 | enabled | PRESENT);
+            return flags.contains(EventFlags::ADD).then_some(new);
         }
-    }
-
-    /// Takes from a change what a change can alter: the udata (K58) and whether it is enabled.
-    /// EV_ADD alone does not enable (K63).
-    pub(super) fn modify(&mut self, change: &Kevent) {
-        self.udata = change.udata();
-        if change.flags().contains(EventFlags::ENABLE) {
-            self.enabled = true;
-        } else if change.flags().contains(EventFlags::DISABLE) {
-            self.enabled = false;
-        }
-    }
-
-    /// All of it but the udata, in a byte that is not 0.
-    #[inline]
-    pub(super) fn to_byte(self) -> u8 {
-        // The four flags of a mode are the upper half of this byte as they are.
-        let enabled = if self.enabled { ENABLED } else { 0 };
-        self.mode.bits() as u8 | Knote::PRESENT | enabled
-    }
-
-    /// The knote of such a byte; none of 0.
-    pub(super) fn from_byte(byte: u8, udata: impl FnOnce() -> usize) -> Option<Knote> {
-        (byte != 0).then(|| Knote {
-            udata: udata(),
-            mode: EventFlags::from_bits_retain(byte.into()) & MODE,
-            enabled: byte & ENABLED != 0,
+        Some(if flags.contains(EventFlags::DELETE) {
+            Knote::NONE
+        } else if flags.contains(EventFlags::ENABLE) {
+            Knote(self.0 | ENABLED)
+        } else if flags.contains(EventFlags::DISABLE) {
+            Knote(self.0 & !ENABLED)
+        } else {
+            self
         })
     }
 
-    /// The mode of the knote of such a byte, if there is one and it is enabled.
+    /// What a report makes of it: EV_ONESHOT deletes it (K67), EV_DISPATCH disables it (K76).
     #[inline]
-    pub(super) fn mode_if_enabled(byte: u8) -> Option<EventFlags> {
-        (byte & ENABLED != 0).then(|| EventFlags::from_bits_retain(byte.into()) & MODE)
+    pub(super) fn reported(self) -> Knote {
+        if self.has(EventFlags::ONESHOT) {
+            Knote::NONE
+        } else if self.has(EventFlags::DISPATCH) {
+            Knote(self.0 & !ENABLED)
+        } else {
+            self
+        }
     }
 
-    pub(super) fn is_enabled(&self) -> bool {
-        self.enabled
+    #[inline]
+    pub(super) fn exists(self) -> bool {
+        self != Knote::NONE
     }
 
-    pub(super) fn is_clear(&self) -> bool {
-        self.mode.contains(EventFlags::CLEAR)
+    #[inline]
+    pub(super) fn is_enabled(self) -> bool {
+        self.0 & ENABLED != 0
     }
 
-    pub(super) fn is_oneshot(&self) -> bool {
-        self.mode.contains(EventFlags::ONESHOT)
+    /// Whether it reports new activity only.
+    #[inline]
+    pub(super) fn is_clear(self) -> bool {
+        self.has(EventFlags::CLEAR)
     }
 
     /// Whether it stops reporting after one event.
-    pub(super) fn fires_once(&self) -> bool {
-        self.mode
-            .intersects(EventFlags::ONESHOT.union(EventFlags::DISPATCH))
+    #[inline]
+    pub(super) fn fires_once(self) -> bool {
+        self.has(EventFlags::ONESHOT) || self.has(EventFlags::DISPATCH)
     }
 
-    /// What EV_DISPATCH does after a delivery.
-    pub(super) fn disable(&mut self) {
-        self.enabled = false;
+    /// The flags of its events, without EV_EOF.
+    #[inline]
+    pub(super) fn mode(self) -> EventFlags {
+        EventFlags::from_bits_retain(self.0.into()) & MODE
     }
 
-    /// The event that reports this knote; `flags` are EV_EOF or none.
-    pub(super) fn event(&self, ident: usize, filter: Filter, flags: EventFlags) -> Kevent {
-        Kevent::new(ident, filter, self.mode | flags).with_udata(self.udata)
+    #[inline]
+    fn has(self, flag: EventFlags) -> bool {
+        u16::from(self.0) & flag.bits() != 0
     }
 }
 
@@ -106,4 +111,53 @@ pub(super) fn no_such_knote() -> io::Error {
 /// The error of a change that makes no sense.
 pub(super) fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
+}
+
+/// The error of a change that asks for what Linux cannot tell (K242).
+pub(super) fn unsupported() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOTSUP)
+}
+
+/// The descriptor that a change names (K33).
+pub(super) fn descriptor(change: &Kevent) -> io::Result<i32> {
+    i32::try_from(change.ident()).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Filter;
+
+    fn change(flags: EventFlags) -> Kevent {
+        Kevent::new(3, Filter::READ, flags)
+    }
+
+    #[test]
+    fn k60_the_mode_is_fixed_when_a_knote_is_created() {
+        let knote = Knote::NONE.changed(&change(EventFlags::ADD)).unwrap();
+        let again = knote.changed(&change(EventFlags::ADD | EventFlags::CLEAR));
+        assert_eq!(again.unwrap(), knote);
+    }
+
+    #[test]
+    fn k63_adding_again_does_not_enable() {
+        let flags = EventFlags::ADD | EventFlags::DISABLE;
+        let knote = Knote::NONE.changed(&change(flags)).unwrap();
+        assert!(knote.exists() && !knote.is_enabled());
+        assert!(
+            !knote
+                .changed(&change(EventFlags::ADD))
+                .unwrap()
+                .is_enabled()
+        );
+        let enabled = knote.changed(&change(EventFlags::ENABLE)).unwrap();
+        assert!(enabled.is_enabled());
+    }
+
+    #[test]
+    fn k79_oneshot_wins_over_dispatch() {
+        let flags = EventFlags::ADD | EventFlags::ONESHOT | EventFlags::DISPATCH;
+        let knote = Knote::NONE.changed(&change(flags)).unwrap();
+        assert!(!knote.reported().exists());
+    }
 }

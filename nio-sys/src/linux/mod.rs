@@ -1,39 +1,57 @@
-//! kqueue(2) on Linux: the same interface over epoll(7), eventfd(2), inotify(7) and signal handlers.
+//! kqueue(2) on Linux: the same interface over epoll(7), eventfd(2), timerfd(2), pidfds, inotify(7) and signal
+//! handlers.
 //!
-//! Laid out like a BSD kernel: one engine ([`queue`]) that keeps the list of active knotes, and one
-//! file per filter ([`fd`] for READ, WRITE and EXCEPT, [`mod@file`] for READ and WRITE of what epoll does
-//! not take, [`user`], [`timer`], [`signal`], [`process`], [`vnode`]) that knows when its knotes are
-//! active. [`knote`] is what all filters share; [`slot`] is where the knotes of a descriptor stand; [`watch`] is shared by those that watch files. The
-//! system calls are in [`epoll`] and [`inotify`].
+//! Laid out like a BSD kernel: one engine, and a filter for each kind of thing that can be waited for.
+//!
+//! ```text
+//!   queue ── kevent(2): changes, then one wait        wake ── how one thread wakes another
+//!     │
+//!   engine ─ the life of knotes, the list of active ones (knote, active)
+//!     │
+//!     ├── descriptor, deliver ─ READ, WRITE, EXCEPT by one entry of epoll (slot, readiness, stale, count)
+//!     └── filterops ─ user, timer, signal (signal_handler, signal_layer, default_action),
+//!                     process (pidfd),
+//!                     vnode and file (watch, inotify)
+//!
+//!   epoll ── system calls             fork ── a child does not have the queue
+//! ```
 //!
 //! The laws:
 //!
 //! 1. The queue's descriptor is an epoll descriptor, so it can itself be polled or nested.
-//! 2. Conditions that the kernel watches are told by epoll; conditions of user space stand in the
-//!    list of active knotes, or are a bit of the queue's [`bell`]. Whenever there is one, the queue's
-//!    eventfd has an edge that no wait has returned yet, or whoever made it active is about to write it.
-//!    So one wait on epoll sees both.
+//! 2. What the kernel watches is told by epoll; what user space knows stands in the list of active knotes.
+//!    While the list is not empty the queue's eventfd has an edge that no wait has returned, or a thread is
+//!    about to write it ([`wake`]). So one wait on epoll sees both.
 //! 3. The lock is never held across a wait, and no foreign code runs under it.
-//! 4. A call that waits makes one system call, and none per event, and takes no lock, unless an event
-//!    is of the rare kinds: hang-ups and errors, oneshots, descriptors whose two filters have different
-//!    modes, and events that did not fit. Other filters' events take the lock once.
+//! 4. A wait makes one system call, and none for each event, and takes the lock once.
 
-mod bell;
+mod active;
 mod count;
+mod default_action;
+mod deliver;
+mod descriptor;
+mod engine;
 mod epoll;
-mod fd;
 mod file;
+mod filterops;
 mod fork;
 mod inotify;
 mod knote;
+mod pidfd;
 mod process;
 mod queue;
+mod readiness;
 mod signal;
+mod signal_handler;
+mod signal_layer;
 mod slot;
+mod stale;
 mod timer;
 mod user;
 mod vnode;
+mod wake;
 mod watch;
 
+pub(crate) use fork::this_process;
 pub(crate) use queue::Queue;
-pub(crate) use signal::{disposition_beneath, set_disposition_beneath};
+pub(crate) use signal_handler::{disposition_beneath, set_disposition_beneath};

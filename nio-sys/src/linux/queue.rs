@@ -1,141 +1,63 @@
-//! The engine: applies changes, waits, and translates what epoll says into kevents.
+//! The queue: kevent(2) made of one wait on epoll and one look under the lock.
+//!
+//! ```text
+//!   kevent(changes, events, timeout)
+//!      │
+//!      ├─ lock: apply the changes (engine)                          unlock, write the eventfd if need be
+//!      │
+//!      └─ wait on epoll ── lock: events of epoll → kevents (deliver)
+//!            ▲                   active knotes → kevents (engine)   unlock, write the eventfd if need be
+//!            │                        │
+//!            └── nothing came of it ──┴── there are events: return them
+//! ```
 
 use std::{
-    collections::VecDeque,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    mem::ManuallyDrop,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use super::{
-    bell::{Bell, LIST},
-    epoll,
-    fd::{Descriptors, deliver_plain},
-    file::{self, Files},
+    deliver,
+    engine::{Engine, WAKE, is_descriptor},
+    epoll::{self, EDGE},
     fork::Home,
-    knote::invalid,
-    process::{PROCESS, Processes},
-    signal::Signals,
-    slot::{Cell, Set, Table},
-    timer::{self, Timers},
-    user::{Users, is_trigger},
-    vnode::Vnodes,
-    watch::Watches,
+    wake::{Duty, Pending},
 };
-use crate::{EventFlags, EventList, Filter, Kevent};
-
-/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is
-/// an error (K243).
-const KNOWN: EventFlags = EventFlags::ADD
-    .union(EventFlags::DELETE)
-    .union(EventFlags::ENABLE)
-    .union(EventFlags::DISABLE)
-    .union(EventFlags::ONESHOT)
-    .union(EventFlags::CLEAR)
-    .union(EventFlags::RECEIPT)
-    .union(EventFlags::DISPATCH);
-
-/// EV_SYSFLAGS: the bits that belong to the system.
-const SYSTEM: u16 = 0xF000;
-
-/// The mask of the queue's own entries.
-pub(super) const EDGE: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
-
-/// The lower half of the payload of every entry that is not a user's descriptor. No descriptor has
-/// this number.
-pub(super) const INTERNAL: u32 = u32::MAX;
-
-/// The payloads of the queue's own entries: [`INTERNAL`] below, one of these above.
-const WAKE: u32 = 0;
-pub(super) const SIDE: u32 = 1;
-pub(super) const WATCH: u32 = 2;
-/// This and the signal's number: the entry of a signal.
-pub(super) const SIGNAL: u32 = 0x100;
-
-/// The descriptors that are queues of this process, a bit for each number. Asking is one load; a
-/// lock would be shared by all threads that register. Numbers beyond it are not known as queues.
-static QUEUES: [AtomicUsize; 65_536 / BITS] = [const { AtomicUsize::new(0) }; 65_536 / BITS];
-
-/// How many descriptors a word of [`QUEUES`] has. Not every system has larger atomics.
-const BITS: usize = usize::BITS as usize;
-
-/// The word of [`QUEUES`] that has a descriptor, and its bit there.
-fn queue_bit(fd: usize) -> Option<(&'static AtomicUsize, usize)> {
-    Some((QUEUES.get(fd / BITS)?, 1 << (fd % BITS)))
-}
-
-/// Whether a descriptor is a queue: epoll would let it be watched for writing, and say nothing
-/// ever (K10).
-pub(super) fn is_queue(fd: usize) -> bool {
-    queue_bit(fd).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
-}
-
-/// What a filter makes of a knote that was in the list of active ones: its event, if its condition
-/// still holds.
-pub(super) type Collected = Option<Kevent>;
+use crate::{EventFlags, EventList, Kevent};
 
 /// A kqueue made of an epoll set.
-#[derive(Debug)]
 pub(crate) struct Queue {
     home: Home,
     epoll: OwnedFd,
-    /// What rings the bell. Edge-triggered: each write is an edge of its own, and only one that has
-    /// become needless is read.
+    /// Ends a wait when a knote becomes active ([`wake`](super::wake)).
     eventfd: OwnedFd,
-    bell: Arc<Bell>,
-    /// What waits have to know of plain descriptors; written by [`Descriptors`].
-    slots: Arc<Table>,
-    /// What they have to know of quick user knotes; written by [`Users`].
-    quick: Arc<Table>,
-    /// How many events have come to nothing because they belong to no registration; counted by
-    /// [`Descriptors`].
-    sightings: Arc<AtomicUsize>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    descriptors: Descriptors,
-    users: Users,
-    timers: Timers,
-    signals: Signals,
-    processes: Processes,
-    vnodes: Vnodes,
-    files: Files,
-    watches: Watches,
-    active: Active,
-    /// An eventfd that is always readable, once the epoll set has been made anew.
-    gong: Option<OwnedFd>,
-    /// The batch being translated has events that were carried over from an earlier call.
-    collected_descriptor: bool,
+    pending: Pending,
+    /// How many batches of epoll have been translated; wraps round. A wait notes it before it begins
+    /// ([`stale`](super::stale)).
+    batches: AtomicUsize,
+    engine: ManuallyDrop<Mutex<Engine>>,
 }
 
 impl Queue {
     /// A queue; `counts` says whether READ and WRITE events are to say how much there is.
     pub(crate) fn new(counts: bool) -> io::Result<Queue> {
-        let mut state = State::default();
-        if counts {
-            state.descriptors.count();
-        }
-        let queue = Queue {
+        let (epoll, eventfd) = (epoll::create()?, epoll::eventfd()?);
+        epoll::control(&epoll, libc::EPOLL_CTL_ADD, eventfd.as_raw_fd(), EDGE, WAKE)?;
+        let engine = Engine::new(counts, eventfd.as_raw_fd());
+        Ok(Queue {
             home: Home::new(),
-            epoll: epoll::create()?,
-            eventfd: epoll::eventfd()?,
-            bell: state.users.bell(),
-            slots: state.descriptors.slots(),
-            quick: state.users.quick(),
-            sightings: state.descriptors.sightings(),
-            state: Mutex::new(state),
-        };
-        queue.attach_eventfd(&queue.epoll)?;
-        if let Some((word, bit)) = queue_bit(queue.epoll.as_raw_fd() as usize) {
-            word.fetch_or(bit, Ordering::Relaxed);
-        }
-        Ok(queue)
+            epoll,
+            eventfd,
+            pending: Pending::default(),
+            batches: AtomicUsize::new(0),
+            engine: ManuallyDrop::new(Mutex::new(engine)),
+        })
     }
 
     /// kevent(2).
@@ -155,9 +77,6 @@ impl Queue {
                 return Ok(());
             }
         }
-        if events.capacity() == 0 {
-            return Ok(());
-        }
         self.wait(events, timeout, false)
     }
 
@@ -170,80 +89,47 @@ impl Queue {
     ) -> io::Result<()> {
         events.clear();
         self.check_home()?;
-        if events.capacity() == 0 {
-            return Ok(());
-        }
         self.wait(events, timeout, true)
     }
 
     /// All changes, each one's result written over it.
-    #[inline]
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
         self.check_home()?;
-        if let [change] = changes {
-            if self.trigger_quickly(change) {
-                *change = receipt(change, 0);
-                return Ok(());
-            }
-        }
-        let mut state = self.lock();
+        let mut engine = self.lock();
         let mut rest = changes;
         while !rest.is_empty() {
-            let (count, errno) = state.step(&self.epoll, rest);
+            let (count, errnos) = engine.change(&self.epoll, rest);
             let (done, after) = rest.split_at_mut(count);
-            for change in done {
+            for (change, errno) in done.iter_mut().zip(errnos) {
                 *change = receipt(change, errno);
             }
             rest = after;
         }
-        self.unlock(state);
+        self.unlock(engine);
         Ok(())
     }
 
-    /// Triggers a user knote without the lock, if it is a quick one and nothing else is asked for.
-    #[inline]
-    fn trigger_quickly(&self, change: &Kevent) -> bool {
-        let ident = change.ident();
-        // The udata stays what it is (K58).
-        let is_known = |cell: &Cell| {
-            let plain = cell.read_plain(0);
-            plain.is_some_and(|plain| {
-                plain.listeners[0].is_some_and(|(_, udata)| udata == change.udata())
-            })
-        };
-        if !is_trigger(change) || !self.quick.get(ident).is_some_and(is_known) {
-            return false;
-        }
-        self.bell.ring(1 << ident, || self.give_edge());
-        true
-    }
-
-    fn give_edge(&self) {
-        epoll::signal(self.eventfd.as_raw_fd());
-    }
-
-    /// Applies changes; errors and receipts become entries of `events`. Where there is no room for
-    /// an error the call fails at that change (K40), where there is none for a receipt it is
-    /// dropped (K46).
-    #[inline(never)]
+    /// Applies changes; errors and receipts become entries of `events`. Where there is no room for an error
+    /// the call fails at that change (K40), where there is none for a receipt it is dropped (K46).
     fn change(&self, changes: &[Kevent], events: &mut EventList) -> io::Result<()> {
-        let mut state = self.lock();
+        let mut engine = self.lock();
         let mut outcome = Ok(());
-        let mut done = 0;
-        while done < changes.len() && outcome.is_ok() {
-            let (count, errno) = state.step(&self.epoll, &changes[done..]);
-            for change in &changes[done..done + count] {
+        let mut rest = changes;
+        while !rest.is_empty() && outcome.is_ok() {
+            // A change that ends the call, because its error has no room, has to be the last one made.
+            let most = rest.len().min(events.capacity() - events.len() + 1);
+            let (count, errnos) = engine.change(&self.epoll, &rest[..most]);
+            for (change, errno) in rest[..count].iter().zip(errnos) {
                 let wanted = errno != 0 || change.flags().contains(EventFlags::RECEIPT);
                 if wanted && events.len() < events.capacity() {
                     events.events.push(receipt(change, errno));
                 } else if errno != 0 {
                     outcome = Err(io::Error::from_raw_os_error(errno));
-                    break;
                 }
             }
-            done += count;
+            rest = &rest[count..];
         }
-        self.unlock(state);
+        self.unlock(engine);
         if outcome.is_err() {
             // A call that fails returns no entries (K41).
             events.clear();
@@ -251,8 +137,9 @@ impl Queue {
         outcome
     }
 
-    /// Waits until at least one event is there, the time is up, or a signal handler has run; `resumes`
-    /// says to go on after that.
+    /// Waits until at least one event is there, the time is up, or a signal handler has run; `resumes` says to
+    /// go on after that. An event of epoll may come to nothing: another thread was faster, or the descriptor
+    /// is not the one it was. Then the rest of the time is waited for (K92).
     #[inline]
     fn wait(
         &self,
@@ -260,165 +147,97 @@ impl Queue {
         timeout: Option<Duration>,
         resumes: bool,
     ) -> io::Result<()> {
-        let start = timeout.filter(|t| !t.is_zero()).map(|_| Instant::now());
-        match self.ask(events, timeout, resumes)? {
-            Some(stuck) if events.is_empty() => self.resume(events, timeout, start, stuck, resumes),
-            _ => Ok(()),
+        let room = events.capacity();
+        if room == 0 {
+            return Ok(());
         }
-    }
-
-    /// What epoll has returned has come to nothing (another thread was faster, the descriptor is not
-    /// the one it was), or was an interruption: waits on, for the rest of the time (K92).
-    #[cold]
-    fn resume(
-        &self,
-        events: &mut EventList,
-        timeout: Option<Duration>,
-        start: Option<Instant>,
-        mut stuck: bool,
-        resumes: bool,
-    ) -> io::Result<()> {
+        // The rest of the time can be told only from its beginning.
+        let start = timeout
+            .filter(|timeout| !timeout.is_zero())
+            .map(|_| Instant::now());
+        let mut left = timeout;
         loop {
-            let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
-            let left = timeout.map(|timeout| timeout.saturating_sub(passed));
-            // When the time is up, what has come to nothing may still have hidden something, if it took
-            // all the room.
-            if stuck && left.is_some_and(|left| left.is_zero()) {
+            let began = self.batches.load(Ordering::Acquire);
+            match epoll::wait(&self.epoll, &mut events.epoll, room, left) {
+                Ok(()) if events.epoll.is_empty() && !self.pending.is_set() => return Ok(()),
+                Ok(()) => {}
+                Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            let is_settled = self.translate(events, began);
+            if !events.is_empty() {
                 return Ok(());
             }
-            stuck = match self.ask(events, left, resumes)? {
-                Some(stuck) if events.is_empty() => stuck,
-                _ => return Ok(()),
-            };
+            let passed = start.map_or(Duration::ZERO, |start| start.elapsed());
+            left = timeout.map(|timeout| timeout.saturating_sub(passed));
+            // A batch that took all the room may have kept an event out.
+            if left.is_some_and(|left| left.is_zero()) && (events.epoll.len() < room || is_settled)
+            {
+                return Ok(());
+            }
         }
     }
 
-    /// One wait on epoll, and what it comes to: nothing if the time is up, or else whether it is of no use
-    /// to ask again where there are no events ([`translate`](Queue::translate)).
-    #[inline]
-    fn ask(
-        &self,
-        events: &mut EventList,
-        timeout: Option<Duration>,
-        resumes: bool,
-    ) -> io::Result<Option<bool>> {
-        let room = events.capacity();
-        let began = self.sightings.load(Ordering::Acquire);
-        match epoll::wait(&self.epoll, &mut events.epoll, room, timeout) {
-            Ok(()) if events.epoll.is_empty() && !self.bell.is_rung() => return Ok(None),
-            Ok(()) => {}
-            Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        let has_all = events.epoll.len() < room;
-        Ok(Some(self.translate(events, began) || has_all))
-    }
-
-    /// Turns the batch that epoll returned, and what the bell says, into kevents. Returns whether it is of
-    /// no use to ask again, because what comes to nothing would only come again.
-    ///
-    /// Plain descriptors and quick user knotes take no lock. Whatever else is first, from there on the
-    /// rest is translated under it.
+    /// Turns the batch that epoll returned, and the active knotes, into kevents. Returns whether what comes to
+    /// nothing would only come again.
     #[inline]
     fn translate(&self, events: &mut EventList, began: usize) -> bool {
         let room = events.capacity();
         let EventList { events, epoll, .. } = events;
-        let mut rest = deliver_plain(&self.slots, epoll, events, room);
-        let mut bits = 0;
-        // Each event of the batch has one place at least: no knote starves.
-        let has_place = events.len() < room;
-        if rest.first().is_none_or(is_bell) && has_place && self.bell.is_rung() {
-            rest = rest.get(1..).unwrap_or_default();
-            bits = self.deliver_quick(self.bell.take(), events, room - rest.len());
-            rest = deliver_plain(&self.slots, rest, events, room);
-        }
-        !(rest.is_empty() && bits == 0) && self.translate_any(rest, bits, events, room, began)
-    }
-
-    /// Turns bits of the bell into the kevents of quick user knotes, while there is room. Returns the
-    /// others.
-    #[inline]
-    fn deliver_quick(&self, mut bits: usize, events: &mut Vec<Kevent>, room: usize) -> usize {
-        while bits & !LIST != 0 && events.len() < room {
-            let ident = bits.trailing_zeros() as usize;
-            let plain = self.quick.get(ident).and_then(|cell| cell.read_plain(0));
-            let Some((mode, udata)) = plain.and_then(|plain| plain.listeners[0]) else {
-                break;
-            };
-            events.push(Kevent::new(ident, Filter::USER, mode).with_udata(udata));
-            bits &= bits - 1;
-        }
-        bits
-    }
-
-    /// As [`translate`](Queue::translate), of the rest, and of bits that have been taken.
-    #[inline(never)]
-    fn translate_any(
-        &self,
-        mut rest: &[libc::epoll_event],
-        bits: usize,
-        events: &mut Vec<Kevent>,
-        room: usize,
-        began: usize,
-    ) -> bool {
-        let mut state = self.lock();
-        state.descriptors.begin(began);
-        state.collected_descriptor = false;
-        if bits != 0 {
-            state.answer(&self.epoll, bits, events, room - rest.len());
-        }
+        let mut guard = self.lock();
+        let engine = &mut *guard;
+        let mut has_leftover = false;
+        let number = self.batches.load(Ordering::Relaxed).wrapping_add(1);
+        self.batches.store(number, Ordering::Release);
+        // Each event of epoll that is still to come has room for one kevent, and each of the queue's own for
+        // one active knote. So no knote starves.
+        let (mut rest, mut room_left) = (epoll.as_slice(), room);
         loop {
-            if !state.collected_descriptor {
-                rest = deliver_plain(&self.slots, rest, events, room);
-            }
-            let Some((event, after)) = rest.split_first() else {
+            rest = deliver::plain(engine.descriptors.slots.as_slice(), rest, events, room_left);
+            let Some((&event, after)) = rest.split_first() else {
                 break;
             };
-            let room = room - after.len();
-            if is_bell(event) {
-                state.answer(&self.epoll, self.bell.take(), events, room);
-            } else {
-                state.event(&self.epoll, *event, events, room);
-            }
             rest = after;
+            if !is_descriptor(event.u64) {
+                engine.wake(&self.epoll, event.u64);
+                room_left -= 1;
+                continue;
+            }
+            let room = room_left - rest.len();
+            if !engine.deliver(&self.epoll, event, events, room) {
+                has_leftover |= engine.stale.note(event.u64, number, began);
+            }
         }
-        // The bell may have rung where its edge is still to come.
-        if events.len() < room && self.bell.is_rung() {
-            state.answer(&self.epoll, self.bell.take(), events, room);
+        if engine.has_active() {
+            engine.collect(&self.epoll, events, room);
         }
-        // Without the memory or the descriptor for it, it stays as it is: slow, but right.
-        let stuck = state.descriptors.haunted() && self.rebuild(&mut state).is_err();
-        self.unlock(state);
-        stuck
+        // Without the memory or the descriptor for it, the set stays as it is: slow, but right.
+        let is_settled = has_leftover && self.rebuild(engine).is_err();
+        self.unlock(guard);
+        is_settled
     }
 
-    /// Makes the epoll set anew, without the entries that no call can remove, and puts it in the place
-    /// of the old one. Threads that wait in the old one are woken, all of them: it is given something that
-    /// is always ready. Whoever watches this queue from outside has to begin again.
-    fn rebuild(&self, state: &mut State) -> io::Result<()> {
-        let epoll = epoll::create()?;
-        self.attach_eventfd(&epoll)?;
-        state.timers.attach(&epoll)?;
-        state.signals.attach(&epoll)?;
-        state.processes.attach(&epoll)?;
-        state.watches.attach(&epoll)?;
-        let gong = state.gong()?;
-        let side = state.descriptors.attach(&self.epoll, &epoll)?;
-        let (add, del) = (libc::EPOLL_CTL_ADD, libc::EPOLL_CTL_DEL);
+    /// Makes the epoll set again, without the entries that no call can remove, and puts it in the place of the
+    /// old one. The threads that wait in the old one are woken, all of them: it is given something that is
+    /// always ready. A program that watches this queue from outside has to register it again.
+    #[cold]
+    fn rebuild(&self, engine: &mut Engine) -> io::Result<()> {
+        let new = epoll::create()?;
+        let eventfd = self.eventfd.as_raw_fd();
+        epoll::control(&new, libc::EPOLL_CTL_ADD, eventfd, EDGE, WAKE)?;
+        if engine.release.is_none() {
+            let release = epoll::eventfd()?;
+            epoll::notify(release.as_raw_fd());
+            engine.release = Some(release);
+        }
+        engine.attach(&self.epoll, &new)?;
+        let release = engine.release.as_ref().map_or(eventfd, AsRawFd::as_raw_fd);
         let level = libc::EPOLLIN as u32;
-        epoll::control(&self.epoll, add, gong, level, internal(WAKE))
-            .and_then(|()| {
-                // The limit on descriptors may be below the number of this one by now.
-                epoll::replace(&self.epoll, &epoll).inspect_err(|_| {
-                    let _ = epoll::control(&self.epoll, del, gong, 0, 0);
-                })
-            })
-            .inspect_err(|_| state.descriptors.stay(side))
-    }
-
-    fn attach_eventfd(&self, epoll: &OwnedFd) -> io::Result<()> {
-        let fd = self.eventfd.as_raw_fd();
-        epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, internal(WAKE))
+        epoll::control(&self.epoll, libc::EPOLL_CTL_ADD, release, level, WAKE)?;
+        // The limit on descriptors may be below the number of this one by now.
+        epoll::replace(&self.epoll, &new).inspect_err(|_| {
+            let _ = epoll::control(&self.epoll, libc::EPOLL_CTL_DEL, release, 0, 0);
+        })
     }
 
     /// The child of the process that made a queue does not have it (K4).
@@ -431,264 +250,25 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Engine> {
         // Nothing that runs under the lock panics, and each change is whole before the next.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go of the lock, and sees to it that law 2 holds from then on.
+    /// Releases the lock, and does what the wake-up needs.
     #[inline]
-    fn unlock(&self, mut state: MutexGuard<'_, State>) {
-        let silenced = std::mem::take(&mut state.users.silenced);
-        if !state.active.is_empty() {
-            drop(state);
-            self.bell.ring_list(|| self.give_edge());
-        } else if self.bell.cancel(LIST) || silenced {
-            // All that it was for has been deleted, or came with a wait that another edge ended.
-            let take_edge = || epoll::unsignal(&self.eventfd);
-            self.bell.hush(take_edge, || self.give_edge());
-        }
-    }
-}
-
-impl State {
-    /// What wakes whoever waits where it is added.
-    fn gong(&mut self) -> io::Result<RawFd> {
-        if self.gong.is_none() {
-            let gong = epoll::eventfd()?;
-            epoll::signal(gong.as_raw_fd());
-            self.gong = Some(gong);
-        }
-        Ok(self.gong.as_ref().expect("made just above").as_raw_fd())
-    }
-
-    /// Applies the first change, or the first two where they make one epoll_ctl. Returns how many
-    /// it took and their errno, 0 being a success.
-    #[inline]
-    fn step(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, i32) {
-        match self.descriptors.change_plain(epoll, changes) {
-            0 => {
-                let (count, result) = self.step_any(epoll, changes);
-                // All errors that come here have a number.
-                let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EINVAL);
-                (count, result.err().map_or(0, errno))
-            }
-            count => (count, 0),
-        }
-    }
-
-    /// As [`step`](State::step), for all that is not plain.
-    #[inline(never)]
-    fn step_any(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, io::Result<()>) {
-        let change = &changes[0];
-        if let Err(error) = validate(change) {
-            return (1, Err(error));
-        }
-        match change.filter() {
-            Filter::READ | Filter::WRITE | Filter::EXCEPT => {
-                let second = changes
-                    .get(1)
-                    .filter(|second| self.descriptors.go_together(change, second))
-                    .filter(|second| validate(second).is_ok());
-                let count = 1 + usize::from(second.is_some());
-                match self
-                    .descriptors
-                    .change(epoll, &changes[..count], &mut self.active)
-                {
-                    Err(error) if file::is_concerned(&error) => {
-                        self.read_notices(epoll);
-                        let (watches, active) = (&mut self.watches, &mut self.active);
-                        let result = self.files.change(epoll, watches, change, active);
-                        self.read_notices(epoll);
-                        (1, result)
-                    }
-                    result => (count, result),
-                }
-            }
-            Filter::VNODE => {
-                self.read_notices(epoll);
-                let (watches, active) = (&mut self.watches, &mut self.active);
-                let result = self.vnodes.change(epoll, watches, change, active);
-                self.read_notices(epoll);
-                (1, result)
-            }
-            Filter::USER => (1, self.users.change(change, &mut self.active)),
-            Filter::TIMER => (1, self.timers.change(epoll, change, &mut self.active)),
-            Filter::SIGNAL => (1, self.signals.change(epoll, change, &mut self.active)),
-            Filter::PROC | Filter::PROCDESC => {
-                (1, self.processes.change(epoll, change, &mut self.active))
-            }
-            _ => (1, Err(invalid())),
-        }
-    }
-
-    /// One event of epoll: a descriptor's, or one of the queue's own entries. Apart from the loop over
-    /// plain events, which has no use for its many variables.
-    #[inline(never)]
-    fn event(
-        &mut self,
-        epoll: &OwnedFd,
-        event: libc::epoll_event,
-        events: &mut Vec<Kevent>,
-        room: usize,
-    ) {
-        let mut batch = Batch {
-            events,
-            active: &mut self.active,
-            room,
-            repeats: self.collected_descriptor,
-        };
-        if event.u64 as u32 != INTERNAL {
-            self.descriptors
-                .deliver(epoll, Set::Main, event, &mut batch);
-            return;
-        }
-        match (event.u64 >> 32) as u32 {
-            SIDE => return self.descriptors.deliver_side(epoll, &mut batch),
-            WATCH => self.read_notices(epoll),
-            clock @ (timer::MONOTONIC | timer::REALTIME) => {
-                self.timers.expire(clock, &mut self.active);
-            }
-            signal @ SIGNAL..PROCESS => {
-                let number = (signal - SIGNAL) as usize;
-                self.signals.activate(number, &mut self.active);
-            }
-            process => self.processes.activate(process, &mut self.active),
-        }
-        self.collect(epoll, events, room);
-    }
-
-    /// What the bell says: makes the knotes of these bits active, and collects what is.
-    fn answer(&mut self, epoll: &OwnedFd, bits: usize, events: &mut Vec<Kevent>, room: usize) {
-        let mut quick = bits & !LIST;
-        while quick != 0 {
-            let ident = quick.trailing_zeros() as usize;
-            self.users.activate(ident, &mut self.active);
-            quick &= quick - 1;
-        }
-        self.collect(epoll, events, room);
-    }
-
-    /// Reads what inotify has to tell and passes it on to the knotes that listen.
-    fn read_notices(&mut self, epoll: &OwnedFd) {
-        let (watches, active) = (&mut self.watches, &mut self.active);
-        for notice in watches.read() {
-            if notice.mask & libc::IN_Q_OVERFLOW != 0 {
-                self.vnodes.overflow(epoll, watches, active);
-                self.files.overflow(watches, active);
-            }
-            for (filter, ident) in watches.listeners(notice.wd) {
-                match filter {
-                    Filter::VNODE => self.vnodes.notice(epoll, watches, ident, &notice, active),
-                    _ if notice.mask & libc::IN_MODIFY == 0 => {}
-                    _ => self.files.notice(watches, (filter, ident), active),
-                }
-            }
-            if notice.mask & libc::IN_IGNORED != 0 {
-                for (filter, ident) in watches.forget(notice.wd) {
-                    match filter {
-                        Filter::VNODE => {
-                            self.vnodes
-                                .unwatched(epoll, watches, ident, notice.wd, active);
-                        }
-                        _ => self
-                            .files
-                            .unwatched(epoll, watches, (filter, ident), active),
-                    }
-                }
+    fn unlock(&self, mut engine: MutexGuard<'_, Engine>) {
+        let (active, grew) = (!engine.active.is_empty(), engine.active.take_grew());
+        match engine.edge.settle(&self.pending, active, grew) {
+            Duty::Nothing => {}
+            Duty::TakeBack => epoll::take_back(self.eventfd.as_raw_fd()),
+            Duty::Write => {
+                drop(engine);
+                epoll::notify(self.eventfd.as_raw_fd());
             }
         }
     }
-
-    /// Moves active knotes into the event list, each at most once, while there is room.
-    fn collect(&mut self, epoll: &OwnedFd, events: &mut Vec<Kevent>, room: usize) {
-        let reported = events.len();
-        for _ in 0..self.active.len() {
-            if events.len() >= room {
-                break;
-            }
-            let Some(entry) = self.active.pop() else {
-                break;
-            };
-            let (filter, ident, serial) = (entry.filter, entry.ident, entry.serial);
-            let mut earlier = events[..reported].iter();
-            if earlier.any(|event| event.ident() == ident && event.filter() == filter) {
-                // It is active again already, and has to wait for the next call (K84).
-                self.active.list.push_back(entry);
-                continue;
-            }
-            let active = &mut self.active;
-            let event = match filter {
-                Filter::USER => self.users.collect(ident, serial, active),
-                Filter::TIMER => self.timers.collect(ident, serial, active),
-                Filter::PROC | Filter::PROCDESC => {
-                    self.processes.collect(epoll, filter, ident, serial, active)
-                }
-                Filter::SIGNAL => self.signals.collect(epoll, ident, serial),
-                Filter::VNODE => {
-                    let watches = &mut self.watches;
-                    self.vnodes.collect(watches, ident, serial, active)
-                }
-                _ if self.files.has_queued((filter, ident), serial) => {
-                    let watches = &mut self.watches;
-                    self.files.collect(watches, (filter, ident), active)
-                }
-                _ => {
-                    self.collected_descriptor = true;
-                    self.descriptors
-                        .collect(epoll, filter, ident, serial, active)
-                }
-            };
-            events.extend(event);
-        }
-    }
-}
-
-/// What a call has collected so far.
-#[derive(Debug)]
-pub(super) struct Batch<'a> {
-    events: &'a mut Vec<Kevent>,
-    pub(super) active: &'a mut Active,
-    /// How many events there may be now.
-    room: usize,
-    /// Some of the events were carried over from an earlier call, so a fresh one may say the same.
-    repeats: bool,
-}
-
-impl Batch<'_> {
-    /// How many more events fit.
-    pub(super) fn room(&self) -> usize {
-        self.room.saturating_sub(self.events.len())
-    }
-
-    pub(super) fn has_room(&self) -> bool {
-        self.events.len() < self.room
-    }
-
-    /// Whether this knote's event is already there: a knote comes once in a call (K84).
-    pub(super) fn has_repeated(&self, ident: usize, filter: Filter) -> bool {
-        self.repeats
-            && self
-                .events
-                .iter()
-                .any(|event| event.ident() == ident && event.filter() == filter)
-    }
-
-    pub(super) fn push(&mut self, event: Kevent) {
-        self.events.push(event);
-    }
-}
-
-/// Whether an event of epoll is the edge of the bell.
-#[inline]
-fn is_bell(event: &libc::epoll_event) -> bool {
-    event.u64 == internal(WAKE)
-}
-
-/// The payload of one of the queue's own entries.
-#[inline]
-pub(super) fn internal(which: u32) -> u64 {
-    u64::from(which) << 32 | u64::from(INTERNAL)
 }
 
 /// The entry that reports what came of a change: EV_ERROR, and the errno or 0 (K38, K43, K45).
@@ -699,73 +279,16 @@ fn receipt(change: &Kevent, errno: i32) -> Kevent {
         .with_data(i64::from(errno))
 }
 
-/// What can be said of the flags of a change without looking at its knote.
-fn validate(change: &Kevent) -> io::Result<()> {
-    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
-    let both = |a: EventFlags, b: EventFlags| flags.contains(a | b);
-    let sound = KNOWN.contains(flags)
-        && !both(EventFlags::ADD, EventFlags::DELETE)
-        && !both(EventFlags::ENABLE, EventFlags::DISABLE);
-    if sound { Ok(()) } else { Err(invalid()) }
-}
-
-/// The list of active knotes: those whose condition user space knows to hold, oldest first. An
-/// entry whose serial its knote does not know any more is of an earlier life, and is passed over.
-#[derive(Debug, Default)]
-pub(super) struct Active {
-    list: VecDeque<ActiveKnote>,
-    next_serial: u64,
-}
-
-#[derive(Debug)]
-struct ActiveKnote {
-    filter: Filter,
-    ident: usize,
-    serial: u64,
-}
-
-impl Active {
-    /// Adds a knote at the end and returns the serial by which it will know its entry.
-    pub(super) fn push(&mut self, filter: Filter, ident: usize) -> u64 {
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        self.list.push_back(ActiveKnote {
-            filter,
-            ident,
-            serial,
-        });
-        serial
-    }
-
-    /// Takes out the entry of a knote that is active no more, if it has one: the queue must not stay
-    /// readable for its sake (K8).
-    pub(super) fn cancel(&mut self, queued: Option<u64>) {
-        // Mostly there is none, or it is the first.
-        let Some(serial) = queued else {
-            return;
-        };
-        let place = self.list.iter().position(|entry| entry.serial == serial);
-        place.and_then(|place| self.list.remove(place));
-    }
-
-    fn pop(&mut self) -> Option<ActiveKnote> {
-        self.list.pop_front()
-    }
-
-    fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-}
-
 impl Drop for Queue {
+    /// A child of fork(2) closes the queue's own two descriptors and leaves the engine as it is. Another thread
+    /// of its parent may have been changing it: then it is half changed, or has descriptors that the child does
+    /// not have, because fork(2) copies them a moment before the memory.
     fn drop(&mut self) {
-        if let Some((word, bit)) = queue_bit(self.epoll.as_raw_fd() as usize) {
-            word.fetch_and(!bit, Ordering::Relaxed);
+        if !self.home.is_here() {
+            return;
         }
+        // SAFETY: the engine is not used again: this is the drop of its only owner.
+        unsafe { ManuallyDrop::drop(&mut self.engine) };
     }
 }
 

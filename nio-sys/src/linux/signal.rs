@@ -1,385 +1,60 @@
-//! EVFILT_SIGNAL: a counting signal handler and an eventfd for each watched signal.
+//! EVFILT_SIGNAL: how often a signal has been seen. [`signal_handler`](super::signal_handler) counts.
 //!
-//! A knote only observes: whatever happened to the signal before still happens. So the handler
-//! counts, wakes, and then does what the disposition that it replaced would have done. It is
-//! installed by the first knote of a signal in the process and taken out by the last.
-//!
-//! The eventfd of a signal is made once in a process and never closed, because the handler may be running on any
-//! thread at any time. Every interested queue has it in its epoll set, edge-triggered.
+//! Every queue that watches a signal has the signal's eventfd in its epoll set, edge-triggered.
 
-use std::{
-    collections::HashMap,
-    io,
-    mem::MaybeUninit,
-    os::fd::{IntoRawFd, OwnedFd},
-    ptr,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicI32, AtomicUsize, Ordering},
-    },
-};
-
-use libc::{c_int, c_void, siginfo_t};
+use std::{io, os::fd::RawFd};
 
 use super::{
-    epoll, fork,
-    knote::{Knote, invalid, no_such_knote},
-    queue::{Active, EDGE, SIGNAL, internal},
+    filterops::{Filterops, Host, Report, Told},
+    signal_handler::Installed,
 };
-use crate::{
-    EventFlags, Filter, Kevent,
-    signal::{disposition, set_disposition},
-};
+use crate::{EventFlags, Kevent};
 
-/// Signals are numbered from 1 to 64.
-const SIGNALS: usize = 65;
-
-/// What the handler knows of one signal.
-struct Watch {
-    /// How often it was seen, ever; wraps round.
-    count: AtomicUsize,
-    /// Woken by the handler; −1 until somebody watches the signal.
-    eventfd: AtomicI32,
-    /// The process that made it. A child has it too, and leaves it alone.
-    home: AtomicUsize,
-    /// The disposition that the handler replaced: SIG_DFL, SIG_IGN or a function, and its flags.
-    previous: AtomicUsize,
-    previous_flags: AtomicI32,
-}
-
-static WATCHES: [Watch; SIGNALS] = [const {
-    Watch {
-        count: AtomicUsize::new(0),
-        eventfd: AtomicI32::new(-1),
-        home: AtomicUsize::new(0),
-        previous: AtomicUsize::new(libc::SIG_DFL),
-        previous_flags: AtomicI32::new(0),
-    }
-}; SIGNALS];
-
-impl Watch {
-    /// The disposition that the handler replaced, as it is for one signal: a handler with
-    /// SA_RESETHAND is there for the first only.
-    fn previous(&self) -> (usize, c_int) {
-        // In this order: whoever replaces them writes them in the other.
-        let mut handler = self.previous.load(Ordering::Acquire);
-        let flags = self.previous_flags.load(Ordering::Acquire);
-        if flags & libc::SA_RESETHAND != 0 && handler != libc::SIG_IGN {
-            handler = self.previous.swap(libc::SIG_DFL, Ordering::AcqRel);
-        }
-        (handler, flags)
-    }
-
-    /// Makes the eventfd, if this process has none.
-    fn make_eventfd(&self) -> io::Result<()> {
-        if !self.is_here() {
-            self.eventfd
-                .store(epoll::eventfd()?.into_raw_fd(), Ordering::Release);
-            self.home.store(fork::current(), Ordering::Release);
-        }
-        Ok(())
-    }
-
-    /// Whether the eventfd is of this process.
-    fn is_here(&self) -> bool {
-        self.eventfd.load(Ordering::Acquire) >= 0
-            && self.home.load(Ordering::Acquire) == fork::current()
-    }
-
-    fn set_previous(&self, action: &libc::sigaction) {
-        self.previous_flags
-            .store(action.sa_flags, Ordering::Release);
-        self.previous.store(action.sa_sigaction, Ordering::Release);
-    }
-}
-
-/// How many knotes of the process each signal has.
-static KNOTES: Mutex<[usize; SIGNALS]> = Mutex::new([0; SIGNALS]);
-
-/// The signal knotes of one queue, by number.
-#[derive(Debug, Default)]
-pub(super) struct Signals {
-    knotes: HashMap<usize, SignalKnote>,
-}
-
+/// A signal that is watched.
 #[derive(Debug)]
-struct SignalKnote {
-    knote: Knote,
-    /// The count that has been reported.
+pub(super) struct Signal {
+    installed: Installed,
+    /// The count that has been reported, and what the last report added to it.
     seen: usize,
-    /// The serial of its entry in the list of active knotes, if it has one.
-    queued: Option<u64>,
-    _installed: Installed,
+    told: usize,
 }
 
-impl SignalKnote {
-    fn pending(&self, number: usize) -> usize {
-        let count = WATCHES[number].count.load(Ordering::Acquire);
-        count.wrapping_sub(self.seen)
-    }
-
-    /// Has it in the list of active knotes, or not.
-    fn enqueue(&mut self, number: usize, active: &mut Active) {
-        if !self.knote.is_enabled() || self.pending(number) == 0 {
-            active.cancel(self.queued.take());
-        } else if self.queued.is_none() {
-            self.queued = Some(active.push(Filter::SIGNAL, number));
-        }
+impl Signal {
+    /// EV_ADD of a new one.
+    pub(super) fn new(change: &Kevent) -> io::Result<Signal> {
+        let installed = Installed::new(change.ident())?;
+        Ok(Signal {
+            seen: installed.count(),
+            told: 0,
+            installed,
+        })
     }
 }
 
-impl Signals {
-    /// Applies a change.
-    pub(super) fn change(
-        &mut self,
-        epoll: &OwnedFd,
-        change: &Kevent,
-        active: &mut Active,
-    ) -> io::Result<()> {
-        let (number, flags) = (change.ident(), change.flags());
-        if let Some(known) = self.knotes.get_mut(&number) {
-            if flags.contains(EventFlags::DELETE) {
-                active.cancel(known.queued);
-                self.remove(epoll, number);
-            } else {
-                known.knote.modify(change);
-                known.enqueue(number, active);
-            }
-            return Ok(());
+impl Filterops for Signal {
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.installed.eventfd())
+    }
+
+    fn touch(&mut self, change: &Kevent, _: &mut Host<'_>) -> io::Result<()> {
+        if change.flags().contains(EventFlags::ADD) {
+            self.installed.renew()?;
         }
-        if !flags.contains(EventFlags::ADD) {
-            return Err(no_such_knote());
-        }
-        let knote = SignalKnote {
-            knote: Knote::new(&change.with_flags(flags | EventFlags::CLEAR)),
-            _installed: Installed::new(number)?,
-            seen: WATCHES[number].count.load(Ordering::Acquire),
-            queued: None,
-        };
-        attach(epoll, number)?;
-        self.knotes.insert(number, knote);
         Ok(())
     }
 
-    /// Registers the eventfds with a new epoll set.
-    pub(super) fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
-        let mut numbers = self.knotes.keys();
-        numbers.try_for_each(|&number| attach(epoll, number))
-    }
-
-    fn remove(&mut self, epoll: &OwnedFd, number: usize) {
-        if self.knotes.remove(&number).is_some() {
-            let eventfd = WATCHES[number].eventfd.load(Ordering::Acquire);
-            // It is there, and if it were not, that would be as well.
-            let _ = epoll::control(epoll, libc::EPOLL_CTL_DEL, eventfd, 0, 0);
+    fn report(&mut self) -> Told {
+        self.told = self.installed.count().wrapping_sub(self.seen);
+        if self.told == 0 {
+            return Told::Nothing;
         }
+        Told::Event(Report {
+            data: self.told as i64,
+            ..Report::default()
+        })
     }
 
-    /// The handler has written the eventfd of a signal.
-    pub(super) fn activate(&mut self, number: usize, active: &mut Active) {
-        if let Some(knote) = self.knotes.get_mut(&number) {
-            knote.enqueue(number, active);
-        }
-    }
-
-    /// Makes the event of a knote that was found in the list of active ones.
-    pub(super) fn collect(
-        &mut self,
-        epoll: &OwnedFd,
-        number: usize,
-        serial: u64,
-    ) -> Option<Kevent> {
-        let known = self.knotes.get_mut(&number)?;
-        if known.queued != Some(serial) {
-            return None;
-        }
-        known.queued = None;
-        let pending = known.pending(number);
-        if pending == 0 || !known.knote.is_enabled() {
-            return None;
-        }
-        known.seen = known.seen.wrapping_add(pending);
-        let event = known
-            .knote
-            .event(number, Filter::SIGNAL, EventFlags::empty())
-            .with_data(pending as i64);
-        if known.knote.is_oneshot() {
-            self.remove(epoll, number);
-        } else if known.knote.fires_once() {
-            known.knote.disable();
-        }
-        Some(event)
-    }
-}
-
-/// Registers the eventfd of a signal.
-fn attach(epoll: &OwnedFd, number: usize) -> io::Result<()> {
-    let fd = WATCHES[number].eventfd.load(Ordering::Acquire);
-    let payload = internal(SIGNAL + number as u32);
-    epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, payload)
-}
-
-/// One knote's share in the handler of its signal.
-#[derive(Debug)]
-struct Installed {
-    number: usize,
-}
-
-impl Installed {
-    fn new(number: usize) -> io::Result<Installed> {
-        // SIGKILL and SIGSTOP have no handlers, and sigaction(2) says so by EINVAL; what it cannot
-        // be asked is a number that does not fit.
-        if number == 0 || number >= SIGNALS {
-            return Err(invalid());
-        }
-        let mut knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
-        WATCHES[number].make_eventfd()?;
-        if knotes[number] == 0 {
-            install(number)?;
-        }
-        knotes[number] += 1;
-        Ok(Installed { number })
-    }
-}
-
-impl Drop for Installed {
-    fn drop(&mut self) {
-        let mut knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
-        knotes[self.number] -= 1;
-        if knotes[self.number] == 0 {
-            uninstall(self.number);
-        }
-    }
-}
-
-/// Puts the handler in place of what is there, and remembers that.
-fn install(number: usize) -> io::Result<()> {
-    let mut action = disposition(number as c_int)?;
-    if number == libc::SIGCHLD as usize && action.sa_sigaction == libc::SIG_IGN {
-        // Ignoring SIGCHLD makes the kernel reap children; a handler would end that (K197).
-        return Ok(());
-    }
-    if is_ours(&action) {
-        // It was put back after the last knote had gone.
-        return Ok(());
-    }
-    WATCHES[number].set_previous(&action);
-    // The mask stays: what the previous handler wanted blocked while it runs stays blocked.
-    action.sa_sigaction = on_signal as *const () as usize;
-    action.sa_flags = libc::SA_SIGINFO
-        | libc::SA_RESTART
-        | libc::SA_ONSTACK
-        | action.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT | libc::SA_NODEFER);
-    set_disposition(number as c_int, &action)
-}
-
-/// Puts back what was there, unless the program has installed something else since (K207).
-fn uninstall(number: usize) {
-    let Ok(mut action) = disposition(number as c_int) else {
-        return;
-    };
-    if is_ours(&action) {
-        let watch = &WATCHES[number];
-        action.sa_sigaction = watch.previous.load(Ordering::Acquire);
-        action.sa_flags = watch.previous_flags.load(Ordering::Acquire);
-        // It was accepted when it was read from there.
-        let _ = set_disposition(number as c_int, &action);
-    }
-}
-
-/// What the process does about a signal apart from its knotes: the disposition that the handler
-/// replaced, where it is installed.
-pub(crate) fn disposition_beneath(signum: c_int) -> io::Result<libc::sigaction> {
-    let _knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut action = disposition(signum)?;
-    if is_ours(&action) {
-        let watch = &WATCHES[signum as usize];
-        action.sa_sigaction = watch.previous.load(Ordering::Acquire);
-        action.sa_flags = watch.previous_flags.load(Ordering::Acquire);
-    }
-    Ok(action)
-}
-
-/// Changes what the process does about a signal apart from its knotes. The action is as for
-/// [`set_disposition`].
-pub(crate) fn set_disposition_beneath(signum: c_int, action: &libc::sigaction) -> io::Result<()> {
-    let _knotes = KNOTES.lock().unwrap_or_else(PoisonError::into_inner);
-    if is_ours(&disposition(signum)?) {
-        WATCHES[signum as usize].set_previous(action);
-        return Ok(());
-    }
-    set_disposition(signum, action)
-}
-
-fn is_ours(action: &libc::sigaction) -> bool {
-    action.sa_sigaction == on_signal as *const () as usize
-}
-
-/// The handler. Async-signal-safe: atomics, write(2), sigaction(2), raise(3), pthread_sigmask(3)
-/// and whatever the previous handler does; `errno` is as it was when it returns.
-extern "C" fn on_signal(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: errno is a variable of this thread and its address is always valid.
-    let errno = unsafe { *libc::__errno_location() };
-    let watch = &WATCHES[number as usize];
-    watch.count.fetch_add(1, Ordering::Release);
-    if watch.is_here() {
-        epoll::signal(watch.eventfd.load(Ordering::Acquire));
-    }
-    let (handler, flags) = watch.previous();
-    match handler {
-        libc::SIG_IGN => {}
-        libc::SIG_DFL => take_default_action(number),
-        handler if flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: the process had installed this address as a handler with SA_SIGINFO, that is
-            // with this signature, and the kernel would have called it with these arguments.
-            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-                unsafe { std::mem::transmute(handler) };
-            handler(number, info, context);
-        }
-        handler => {
-            // SAFETY: as above, without SA_SIGINFO: a function of one argument.
-            let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler) };
-            handler(number);
-        }
-    }
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
-}
-
-/// Does to the process what the signal does by default (K198). If that was to stop it, the
-/// handler is put back when it goes on.
-fn take_default_action(number: c_int) {
-    if matches!(
-        number,
-        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT
-    ) {
-        return;
-    }
-    let Ok(found) = disposition(number) else {
-        return;
-    };
-    // If it is not, another thread is here already, and puts it back; or the last knote has gone.
-    let is_installed = is_ours(&found);
-    if is_installed {
-        let mut default = found;
-        default.sa_sigaction = libc::SIG_DFL;
-        if set_disposition(number, &default).is_err() {
-            return;
-        }
-    }
-    // SAFETY: `set` is initialised by sigemptyset before it is used, and `old` is filled in by
-    // pthread_sigmask. The signal is blocked while its handler runs; unblocking it lets the one
-    // that was just raised take effect, here.
-    unsafe {
-        let mut set = MaybeUninit::uninit();
-        let mut old = MaybeUninit::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), number);
-        libc::raise(number);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), old.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
-    }
-    if is_installed {
-        let _ = set_disposition(number, &found);
+    fn clear(&mut self) {
+        self.seen = self.seen.wrapping_add(self.told);
     }
 }

@@ -1,30 +1,40 @@
-//! What is known of each descriptor: written under the queue's lock, read by waits without it.
+//! What a queue knows of each descriptor: its knotes, and what epoll has been told.
 //!
 //! The laws:
 //!
-//! 1. Who writes has the lock. A wait that only translates plain events takes none.
-//! 2. What a wait reads of a slot stood there at one moment: a version, odd while the slot is being
-//!    written, is read before and after the rest. Where they differ the wait looks again, under the
-//!    lock.
-//! 3. A slot never moves and is never freed before its queue: the table grows by whole chunks.
-//! 4. The masks of a slot's entries in the epoll sets follow from its knotes, so they are computed
-//!    and not kept ([`Slot::wanted`]).
+//! 1. A slot has the index of its descriptor in one vector. The queue's lock guards it.
+//! 2. An event of epoll belongs to a slot if its payload is the slot's: descriptor, generation, and whether
+//!    the entry is level-triggered. Any other event is stale.
+//! 3. The generation changes whenever a direction is enabled that was not (K90), so an event of an earlier
+//!    life, or of a batch that another thread holds, is recognised.
+//! 4. A slot that is not *special* turns into events by its knotes alone.
 
-use std::{os::fd::RawFd, sync::OnceLock};
+use std::os::fd::RawFd;
 
-#[cfg(all(test, loom))]
-use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
-#[cfg(not(all(test, loom)))]
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
-
-use super::knote::Knote;
-use crate::{EventFlags, Filter};
+use super::{
+    active::{NOWHERE, Position},
+    knote::Knote,
+};
+use crate::Filter;
 
 pub(super) const IN: u32 = libc::EPOLLIN as u32;
 pub(super) const OUT: u32 = libc::EPOLLOUT as u32;
 pub(super) const PRI: u32 = libc::EPOLLPRI as u32;
 pub(super) const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-const ET: u32 = libc::EPOLLET as u32;
+pub(super) const HUP: u32 = libc::EPOLLHUP as u32;
+pub(super) const ERR: u32 = libc::EPOLLERR as u32;
+pub(super) const ET: u32 = libc::EPOLLET as u32;
+pub(super) const ONCE: u32 = libc::EPOLLONESHOT as u32;
+
+/// An entry that asks for nothing. epoll adds HUP and ERR to every mask; edge-triggered, they come once.
+pub(super) const IDLE: u32 = ET;
+
+/// An entry that the kernel has disarmed, after the one event of EPOLLONESHOT.
+pub(super) const DISARMED: u32 = ONCE;
+
+pub(super) const READ: usize = 0;
+pub(super) const WRITE: usize = 1;
+pub(super) const EXCEPT: usize = 2;
 
 /// The filters of a descriptor, in the order in which they are reported, and what epoll calls them.
 pub(super) const FILTERS: [(Filter, u32); 3] = [
@@ -33,463 +43,254 @@ pub(super) const FILTERS: [(Filter, u32); 3] = [
     (Filter::EXCEPT, PRI),
 ];
 
-pub(super) const READ: usize = 0;
-pub(super) const WRITE: usize = 1;
-pub(super) const EXCEPT: usize = 2;
-
-/// The place of a filter in [`FILTERS`].
+/// The index of a filter in [`FILTERS`], if it is one of a descriptor.
 #[inline]
-pub(super) fn place(filter: Filter) -> usize {
+pub(super) fn index(filter: Filter) -> Option<usize> {
     match filter {
-        Filter::READ => READ,
-        Filter::WRITE => WRITE,
-        _ => EXCEPT,
+        Filter::READ => Some(READ),
+        Filter::WRITE => Some(WRITE),
+        Filter::EXCEPT => Some(EXCEPT),
+        _ => None,
     }
 }
 
-/// The mask of an entry that asks for nothing. epoll adds HUP and ERR to every mask; being
-/// edge-triggered, they come once and not for ever.
-pub(super) const IDLE: u32 = ET;
-
-/// Which epoll set an event came from.
+/// What is known of a descriptor: 64 bytes, one cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Set {
-    Main,
-    Side,
+pub(super) struct Slot {
+    /// By filter, as all arrays here.
+    pub(super) udata: [usize; 3],
+    /// What epoll was given for its entry: see [`payload`].
+    pub(super) payload: u64,
+    /// The low-water mark of READ (K156).
+    pub(super) low_water: i64,
+    /// Where its knotes stand in the list of active ones.
+    pub(super) queued: [Position; 3],
+    /// The mask that epoll was given; 0 is "no entry".
+    pub(super) told: u32,
+    /// The error that a socket has reported; it can be asked for only once (K108).
+    pub(super) error: u16,
+    pub(super) knotes: [Knote; 3],
+    /// A socket that is not connected hangs up without end: until it is connected its entry is
+    /// edge-triggered, whatever its knotes are (K115).
+    pub(super) unconnected: bool,
+    /// Whether it is a pipe or a socket, once that had to be known.
+    pub(super) kind: Option<Kind>,
+    /// An event needs more than the knotes.
+    pub(super) special: bool,
 }
 
-/// What is known of one descriptor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Slot {
-    /// In the order of [`FILTERS`].
-    pub(super) knotes: [Option<Knote>; 3],
-    /// Which registration with epoll this is: the upper half of its payload.
-    pub(super) generation: u32,
-    /// A socket that is not connected hangs up for ever: until it is connected, its entry is
-    /// edge-triggered whatever its knotes are (K115).
-    pub(super) quiet: bool,
-    /// READ has a low-water mark: its entry is edge-triggered, and as long as the condition holds it
-    /// stays in the list of active knotes (K156).
-    pub(super) marked: bool,
-    /// Neither of the above, no second entry, no knote that fires once, no counts and no event carried
-    /// over: an event is made of what is here, and nothing has to be done after it.
-    pub(super) plain: bool,
+/// Every count of bytes reaches this mark.
+pub(super) const NO_MARK: i64 = i64::MIN;
+
+/// A descriptor that is not registered.
+pub(super) const VACANT: Slot = Slot {
+    udata: [0; 3],
+    payload: 0,
+    low_water: NO_MARK,
+    queued: [NOWHERE; 3],
+    told: 0,
+    error: 0,
+    knotes: [Knote::NONE; 3],
+    unconnected: false,
+    kind: None,
+    special: false,
+};
+
+/// What EPOLLHUP and EPOLLERR depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Pipe,
+    Socket,
+    Other,
 }
 
 impl Slot {
-    /// The masks of its entries in the main set and in the side set; 0: no entry. A descriptor with
-    /// knotes has one in the main set.
-    pub(super) fn wanted(&self) -> (u32, u32) {
-        let (mut clear, mut level) = (0, 0);
-        for (place, (knote, (_, mask))) in self.knotes.iter().zip(FILTERS).enumerate() {
-            match knote {
-                Some(knote) if !knote.is_enabled() => {}
-                Some(knote) if self.is_edge(place, knote) => clear |= mask,
-                Some(_) => level |= mask,
-                None => {}
-            }
+    #[inline]
+    pub(super) fn has_knotes(&self) -> bool {
+        self.knotes != [Knote::NONE; 3]
+    }
+
+    /// The mask that epoll has to be told for its knotes; 0 is "no entry".
+    ///
+    /// | the enabled knotes | the entry |
+    /// |---|---|
+    /// | all report activity | edge-triggered |
+    /// | none does | level-triggered |
+    /// | they differ | edge-triggered; the level one is looked at again in each call |
+    /// | one, and it fires once | EPOLLONESHOT, so that one waiter is woken and the kernel disarms it |
+    /// | none | edge-triggered for nothing, so that the kernel still answers for the descriptor |
+    #[inline]
+    pub(super) fn wanted(&self) -> u32 {
+        let [read, write, except] = self.knotes;
+        let bits = |is: bool, mask: u32| if is { mask } else { 0 };
+        let clears = |knote: Knote| knote.is_enabled() && knote.is_clear();
+        let marked = read.is_enabled() && self.low_water != NO_MARK;
+        let mut mask = bits(read.is_enabled(), IN | RDHUP) | bits(write.is_enabled(), OUT);
+        let mut edge = clears(read) || clears(write) || marked || self.unconnected;
+        let mut once = false;
+        if except.is_enabled() {
+            // epoll tells every entry of an end or an error, which are nothing to EXCEPT: where no
+            // level-triggered knote takes them, a level-triggered entry would report them without end.
+            edge |= except.is_clear() || mask == 0;
+            mask |= PRI;
+        } else if read.is_enabled() != write.is_enabled() {
+            let only = if read.is_enabled() { read } else { write };
+            once = only.fires_once() && !marked && !self.unconnected;
         }
-        match (clear, level) {
-            (0, 0) if self.knotes.iter().any(Option::is_some) => (IDLE, 0),
-            (0, level) if !self.quiet => (level, 0),
-            (clear, level) if clear == 0 || level == 0 || self.quiet => (edge(clear | level), 0),
-            (clear, level) => (edge(clear), level),
+        if mask == 0 {
+            return bits(self.has_knotes(), IDLE);
         }
+        mask | bits(edge, ET) | bits(once, ONCE)
     }
 
-    /// Whether a knote is told of activity rather than of the condition.
-    pub(super) fn is_edge(&self, place: usize, knote: &Knote) -> bool {
-        knote.is_clear()
-            || match place {
-                READ => self.marked,
-                // An end or an error is told to every entry, and is nothing to EXCEPT: where no other
-                // knote takes it, it would come for ever.
-                EXCEPT => !self.has_level_other_than_except(),
-                _ => false,
-            }
+    /// Whether a level-triggered knote has an edge-triggered entry: epoll tells of it once, so it stands
+    /// in the list of active knotes as long as its condition holds.
+    pub(super) fn looks_again(&self, index: usize) -> bool {
+        let knote = self.knotes[index];
+        self.told & ET != 0 && !knote.is_clear() && !knote.fires_once()
     }
 
-    fn has_level_other_than_except(&self) -> bool {
-        let others = self.knotes[..EXCEPT].iter().enumerate();
-        others
-            .filter_map(|(place, knote)| Some((place, knote.as_ref()?)))
-            .any(|(place, knote)| knote.is_enabled() && !self.is_edge(place, knote))
-    }
-
-    /// The knote that an event of this filter from this set is for.
-    pub(super) fn listener(&self, set: Set, place: usize) -> Option<Knote> {
-        let knote = self.knotes[place].filter(Knote::is_enabled)?;
-        let of_side = !self.is_edge(place, &knote) && self.wanted().1 != 0;
-        (of_side == (set == Set::Side)).then_some(knote)
+    /// Whether an event needs more than the knotes.
+    #[inline]
+    pub(super) fn is_special(&self) -> bool {
+        let [read, write, except] = self.knotes;
+        let mixed = read.is_enabled() && write.is_enabled() && read.is_clear() != write.is_clear();
+        let once = |knote: Knote| knote.is_enabled() && knote.fires_once();
+        mixed
+            || once(read)
+            || once(write)
+            || except.exists()
+            || self.unconnected
+            || self.low_water != NO_MARK
+            || self.queued != [NOWHERE; 3]
     }
 }
 
-/// The mask made edge-triggered; nothing stays nothing.
-pub(super) fn edge(mask: u32) -> u32 {
-    if mask == 0 { 0 } else { mask | ET }
+/// The payload of a level-triggered entry has this bit.
+const LEVEL: u64 = 1 << 32;
+
+/// The payload of a descriptor's entry.
+#[inline]
+pub(super) fn payload(fd: RawFd, generation: u32, mask: u32) -> u64 {
+    let level = if mask & (ET | ONCE) == 0 { LEVEL } else { 0 };
+    u64::from(generation) << 33 | level | u64::from(fd as u32)
 }
 
-/// A [`Slot`] where all threads can see it.
-///
-/// 32 bytes, of which two share a cache line: a version, the generation, a byte for each knote
-/// ([`Knote::to_byte`]), one byte of the marks below, four to spare, and the udata of READ and WRITE.
-/// That of EXCEPT, which is rare, its owner keeps.
+/// The generation in a payload.
+#[inline]
+pub(super) fn generation(payload: u64) -> u32 {
+    (payload >> 33) as u32
+}
+
+/// Whether an entry with this payload reports as long as its condition holds.
+pub(super) fn is_level(payload: u64) -> bool {
+    payload & LEVEL != 0
+}
+
+/// The slots of a queue, by descriptor.
 #[derive(Debug, Default)]
-pub(super) struct Cell {
-    version: AtomicU32,
-    generation: AtomicU32,
-    bytes: AtomicU32,
-    udata: [AtomicUsize; 2],
-}
+pub(super) struct Slots(Vec<Slot>);
 
-/// The marks of the fourth byte.
-const QUIET: u8 = 1;
-const MARKED: u8 = 2;
-pub(super) const PLAIN: u8 = 4;
-
-/// The knotes of a slot as it keeps them.
-#[derive(Debug, Default)]
-pub(super) struct Knotes {
-    bytes: [u8; 3],
-    udata: [usize; 2],
-}
-
-impl Knotes {
+impl Slots {
     #[inline]
-    pub(super) fn put(&mut self, place: usize, knote: &Knote) {
-        self.bytes[place] = knote.to_byte();
-        if let Some(udata) = self.udata.get_mut(place) {
-            *udata = knote.udata;
-        }
+    pub(super) fn as_slice(&self) -> &[Slot] {
+        &self.0
     }
-}
 
-/// What a wait has to know of a plain slot.
-pub(super) struct Plain {
-    /// How READ and WRITE are listened to, if they are: the mode of the knote, and its udata.
-    pub(super) listeners: [Option<(EventFlags, usize)>; 2],
-}
+    /// What is known of a descriptor.
+    #[inline]
+    pub(super) fn get(&self, fd: RawFd) -> Slot {
+        self.0.get(fd as usize).copied().unwrap_or(VACANT)
+    }
 
-impl Cell {
-    /// What is in it. Called under the lock.
-    pub(super) fn load(&self, except: impl FnOnce() -> usize) -> Slot {
-        let bytes = self.bytes.load(Ordering::Relaxed).to_le_bytes();
-        let udata = |place: usize| self.udata[place].load(Ordering::Relaxed);
-        let [read, write, third, marks] = bytes;
-        Slot {
-            knotes: [
-                Knote::from_byte(read, || udata(READ)),
-                Knote::from_byte(write, || udata(WRITE)),
-                Knote::from_byte(third, except),
-            ],
-            generation: self.generation.load(Ordering::Relaxed),
-            quiet: marks & QUIET != 0,
-            marked: marks & MARKED != 0,
-            plain: marks & PLAIN != 0,
+    /// Stores what is known of a descriptor that is open.
+    #[inline]
+    pub(super) fn set(&mut self, fd: RawFd, slot: Slot) {
+        match self.0.get_mut(fd as usize) {
+            Some(place) => *place = slot,
+            None => self.grow(fd as usize, slot),
         }
     }
 
-    /// Whether it has no knotes. Called under the lock.
-    #[inline]
-    pub(super) fn is_vacant(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) & 0x00FF_FFFF == 0
+    #[cold]
+    fn grow(&mut self, fd: usize, slot: Slot) {
+        let length = (fd + 1).next_power_of_two().max(FIRST);
+        self.0.resize(length, VACANT);
+        self.0[fd] = slot;
     }
 
-    /// Whether it is plain and its knotes are those of just these filters. Called under the lock.
-    #[inline]
-    pub(super) fn is_plain_with(&self, knotes: &Knotes) -> bool {
-        let [read, write, third] = knotes.bytes;
-        let wanted = u32::from_le_bytes([read, write, third, PLAIN]);
-        let filters = u32::from_le_bytes([Knote::PRESENT, Knote::PRESENT, Knote::PRESENT, PLAIN]);
-        self.bytes.load(Ordering::Relaxed) & filters == wanted & filters
-    }
-
-    /// Takes its knotes out. Called under the lock.
-    #[inline]
-    pub(super) fn clear(&self) {
-        let generation = self.generation.load(Ordering::Relaxed);
-        self.write(generation, &Knotes::default(), 0);
-    }
-
-    /// Puts another slot into it. Called under the lock.
-    pub(super) fn store(&self, slot: &Slot) {
-        let mut knotes = Knotes::default();
-        for (place, knote) in slot.knotes.iter().enumerate() {
-            if let Some(knote) = knote {
-                knotes.put(place, knote);
-            }
-        }
-        let mark = |is: bool, mark| if is { mark } else { 0 };
-        let marks = mark(slot.quiet, QUIET) | mark(slot.marked, MARKED) | mark(slot.plain, PLAIN);
-        self.write(slot.generation, &knotes, marks);
-    }
-
-    /// The writer's half of law 2: whoever reads anything written between the two stores to the version
-    /// sees the first of them at the latest when it asks again. Called under the lock.
-    #[inline]
-    pub(super) fn write(&self, generation: u32, knotes: &Knotes, marks: u8) {
-        let [read, write, third] = knotes.bytes;
-        let bytes = u32::from_le_bytes([read, write, third, marks]);
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version | 1, Ordering::Relaxed);
-        fence(Ordering::Release);
-        self.generation.store(generation, Ordering::Relaxed);
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.udata[READ].store(knotes.udata[READ], Ordering::Relaxed);
-        self.udata[WRITE].store(knotes.udata[WRITE], Ordering::Relaxed);
-        self.version
-            .store(version.wrapping_add(2), Ordering::Release);
-    }
-
-    /// What a wait has to know, if the slot is plain and of this generation. Called without the lock.
-    #[inline]
-    pub(super) fn read_plain(&self, generation: u32) -> Option<Plain> {
-        let version = self.version.load(Ordering::Acquire);
-        let of_now = self.generation.load(Ordering::Relaxed) == generation;
-        let bytes = self.bytes.load(Ordering::Relaxed).to_le_bytes();
-        let listener = |place: usize| {
-            let udata = self.udata[place].load(Ordering::Relaxed);
-            Knote::mode_if_enabled(bytes[place]).map(|mode| (mode, udata))
-        };
-        let listeners = [listener(READ), listener(WRITE)];
-        // What is read above is read before the version is asked again.
-        fence(Ordering::Acquire);
-        let undisturbed = self.version.load(Ordering::Relaxed) == version && version % 2 == 0;
-        (undisturbed && of_now && bytes[3] & PLAIN != 0).then_some(Plain { listeners })
+    /// The descriptors that have an entry of epoll.
+    pub(super) fn registered(&self) -> Vec<RawFd> {
+        let slots = self.0.iter().enumerate();
+        let registered = slots.filter(|(_, slot)| slot.told != 0);
+        registered.map(|(fd, _)| fd as RawFd).collect()
     }
 }
 
-/// How many slots the first chunk has. Each further one has twice as many as the one before.
+/// How many slots the vector has at first.
 const FIRST: usize = 64;
-
-/// How many chunks there are room for: enough for every descriptor there can be.
-const CHUNKS: usize = 26;
-
-/// The slots of one queue, by descriptor.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    chunks: [OnceLock<Box<[Cell]>>; CHUNKS],
-}
-
-impl Table {
-    /// Which chunk a descriptor is in, and what the first one there is; no chunk that exists, for a number
-    /// that no descriptor has.
-    #[inline]
-    fn place(fd: usize) -> (usize, usize) {
-        let log = fd.saturating_add(FIRST).ilog2();
-        ((log - FIRST.ilog2()) as usize, (1 << log) - FIRST)
-    }
-
-    /// The chunk of a descriptor, as far as there is memory for it, and its first descriptor.
-    #[inline]
-    pub(super) fn chunk(&self, fd: usize) -> (&[Cell], usize) {
-        let (chunk, first) = Table::place(fd);
-        let cells = self.chunks.get(chunk).and_then(OnceLock::get);
-        (cells.map_or(&[], |cells| cells), first)
-    }
-
-    /// The slot of a descriptor, if there is memory for it yet.
-    #[inline]
-    pub(super) fn get(&self, fd: usize) -> Option<&Cell> {
-        let (cells, first) = self.chunk(fd);
-        cells.get(fd - first)
-    }
-
-    /// The slot of a descriptor.
-    pub(super) fn get_or_grow(&self, fd: RawFd) -> &Cell {
-        let (chunk, first) = Table::place(fd as usize);
-        let cells = self.chunks[chunk].get_or_init(|| zeroed(FIRST << chunk));
-        &cells[fd as usize - first]
-    }
-
-    /// All descriptors that there is memory for.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> + use<> {
-        let chunks = self.chunks.iter().enumerate();
-        let there = chunks.filter(|(_, chunk)| chunk.get().is_some());
-        let ranges = there.map(|(chunk, _)| {
-            let first = (FIRST << chunk) - FIRST;
-            first..first + (FIRST << chunk)
-        });
-        let ranges: Vec<_> = ranges.collect();
-        ranges.into_iter().flatten().map(|fd| fd as RawFd)
-    }
-}
-
-/// That many empty slots. Memory that comes zeroed from the system is not touched, so what no
-/// descriptor uses takes none.
-#[cfg(not(all(test, loom)))]
-fn zeroed(count: usize) -> Box<[Cell]> {
-    let layout = std::alloc::Layout::array::<Cell>(count).expect("less than all memory");
-    // SAFETY: the layout has a size, as `count` is FIRST at least and a Cell is no empty type.
-    let memory = unsafe { std::alloc::alloc_zeroed(layout) };
-    if memory.is_null() {
-        std::alloc::handle_alloc_error(layout);
-    }
-    let cells = std::ptr::slice_from_raw_parts_mut(memory.cast::<Cell>(), count);
-    // SAFETY: the memory is of the global allocator and of just the layout of this slice, nobody else
-    // has it, and a Cell consists of atomic integers, for which zero is a valid value.
-    unsafe { Box::from_raw(cells) }
-}
-
-#[cfg(all(test, loom))]
-fn zeroed(count: usize) -> Box<[Cell]> {
-    (0..count).map(|_| Cell::default()).collect()
-}
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::Kevent;
+    use crate::{EventFlags, Kevent};
     use proptest::prelude::*;
 
     #[cfg(target_pointer_width = "64")]
     #[test]
-    fn a_slot_takes_32_bytes() {
-        assert_eq!(size_of::<Cell>(), 32);
+    fn a_slot_takes_64_bytes() {
+        assert_eq!(size_of::<Slot>(), 64);
     }
 
     #[test]
-    fn every_descriptor_has_a_slot_of_its_own() {
-        for fd in (0..5000).chain([RawFd::MAX as usize]) {
-            let (chunk, first) = Table::place(fd);
-            assert!(chunk < CHUNKS);
-            // Each chunk begins where the one before ends.
-            assert_eq!(first, (0..chunk).map(|chunk| FIRST << chunk).sum());
-            assert!((first..first + (FIRST << chunk)).contains(&fd));
-        }
-        for fd in [RawFd::MAX as usize + FIRST, usize::MAX] {
-            assert!(Table::default().get(fd).is_none());
+    fn a_payload_holds_descriptor_generation_and_mode() {
+        for fd in [0, 7, RawFd::MAX] {
+            for number in [0, 1, u32::MAX >> 1] {
+                let edge = payload(fd, number, IN | ET);
+                let level = payload(fd, number, IN);
+                assert_eq!((edge as u32, level as u32), (fd as u32, fd as u32));
+                assert_eq!((generation(edge), generation(level)), (number, number));
+                assert!(is_level(level) && !is_level(edge));
+                assert!(!is_level(payload(fd, number, IN | ONCE)));
+            }
         }
     }
 
-    #[test]
-    fn the_descriptors_of_a_table_are_those_of_its_chunks() {
-        let table = Table::default();
-        assert_eq!(table.descriptors().count(), 0);
-        table.get_or_grow(70);
-        assert!(table.get(63).is_none() && table.get(191).is_some() && table.get(192).is_none());
-        assert_eq!(
-            table.descriptors().collect::<Vec<_>>(),
-            (64..192).collect::<Vec<_>>()
-        );
-    }
-
-    fn knotes() -> impl Strategy<Value = Option<Knote>> {
-        let flags = (0_u16..16).prop_map(|mode| EventFlags::from_bits_retain(mode << 4));
-        let knote = (any::<usize>(), flags, any::<bool>()).prop_map(|(udata, mode, enabled)| {
+    fn knotes() -> impl Strategy<Value = Knote> {
+        let flags = (0_u16..16, any::<bool>()).prop_map(|(mode, enabled)| {
             let state = if enabled {
                 EventFlags::ENABLE
             } else {
                 EventFlags::DISABLE
             };
-            Knote::new(&Kevent::new(3, Filter::READ, mode | state).with_udata(udata))
+            let flags = EventFlags::from_bits_retain(mode << 4) | state | EventFlags::ADD;
+            Knote::NONE
+                .changed(&Kevent::new(3, Filter::READ, flags))
+                .unwrap()
         });
-        proptest::option::of(knote)
+        proptest::option::of(flags).prop_map(Option::unwrap_or_default)
     }
 
     proptest! {
         #[test]
-        fn what_was_stored_is_loaded_and_what_is_plain_is_read_without_the_lock(
+        fn a_slot_is_special_if_its_events_need_more_than_its_knotes(
             knotes in [knotes(), knotes(), knotes()],
-            generation in any::<u32>(),
-            marks in any::<[bool; 3]>(),
+            low_water in proptest::option::of(any::<i64>()),
+            unconnected in any::<bool>(),
         ) {
-            let [quiet, marked, plain] = marks;
-            let slot = Slot { knotes, generation, quiet, marked, plain };
-            let cell = Cell::default();
-            prop_assert!(cell.is_vacant());
-            cell.store(&slot);
-            prop_assert_eq!(cell.load(|| knotes[EXCEPT].unwrap().udata), slot);
-            prop_assert_eq!(cell.is_vacant(), knotes.iter().all(Option::is_none));
-            prop_assert!(cell.read_plain(generation.wrapping_add(1)).is_none());
-            let read = cell.read_plain(generation);
-            prop_assert_eq!(read.is_some(), plain);
-            for (place, listener) in read.into_iter().flat_map(|read| read.listeners).enumerate() {
-                let expected = knotes[place].filter(Knote::is_enabled);
-                prop_assert_eq!(
-                    listener.map(|(mode, udata)| {
-                        Kevent::new(3, Filter::READ, mode).with_udata(udata)
-                    }).map(|event| format!("{event:?}")),
-                    expected
-                        .map(|knote| knote.event(3, Filter::READ, EventFlags::empty()))
-                        .map(|event| format!("{event:?}"))
-                );
+            let low_water = low_water.unwrap_or(NO_MARK);
+            let slot = Slot { knotes, low_water, unconnected, ..VACANT };
+            let enabled = knotes.iter().filter(|knote| knote.is_enabled());
+            prop_assert_eq!(slot.wanted() == 0, !slot.has_knotes());
+            prop_assert_eq!(slot.wanted() & (IN | OUT | PRI) == 0, enabled.clone().count() == 0);
+            if !slot.is_special() {
+                // One mode for both, no disarming, nothing to look at again.
+                prop_assert!(slot.wanted() & (ONCE | PRI) == 0);
+                prop_assert!(!enabled.clone().any(|knote| knote.fires_once()));
+                let told = Slot { told: slot.wanted(), ..slot };
+                let again = |index: usize| knotes[index].is_enabled() && told.looks_again(index);
+                prop_assert!(!again(READ) && !again(WRITE));
             }
         }
-    }
-}
-
-/// `RUSTFLAGS="--cfg loom" cargo test -p nio-sys --release --lib loom_` tries all orders in which a
-/// reader and the writer can meet.
-#[cfg(all(test, loom))]
-mod loom_tests {
-    use loom::{sync::Arc, thread};
-
-    use super::*;
-
-    /// A slot of this generation, with udata that tells of it. Odd ones are disabled, which a reader
-    /// of an even one must not notice.
-    fn slot(generation: u32, number: usize) -> Slot {
-        let state = if number % 2 == 0 {
-            EventFlags::CLEAR
-        } else {
-            EventFlags::CLEAR | EventFlags::DISABLE
-        };
-        let change = crate::Kevent::new(3, Filter::READ, state);
-        let knote = |udata| Some(Knote::new(&change.with_udata(udata)));
-        Slot {
-            knotes: [knote(number), knote(number + 100), None],
-            generation,
-            plain: true,
-            ..Slot::default()
-        }
-    }
-
-    /// What a reader may see: both knotes of one number, or neither as they are disabled.
-    fn check(read: Option<Plain>, numbers: &[usize]) {
-        let Some(Plain { listeners }) = read else {
-            return;
-        };
-        let udata = listeners.map(|listener| listener.map(|(_, udata)| udata));
-        let allowed = numbers.iter().map(|&number| match number % 2 {
-            0 => [Some(number), Some(number + 100)],
-            _ => [None, None],
-        });
-        assert!(
-            allowed.into_iter().any(|allowed| allowed == udata),
-            "{udata:?}"
-        );
-    }
-
-    /// Reads while one slot after the other is written over `first`; then what was written last is read.
-    fn read_while(first: Slot, next: &[Slot], numbers: &'static [usize]) {
-        let cell = Arc::new(Cell::default());
-        cell.store(&first);
-        let reader = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || check(cell.read_plain(first.generation), numbers))
-        };
-        next.iter().for_each(|slot| cell.store(slot));
-        reader.join().unwrap();
-        let last = next.last().unwrap();
-        assert!(cell.read_plain(last.generation).is_some());
-    }
-
-    #[test]
-    fn loom_a_reader_sees_a_registration_whole_or_not_at_all() {
-        loom::model(|| read_while(slot(1, 2), &[slot(2, 4)], &[2]));
-    }
-
-    #[test]
-    fn loom_a_reader_sees_a_change_of_a_registration_whole_or_not_at_all() {
-        loom::model(|| read_while(slot(1, 2), &[slot(1, 3)], &[2, 3]));
-    }
-
-    #[test]
-    fn loom_a_reader_does_not_mix_a_registration_with_one_that_looks_the_same() {
-        // All orders would take minutes.
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(2);
-        builder.check(|| read_while(slot(1, 2), &[slot(1, 3), slot(1, 4)], &[2, 3, 4]));
     }
 }

@@ -1,108 +1,86 @@
-//! EVFILT_TIMER: the timers of a queue in order, and one timerfd for each of the two clocks.
+//! EVFILT_TIMER: a timerfd(2) for each timer.
 //!
 //! The laws:
 //!
-//! 1. A timer that is enabled and not due stands in the order of its clock; one that is due stands
-//!    in the list of active knotes until it is collected; a disabled one stands nowhere, but its
-//!    time goes on.
-//! 2. The timerfd of a clock is armed for the first of its order, and is edge-triggered and never
-//!    read: each setting of it is good for one edge.
-//! 3. How often a timer has expired is computed when it is collected, so a program that was stopped
-//!    gets the right count.
+//! 1. The timerfd is set, once, for the next expiration. It is edge-triggered and never read: each setting
+//!    of it is good for one edge.
+//! 2. How often a timer has expired is computed when it is reported, so a program that was stopped gets the
+//!    right count, and a disabled timer goes on counting (K185).
+//! 3. The clock is read once for each report. A wall clock that was set back meanwhile makes the timer wait
+//!    again.
+//!
+//! One timerfd for all timers of a queue would save descriptors, but a queue that is itself watched
+//! edge-triggered would give no edge for the second timer that expires.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
     io,
-    os::fd::{AsRawFd, OwnedFd},
+    mem::{MaybeUninit, zeroed},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    ptr,
 };
 
 use super::{
-    epoll::{self, Nanos},
-    knote::{Knote, invalid, no_such_knote},
-    queue::{Active, EDGE, internal},
+    epoll,
+    filterops::{Filterops, Host, Report, Told},
+    knote::invalid,
 };
-use crate::{EventFlags, Filter, Kevent, TimerFlags, TimerUnit};
+use crate::{EventFlags, Kevent, TimerFlags, TimerUnit};
 
-/// The payloads of the two timerfds.
-pub(super) const MONOTONIC: u32 = 3;
-pub(super) const REALTIME: u32 = 4;
+/// A point in time of one of the system's clocks, or a time between two, in nanoseconds.
+type Nanos = u64;
 
-/// Never.
+/// A timer that is set for this never expires, and a period of this is none.
 const NEVER: Nanos = Nanos::MAX;
 
-/// The timers of one queue, by ident.
+/// A timer.
 #[derive(Debug)]
-pub(super) struct Timers {
-    knotes: HashMap<usize, Timer>,
-    /// Periods, and single times from now on.
-    relative: Clock,
-    /// Points in time, which move when the clock of the system is set.
-    absolute: Clock,
-}
-
-impl Default for Timers {
-    fn default() -> Timers {
-        Timers {
-            knotes: HashMap::new(),
-            relative: Clock::new(libc::CLOCK_MONOTONIC, MONOTONIC),
-            absolute: Clock::new(libc::CLOCK_REALTIME, REALTIME),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Timer {
-    knote: Knote,
+pub(super) struct Timer {
+    timerfd: OwnedFd,
+    /// EV_ONESHOT: it does not repeat.
+    once: bool,
     schedule: Schedule,
-    /// The serial of its entry in the list of active knotes, if it has one.
-    queued: Option<u64>,
+    /// How many expirations the last report told.
+    told: u64,
 }
 
 /// When a timer expires.
 #[derive(Clone, Copy, Debug)]
 struct Schedule {
-    /// The first expiration that has not been reported.
+    /// The first expiration that has not been reported, by the clock.
     next: Nanos,
-    /// The time between expirations; none repeats after `NEVER`.
     period: Nanos,
-    absolute: bool,
+    clock: libc::clockid_t,
 }
 
 impl Schedule {
-    /// What a change with EV_ADD asks for; `once` is the mode of the knote.
+    /// What a change with EV_ADD asks for.
     fn new(change: &Kevent, once: bool) -> io::Result<Schedule> {
         let unit = TimerUnit::from_fflags(change.fflags()).ok_or_else(invalid)?;
         let flags = TimerFlags::from_bits_retain(change.fflags() & !u32::from(unit));
-        let absolute = flags.contains(TimerFlags::ABSOLUTE);
-        if !flags.difference(TimerFlags::ABSOLUTE).is_empty() {
+        if !TimerFlags::ABSOLUTE.contains(flags) {
             return Err(invalid());
         }
         let amount = u64::try_from(change.data()).map_err(|_| invalid())?;
-        let time = amount.saturating_mul(match unit {
+        let unit = match unit {
             TimerUnit::Seconds => 1_000_000_000,
             TimerUnit::Milliseconds => 1_000_000,
             TimerUnit::Microseconds => 1_000,
             TimerUnit::Nanoseconds => 1,
-        });
-        if absolute {
+        };
+        if flags.contains(TimerFlags::ABSOLUTE) {
             return Ok(Schedule {
-                next: time,
+                next: amount.saturating_mul(unit),
                 period: NEVER,
-                absolute,
+                clock: libc::CLOCK_REALTIME,
             });
         }
         // A period of nothing is one unit; once after nothing is now (K181).
-        let period = if time == 0 && !once {
-            return Schedule::new(&change.with_data(1), once);
-        } else if once {
-            NEVER
-        } else {
-            time
-        };
+        let amount = if once { amount } else { amount.max(1) };
+        let time = amount.saturating_mul(unit);
         Ok(Schedule {
-            next: epoll::now(libc::CLOCK_MONOTONIC).saturating_add(time),
-            period,
-            absolute,
+            next: now(libc::CLOCK_MONOTONIC).saturating_add(time),
+            period: if once { NEVER } else { time },
+            clock: libc::CLOCK_MONOTONIC,
         })
     }
 
@@ -113,248 +91,149 @@ impl Schedule {
         }
         (now - self.next) / self.period + 1
     }
+}
 
-    /// Counts what has been reported.
-    fn report(&mut self, expirations: u64) {
-        let passed = self.period.saturating_mul(expirations);
-        self.next = self.next.saturating_add(passed);
+impl Timer {
+    /// EV_ADD of a new one.
+    pub(super) fn new(change: &Kevent) -> io::Result<Timer> {
+        let once = change.flags().contains(EventFlags::ONESHOT);
+        let schedule = Schedule::new(change, once)?;
+        // SAFETY: takes no pointers.
+        let timerfd = unsafe {
+            // By this clock it can be set for a time of the wall clock, and for a span, which then is one of
+            // the monotonic clock.
+            libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK)
+        };
+        let timer = Timer {
+            timerfd: epoll::owned(timerfd)?,
+            once,
+            schedule,
+            told: 0,
+        };
+        timer.arm();
+        Ok(timer)
+    }
+
+    pub(super) fn is_relative(&self) -> bool {
+        self.schedule.clock == libc::CLOCK_MONOTONIC
+    }
+
+    /// Sets the timerfd for the next expiration, which may have passed (law 1).
+    fn arm(&self) {
+        let next = self.schedule.next;
+        let (flags, time) = if next == NEVER {
+            (0, 0)
+        } else if self.is_relative() {
+            // Zero would switch it off.
+            (0, next.saturating_sub(now(libc::CLOCK_MONOTONIC)).max(1))
+        } else {
+            (libc::TFD_TIMER_ABSTIME, next.max(1))
+        };
+        // SAFETY: all zeroes is a valid itimerspec.
+        let mut setting: libc::itimerspec = unsafe { zeroed() };
+        let seconds = libc::time_t::try_from(time / 1_000_000_000);
+        setting.it_value.tv_sec = seconds.unwrap_or(libc::time_t::MAX);
+        setting.it_value.tv_nsec = (time % 1_000_000_000) as libc::c_long;
+        // SAFETY: the setting lives until the call returns. It is a valid one and so is the descriptor, so
+        // that there is no error.
+        unsafe {
+            libc::timerfd_settime(self.timerfd.as_raw_fd(), flags, &setting, ptr::null_mut())
+        };
     }
 }
 
-impl Timers {
-    /// Applies a change.
-    pub(super) fn change(
-        &mut self,
-        epoll: &OwnedFd,
-        change: &Kevent,
-        active: &mut Active,
-    ) -> io::Result<()> {
-        let (ident, flags) = (change.ident(), change.flags());
-        if flags.contains(EventFlags::DELETE) {
-            return self.remove(ident, active).ok_or_else(no_such_knote);
-        }
-        // Whatever can fail comes before anything is changed (K54).
-        let schedule = if flags.contains(EventFlags::ADD) {
-            // Adding again does not change the mode (K60).
-            let known = self.knotes.get(&ident);
-            let once = known.map_or(flags.contains(EventFlags::ONESHOT), |timer| {
-                timer.knote.is_oneshot()
-            });
-            let schedule = Schedule::new(change, once)?;
-            self.clock(schedule.absolute).open(epoll)?;
-            Some(schedule)
-        } else {
-            None
-        };
-        let timer = match (self.knotes.entry(ident), schedule) {
-            (Entry::Occupied(entry), _) => {
-                let timer = entry.into_mut();
-                timer.knote.modify(change);
-                timer
-            }
-            (Entry::Vacant(entry), Some(schedule)) => {
-                // A period implies EV_CLEAR; a point in time does not (K187).
-                let clear = EventFlags::CLEAR;
-                let flags = if schedule.absolute {
-                    flags
-                } else {
-                    flags | clear
-                };
-                entry.insert(Timer {
-                    knote: Knote::new(&change.with_flags(flags)),
-                    schedule,
-                    queued: None,
-                })
-            }
-            (Entry::Vacant(_), None) => return Err(no_such_knote()),
-        };
-        let old = timer.schedule;
-        if let Some(schedule) = schedule {
-            // Adding again starts anew, and forgets what has expired (K183).
-            timer.schedule = schedule;
-            active.cancel(timer.queued.take());
-        }
-        self.clock(old.absolute).order.remove(&(old.next, ident));
-        self.place(ident, active);
-        self.arm();
-        Ok(())
+impl Filterops for Timer {
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.timerfd.as_raw_fd())
     }
 
-    /// Puts a timer where law 1 wants it.
-    fn place(&mut self, ident: usize, active: &mut Active) {
-        let Some(timer) = self.knotes.get_mut(&ident) else {
-            return;
-        };
-        if !timer.knote.is_enabled() {
-            return active.cancel(timer.queued.take());
-        }
-        if timer.queued.is_some() {
-            return;
-        }
-        let clock = if timer.schedule.absolute {
-            &mut self.absolute
-        } else {
-            &mut self.relative
-        };
-        if timer.schedule.expirations(clock.now()) > 0 {
-            timer.queued = Some(active.push(Filter::TIMER, ident));
-        } else if timer.schedule.next != NEVER {
-            clock.order.insert((timer.schedule.next, ident));
-        }
-    }
-
-    fn remove(&mut self, ident: usize, active: &mut Active) -> Option<()> {
-        let timer = self.knotes.remove(&ident)?;
-        active.cancel(timer.queued);
-        self.clock(timer.schedule.absolute)
-            .order
-            .remove(&(timer.schedule.next, ident));
-        Some(())
-    }
-
-    fn clock(&mut self, absolute: bool) -> &mut Clock {
-        if absolute {
-            &mut self.absolute
-        } else {
-            &mut self.relative
-        }
-    }
-
-    /// Sees to law 2.
-    fn arm(&mut self) {
-        self.relative.arm();
-        self.absolute.arm();
-    }
-
-    /// Registers the timerfds with a new epoll set.
-    pub(super) fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
-        self.relative.attach(epoll)?;
-        self.absolute.attach(epoll)
-    }
-
-    /// A timerfd has expired: whatever is due becomes active.
-    pub(super) fn expire(&mut self, which: u32, active: &mut Active) {
-        let clock = self.clock(which == REALTIME);
-        clock.armed = NEVER;
-        let now = clock.now();
-        while let Some((_, ident)) = self.clock(which == REALTIME).pop_due(now) {
-            self.place(ident, active);
-        }
-        self.arm();
-    }
-
-    /// Makes the event of a timer that was found in the list of active ones.
-    pub(super) fn collect(
-        &mut self,
-        ident: usize,
-        serial: u64,
-        active: &mut Active,
-    ) -> Option<Kevent> {
-        let timer = self.knotes.get_mut(&ident)?;
-        if timer.queued != Some(serial) {
-            return None;
-        }
-        timer.queued = None;
-        if !timer.knote.is_enabled() {
-            return None;
-        }
-        let schedule = &mut timer.schedule;
-        let clock = if schedule.absolute {
-            &self.absolute
-        } else {
-            &self.relative
-        };
-        let expirations = schedule.expirations(clock.now());
-        if expirations == 0 {
-            // The clock of the system was set back meanwhile.
-            self.place(ident, active);
+    fn touch(&mut self, change: &Kevent, _: &mut Host<'_>) -> io::Result<()> {
+        if change.flags().contains(EventFlags::ADD) {
+            // Adding again starts it again, and forgets what has expired (K183). It does not change the mode
+            // (K60).
+            self.schedule = Schedule::new(change, self.once)?;
             self.arm();
-            return None;
-        }
-        let event = timer
-            .knote
-            .event(ident, Filter::TIMER, EventFlags::empty())
-            .with_data(i64::try_from(expirations).unwrap_or(i64::MAX));
-        if timer.knote.is_oneshot() {
-            self.remove(ident, active);
-            return Some(event);
-        }
-        if timer.knote.is_clear() {
-            timer.schedule.report(expirations);
-        }
-        if timer.knote.fires_once() {
-            timer.knote.disable();
-        }
-        self.place(ident, active);
-        self.arm();
-        Some(event)
-    }
-}
-
-/// One of the system's clocks, and the timers that go by it.
-#[derive(Debug)]
-struct Clock {
-    id: libc::clockid_t,
-    payload: u32,
-    /// By expiration, then by ident.
-    order: BTreeSet<(Nanos, usize)>,
-    timerfd: Option<OwnedFd>,
-    /// For when the timerfd is set; `NEVER`: it is not.
-    armed: Nanos,
-}
-
-impl Clock {
-    fn new(id: libc::clockid_t, payload: u32) -> Clock {
-        Clock {
-            id,
-            payload,
-            order: BTreeSet::new(),
-            timerfd: None,
-            armed: NEVER,
-        }
-    }
-
-    fn now(&self) -> Nanos {
-        epoll::now(self.id)
-    }
-
-    /// Makes the timerfd, when the first timer comes.
-    fn open(&mut self, epoll: &OwnedFd) -> io::Result<()> {
-        if self.timerfd.is_none() {
-            self.timerfd = Some(epoll::timerfd(self.id)?);
-            self.attach(epoll).inspect_err(|_| self.timerfd = None)?;
         }
         Ok(())
     }
 
-    /// Registers the timerfd.
-    fn attach(&self, epoll: &OwnedFd) -> io::Result<()> {
-        match &self.timerfd {
-            Some(timerfd) => {
-                let fd = timerfd.as_raw_fd();
-                epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, internal(self.payload))
+    fn report(&mut self) -> Told {
+        self.told = self.schedule.expirations(now(self.schedule.clock));
+        if self.told == 0 {
+            if !self.is_relative() {
+                // The wall clock was set back (law 3).
+                self.arm();
             }
-            None => Ok(()),
+            return Told::Nothing;
         }
+        Told::Event(Report {
+            data: i64::try_from(self.told).unwrap_or(i64::MAX),
+            ..Report::default()
+        })
     }
 
-    /// Sets the timerfd for the first timer. One that is set for an earlier time, because its timer
-    /// is gone, stays: its edge finds nothing due, and sets it anew.
-    fn arm(&mut self) {
-        let first = self.order.first().map_or(NEVER, |&(next, _)| next);
-        if first < self.armed {
-            if let Some(timerfd) = &self.timerfd {
-                epoll::set_timerfd(timerfd, first);
-                self.armed = first;
-            }
-        }
+    fn clear(&mut self) {
+        let passed = self.schedule.period.saturating_mul(self.told);
+        self.schedule.next = self.schedule.next.saturating_add(passed);
+        self.arm();
+    }
+}
+
+/// The time of a clock.
+fn now(clock: libc::clockid_t) -> Nanos {
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: clock_gettime fills in the whole struct for a clock that exists, and both that this file asks
+    // for, CLOCK_MONOTONIC and CLOCK_REALTIME, exist in every kernel.
+    let now = unsafe {
+        libc::clock_gettime(clock, now.as_mut_ptr());
+        now.assume_init()
+    };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000) + now.tv_nsec as u64
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::TimerUnit;
+
+    /// When the timerfd expires next, in nanoseconds from now; 0 if it is not set.
+    fn armed_for(timer: &Timer) -> u64 {
+        // SAFETY: all zeroes is a valid itimerspec, and it lives until the call returns.
+        let setting = unsafe {
+            let mut setting: libc::itimerspec = zeroed();
+            libc::timerfd_gettime(timer.timerfd.as_raw_fd(), &mut setting);
+            setting.it_value
+        };
+        setting.tv_sec as u64 * 1_000_000_000 + setting.tv_nsec as u64
     }
 
-    /// Takes out the first timer that is due.
-    fn pop_due(&mut self, now: Nanos) -> Option<(Nanos, usize)> {
-        if self.order.first()?.0 > now {
-            return None;
-        }
-        self.order.pop_first()
+    #[test]
+    fn k188_a_wall_clock_that_is_set_back_makes_a_timer_wait_again() {
+        let absolute = TimerFlags::ABSOLUTE;
+        let change = Kevent::timer(1, EventFlags::ADD | EventFlags::ONESHOT)
+            .with_time(i64::MAX, TimerUnit::Nanoseconds);
+        let mut timer = Timer::new(&change.with_fflags(change.fflags() | absolute.bits())).unwrap();
+        assert!(!timer.is_relative());
+        // It has expired, and then the clock is set back by a minute.
+        timer.schedule.next = now(libc::CLOCK_REALTIME) + 60_000_000_000;
+        assert!(matches!(timer.report(), Told::Nothing));
+        let left = armed_for(&timer);
+        assert!((30_000_000_000..=60_000_000_000).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn k180_a_period_is_counted_from_the_schedule_and_not_from_the_report() {
+        let change = Kevent::timer(1, EventFlags::ADD).with_time(1, TimerUnit::Seconds);
+        let mut timer = Timer::new(&change).unwrap();
+        let begin = now(libc::CLOCK_MONOTONIC) - 2_500_000_000;
+        timer.schedule.next = begin;
+        let Told::Event(report) = timer.report() else {
+            panic!("it is due");
+        };
+        assert_eq!(report.data, 3);
+        timer.clear();
+        assert_eq!(timer.schedule.next, begin + 3_000_000_000);
+        assert!((1..=500_000_000).contains(&armed_for(&timer)));
     }
 }

@@ -2,36 +2,30 @@
 //!
 //! The laws:
 //!
-//! 1. A knote is for the file that its descriptor names, whatever becomes of the file's names. As
-//!    soon as the number names another file, or none, the knote is gone: nobody tells us of a
-//!    close, so the file is looked at before anything is said of it (K98, K237).
-//! 2. inotify tells that something happened; what it was is seen by comparing the file with the
-//!    last look at it. What happened is kept until it is delivered, also while the knote is
-//!    disabled (K240).
-//! 3. Before a knote is changed all notices are read, so that each is judged by what was asked for
-//!    when it was given.
+//! 1. A knote is for the file that its descriptor names, whatever becomes of the file's names. As soon as the
+//!    number names another file, or none, the knote is gone. No event tells of a close, so the file is looked
+//!    at before anything is reported of it (K98, K237).
+//! 2. inotify tells that something happened; what it was is seen by comparing the file with the last look at
+//!    it. What happened is kept until it is delivered, also while the knote is disabled (K240).
 
-use std::{
-    collections::HashMap,
-    io,
-    os::fd::{OwnedFd, RawFd},
-};
+use std::{io, os::fd::RawFd};
 
 use libc::{
     IN_ACCESS, IN_ATTRIB, IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF,
-    IN_ISDIR, IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_OPEN,
+    IN_IGNORED, IN_ISDIR, IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_OPEN,
+    IN_Q_OVERFLOW,
 };
 
 use super::{
+    filterops::{Filterops, Host, Report, Told},
     inotify::{Look, Notice, Place, Wd},
-    knote::{Knote, invalid, no_such_knote},
-    queue::{Active, Collected},
-    watch::{Listener, Watches},
+    knote::{descriptor, invalid, unsupported},
+    watch::Watches,
 };
-use crate::{EventFlags, Filter, Kevent, VnodeFlags};
+use crate::{Kevent, VnodeFlags};
 
-/// What can be told. All the rest is refused rather than never reported (K242). NOTE_REVOKE is among
-/// them though nothing here reports it: what it tells cannot happen to a file that is open.
+/// What can be told. All the rest is refused rather than never reported (K242). NOTE_REVOKE is accepted
+/// though nothing here reports it: what it tells cannot happen to a file that is open.
 const KNOWN: VnodeFlags = VnodeFlags::DELETE
     .union(VnodeFlags::WRITE)
     .union(VnodeFlags::EXTEND)
@@ -82,15 +76,10 @@ const OF_DIRECTORY: [(VnodeFlags, u32); 8] = [
     OF_FILE[7],
 ];
 
-/// The VNODE knotes of one queue, by descriptor.
-#[derive(Debug, Default)]
-pub(super) struct Vnodes {
-    knotes: HashMap<usize, Vnode>,
-}
-
+/// A file or directory that is watched.
 #[derive(Debug)]
-struct Vnode {
-    knote: Knote,
+pub(super) struct Vnode {
+    fd: RawFd,
     asked: VnodeFlags,
     happened: VnodeFlags,
     /// The file as it was when it was last looked at.
@@ -98,92 +87,68 @@ struct Vnode {
     wd: Option<Wd>,
     /// The watch on the parent of a directory.
     parent: Option<Wd>,
-    /// The serial of its entry in the list of active knotes, if it has one.
-    queued: Option<u64>,
 }
 
 impl Vnode {
-    fn new(change: &Kevent, asked: VnodeFlags, look: Look) -> Vnode {
-        Vnode {
-            knote: Knote::new(change),
-            asked,
+    /// EV_ADD of a new one.
+    pub(super) fn new(change: &Kevent, host: &mut Host<'_>) -> io::Result<Vnode> {
+        let fd = descriptor(change)?;
+        let look = Look::at(fd)?;
+        // inotify would watch sockets, pipes and devices too, and never tell anything (K234).
+        if !matches!(look.file_type(), libc::S_IFREG | libc::S_IFDIR) {
+            return Err(invalid());
+        }
+        let mut vnode = Vnode {
+            fd,
+            asked: asked(change)?,
             happened: VnodeFlags::empty(),
             look,
             wd: None,
             parent: None,
-            queued: None,
+        };
+        if let Err(error) = vnode.watch(host, vnode.asked) {
+            vnode.detach(host.watches, host.id);
+            return Err(error);
         }
+        Ok(vnode)
     }
 
     /// Watches the file for what is asked of it.
-    fn watch(
-        &mut self,
-        epoll: &OwnedFd,
-        watches: &mut Watches,
-        ident: usize,
-        asked: VnodeFlags,
-    ) -> io::Result<()> {
-        let (fd, listener) = (ident as RawFd, listener(ident));
+    fn watch(&mut self, host: &mut Host<'_>, asked: VnodeFlags) -> io::Result<()> {
         let table = if self.look.is_directory() {
             OF_DIRECTORY
         } else {
             OF_FILE
         };
-        let asking = |(bits, _): &&(VnodeFlags, u32)| asked.intersects(*bits);
+        let wanted = table.iter().filter(|(bits, _)| asked.intersects(*bits));
         // A mask must not be empty.
-        let mask = table
-            .iter()
-            .filter(asking)
-            .fold(IN_DELETE_SELF, |mask, (_, more)| mask | more);
-        self.wd = Some(watches.add(epoll, Place::Itself(fd), mask, listener)?);
+        let mask = wanted.fold(IN_DELETE_SELF, |mask, (_, bits)| mask | bits);
+        replace(&mut self.wd, Place::Itself(self.fd), mask, host)?;
         if !self.look.is_directory() || !asked.contains(VnodeFlags::DELETE) {
             return Ok(());
         }
-        match watches.add(epoll, Place::Parent(fd), OF_PARENT, listener) {
-            Ok(wd) => {
-                let old = self.parent.replace(wd).filter(|old| *old != wd);
-                if let Some(old) = old {
-                    watches.remove(old, listener);
-                }
-                Ok(())
-            }
-            // Whoever may not read the parent is not told what happens there.
+        match replace(&mut self.parent, Place::Parent(self.fd), OF_PARENT, host) {
+            // A program that may not read the parent is not told what happens there.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(()),
-            Err(error) => Err(error),
+            result => result,
         }
     }
 
-    fn release(&self, watches: &mut Watches, ident: usize) {
-        for wd in [self.wd, self.parent].into_iter().flatten() {
-            watches.remove(wd, listener(ident));
-        }
-    }
-
-    /// Takes in a notice about the file itself; `now` is what the file is like now.
-    fn absorb(&mut self, mask: u32, named: bool, now: &Look) {
-        let bits = if named {
-            self.absorb_entry(mask, now)
-        } else {
-            self.absorb_own(mask, now)
-        };
-        self.happened |= bits & self.asked;
-    }
-
-    /// A notice about an entry of the directory.
+    /// Takes in a notice about an entry of the directory; `now` is what the directory is like now.
     fn absorb_entry(&mut self, mask: u32, now: &Look) -> VnodeFlags {
         if mask & ENTRIES == 0 {
             return VnodeFlags::empty();
         }
         let mut bits = VnodeFlags::WRITE | self.absorb_size(now) | self.absorb_links(now);
-        // A directory that is new has a link to this one, and takes it along when it goes. Not all
-        // file systems count those.
+        // A new directory has a link to this one, and takes it along when it goes. Not all file systems
+        // count those.
         if mask & IN_ISDIR != 0 && mask & (IN_CREATE | IN_DELETE) != 0 {
             bits |= VnodeFlags::LINK;
         }
         bits
     }
 
-    /// A notice about the file, or about the directory itself.
+    /// Takes in a notice about the file, or about the directory itself.
     fn absorb_own(&mut self, mask: u32, now: &Look) -> VnodeFlags {
         let mut bits = VnodeFlags::empty();
         if mask & IN_MODIFY != 0 {
@@ -229,210 +194,116 @@ impl Vnode {
         }
     }
 
-    /// Notices were lost: whatever may have happened has happened (K239).
-    fn absorb_anything(&mut self, now: &Look) {
+    /// Notices were lost: all that may have happened has happened (K239).
+    fn absorb_anything(&mut self, now: &Look) -> VnodeFlags {
         let bits =
             VnodeFlags::WRITE | VnodeFlags::ATTRIB | self.absorb_size(now) | self.absorb_links(now);
         self.look.take_attributes(now);
+        bits
+    }
+
+    /// The watch of the file, or of the parent of the directory, is gone. It goes with the last name of a
+    /// file; or with the last descriptor after that, and then a new file may have the inode already, and the
+    /// number of the descriptor too (K100). A file that is deleted gets no name any more.
+    fn unwatched(&mut self, wd: Wd, now: &Look, host: &mut Host<'_>) {
+        if self.parent == Some(wd) {
+            self.parent = None;
+        }
+        if self.wd == Some(wd) {
+            self.wd = None;
+            if now.links > 0 {
+                self.look.forget();
+            } else {
+                // Where that fails, what happens from now on is not told.
+                let _ = self.watch(host, self.asked);
+            }
+        }
+    }
+}
+
+impl Filterops for Vnode {
+    fn is_named(&self, watches: &mut Watches) -> bool {
+        self.look.is_of(self.fd, self.wd, watches)
+    }
+
+    fn touch(&mut self, change: &Kevent, host: &mut Host<'_>) -> io::Result<()> {
+        let asked = asked(change)?;
+        if !self.asked.contains(asked) {
+            self.watch(host, asked)?;
+        }
+        self.asked = asked;
+        Ok(())
+    }
+
+    fn report(&mut self) -> Told {
+        let bits = self.happened & self.asked;
+        if bits.is_empty() {
+            return Told::Nothing;
+        }
+        Told::Event(Report {
+            fflags: bits.bits(),
+            ..Report::default()
+        })
+    }
+
+    fn clear(&mut self) {
+        self.happened = VnodeFlags::empty();
+    }
+
+    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) {
+        let Ok(now) = Look::at(self.fd) else {
+            return;
+        };
+        if notice.mask & IN_IGNORED != 0 {
+            return self.unwatched(notice.wd, &now, host);
+        }
+        let mut bits = VnodeFlags::empty();
+        if notice.mask & IN_Q_OVERFLOW != 0 {
+            bits |= self.absorb_anything(&now);
+        } else if self.wd == Some(notice.wd) && notice.named {
+            bits |= self.absorb_entry(notice.mask, &now);
+        } else if self.wd == Some(notice.wd) {
+            bits |= self.absorb_own(notice.mask, &now);
+        }
+        if self.parent.is_some() && now.links == 0 {
+            bits |= self.absorb_links(&now);
+        } else if notice.mask & IN_Q_OVERFLOW != 0
+            || self.parent.is_some() && notice.mask & IN_MOVE_SELF != 0
+        {
+            // The directory may have another parent. Where that cannot be watched, the removal is not told.
+            let _ = self.watch(host, self.asked);
+        }
         self.happened |= bits & self.asked;
     }
 
-    /// What there is to report.
-    fn report(&self) -> VnodeFlags {
-        self.happened & self.asked
-    }
-
-    /// Has it in the list of active knotes, or not.
-    fn enqueue(&mut self, ident: usize, active: &mut Active) {
-        if !self.knote.is_enabled() || self.report().is_empty() {
-            active.cancel(self.queued.take());
-        } else if self.queued.is_none() {
-            self.queued = Some(active.push(Filter::VNODE, ident));
+    fn detach(&mut self, watches: &mut Watches, id: u32) {
+        for wd in [self.wd.take(), self.parent.take()].into_iter().flatten() {
+            watches.remove(wd, id);
         }
     }
 }
 
-impl Vnodes {
-    /// Applies a change.
-    pub(super) fn change(
-        &mut self,
-        epoll: &OwnedFd,
-        watches: &mut Watches,
-        change: &Kevent,
-        active: &mut Active,
-    ) -> io::Result<()> {
-        let (ident, flags) = (change.ident(), change.flags());
-        let fd = RawFd::try_from(ident).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
-        self.check(watches, ident, active);
-        let now = Look::at(fd)?;
-        if flags.contains(EventFlags::DELETE) {
-            return self
-                .remove(watches, ident, active)
-                .ok_or_else(no_such_knote);
-        }
-        let asked = VnodeFlags::from_bits_retain(change.fflags());
-        if let Some(known) = self.knotes.get_mut(&ident) {
-            refuse_unknown(asked)?;
-            if !known.asked.contains(asked) {
-                known.watch(epoll, watches, ident, asked)?;
-            }
-            known.knote.modify(change);
-            known.asked = asked;
-            known.enqueue(ident, active);
-            return Ok(());
-        }
-        if !flags.contains(EventFlags::ADD) {
-            return Err(no_such_knote());
-        }
-        // inotify would watch sockets, pipes and devices too, and say nothing ever (K234).
-        if !matches!(now.file_type(), libc::S_IFREG | libc::S_IFDIR) {
-            return Err(invalid());
-        }
-        refuse_unknown(asked)?;
-        let mut vnode = Vnode::new(change, asked, now);
-        if let Err(error) = vnode.watch(epoll, watches, ident, asked) {
-            vnode.release(watches, ident);
-            return Err(error);
-        }
-        self.knotes.insert(ident, vnode);
-        Ok(())
-    }
-
-    /// Removes the knote of a descriptor that names another file by now, or none; returns what its
-    /// own file is like otherwise.
-    fn check(&mut self, watches: &mut Watches, ident: usize, active: &mut Active) -> Option<Look> {
-        let now = self.knotes.get(&ident)?.look.again(ident as RawFd);
-        if now.is_none() {
-            self.remove(watches, ident, active);
-        }
-        now
-    }
-
-    fn remove(&mut self, watches: &mut Watches, ident: usize, active: &mut Active) -> Option<()> {
-        let vnode = self.knotes.remove(&ident)?;
-        active.cancel(vnode.queued);
-        vnode.release(watches, ident);
-        Some(())
-    }
-
-    /// Something has happened to the file of a knote, or in the parent of its directory.
-    pub(super) fn notice(
-        &mut self,
-        epoll: &OwnedFd,
-        watches: &mut Watches,
-        ident: usize,
-        notice: &Notice,
-        active: &mut Active,
-    ) {
-        let Some(now) = self.check(watches, ident, active) else {
-            return;
-        };
-        let Some(vnode) = self.knotes.get_mut(&ident) else {
-            return;
-        };
-        if vnode.wd == Some(notice.wd) {
-            vnode.absorb(notice.mask, notice.named, &now);
-        }
-        if vnode.parent.is_some() {
-            if now.links == 0 {
-                let bits = vnode.absorb_links(&now);
-                vnode.happened |= bits & vnode.asked;
-            } else if notice.mask & IN_MOVE_SELF != 0 {
-                // Where the new parent cannot be watched, the removal is not told.
-                let _ = vnode.watch(epoll, watches, ident, vnode.asked);
-            }
-        }
-        vnode.enqueue(ident, active);
-    }
-
-    /// The watch of a knote's file, or of the parent of its directory, is gone. It goes with the last name
-    /// of a file, or with the last descriptor after that; and then a new file may have the inode already,
-    /// and the number of the descriptor too (K100). A file that is deleted gets no name any more.
-    pub(super) fn unwatched(
-        &mut self,
-        epoll: &OwnedFd,
-        watches: &mut Watches,
-        ident: usize,
-        wd: Wd,
-        active: &mut Active,
-    ) {
-        let Some(now) = self.check(watches, ident, active) else {
-            return;
-        };
-        let Some(vnode) = self.knotes.get_mut(&ident) else {
-            return;
-        };
-        if vnode.parent == Some(wd) {
-            vnode.parent = None;
-        }
-        if vnode.wd != Some(wd) {
-            return;
-        }
-        vnode.wd = None;
-        if now.links > 0 {
-            self.remove(watches, ident, active);
-        } else {
-            // Where that fails, what happens from now on is not told.
-            let _ = vnode.watch(epoll, watches, ident, vnode.asked);
-        }
-    }
-
-    /// Notices were lost.
-    pub(super) fn overflow(&mut self, epoll: &OwnedFd, watches: &mut Watches, active: &mut Active) {
-        for ident in self.knotes.keys().copied().collect::<Vec<_>>() {
-            let now = self.check(watches, ident, active);
-            if let (Some(vnode), Some(now)) = (self.knotes.get_mut(&ident), now) {
-                vnode.absorb_anything(&now);
-                // As above; it may have moved.
-                let _ = vnode.watch(epoll, watches, ident, vnode.asked);
-                vnode.enqueue(ident, active);
-            }
-        }
-    }
-
-    /// Makes the event of a knote that was found in the list of active ones.
-    pub(super) fn collect(
-        &mut self,
-        watches: &mut Watches,
-        ident: usize,
-        serial: u64,
-        active: &mut Active,
-    ) -> Collected {
-        let vnode = self.knotes.get_mut(&ident)?;
-        if vnode.queued != Some(serial) {
-            return None;
-        }
-        vnode.queued = None;
-        self.check(watches, ident, active)?;
-        let vnode = self.knotes.get_mut(&ident)?;
-        let report = vnode.report();
-        if report.is_empty() || !vnode.knote.is_enabled() {
-            return None;
-        }
-        let event = vnode.knote.event(ident, Filter::VNODE, EventFlags::empty());
-        if vnode.knote.is_clear() {
-            vnode.happened = VnodeFlags::empty();
-        }
-        if vnode.knote.is_oneshot() {
-            self.remove(watches, ident, active);
-        } else {
-            if vnode.knote.fires_once() {
-                vnode.knote.disable();
-            }
-            vnode.enqueue(ident, active);
-        }
-        Some(event.with_fflags(report))
-    }
-}
-
-fn listener(ident: usize) -> Listener {
-    (Filter::VNODE, ident)
-}
-
-fn refuse_unknown(asked: VnodeFlags) -> io::Result<()> {
+/// What a change asks for.
+fn asked(change: &Kevent) -> io::Result<VnodeFlags> {
+    let asked = VnodeFlags::from_bits_retain(change.fflags());
     if KNOWN.contains(asked) {
-        Ok(())
+        Ok(asked)
     } else {
-        Err(io::Error::from_raw_os_error(libc::ENOTSUP))
+        Err(unsupported())
     }
+}
+
+/// Watches an inode, in place of the one that was watched before if that is another.
+pub(super) fn replace(
+    wd: &mut Option<Wd>,
+    place: Place,
+    mask: u32,
+    host: &mut Host<'_>,
+) -> io::Result<()> {
+    let new = host.watches.add(host.epoll, place, mask, host.id)?;
+    let old = wd.replace(new).filter(|old| *old != new);
+    if let Some(old) = old {
+        host.watches.remove(old, host.id);
+    }
+    Ok(())
 }

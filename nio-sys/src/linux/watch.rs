@@ -3,31 +3,29 @@
 //! The laws:
 //!
 //! 1. The descriptor is made by the first knote that needs it, and lives as long as the queue.
-//! 2. An inode has one watch however many knotes listen to it. The watch goes with the last of
-//!    them.
-//! 3. A watch asks for all that any of its listeners ever asked for: what a knote is not interested
-//!    in, it passes over.
+//! 2. An inode has one watch however many knotes listen to it. The watch goes with the last of them.
+//! 3. A watch asks for all that any of its listeners ever asked for: a knote passes over what it is not
+//!    interested in.
+//! 4. A watch names its inode for as long as it exists. So where the numbers of the inode (device and inode)
+//!    change, as on overlayfs when a file is copied up, the watch still tells which file a descriptor has.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
 };
 
 use super::{
+    engine::WATCH,
+    epoll,
     inotify::{self, Notice, Place, Wd},
-    queue::{WATCH, internal},
 };
-use crate::Filter;
 
-/// A knote that listens.
-pub(super) type Listener = (Filter, usize);
-
-/// The watches of one queue.
+/// The watches of one queue: by watch descriptor, the numbers of the knotes that listen.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     inotify: Option<OwnedFd>,
-    listeners: HashMap<Wd, Vec<Listener>>,
+    listeners: HashMap<Wd, Vec<u32>>,
 }
 
 impl Watches {
@@ -37,7 +35,7 @@ impl Watches {
         epoll: &OwnedFd,
         place: Place,
         mask: u32,
-        listener: Listener,
+        id: u32,
     ) -> io::Result<Wd> {
         let inotify = match self.inotify.take() {
             Some(inotify) => inotify,
@@ -49,18 +47,18 @@ impl Watches {
         };
         let wd = inotify::watch(self.inotify.insert(inotify), place, mask)?;
         let listeners = self.listeners.entry(wd).or_default();
-        if !listeners.contains(&listener) {
-            listeners.push(listener);
+        if !listeners.contains(&id) {
+            listeners.push(id);
         }
         Ok(wd)
     }
 
     /// Has a knote listen no more.
-    pub(super) fn remove(&mut self, wd: Wd, listener: Listener) {
+    pub(super) fn remove(&mut self, wd: Wd, id: u32) {
         let Some(listeners) = self.listeners.get_mut(&wd) else {
             return;
         };
-        listeners.retain(|other| *other != listener);
+        listeners.retain(|other| *other != id);
         if listeners.is_empty() {
             self.listeners.remove(&wd);
             if let Some(inotify) = &self.inotify {
@@ -69,18 +67,34 @@ impl Watches {
         }
     }
 
-    /// The knotes that listen to a watch.
-    pub(super) fn listeners(&self, wd: Wd) -> Vec<Listener> {
-        self.listeners.get(&wd).cloned().unwrap_or_default()
+    /// Whether a watch is of the file that a descriptor names (law 4): the same inode has the same watch.
+    pub(super) fn is_of(&self, wd: Wd, fd: RawFd) -> bool {
+        let Some(inotify) = &self.inotify else {
+            return false;
+        };
+        let found = inotify::watch(inotify, Place::Itself(fd), libc::IN_DELETE_SELF);
+        if let Ok(other) = found {
+            if !self.listeners.contains_key(&other) {
+                inotify::unwatch(inotify, other);
+            }
+        }
+        found.is_ok_and(|found| found == wd)
     }
 
-    /// The last name of the inode is gone, and its watch with it. Returns who listened.
-    pub(super) fn forget(&mut self, wd: Wd) -> Vec<Listener> {
-        self.listeners.remove(&wd).unwrap_or_default()
+    /// The knotes that a notice concerns. A watch that is gone (IN_IGNORED) has no listeners afterwards.
+    pub(super) fn listeners(&mut self, notice: &Notice) -> Vec<u32> {
+        if notice.mask & libc::IN_Q_OVERFLOW != 0 {
+            let all: BTreeSet<u32> = self.listeners.values().flatten().copied().collect();
+            return all.into_iter().collect();
+        }
+        if notice.mask & libc::IN_IGNORED != 0 {
+            return self.listeners.remove(&notice.wd).unwrap_or_default();
+        }
+        self.listeners.get(&notice.wd).cloned().unwrap_or_default()
     }
 
     /// What has happened since this was last asked. What happens while it is being read stays for the
-    /// next time: a writer that is faster than we are does not hold up the queue.
+    /// next time, so that a fast writer does not hold up the queue.
     pub(super) fn read(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
         if let Some(inotify) = &self.inotify {
@@ -107,5 +121,5 @@ impl Watches {
 /// Level-triggered: what one wait leaves, the next one finds.
 fn attach(inotify: &OwnedFd, epoll: &OwnedFd) -> io::Result<()> {
     let (fd, mask) = (inotify.as_raw_fd(), libc::EPOLLIN as u32);
-    super::epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, mask, internal(WATCH))
+    epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, mask, WATCH)
 }

@@ -1,0 +1,85 @@
+//! Does to the process what a signal does by default (K198), from within the signal's handler.
+//!
+//! The disposition becomes SIG_DFL, the signal is raised again and takes effect, and if the process goes on
+//! after that (it was stopped), the handler is put back. One thread at a time does so for a signal: a thread
+//! that raised it while another put the handler back would be in the handler again, on a stack that may
+//! have no room for that. A thread that finds another one at it asks that one to do it again, and does not
+//! wait.
+
+use std::{
+    mem::MaybeUninit,
+    ptr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use libc::c_int;
+
+use super::{fork::this_process, signal_handler::exchange, signal_layer::layer};
+use crate::signal::disposition;
+
+/// No thread takes the default action.
+const IDLE: usize = 0;
+/// A thread takes it. Above these bits is the process's number: a child of fork(2) does not have the thread.
+const TAKING: usize = 1;
+/// It is asked to do it again.
+const AGAIN: usize = 2;
+
+static STATES: [AtomicUsize; 65] = [const { AtomicUsize::new(IDLE) }; 65];
+
+/// Takes the default action of a signal, if that is for the handler of this layer to do.
+pub(super) fn take(number: c_int, own_layer: usize) {
+    let does_nothing = matches!(
+        number,
+        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT
+    );
+    if does_nothing {
+        return;
+    }
+    let state = &STATES[number as usize];
+    let process = this_process() << 2;
+    let before = state.swap(process | AGAIN, Ordering::AcqRel);
+    if before == process | TAKING || before == process | AGAIN {
+        return;
+    }
+    loop {
+        state.store(process | TAKING, Ordering::Release);
+        take_once(number, own_layer);
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        let ended = state.compare_exchange(process | TAKING, IDLE, success, failure);
+        if ended.is_ok() {
+            return;
+        }
+    }
+}
+
+fn take_once(number: c_int, own_layer: usize) {
+    let Ok(found) = disposition(number) else {
+        return;
+    };
+    let mut default = found;
+    default.sa_sigaction = libc::SIG_DFL;
+    if layer(&found) == Some(own_layer) {
+        if exchange(number, &found, &default).unwrap_or(false) {
+            raise(number);
+            let _ = exchange(number, &default, &found);
+        }
+    } else if found.sa_sigaction == libc::SIG_DFL {
+        raise(number);
+    }
+    // Or else a handler was installed above this one.
+}
+
+/// Raises a signal, which takes effect here: it is blocked while its handler runs.
+fn raise(number: c_int) {
+    // SAFETY: `set` is initialised by sigemptyset before it is used, and `old` is filled in by
+    // pthread_sigmask.
+    unsafe {
+        let mut set = MaybeUninit::uninit();
+        let mut old = MaybeUninit::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), number);
+        libc::raise(number);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), old.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
+    }
+}

@@ -1,0 +1,424 @@
+//! The engine: what a queue does under its lock. It applies changes and collects the knotes that are active.
+//!
+//! The laws:
+//!
+//! 1. The life of a knote is the same for all filters ([`knote`](super::knote)) and is applied here, and in
+//!    [`descriptor`](super::descriptor) for those that share an entry of epoll. A filter knows its condition.
+//! 2. A change that fails leaves everything as it was (K54).
+//! 3. A knote whose condition may hold, and that is enabled, stands in the list of active knotes. Whether it
+//!    does hold is asked when it is collected (K74).
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{OwnedFd, RawFd},
+};
+
+use super::{
+    active::{Active, Key, NOWHERE, Position},
+    deliver::Batch,
+    descriptor::{Descriptors, Errnos, RUN, is_descriptors},
+    epoll::{self, EDGE},
+    file,
+    filterops::{self, Filterops, Host, Told, attach},
+    knote::{Knote, descriptor, invalid, no_such_knote},
+    stale::Stale,
+    wake::Edge,
+    watch::Watches,
+};
+use crate::{EventFlags, Filter, Kevent};
+
+/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is an error
+/// (K243).
+const KNOWN: EventFlags = EventFlags::ADD
+    .union(EventFlags::DELETE)
+    .union(EventFlags::ENABLE)
+    .union(EventFlags::DISABLE)
+    .union(EventFlags::ONESHOT)
+    .union(EventFlags::CLEAR)
+    .union(EventFlags::RECEIPT)
+    .union(EventFlags::DISPATCH);
+
+/// EV_SYSFLAGS: the bits that belong to the system.
+const SYSTEM: u16 = 0xF000;
+
+/// The payload of the queue's eventfd.
+pub(super) const WAKE: u64 = INTERNAL;
+
+/// The payload of the queue's inotify descriptor.
+pub(super) const WATCH: u64 = INTERNAL | 1;
+
+/// The payload of a knote's own descriptor: this, and the knote's number in the upper half.
+const KNOTE: u64 = INTERNAL | 2;
+
+/// A bit in the lower half of the payload of every entry that is not a user's descriptor. No descriptor has
+/// a number with it.
+const INTERNAL: u64 = 1 << 31;
+
+/// Whether a payload is that of a user's descriptor.
+#[inline]
+pub(super) fn is_descriptor(payload: u64) -> bool {
+    payload & INTERNAL == 0
+}
+
+/// All that the lock of a queue guards.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) descriptors: Descriptors,
+    /// The numbers of all other knotes.
+    numbers: BTreeMap<(Filter, usize), u32>,
+    knotes: Vec<Option<Entry>>,
+    vacant: Vec<u32>,
+    watches: Watches,
+    pub(super) active: Active,
+    /// The knotes that go to the end of the list when the call is over.
+    again: Vec<Key>,
+    pub(super) edge: Edge,
+    pub(super) stale: Stale,
+    /// An eventfd that is always readable, once the epoll set has been made again.
+    pub(super) release: Option<OwnedFd>,
+}
+
+/// A knote that is not one of a descriptor's entry.
+#[derive(Debug)]
+struct Entry {
+    filter: Filter,
+    ident: usize,
+    udata: usize,
+    knote: Knote,
+    condition: Box<dyn Filterops>,
+    /// Where it stands in the list of active knotes.
+    queued: Position,
+}
+
+impl Engine {
+    pub(super) fn new(counts: bool, eventfd: RawFd) -> Engine {
+        Engine {
+            descriptors: Descriptors::new(counts, eventfd),
+            numbers: BTreeMap::new(),
+            knotes: Vec::new(),
+            vacant: Vec::new(),
+            watches: Watches::default(),
+            active: Active::default(),
+            again: Vec::new(),
+            edge: Edge::default(),
+            stale: Stale::default(),
+            release: None,
+        }
+    }
+
+    /// Applies the first change, and those after it that are about the same descriptor. Returns how many that
+    /// is, and their errnos.
+    #[inline]
+    pub(super) fn change(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, Errnos) {
+        let first = &changes[0];
+        if is_descriptors(first) && is_sound(first) {
+            let joins = |change: &&Kevent| {
+                change.ident() == first.ident() && is_descriptors(change) && is_sound(change)
+            };
+            let count = 1 + changes[1..].iter().take(RUN - 1).take_while(joins).count();
+            return (count, self.change_descriptor(epoll, &changes[..count]));
+        }
+        let mut errnos = Errnos::default();
+        if let Err(error) = self.change_knote(epoll, first) {
+            errnos[0] = error.raw_os_error().unwrap_or(libc::EINVAL);
+        }
+        (1, errnos)
+    }
+
+    /// Changes of one descriptor. EPERM is what epoll says of files, which it does not take; and of a file it
+    /// has no knote (ENOENT).
+    #[inline]
+    fn change_descriptor(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> Errnos {
+        let mut errnos = match descriptor(&changes[0]) {
+            Ok(fd) => self
+                .descriptors
+                .change(epoll, fd, changes, &mut self.active),
+            Err(_) => [libc::EBADF; RUN],
+        };
+        for (change, errno) in changes.iter().zip(&mut errnos) {
+            if matches!(*errno, libc::EPERM | libc::ENOENT) {
+                let result = self.change_knote(epoll, change);
+                *errno = result.map_or_else(|error| error.raw_os_error().unwrap_or(*errno), |()| 0);
+            }
+        }
+        errnos
+    }
+
+    /// The change of a knote that is not one of a descriptor's entry.
+    fn change_knote(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
+        if !is_sound(change) || !filterops::exists(change.filter()) {
+            return Err(invalid());
+        }
+        if !file::is_watched(change.filter()) {
+            return self.make(epoll, change);
+        }
+        // Each notice is judged by what was asked for when it was given; and that a watch has ended, which is a
+        // notice too, must not leave the queue readable.
+        self.read_notices(epoll);
+        let result = self.make(epoll, change);
+        self.read_notices(epoll);
+        result
+    }
+
+    fn make(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
+        let Some(id) = self.find(epoll, change) else {
+            return self.add(epoll, change);
+        };
+        let (entry, mut host) = parts(&mut self.knotes, &mut self.watches, epoll, id)?;
+        let after = entry.knote.changed(change).ok_or_else(no_such_knote)?;
+        if !after.exists() {
+            self.remove(epoll, id);
+            return Ok(());
+        }
+        entry.condition.touch(change, &mut host)?;
+        (entry.knote, entry.udata) = (after, change.udata());
+        self.evaluate(id);
+        Ok(())
+    }
+
+    /// EV_ADD of a new knote.
+    fn add(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
+        if !change.flags().contains(EventFlags::ADD) {
+            return Err(no_such_knote());
+        }
+        let id = self.vacant.pop().unwrap_or_else(|| {
+            self.knotes.push(None);
+            self.knotes.len() as u32 - 1
+        });
+        let watches = &mut self.watches;
+        let made = attach(change, &mut Host { epoll, watches, id }).and_then(|made| {
+            let add = |fd| epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, EDGE, payload(id));
+            made.0.descriptor().map_or(Ok(()), add).map(|()| made)
+        });
+        let (condition, implied) = made.inspect_err(|_| self.vacant.push(id))?;
+        let flags = change.flags() | implied;
+        let knote = Knote::NONE
+            .changed(&change.with_flags(flags))
+            .unwrap_or_default();
+        let is_told = condition.descriptor().is_some();
+        self.knotes[id as usize] = Some(Entry {
+            filter: change.filter(),
+            ident: change.ident(),
+            udata: change.udata(),
+            knote,
+            condition,
+            queued: NOWHERE,
+        });
+        self.numbers.insert((change.filter(), change.ident()), id);
+        if !is_told {
+            // Where epoll tells, it does so of what holds already.
+            self.evaluate(id);
+        }
+        Ok(())
+    }
+
+    /// The knote that a change names. One whose ident names something else by now is gone (K98).
+    fn find(&mut self, epoll: &OwnedFd, change: &Kevent) -> Option<u32> {
+        let id = *self.numbers.get(&(change.filter(), change.ident()))?;
+        let entry = self.knotes[id as usize].as_ref()?;
+        if entry.condition.is_named(&mut self.watches) {
+            return Some(id);
+        }
+        self.remove(epoll, id);
+        None
+    }
+
+    fn remove(&mut self, epoll: &OwnedFd, id: u32) {
+        let Some(mut entry) = self.knotes[id as usize].take() else {
+            return;
+        };
+        self.active.remove(&mut entry.queued);
+        self.numbers.remove(&(entry.filter, entry.ident));
+        self.vacant.push(id);
+        entry.condition.detach(&mut self.watches, id);
+        if let Some(fd) = entry.condition.descriptor() {
+            // A child of fork(2) may hold the descriptor open, which would keep the entry.
+            let _ = epoll::control(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0);
+        }
+    }
+
+    /// Has a knote stand in the list if it is enabled and its condition holds.
+    fn evaluate(&mut self, id: u32) {
+        let Some(entry) = &mut self.knotes[id as usize] else {
+            return;
+        };
+        if !entry.knote.is_enabled() || matches!(entry.condition.report(), Told::Nothing) {
+            self.active.remove(&mut entry.queued);
+        } else {
+            self.active.push(Key::Knote(id), &mut entry.queued);
+        }
+    }
+
+    /// Has a knote stand in the list if it is enabled: its condition may hold.
+    fn activate(&mut self, id: u32) {
+        if let Some(Some(entry)) = self.knotes.get_mut(id as usize) {
+            if entry.knote.is_enabled() {
+                self.active.push(Key::Knote(id), &mut entry.queued);
+            }
+        }
+    }
+
+    /// What epoll says of one of the queue's own entries.
+    pub(super) fn wake(&mut self, epoll: &OwnedFd, payload: u64) {
+        match payload {
+            WAKE => self.edge.returned(),
+            WATCH => self.read_notices(epoll),
+            knote => self.activate((knote >> 32) as u32),
+        }
+    }
+
+    /// Turns any event of a user's descriptor into kevents. False if it is stale.
+    pub(super) fn deliver(
+        &mut self,
+        epoll: &OwnedFd,
+        event: libc::epoll_event,
+        events: &mut Vec<Kevent>,
+        room: usize,
+    ) -> bool {
+        let again = &mut self.again;
+        let mut batch = Batch {
+            events,
+            room,
+            again,
+        };
+        self.descriptors
+            .deliver(epoll, event, &mut self.active, &mut batch)
+    }
+
+    /// Whether a knote is active, or was reported in this call and may be active still.
+    #[inline]
+    pub(super) fn has_active(&self) -> bool {
+        !self.active.is_empty() || !self.again.is_empty()
+    }
+
+    /// Reports the active knotes, oldest first, while there is room. Those that are active still go to the end
+    /// of the list.
+    pub(super) fn collect(&mut self, epoll: &OwnedFd, events: &mut Vec<Kevent>, room: usize) {
+        while events.len() < room {
+            let again = &mut self.again;
+            match self.active.pop() {
+                None => break,
+                Some(Key::Descriptor(fd, index)) => {
+                    let mut batch = Batch {
+                        events,
+                        room,
+                        again,
+                    };
+                    let active = &mut self.active;
+                    self.descriptors
+                        .collect(epoll, fd, index, active, &mut batch);
+                }
+                Some(Key::Knote(id)) => events.extend(self.report(epoll, id)),
+            }
+        }
+        for at in 0..self.again.len() {
+            match self.again[at] {
+                Key::Descriptor(fd, index) => {
+                    self.descriptors.look_again(fd, index, &mut self.active);
+                }
+                Key::Knote(id) => self.activate(id),
+            }
+        }
+        self.again.clear();
+    }
+
+    /// The event of a knote that was taken out of the list, if its condition holds.
+    fn report(&mut self, epoll: &OwnedFd, id: u32) -> Option<Kevent> {
+        let entry = self.knotes[id as usize].as_mut()?;
+        entry.queued = NOWHERE;
+        let told = if entry.condition.is_named(&mut self.watches) {
+            entry.condition.report()
+        } else {
+            Told::Last(None)
+        };
+        let report = match told {
+            Told::Nothing => return None,
+            Told::Event(report) => Some(report),
+            Told::Last(report) => report,
+        };
+        let event = report.map(|report| {
+            let flags = entry.knote.mode() | report.flags;
+            Kevent::new(entry.ident, entry.filter, flags)
+                .with_udata(entry.udata)
+                .with_fflags(report.fflags)
+                .with_data(report.data)
+        });
+        let after = entry.knote.reported();
+        if matches!(told, Told::Last(_)) || !after.exists() {
+            self.remove(epoll, id);
+            return event;
+        }
+        entry.knote = after;
+        if after.is_clear() {
+            entry.condition.clear();
+        } else if after.is_enabled() {
+            self.again.push(Key::Knote(id));
+        }
+        event
+    }
+
+    /// Reads what inotify has to tell, and passes it on to the knotes that listen.
+    fn read_notices(&mut self, epoll: &OwnedFd) {
+        for notice in self.watches.read() {
+            for id in self.watches.listeners(&notice) {
+                let Ok((entry, mut host)) = parts(&mut self.knotes, &mut self.watches, epoll, id)
+                else {
+                    continue;
+                };
+                if entry.condition.is_named(host.watches) {
+                    entry.condition.notice(&notice, &mut host);
+                    self.evaluate(id);
+                } else {
+                    self.remove(epoll, id);
+                }
+            }
+        }
+    }
+
+    /// Registers everything with a new epoll set, as it is with the old one.
+    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
+        for (id, entry) in self.knotes.iter().enumerate() {
+            if let Some(fd) = entry
+                .as_ref()
+                .and_then(|entry| entry.condition.descriptor())
+            {
+                let payload = payload(id as u32);
+                epoll::control(new, libc::EPOLL_CTL_ADD, fd, EDGE, payload)?;
+            }
+        }
+        self.watches.attach(new)?;
+        self.descriptors.attach(old, new, &mut self.active);
+        self.stale.clear();
+        Ok(())
+    }
+}
+
+/// The payload of the descriptor of a knote.
+fn payload(id: u32) -> u64 {
+    u64::from(id) << 32 | KNOTE
+}
+
+/// A knote, and what its filter may use of the queue.
+fn parts<'a>(
+    knotes: &'a mut [Option<Entry>],
+    watches: &'a mut Watches,
+    epoll: &'a OwnedFd,
+    id: u32,
+) -> io::Result<(&'a mut Entry, Host<'a>)> {
+    let entry = knotes.get_mut(id as usize).and_then(Option::as_mut);
+    Ok((
+        entry.ok_or_else(no_such_knote)?,
+        Host { epoll, watches, id },
+    ))
+}
+
+/// What can be said of the flags of a change without looking at its knote.
+#[inline]
+fn is_sound(change: &Kevent) -> bool {
+    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
+    let both = |a: EventFlags, b: EventFlags| flags.contains(a.union(b));
+    KNOWN.contains(flags)
+        && !both(EventFlags::ADD, EventFlags::DELETE)
+        && !both(EventFlags::ENABLE, EventFlags::DISABLE)
+}

@@ -1,0 +1,169 @@
+//! What the kernel is asked about a process, by a pidfd.
+
+use std::{
+    io,
+    mem::size_of,
+    os::fd::{OwnedFd, RawFd},
+    ptr,
+};
+
+use libc::c_int;
+
+use super::{epoll::owned, readiness::poll_now};
+
+/// The process has exited.
+const IN: u32 = libc::EPOLLIN as u32;
+/// It has been reaped.
+const HUP: u32 = libc::EPOLLHUP as u32;
+
+/// A new pidfd of a process: close-on-exec.
+pub(super) fn open(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    owned(fd as c_int)
+}
+
+/// Another descriptor of the same file: close-on-exec.
+pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes the lowest number that the new descriptor may have.
+    owned(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
+/// Whether a descriptor is a pidfd: waitid(2) takes it for one. EBADF if it is closed.
+pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
+    // SAFETY: F_GETFD takes no further argument.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let result = waitid(fd, options);
+    // A process that is not a child of this one is a process all the same.
+    Ok(!result.is_err_and(|error| error.raw_os_error() != Some(libc::ECHILD)))
+}
+
+/// Whether a number is a pidfd, and of the same process as another one. Without /proc, which knows the
+/// process, it is taken to be.
+pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
+    let process = |fd: RawFd| {
+        let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{fd}")).ok()?;
+        let line = info.lines().find(|line| line.starts_with("Pid:"))?;
+        Some(line.to_owned())
+    };
+    if !is_pidfd(number).unwrap_or(false) {
+        return false;
+    }
+    // Once it has been reaped, /proc does not know the process any more, and that may be at any time: what
+    // is said of the number is what is said of the other one before that, or after.
+    let before = process(pidfd);
+    let named = process(number);
+    named == before || named == process(pidfd)
+}
+
+/// What is known of the end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It has not exited, or its status cannot be told yet; the pidfd will have another edge.
+    NotYet,
+    /// It has exited, with this wait(2) status.
+    Status(c_int),
+    /// It has exited; its status is not known to this process.
+    Unknown,
+}
+
+/// Asks for the exit of a process, without reaping it.
+///
+/// A pidfd has up to three edges, and each state has its own answer:
+///
+/// | state | poll | a child of ours | any other process |
+/// |---|---|---|---|
+/// | exited, its tracer has not been told | IN | not yet | unknown |
+/// | exited | IN | the status | unknown |
+/// | being reaped | IN | not yet, from Linux 6.13 on | unknown |
+/// | reaped | IN, HUP | Linux 6.15: the status | Linux 6.15: the status |
+pub(super) fn exit(pidfd: RawFd) -> Exit {
+    let polled = poll_now(pidfd, IN);
+    if polled == 0 {
+        return Exit::NotYet;
+    }
+    match wait_status(pidfd) {
+        Waited::Status(status) => Exit::Status(status),
+        Waited::NotYet => Exit::NotYet,
+        Waited::NoChild => match info(pidfd) {
+            Some(Info { mask, status, .. }) if mask & Info::EXIT != 0 => Exit::Status(status),
+            Some(Info { mask, parent, .. })
+                if polled & HUP == 0 && mask & Info::PID != 0 && parent == std::process::id() =>
+            {
+                Exit::NotYet
+            }
+            _ => Exit::Unknown,
+        },
+    }
+}
+
+/// The answer of waitid(2).
+enum Waited {
+    Status(c_int),
+    /// It is a child and has not exited, or its tracer has to be told first.
+    NotYet,
+    /// It is no child of this process, or has been reaped.
+    NoChild,
+}
+
+/// The wait status of a process, without reaping it.
+fn wait_status(pidfd: RawFd) -> Waited {
+    // __WALL: also of a child that was made by clone(2) and sends no SIGCHLD.
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    let Ok(info) = waitid(pidfd, options) else {
+        return Waited::NoChild;
+    };
+    // SAFETY: it is the siginfo of a SIGCHLD, or all zeroes.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    match info.si_code {
+        _ if pid == 0 => Waited::NotYet,
+        libc::CLD_EXITED => Waited::Status((status & 0xff) << 8),
+        libc::CLD_DUMPED => Waited::Status(status | 0x80),
+        _ => Waited::Status(status),
+    }
+}
+
+fn waitid(pidfd: RawFd, options: c_int) -> io::Result<libc::siginfo_t> {
+    // SAFETY: all zeroes is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct lives until the call returns.
+    match unsafe { libc::waitid(libc::P_PIDFD, pidfd as libc::id_t, &mut info, options) } {
+        0 => Ok(info),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The kernel's `struct pidfd_info` as it was first (linux/pidfd.h).
+#[repr(C)]
+struct Info {
+    /// What is asked for, and then what is there.
+    mask: u64,
+    _cgroup: u64,
+    _pid: u32,
+    _group: u32,
+    parent: u32,
+    _credentials: [u32; 8],
+    /// As wait(2) has it.
+    status: i32,
+}
+
+impl Info {
+    const PID: u64 = 1 << 0;
+    const EXIT: u64 = 1 << 3;
+    /// PIDFD_GET_INFO: `_IOWR(0xFF, 11, struct pidfd_info)`, the same on all architectures.
+    const GET: u32 = 0xC000_FF0B | (size_of::<Info>() as u32) << 16;
+}
+
+/// Asks the pidfd itself: Linux 6.13, and 6.15 for the status of a process that has been reaped.
+fn info(pidfd: RawFd) -> Option<Info> {
+    // SAFETY: all zeroes is a valid one.
+    let mut info: Info = unsafe { std::mem::zeroed() };
+    info.mask = Info::PID | Info::EXIT;
+    // SAFETY: the kernel writes as many bytes as the request says, which is the size of the struct, and
+    // any bytes make a valid one; it lives until the call returns.
+    let result = unsafe { libc::ioctl(pidfd, Info::GET as _, ptr::from_mut(&mut info)) };
+    (result == 0).then_some(info)
+}

@@ -1,0 +1,204 @@
+//! What a mask of epoll says of READ, WRITE and EXCEPT: where EPOLLRDHUP, EPOLLHUP and EPOLLERR become
+//! EV_EOF.
+//!
+//! | the mask | of | READ | WRITE |
+//! |---|---|---|---|
+//! | IN | all | ready | |
+//! | OUT | all | | ready |
+//! | RDHUP (the peer has ended writing, or SHUT_RD) | sockets | EOF | |
+//! | HUP and RDHUP (both directions have ended) | sockets | EOF | EOF |
+//! | HUP without RDHUP and IN | sockets that were never connected | | |
+//! | HUP | pipes, terminals | EOF | EOF |
+//! | ERR (the reader has gone) | pipes | EOF | EOF |
+//! | ERR without HUP (an error, as from ICMP) | sockets | ready | ready |
+//!
+//! EXCEPT is ready with PRI. epoll adds HUP and ERR to every mask, asked for or not.
+
+use std::{io, mem::MaybeUninit, os::fd::RawFd};
+
+use super::{
+    epoll,
+    slot::{ERR, HUP, IN, Kind, OUT, PRI, RDHUP, Slot},
+};
+use crate::EventFlags;
+
+/// What a mask says of each filter: not ready, or ready with EV_EOF or no flag.
+pub(super) type Readiness = [Option<EventFlags>; 3];
+
+const READY: Option<EventFlags> = Some(EventFlags::empty());
+const EOF: Option<EventFlags> = Some(EventFlags::EOF);
+
+/// What a mask says of the filters of a descriptor. Notes in the slot what had to be found out.
+#[inline]
+pub(super) fn readiness(fd: RawFd, mask: u32, slot: &mut Slot) -> Readiness {
+    let hang_up = mask & (HUP | ERR) != 0;
+    slot.unconnected = hang_up && is_unconnected(fd, mask, slot);
+    if slot.unconnected {
+        return [None; 3];
+    }
+    let both = hang_up && ends_both(fd, mask, slot);
+    let when = |bits, eof: bool| match mask & bits {
+        0 if !hang_up => None,
+        _ if eof => EOF,
+        _ => READY,
+    };
+    [
+        when(IN | RDHUP, both || mask & RDHUP != 0),
+        when(OUT, both),
+        (mask & PRI != 0).then_some(EventFlags::empty()),
+    ]
+}
+
+/// Whether a hang-up is that of a socket that was never connected. A socket that is closed says so by
+/// RDHUP, but only if it was asked: an entry for WRITE alone was not.
+fn is_unconnected(fd: RawFd, mask: u32, slot: &mut Slot) -> bool {
+    mask & (HUP | IN | RDHUP | ERR) == HUP
+        && kind(fd, slot) == Kind::Socket
+        && poll_now(fd, IN | RDHUP) & (IN | RDHUP) == 0
+}
+
+/// Whether a hang-up or an error ends both directions.
+fn ends_both(fd: RawFd, mask: u32, slot: &mut Slot) -> bool {
+    mask & HUP != 0 || mask & RDHUP == 0 && kind(fd, slot) == Kind::Pipe
+}
+
+/// Whether a descriptor is a pipe or a socket: asked once for each registration.
+fn kind(fd: RawFd, slot: &mut Slot) -> Kind {
+    *slot.kind.get_or_insert_with(|| match file_type(fd) {
+        libc::S_IFIFO => Kind::Pipe,
+        libc::S_IFSOCK => Kind::Socket,
+        _ => Kind::Other,
+    })
+}
+
+/// What kind of file a descriptor names: one of the `S_IF…` constants, or 0 for what has none (an epoll, an
+/// eventfd) and where fstat(2) fails.
+fn file_type(fd: RawFd) -> libc::mode_t {
+    let mut stat = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: fstat64 fills in the whole struct when it returns 0, and only then is it read.
+    unsafe {
+        match libc::fstat64(fd, stat.as_mut_ptr()) {
+            0 => stat.assume_init().st_mode & libc::S_IFMT,
+            _ => 0,
+        }
+    }
+}
+
+/// What poll(2) says of a descriptor now, asked for `events`, in the bits of epoll. Never blocks.
+pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
+    let mut entry = libc::pollfd {
+        fd,
+        events: events as libc::c_short,
+        revents: 0,
+    };
+    // SAFETY: one entry, which lives until the call returns.
+    match unsafe { libc::poll(&mut entry, 1, 0) } {
+        1 => u32::from(entry.revents as u16),
+        _ => 0,
+    }
+}
+
+/// Whether a descriptor is a queue, or any other epoll set: those are never writable, and epoll would let
+/// them be waited for without end (K10). `probe` is an eventfd of the caller.
+pub(super) fn is_queue(fd: RawFd, probe: RawFd) -> bool {
+    if file_type(fd) != 0 {
+        return false;
+    }
+    // Only an epoll set takes an entry; the entry asks for nothing and is removed at once.
+    match epoll::control(&fd, libc::EPOLL_CTL_ADD, probe, super::slot::IDLE, 0) {
+        Ok(()) => {
+            let _ = epoll::control(&fd, libc::EPOLL_CTL_DEL, probe, 0, 0);
+            true
+        }
+        // The caller's own set has it already.
+        Err(error) => error.kind() == io::ErrorKind::AlreadyExists,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream, UdpSocket},
+        os::{
+            fd::{AsFd, AsRawFd},
+            unix::net::UnixStream,
+        },
+    };
+
+    use super::{super::slot::VACANT, *};
+
+    fn of(fd: &impl AsFd, mask: u32) -> Readiness {
+        readiness(fd.as_fd().as_raw_fd(), mask, &mut VACANT.clone())
+    }
+
+    #[test]
+    fn data_and_room_are_readiness_without_an_end() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        assert_eq!(of(&socket, IN), [READY, None, None]);
+        assert_eq!(of(&socket, IN | OUT), [READY, READY, None]);
+        assert_eq!(of(&socket, OUT), [None, READY, None]);
+        assert_eq!(of(&socket, PRI | OUT), [None, READY, READY]);
+    }
+
+    #[test]
+    fn k122_the_peers_half_close_is_an_end_of_reading_only() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        assert_eq!(of(&socket, IN | OUT | RDHUP), [EOF, READY, None]);
+    }
+
+    #[test]
+    fn k106_a_hang_up_ends_both_directions() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let all = IN | OUT | RDHUP | HUP;
+        assert_eq!(of(&socket, all), [EOF, EOF, None]);
+        assert_eq!(of(&socket, all | ERR), [EOF, EOF, None]);
+        let (reader, _writer) = io::pipe().unwrap();
+        assert_eq!(of(&reader, IN | HUP), [EOF, EOF, None]);
+        assert_eq!(of(&reader, HUP), [EOF, EOF, None]);
+    }
+
+    #[test]
+    fn k133_an_error_of_a_pipe_is_the_end_of_its_reader() {
+        let (_reader, writer) = io::pipe().unwrap();
+        assert_eq!(of(&writer, OUT | ERR)[1], EOF);
+        assert_eq!(of(&writer, ERR)[1], EOF);
+    }
+
+    #[test]
+    fn k110_an_error_of_a_datagram_socket_is_no_end() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert_eq!(of(&socket, OUT | ERR), [READY, READY, None]);
+    }
+
+    #[test]
+    fn k115_a_socket_that_was_never_connected_is_not_ready() {
+        // SAFETY: takes no pointers.
+        let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+        let socket = epoll::owned(socket).unwrap();
+        let mut slot = VACANT;
+        let nothing = readiness(socket.as_raw_fd(), OUT | HUP, &mut slot);
+        assert_eq!(nothing, [None; 3]);
+        assert!(slot.unconnected);
+    }
+
+    #[test]
+    fn k123_a_connection_that_is_closed_and_was_registered_for_writing_alone_has_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.shutdown(std::net::Shutdown::Both).unwrap();
+        assert_eq!(of(&client, OUT | HUP), [EOF, EOF, None]);
+    }
+
+    #[test]
+    fn k10_queues_are_told_from_other_descriptors() {
+        let (one, other) = (epoll::create().unwrap(), epoll::create().unwrap());
+        let probe = epoll::eventfd().unwrap();
+        let is_queue = |fd: &dyn AsRawFd| is_queue(fd.as_raw_fd(), probe.as_raw_fd());
+        epoll::control(&one, libc::EPOLL_CTL_ADD, probe.as_raw_fd(), IN, 0).unwrap();
+        assert!(is_queue(&one) && is_queue(&other));
+        assert!(is_queue(&other.try_clone().unwrap()));
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        assert!(!is_queue(&probe) && !is_queue(&socket));
+        assert!(!is_queue(&epoll::eventfd().unwrap()));
+    }
+}
