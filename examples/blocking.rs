@@ -24,7 +24,7 @@ use std::{
 };
 
 use nio_examples::println;
-use nio_loop::{EventLoop, Handle, Lane};
+use nio_loop::{EventLoop, Handle};
 
 /// How many zeros are summed up at a time: enough to see something of it.
 const ZEROS: u64 = if cfg!(debug_assertions) {
@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let handle = event_loop.handle().clone();
 
     // There may be four threads for files; with two it is easier to see that the rest waits.
-    handle.set_threads(Lane::Files, 2)?;
+    handle.set_threads(2)?;
 
     // A task that counts, and an interval that tells.
     let count = Rc::new(Cell::new(0));
@@ -81,7 +81,7 @@ async fn everything(handle: &Handle, files: Vec<Option<PathBuf>>) -> Result<bool
     }
     // Begins after the files and need not wait for them: these threads are for names.
     handle.yield_now().await;
-    let job = handle.spawn_blocking_on(Lane::Names, || {
+    let job = handle.spawn_slow(|| {
         let addresses = ("localhost", 0).to_socket_addrs();
         (addresses.map(Iterator::collect::<Vec<_>>), thread_name())
     })?;

@@ -117,9 +117,9 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// Only timers live in the time of a test. Sockets, signals and other threads do not: whether they
 /// come before a timer is decided by how fast they are. Use a test's clock for what waits for
 /// nothing but timers and the same loop, [`spawn_blocking`](Handle::spawn_blocking) included.
-pub struct Clock(Kind);
+pub struct Clock(Source);
 
-enum Kind {
+enum Source {
     Real(Instant),
     Test { now: Cell<Time>, automatic: bool },
 }
@@ -129,7 +129,7 @@ impl Clock {
     /// suspended where the system's clock does not (Linux, macOS).
     #[must_use]
     pub fn real() -> Clock {
-        Clock(Kind::Real(Instant::now()))
+        Clock(Source::Real(Instant::now()))
     }
 
     /// A clock that moves only when it is told to, by [`Handle::advance`] and
@@ -150,25 +150,25 @@ impl Clock {
 
     fn test(automatic: bool) -> Clock {
         let now = Cell::new(Time::START);
-        Clock(Kind::Test { now, automatic })
+        Clock(Source::Test { now, automatic })
     }
 
     pub(crate) fn now(&self) -> Time {
         match &self.0 {
-            Kind::Real(start) => Time(nanos(start.elapsed())),
-            Kind::Test { now, .. } => now.get(),
+            Source::Real(start) => Time(nanos(start.elapsed())),
+            Source::Test { now, .. } => now.get(),
         }
     }
 
     /// Whether waiting makes the time pass.
     pub(crate) fn is_real(&self) -> bool {
-        matches!(self.0, Kind::Real(_))
+        matches!(self.0, Source::Real(_))
     }
 
     pub(crate) fn is_automatic(&self) -> bool {
         matches!(
             self.0,
-            Kind::Test {
+            Source::Test {
                 automatic: true,
                 ..
             }
@@ -177,7 +177,7 @@ impl Clock {
 
     /// Moves the clock of a test forwards, and returns false if it is no such.
     pub(crate) fn advance_to(&self, time: Time) -> bool {
-        let Kind::Test { now, .. } = &self.0 else {
+        let Source::Test { now, .. } = &self.0 else {
             return false;
         };
         now.set(now.get().max(time));
@@ -187,12 +187,12 @@ impl Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.0 {
-            Kind::Real(_) => "real",
-            Kind::Test { automatic, .. } if automatic => "automatic",
-            Kind::Test { .. } => "manual",
+        let name = match self.0 {
+            Source::Real(_) => "real",
+            Source::Test { automatic, .. } if automatic => "automatic",
+            Source::Test { .. } => "manual",
         };
-        write!(f, "Clock({kind}, {:?})", self.now())
+        write!(f, "Clock({name}, {:?})", self.now())
     }
 }
 
@@ -201,7 +201,7 @@ impl Handle {
     /// within a callback.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.core.clock.now()
+        self.state.clock.now()
     }
 
     /// Moves the clock of a test forwards. What becomes due by that runs in the next turn, in the
@@ -242,14 +242,14 @@ impl Handle {
     ///
     /// As [`advance`](Handle::advance).
     pub fn advance_to_next(&self) -> Result<Option<Time>, Error> {
-        let next = self.core.next_deadline();
+        let next = self.state.timers.next_deadline();
         self.advance_to(next.unwrap_or(Time::START))?;
         Ok(next)
     }
 
     fn advance_to(&self, time: Time) -> Result<(), Error> {
-        if self.core.clock.advance_to(time) {
-            self.core.meter.saw(self.now());
+        if self.state.clock.advance_to(time) {
+            self.state.meter.saw(self.now());
             Ok(())
         } else {
             Err(Error::RealClock)

@@ -1,6 +1,6 @@
 //! What can go wrong in a loop.
 
-use std::io;
+use std::{fmt, io};
 
 /// An error of an event loop. Converts into an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum Error {
     #[error("the event loop is gone")]
     Closed,
     /// There is no thread for blocking closures, and none can be started.
-    #[error("no thread for what blocks: {0}")]
+    #[error("no thread for blocking closures can be started: {0}")]
     Thread(#[source] io::Error),
     /// The time of this loop is that of the system, which passes by itself.
     #[error("the clock is real and cannot be moved")]
@@ -28,5 +28,67 @@ impl From<Error> for io::Error {
             Error::Thread(error) => error,
             Error::RealClock => io::Error::new(io::ErrorKind::Unsupported, error),
         }
+    }
+}
+
+/// A call has failed, and gives back the value that it was given. Converts into the [`Error`] and
+/// into an [`io::Error`], so that `?` can be used where the value is not needed any more.
+///
+/// ```
+/// # use std::{process::Command, io};
+/// # use nio_loop::EventLoop;
+/// # fn main() -> io::Result<()> {
+/// let event_loop = EventLoop::new()?;
+/// let handle = event_loop.handle().clone();
+/// drop(event_loop);
+/// let child = Command::new("true").spawn()?;
+/// let mut refused = handle.on_exit(child, |_, _| {}).unwrap_err();
+/// assert_eq!(refused.to_string(), "the event loop is gone");
+/// assert!(refused.value.wait()?.success());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Refused<T> {
+    /// Why it has failed.
+    pub error: Error,
+    /// The value that the call was given.
+    pub value: T,
+}
+
+impl<T> Refused<T> {
+    pub(crate) fn new(error: Error, value: T) -> Refused<T> {
+        Refused { error, value }
+    }
+}
+
+impl<T> fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<T> std::error::Error for Refused<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl<T> From<Refused<T>> for Error {
+    fn from(refused: Refused<T>) -> Error {
+        refused.error
+    }
+}
+
+impl<T> From<Refused<T>> for io::Error {
+    fn from(refused: Refused<T>) -> io::Error {
+        refused.error.into()
     }
 }

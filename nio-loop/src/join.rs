@@ -1,11 +1,11 @@
-//! Joining tasks: what becomes of a spawned future, and who waits for it.
+//! Spawning tasks, and joining them.
 
 use std::{
     any::Any,
     fmt,
     future::Future,
     marker::PhantomData,
-    mem,
+    panic::Location,
     pin::Pin,
     rc::Rc,
     sync::{Mutex, PoisonError},
@@ -13,117 +13,92 @@ use std::{
 };
 
 use crate::{
-    core::Core,
-    slab::Key,
-    task::{Task, Waiter},
+    Handle, budget,
+    tasks::{Join, Task},
 };
 
-/// The output of a task, or what it panicked with.
-pub(crate) type Outcome = Result<Box<dyn Any>, Box<dyn Any + Send>>;
+impl Handle {
+    /// Runs a future on the loop, beside everything else. The loop stays alive until it has
+    /// finished. It is polled for the first time when the callback that runs now has returned.
+    ///
+    /// On a loop that is gone the future is dropped, and the handle says it was aborted.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use nio_loop::EventLoop;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle().clone();
+    /// let answer = event_loop.block_on(async {
+    ///     let task = handle.spawn({
+    ///         let handle = handle.clone();
+    ///         async move {
+    ///             handle.sleep(Duration::from_millis(1)).await;
+    ///             42
+    ///         }
+    ///     });
+    ///     task.await
+    /// })??;
+    /// assert_eq!(answer, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        self.spawn_at(Box::pin(future), Location::caller())
+    }
 
-/// The other end of a task.
-#[derive(Default)]
-pub(crate) enum Join {
-    /// Nobody waits, and the task has not finished.
-    #[default]
-    Nobody,
-    /// Somebody awaits the [`JoinHandle`].
-    Waiting(Waiter),
-    /// The task has finished, and nobody has taken its outcome.
-    Finished(Outcome),
-}
-
-impl Join {
-    fn wake(self, core: &Core) {
-        if let Join::Waiting(waiter) = self {
-            waiter.wake(core);
+    pub(crate) fn spawn_at<F>(
+        &self,
+        future: Pin<Box<F>>,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        let state = &self.state;
+        let task = (!state.closed.get()).then(|| {
+            let since = state.origin(place).since;
+            let task = state.tasks.insert(Some(future), place, since);
+            state.retain(true);
+            state.tasks.wake(Rc::clone(&task));
+            task
+        });
+        JoinHandle {
+            handle: self.clone(),
+            task,
+            output: PhantomData,
         }
     }
 }
 
-impl Core {
-    /// Keeps the outcome of a task for who joins it, if somebody may. The future is gone already.
-    pub(crate) fn finish_task(&self, key: Key, outcome: Outcome) {
-        let mut tasks = self.tasks.borrow_mut();
-        let Some(task) = tasks.get_mut(key) else {
-            // It has aborted itself; the outcome goes with it.
-            drop(tasks);
-            return drop(outcome);
-        };
-        self.release(task.is_referenced());
-        if !task.is_joinable() {
-            let task = tasks.remove(key);
-            drop(tasks);
-            drop(task);
-            return drop(outcome);
-        }
-        let join = task.set_join(Join::Finished(outcome));
-        drop(tasks);
-        join.wake(self);
-    }
-
-    /// Takes a task out of the table before it has finished, and wakes who waits for it.
-    fn abort_task(&self, key: Key) {
-        let task = {
-            let mut tasks = self.tasks.borrow_mut();
-            match tasks.get_mut(key) {
-                Some(task) if !task.is_finished() => tasks.remove(key),
-                _ => None,
-            }
-        };
-        if let Some(mut task) = task {
-            self.release(task.is_referenced());
-            self.drop_task(&mut task);
-        }
-    }
-
-    /// Drops the future of a task that has left the table, and then wakes who waits for it.
-    pub(crate) fn drop_task(&self, task: &mut Task) {
-        let join = task.take_join();
-        // Also if the future panics while it is dropped.
-        let _wake = OnDrop(self, join);
-        drop(task.take_work());
-    }
-}
-
-/// Wakes who joins when it is dropped.
-struct OnDrop<'a>(&'a Core, Join);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        mem::take(&mut self.1).wake(self.0);
-    }
-}
-
-/// Waits for a task, or aborts it. Made by [`Handle::spawn`](crate::Handle::spawn).
+/// Waits for a task, or aborts it. Made by [`Handle::spawn`].
 ///
 /// Dropping it lets the task go on, as [`detach`](JoinHandle::detach) says by name.
 pub struct JoinHandle<T> {
-    core: Rc<Core>,
-    /// Absent for a task that was never there, or whose outcome was taken.
-    key: Option<Key>,
+    handle: Handle,
+    /// Absent for a task of a loop that was gone.
+    task: Option<Rc<Task>>,
     output: PhantomData<fn() -> T>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(core: Rc<Core>, key: Option<Key>) -> JoinHandle<T> {
-        let output = PhantomData;
-        JoinHandle { core, key, output }
-    }
-
-    /// Ends the task where it stands: its future is dropped, and whoever awaits this handle gets a
-    /// [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
+    /// Ends the task where it stands: its future is dropped, and a task that awaits this handle gets
+    /// a [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
     /// finished. A task that aborts itself is dropped when it next awaits.
     pub fn abort(&self) {
-        if let Some(key) = self.key {
-            self.core.abort_task(key);
+        if let Some(task) = &self.task {
+            self.handle.state.abort(task);
         }
     }
 
     /// Whether the task has finished or was aborted.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.with(|task| task.is_finished()).unwrap_or(true)
+        self.task.as_ref().is_none_or(|task| task.is_over())
     }
 
     /// Lets the task go on by itself. Its output will be dropped.
@@ -142,34 +117,12 @@ impl<T> JoinHandle<T> {
     }
 
     fn set_referenced(&self, to: bool) -> bool {
-        let changed = self.with(|task| {
-            let unfinished = !task.is_finished();
-            if unfinished {
-                let mut referenced = task.is_referenced();
-                self.core.change_reference(&mut referenced, to);
-                task.set_referenced(referenced);
-            }
-            unfinished
-        });
-        changed.unwrap_or(false)
-    }
-
-    fn with<R>(&self, look: impl FnOnce(&mut Task) -> R) -> Option<R> {
-        self.core.tasks.borrow_mut().get_mut(self.key?).map(look)
-    }
-
-    /// Takes the outcome out of the table, if it is there. Then the task is no more.
-    fn take(&mut self) -> Option<Outcome> {
-        let key = self.key?;
-        let mut tasks = self.core.tasks.borrow_mut();
-        if !tasks.get_mut(key)?.is_finished() {
-            return None;
-        }
-        self.key = None;
-        match tasks.remove(key)?.take_join() {
-            Join::Finished(outcome) => Some(outcome),
-            _ => None,
-        }
+        let Some(task) = self.task.as_ref().filter(|task| !task.is_over()) else {
+            return false;
+        };
+        self.handle.state.release(task.referenced.replace(to));
+        self.handle.state.retain(to);
+        true
     }
 }
 
@@ -177,35 +130,38 @@ impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     /// Polled again after it was ready, it answers that the task was aborted.
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.take() {
-            Some(Ok(output)) => {
-                let output = output
-                    .downcast()
-                    .expect("the task of a handle has its output");
-                return Poll::Ready(Ok(*output));
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if budget::is_spent(context) {
+            return Poll::Pending;
+        }
+        if let Some(task) = self.task.as_ref().filter(|task| !task.is_over()) {
+            self.handle.check_loop();
+            let waiter = self.handle.state.tasks.waiter(context.waker());
+            let old = task.set_join(Join::Waiting(waiter));
+            drop(old);
+            return Poll::Pending;
+        }
+        budget::draw();
+        let join = self.task.as_ref().and_then(|task| task.take_join());
+        Poll::Ready(match join.map(|join| *join) {
+            Some(Join::Finished(Ok(output))) => {
+                let output = output.downcast();
+                Ok(*output.expect("the task of a handle has its output"))
             }
-            Some(Err(panic)) => return Poll::Ready(Err(JoinError::panicked(panic))),
-            None => {}
-        }
-        let waiter = self.core.waiter(context.waker());
-        let old = self.with(|task| task.set_join(Join::Waiting(waiter)));
-        match old {
-            Some(_) => Poll::Pending,
-            // It was aborted, or its loop is gone and it with it.
-            None => Poll::Ready(Err(JoinError::aborted())),
-        }
+            Some(Join::Finished(Err(payload))) => Err(JoinError::panicked(payload)),
+            _ => Err(JoinError::aborted()),
+        })
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let outcome = self.take();
-        let waiting = self.with(|task| {
-            task.detach();
-            task.take_join()
-        });
-        drop((outcome, waiting));
+        if let Some(task) = &self.task {
+            task.joinable.set(false);
+            if let Some(Join::Finished(Err(payload))) = task.take_join().map(|join| *join) {
+                crate::state::discard(payload);
+            }
+        }
     }
 }
 
@@ -221,7 +177,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 #[derive(thiserror::Error)]
 #[error("{}", self.text())]
 pub struct JoinError {
-    /// The lock is there to make the error [`Sync`], which what is panicked with need not be.
+    /// The lock is there to make the error [`Sync`], which the payload of a panic need not be.
     panic: Option<Mutex<Box<dyn Any + Send>>>,
 }
 
@@ -230,8 +186,8 @@ impl JoinError {
         JoinError { panic: None }
     }
 
-    fn panicked(panic: Box<dyn Any + Send>) -> JoinError {
-        let panic = Some(Mutex::new(panic));
+    fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+        let panic = Some(Mutex::new(payload));
         JoinError { panic }
     }
 
@@ -241,7 +197,7 @@ impl JoinError {
         self.panic.is_none()
     }
 
-    /// What the task panicked with, to be passed to [`std::panic::resume_unwind`]; the error itself
+    /// The payload of the panic, to be passed to [`std::panic::resume_unwind`]; the error itself
     /// if it did not panic.
     ///
     /// # Errors

@@ -43,63 +43,75 @@
 //!
 //! # How to read the source
 //!
-//! Begin with `Turn::take` in `event_loop`, from which everything else is called. Each file opens
-//! with what it is for and with its laws. In this order:
+//! Begin with `turn`: its `take` is the picture above, each line of it a function. Then `park`: how
+//! long a turn sleeps, and why; and `drain`: what runs between two callbacks. Nothing else is needed to understand the loop. Each file opens with
+//! its subject and its laws.
 //!
-//! | file | what it is |
+//! | file | its subject |
 //! |---|---|
-//! | `event_loop` | the turn, one function for each phase; what runs between two callbacks; how long to wait |
-//! | `core` | the state of a loop, and its law: no foreign code runs while any of it is borrowed |
-//! | `slab` | the table that most of that state is kept in, by keys that are never used twice |
-//! | `handle` | what callbacks hold; clearing and unreferencing, for all kinds of callbacks |
-//! | `queues` | ticks, immediates and what follows a close |
-//! | `clock`, `timer` | time, also that of tests; timeouts and intervals |
-//! | `watch` | callbacks for descriptors, signals, children and files |
-//! | `task`, `waker`, `join` | futures, how they are woken, and what becomes of their output |
-//! | `sleep` | time for futures |
-//! | `source` | descriptors for futures |
-//! | `doorbell`, `remote` | how other threads wake the loop, and what they leave for it |
-//! | `blocking` | threads for what blocks |
+//! | `event_loop` | the owner, and the ways to run |
+//! | `turn`, `park`, `drain` | one turn; how long it sleeps; ticks and tasks between two callbacks |
+//! | `state` | the parts of a loop, what keeps it alive, and its end |
+//! | `handle`, `watch`, `join`, `sleep`, `source`, `blocking`, `remote` | the handle, through which the parts are used |
 //! | `meter`, `report`, `trace` | what a loop tells about itself |
-//! | `error` | what can go wrong |
+//!
+//! The parts know nothing of the loop, nor mostly of each other:
+//!
+//! | file | its subject |
+//! |---|---|
+//! | `timers`, `clock` | the timer heap; time, also that of tests |
+//! | `queues`, `later` | callbacks that run soon; waiters of the next turn |
+//! | `sources` | descriptors and their waiters |
+//! | `tasks`, `wakers`, `budget` | tasks; how they are woken; how long they may go on |
+//! | `mailbox`, `alarm` | what other threads leave for the loop, and how they wake it |
+//! | `pool` | threads for blocking closures |
+//! | `slab` | a table whose keys are never used twice |
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod blocking;
+mod budget;
 mod clock;
-mod core;
-mod doorbell;
+mod drain;
 mod error;
 mod event_loop;
 mod handle;
 mod join;
+mod later;
+mod mailbox;
 mod meter;
+mod park;
+mod pool;
 mod queues;
 mod remote;
 mod report;
 mod slab;
 mod sleep;
 mod source;
-mod task;
-mod timer;
+mod sources;
+mod state;
+mod tasks;
+mod timers;
 mod trace;
-mod waker;
+mod turn;
+mod wakers;
 mod watch;
 
-pub use blocking::Lane;
+pub use budget::poll_budget;
 pub use clock::{Clock, Time};
-pub use error::Error;
-pub use event_loop::{Bound, EventLoop};
+pub use error::{Error, Refused};
+pub use event_loop::EventLoop;
 pub use handle::{CallbackGuard, CallbackId, Handle};
 pub use join::{JoinError, JoinHandle};
 pub use meter::{Metrics, Warning};
 pub use nio_poll::{Event, FileChange, Interest, Signal};
-pub use remote::{Posted, Remote};
+pub use remote::{PostError, Remote};
 pub use report::{CallbackKind, Report, ReportEntry};
-pub use sleep::{Elapsed, Interval, Sleep};
-pub use source::{Direction, Source};
-pub use timer::Missed;
+pub use sleep::{Elapsed, Interval, NextTurn, Sleep};
+pub use source::{Direction, Source, Waiting};
+pub use timers::MissedTicks;
 
 /// The example of the README, so that it is run with the others.
 #[cfg(doctest)]

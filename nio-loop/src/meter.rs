@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Handle, clock::Time, report::CallbackKind};
+use crate::{Handle, clock::Time, report::CallbackKind, state::State, wakers};
 
 /// What a loop has done since it was made. Got by [`Handle::metrics`], mostly twice, because what lies
 /// [between](Metrics::since) tells more. The times count from the first call; on a test's clock, from
@@ -105,6 +105,9 @@ pub enum Warning {
         /// Where the next of them was set.
         place: &'static Location<'static>,
     },
+    /// A task of another loop on this thread awaits something of this one, which is not running, so
+    /// that it may wait without end. Told once, and only in debug builds.
+    OtherLoop,
 }
 
 impl fmt::Display for Warning {
@@ -116,6 +119,10 @@ impl fmt::Display for Warning {
             Warning::TickFlood { ticks, place } => {
                 write!(f, "{ticks} ticks in a row, the next set at {place}")
             }
+            Warning::OtherLoop => f.write_str(
+                "a task of another event loop awaits something of this one, which is not running: \
+                 use the handle of the task's own loop",
+            ),
         }
     }
 }
@@ -136,8 +143,9 @@ pub(crate) struct Meter {
     slow: Cell<Option<Duration>>,
     /// Absent while it runs.
     hook: RefCell<Option<Hook>>,
-    /// Nobody listens, so the user was told of a flood on the standard error.
+    /// There is no hook, so the user was told on the standard error.
     told: Cell<bool>,
+    warned_of_other_loop: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -227,7 +235,7 @@ impl Handle {
     /// two looks at the clock for each.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let meter = &self.core.meter;
+        let meter = &self.state.meter;
         let now = self.now();
         let since = meter.measure_idle(now);
         Metrics {
@@ -262,8 +270,8 @@ impl Handle {
     /// # }
     /// ```
     pub fn on_warning(&self, slow: Duration, hook: impl FnMut(&Handle, &Warning) + 'static) {
-        let meter = &self.core.meter;
-        if self.core.closed.get() {
+        let meter = &self.state.meter;
+        if self.state.closed.get() {
             return;
         }
         meter.slow.set(Some(slow));
@@ -271,10 +279,25 @@ impl Handle {
         drop(old);
     }
 
+    /// Warns, in debug builds, of a task of another loop that waits for this one while it is not
+    /// running. One that is driven by another loop is about to run.
+    #[inline]
+    pub(crate) fn check_loop(&self) {
+        let State {
+            running, mailbox, ..
+        } = &*self.state;
+        if cfg!(debug_assertions) && !running.get() && !mailbox.alarm.is_parked() {
+            let warned = &self.state.meter.warned_of_other_loop;
+            if wakers::is_any_running() && !warned.replace(true) {
+                self.warn(&Warning::OtherLoop);
+            }
+        }
+    }
+
     /// Tells the user.
     pub(crate) fn warn(&self, warning: &Warning) {
         crate::trace::warning(warning);
-        let meter = &self.core.meter;
+        let meter = &self.state.meter;
         let hook = meter.take_hook();
         if let Some(mut hook) = hook {
             hook(self, warning);

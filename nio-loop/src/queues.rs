@@ -1,131 +1,112 @@
-//! What runs once and soon: ticks, immediates, and what comes at the close of a turn.
+//! Callbacks that run once and soon: ticks, immediates, posts, and those that follow a close.
+//!
+//! The law: each queue is in the order of the calls. A phase takes as many as were there when it
+//! began; those that are added meanwhile wait for the next turn.
 
-use std::{collections::VecDeque, panic::Location};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    panic::Location,
+};
 
 use crate::{
-    CallbackId, Handle,
-    core::{Call, Core, Origin},
-    handle::Kind,
+    Handle,
+    clock::Time,
+    mailbox::Post,
     slab::{Key, Slab},
 };
 
-/// Immediates by key, and the keys in order. A cleared one leaves its key behind.
-#[derive(Default)]
-pub(crate) struct Immediates {
-    pub(crate) callbacks: Slab<Immediate>,
-    pub(crate) order: VecDeque<Key>,
-    /// How many of them keep the loop alive, and so from sleeping.
-    pub(crate) referenced: usize,
+/// A callback that runs once.
+pub(crate) type Once = Box<dyn FnOnce(&Handle)>;
+
+/// A callback that runs once, and where it was set.
+pub(crate) struct Call {
+    pub(crate) callback: Once,
+    pub(crate) place: &'static Location<'static>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        callback: impl FnOnce(&Handle) + 'static,
+        place: &'static Location<'static>,
+    ) -> Call {
+        let callback = Box::new(callback);
+        Call { callback, place }
+    }
+}
+
+/// Where and when something was given to the loop.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) since: Time,
 }
 
 pub(crate) struct Immediate {
-    pub(crate) call: Call,
+    pub(crate) callback: Once,
     pub(crate) origin: Origin,
     pub(crate) referenced: bool,
 }
 
-impl Core {
-    /// Takes an immediate out of the loop.
+#[derive(Default)]
+pub(crate) struct Queues {
+    pub(crate) ticks: RefCell<VecDeque<Call>>,
+    pub(crate) closing: RefCell<VecDeque<Call>>,
+    /// Posts that were taken out of the inbox.
+    pub(crate) posts: RefCell<VecDeque<Post>>,
+    pub(crate) immediates: RefCell<Slab<Immediate>>,
+    /// The immediates in order. A cleared one leaves its key behind.
+    order: RefCell<VecDeque<Key>>,
+    /// How many immediates keep the loop alive, and from sleeping.
+    referenced: Cell<usize>,
+}
+
+impl Queues {
+    /// Whether something is to be run before the loop may sleep.
+    pub(crate) fn are_busy(&self) -> bool {
+        self.referenced.get() > 0
+            || !self.ticks.borrow().is_empty()
+            || !self.posts.borrow().is_empty()
+            || !self.closing.borrow().is_empty()
+    }
+
+    pub(crate) fn add_immediate(&self, immediate: Immediate) -> Key {
+        self.count(immediate.referenced, 1);
+        let key = self.immediates.borrow_mut().insert(immediate);
+        self.order.borrow_mut().push_back(key);
+        key
+    }
+
     pub(crate) fn remove_immediate(&self, key: Key) -> Option<Immediate> {
-        let mut immediates = self.immediates.borrow_mut();
-        let immediate = immediates.callbacks.remove(key)?;
-        immediates.referenced -= usize::from(immediate.referenced);
-        self.release(immediate.referenced);
+        let immediate = self.immediates.borrow_mut().remove(key)?;
+        self.count(immediate.referenced, -1);
         Some(immediate)
     }
 
-    /// Changes whether an immediate keeps the loop alive. Returns false if there is none.
-    pub(crate) fn reference_immediate(&self, key: Key, to: bool) -> bool {
+    /// Changes whether an immediate keeps the loop alive. Returns whether it did before.
+    pub(crate) fn reference_immediate(&self, key: Key, to: bool) -> Option<bool> {
         let mut immediates = self.immediates.borrow_mut();
-        let immediates = &mut *immediates;
-        let Some(immediate) = immediates.callbacks.get_mut(key) else {
-            return false;
-        };
-        immediates.referenced -= usize::from(immediate.referenced);
-        immediates.referenced += usize::from(to);
-        self.change_reference(&mut immediate.referenced, to);
-        self.rouse();
-        true
-    }
-}
-
-impl Handle {
-    /// Runs a callback after the I/O events of this turn; if the immediates of this turn are already
-    /// running, of the next one. Immediates run in the order in which they were set.
-    #[track_caller]
-    pub fn set_immediate(&self, callback: impl FnOnce(&Handle) + 'static) -> CallbackId {
-        self.immediate_at(Location::caller(), callback)
+        let before = std::mem::replace(&mut immediates.get_mut(key)?.referenced, to);
+        self.count(before, -1);
+        self.count(to, 1);
+        Some(before)
     }
 
-    pub(crate) fn immediate_at(
-        &self,
-        place: &'static Location<'static>,
-        callback: impl FnOnce(&Handle) + 'static,
-    ) -> CallbackId {
-        let core = &self.core;
-        if core.closed.get() {
-            return CallbackId(Kind::Nothing);
-        }
-        let immediate = Immediate {
-            call: Call::new(callback, place),
-            origin: core.origin(place),
-            referenced: true,
-        };
-        core.retain(true);
-        let mut immediates = core.immediates.borrow_mut();
-        let key = immediates.callbacks.insert(immediate);
-        immediates.order.push_back(key);
-        immediates.referenced += 1;
-        core.rouse();
-        CallbackId(Kind::Immediate(key))
-    }
-
-    /// Runs a callback as soon as the one that runs now has returned: before woken tasks, and before
-    /// anything else that the loop does. It cannot be cleared.
-    ///
-    /// A tick that sets the next one for ever keeps the loop from everything else for 100,000 of
-    /// them, which is reported as a [`Warning`](crate::Warning) and never intended; the next ones
-    /// wait for the other phases then. [`set_immediate`](Handle::set_immediate) is for what goes on
-    /// for ever.
-    #[track_caller]
-    pub fn next_tick(&self, callback: impl FnOnce(&Handle) + 'static) {
-        let core = &self.core;
-        if !core.closed.get() {
-            let call = Call::new(callback, Location::caller());
-            core.ticks.borrow_mut().push_back(call);
-            core.rouse();
+    fn count(&self, referenced: bool, by: isize) {
+        if referenced {
+            self.referenced
+                .set(self.referenced.get().wrapping_add_signed(by));
         }
     }
 
-    /// Ends a callback as [`clear`](Handle::clear) does, and runs another one when that is over: in
-    /// the last phase of this turn, in the order of the calls. There, what was closed is gone: its
-    /// descriptor is no more registered, and closed if nobody else has it. Returns false, and drops
-    /// the closure, if the callback was gone already.
-    ///
-    /// ```
-    /// # use std::{cell::Cell, rc::Rc, time::Duration};
-    /// # use nio_loop::EventLoop;
-    /// # fn main() -> Result<(), nio_loop::Error> {
-    /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle().clone();
-    /// let closed = Rc::new(Cell::new(false));
-    /// let flag = Rc::clone(&closed);
-    /// let timeout = handle.set_timeout(Duration::from_secs(3600), |_| unreachable!());
-    /// handle.close(timeout, move |_| flag.set(true));
-    /// event_loop.run()?;
-    /// assert!(closed.get());
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn close(&self, id: CallbackId, then: impl FnOnce(&Handle) + 'static) -> bool {
-        let found = self.clear(id);
-        if found {
-            let call = Call::new(then, Location::caller());
-            self.core.retain(true);
-            self.core.closing.borrow_mut().push_back(call);
-            self.core.rouse();
-        }
-        found
+    /// How many immediates this turn's phase has to run, cleared ones included.
+    pub(crate) fn immediates_of_this_turn(&self) -> usize {
+        self.order.borrow().len()
+    }
+
+    /// Takes the next immediate out of the queue. None if it was cleared.
+    pub(crate) fn next_immediate(&self) -> Option<Immediate> {
+        let key = self.order.borrow_mut().pop_front()?;
+        self.remove_immediate(key)
     }
 }

@@ -1,129 +1,11 @@
-//! Other threads: what they leave for the loop, and how they reach it.
-//!
-//! The laws:
-//!
-//! 1. Everything that reaches a loop from outside goes through its inbox, under one lock: woken
-//!    tasks, posted closures, the wish to stop. So whatever was written before a wake or a post is
-//!    seen by what runs because of it, also when several wakes become one.
-//! 2. Whoever has left something rings (see `doorbell`): that wakes the loop if it waits, and costs
-//!    a system call only then.
+//! The handle for other threads.
 
-use std::{
-    fmt,
-    future::Future,
-    panic::Location,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+use std::{fmt, future::Future, panic::Location, sync::Arc};
+
+use crate::{
+    Handle,
+    mailbox::{Mailbox, Post},
 };
-
-use nio_poll::Waker;
-
-use crate::{Handle, core::Core, doorbell::Doorbell, waker::TaskWaker};
-
-/// A closure from another thread.
-pub(crate) struct Post {
-    pub(crate) closure: Box<dyn FnOnce(&Handle) + Send>,
-    pub(crate) place: &'static Location<'static>,
-}
-
-/// The part of a loop that other threads can reach.
-#[derive(Debug)]
-pub(crate) struct Mailbox {
-    inbox: Mutex<Inbox>,
-    pub(crate) doorbell: Doorbell,
-    waker: Waker,
-}
-
-/// What was left for the loop.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    /// The tasks that were woken, in order.
-    pub(crate) woken: Vec<Arc<TaskWaker>>,
-    pub(crate) posts: Vec<Post>,
-    pub(crate) stop: bool,
-    /// The loop is gone.
-    closed: bool,
-}
-
-impl fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
-            .field("woken", &self.woken.len())
-            .field("posts", &self.posts.len())
-            .field("stop", &self.stop)
-            .field("closed", &self.closed)
-            .finish()
-    }
-}
-
-impl Mailbox {
-    pub(crate) fn new(waker: Waker) -> Mailbox {
-        Mailbox {
-            inbox: Mutex::default(),
-            doorbell: Doorbell::new(),
-            waker,
-        }
-    }
-
-    fn open(&self) -> MutexGuard<'_, Inbox> {
-        // No foreign code runs under the lock, so nothing can panic there.
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Leaves something, and wakes the loop if it waits. Returns false, and does nothing, if the
-    /// loop is gone.
-    pub(crate) fn leave(&self, put: impl FnOnce(&mut Inbox)) -> bool {
-        let mut inbox = self.open();
-        if inbox.closed {
-            return false;
-        }
-        put(&mut inbox);
-        drop(inbox);
-        self.ring();
-        true
-    }
-
-    /// Wakes the loop if it waits.
-    pub(crate) fn ring(&self) {
-        if self.doorbell.ring() {
-            // The poll of the waker lives in the loop, which is there as long as it says it waits;
-            // waking has no other way to fail.
-            let _ = self.waker.wake();
-        }
-    }
-
-    /// For the loop's end: nothing is taken any more. Returns what was left, to be dropped without
-    /// the lock.
-    pub(crate) fn close(&self) -> Inbox {
-        let mut inbox = self.open();
-        let left = std::mem::take(&mut *inbox);
-        inbox.closed = true;
-        left
-    }
-}
-
-impl Core {
-    /// Takes what other threads have left, and says that the loop is awake. Returns whether somebody
-    /// rang.
-    #[inline]
-    pub(crate) fn collect(&self) -> bool {
-        let rung = self.mailbox.doorbell.answer();
-        if rung {
-            self.empty_inbox();
-        }
-        rung
-    }
-
-    fn empty_inbox(&self) {
-        let mut inbox = self.mailbox.open();
-        for waker in inbox.woken.drain(..) {
-            self.wake(waker.collect());
-        }
-        self.posts.borrow_mut().extend(inbox.posts.drain(..));
-        if std::mem::take(&mut inbox.stop) {
-            self.stopping.set(true);
-        }
-    }
-}
 
 /// Reaches a loop from any thread. Cheap to clone.
 ///
@@ -159,7 +41,7 @@ impl Remote {
     ///
     /// Gives the closure back if the loop is gone.
     #[track_caller]
-    pub fn post<F>(&self, closure: F) -> Result<(), Posted<F>>
+    pub fn post<F>(&self, closure: F) -> Result<(), PostError<F>>
     where
         F: FnOnce(&Handle) + Send + 'static,
     {
@@ -171,7 +53,7 @@ impl Remote {
             }
         });
         // Still here: the loop did not take it.
-        closure.map_or(Ok(()), |closure| Err(Posted(*closure)))
+        closure.map_or(Ok(()), |closure| Err(PostError(*closure)))
     }
 
     /// Has the loop [spawn](Handle::spawn) a future. Once there, it is an ordinary task: it keeps
@@ -195,7 +77,7 @@ impl Remote {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn<F>(&self, future: F) -> Result<(), Posted<F>>
+    pub fn spawn<F>(&self, future: F) -> Result<(), PostError<F>>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -209,13 +91,13 @@ impl Remote {
                 inbox.posts.push(Post { closure, place });
             }
         });
-        future.map_or(Ok(()), |future| Err(Posted(*future)))
+        future.map_or(Ok(()), |future| Err(PostError(*future)))
     }
 
     /// Has the loop take a turn, also if there is nothing to do in it. Nothing happens if the loop
     /// is gone.
     pub fn wake(&self) {
-        self.mailbox.ring();
+        self.mailbox.notify();
     }
 
     /// Stops the loop, as [`Handle::stop`] does. Nothing happens if the loop is gone.
@@ -229,7 +111,7 @@ impl Handle {
     #[must_use]
     pub fn remote(&self) -> Remote {
         Remote {
-            mailbox: Arc::clone(&self.core.mailbox),
+            mailbox: Arc::clone(&self.state.mailbox),
         }
     }
 }
@@ -237,13 +119,13 @@ impl Handle {
 /// The loop was gone when a closure or a future was sent to it. Holds what was sent.
 #[derive(thiserror::Error)]
 #[error("the event loop is gone")]
-pub struct Posted<F>(
+pub struct PostError<F>(
     /// What was sent, and has not run.
     pub F,
 );
 
-impl<F> fmt::Debug for Posted<F> {
+impl<F> fmt::Debug for PostError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Posted(..)")
+        f.write_str("PostError(..)")
     }
 }

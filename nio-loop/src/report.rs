@@ -3,7 +3,7 @@
 use std::{fmt, panic::Location, time::Duration};
 
 use crate::{
-    CallbackId, Handle, core::Origin, handle::Kind, queues::Immediate, source::Entry, timer::Timer,
+    CallbackId, Handle, handle::Target, queues::Origin, sources::Registration, timers::Timer,
 };
 
 /// What somebody has given to a loop.
@@ -137,20 +137,20 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn report(&self) -> Report {
-        let core = &self.core;
+        let state = &self.state;
         let now = self.now();
         let mut entries = Vec::new();
-        let mut add = |kind, referenced, origin: Origin, id: Option<Kind>, due| {
+        let mut add = |kind, referenced, origin: Origin, target: Option<Target>, due| {
             entries.push(ReportEntry {
                 kind,
                 referenced,
-                id: id.map(CallbackId),
+                id: target.map(|target| self.id(target)),
                 age: now - origin.since,
                 due,
                 place: origin.place,
             });
         };
-        for (key, deadline, timer) in core.timers.borrow().iter() {
+        state.timers.for_each(|key, deadline, timer| {
             let (kind, referenced, origin) = match timer {
                 Timer::Timeout {
                     origin, referenced, ..
@@ -158,46 +158,46 @@ impl Handle {
                 Timer::Interval {
                     origin, referenced, ..
                 } => (CallbackKind::Interval, *referenced, *origin),
-                Timer::Sleep(_) => continue,
+                Timer::Sleep(_) => return,
             };
-            let (id, due) = (Some(Kind::Timer(key)), Some(deadline - now));
-            add(kind, referenced, origin, id, due);
-        }
-        for (key, entry) in core.sources.borrow().iter() {
-            if let Entry::Watch(watch) = entry {
-                let id = Some(Kind::Watch(key));
-                add(watch.kind(), watch.referenced, watch.origin, id, None);
+            let (target, due) = (Target::Timer(key), deadline - now);
+            add(kind, referenced, origin, Some(target), Some(due));
+        });
+        for (key, registration) in state.registrations.borrow().iter() {
+            if let Registration::Watch(watch) = registration {
+                let target = Some(Target::Watch(key));
+                add(watch.kind(), watch.referenced, watch.origin, target, None);
             }
         }
-        for (key, immediate) in core.immediates.borrow().callbacks.iter() {
-            let Immediate {
-                origin, referenced, ..
-            } = immediate;
-            let id = Some(Kind::Immediate(key));
-            add(CallbackKind::Immediate, *referenced, *origin, id, None);
+        for (key, immediate) in state.queues.immediates.borrow().iter() {
+            let (referenced, origin) = (immediate.referenced, immediate.origin);
+            let target = Some(Target::Immediate(key));
+            add(CallbackKind::Immediate, referenced, origin, target, None);
         }
-        for (_, task) in core.tasks.borrow().iter() {
-            if !task.is_finished() {
-                let (referenced, origin) = (task.is_referenced(), task.origin());
-                add(CallbackKind::Task, referenced, origin, None, None);
-            }
+        for task in state.tasks.list() {
+            let (place, since) = (task.place, task.since);
+            let origin = Origin { place, since };
+            add(
+                CallbackKind::Task,
+                task.referenced.get(),
+                origin,
+                None,
+                None,
+            );
         }
         let mut add_soon = |kind, place| {
             let origin = Origin { place, since: now };
             add(kind, true, origin, None, None);
         };
-        let ticks = core.ticks.borrow();
-        ticks
-            .iter()
-            .for_each(|tick| add_soon(CallbackKind::Tick, tick.place));
-        let posts = core.posts.borrow();
-        posts
-            .iter()
-            .for_each(|post| add_soon(CallbackKind::Post, post.place));
-        let closing = core.closing.borrow();
-        closing
-            .iter()
-            .for_each(|close| add_soon(CallbackKind::Close, close.place));
+        for tick in &*state.queues.ticks.borrow() {
+            add_soon(CallbackKind::Tick, tick.place);
+        }
+        for post in &*state.queues.posts.borrow() {
+            add_soon(CallbackKind::Post, post.place);
+        }
+        for close in &*state.queues.closing.borrow() {
+            add_soon(CallbackKind::Close, close.place);
+        }
         entries.sort_by_key(|entry| (!entry.referenced, std::cmp::Reverse(entry.age)));
         Report { entries }
     }

@@ -1,4 +1,4 @@
-//! Time for tasks: futures that are ready at a deadline.
+//! Time for tasks: sleeps, intervals, time limits and yielding.
 
 use std::{
     fmt,
@@ -6,27 +6,31 @@ use std::{
     mem,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use nio_timer::TimerKey;
 
 use crate::{
-    Handle,
+    Handle, budget,
     clock::Time,
-    core::Core,
-    timer::{Missed, Timer, at_least_a_nanosecond},
+    state::State,
+    timers::{MissedTicks, Timer, at_least_a_nanosecond},
 };
 
 /// A future that is ready at a deadline. Made by [`Handle::sleep`] and [`Handle::sleep_until`].
 ///
 /// It is armed when it is first polled, so one that is never awaited costs nothing.
+///
+/// When its loop is gone it is not ready before its deadline either. There is nothing left to wake
+/// the task then, so it asks to be polled again at once, until the deadline has passed. On a
+/// [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
-    core: Rc<Core>,
+    handle: Handle,
     deadline: Time,
-    /// Once it was armed, of a timer that is no more there when it has fired.
+    /// Once it was armed, of a timer that is gone when it has fired.
     key: Option<TimerKey>,
 }
 
@@ -42,31 +46,60 @@ impl Sleep {
     pub fn reset(&mut self, deadline: Time) {
         self.deadline = deadline;
         if let Some(key) = self.key {
-            if !self.core.timers.borrow_mut().reschedule(key, deadline) {
+            if !self.handle.state.timers.reschedule(key, deadline) {
                 self.key = None;
             }
-            self.core.rouse();
+            self.handle.state.mailbox.rouse();
         }
     }
 
-    /// Has the timer wake somebody. Returns false if it has fired.
-    fn wake(&mut self, context: &Context<'_>) -> bool {
-        // A waker may do anything while it is cloned or dropped, so nothing is borrowed then.
-        let waiter = self.core.waiter(context.waker());
-        let mut timers = self.core.timers.borrow_mut();
-        match self.key.map(|key| timers.get_mut(key)) {
-            None => {
-                self.key = Some(timers.insert(self.deadline, Timer::Sleep(waiter)));
-                self.core.rouse();
-            }
-            Some(None) => return false,
-            Some(Some(timer)) => {
-                let old = mem::replace(timer, Timer::Sleep(waiter));
-                drop(timers);
-                drop(old);
-            }
+    /// Nothing is woken any more, until the next poll.
+    fn disarm(&mut self) {
+        if let Some(key) = self.key.take() {
+            drop(self.handle.state.cancel_timer(key));
         }
-        true
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline != Time::NEVER && self.handle.state.clock.now() >= self.deadline
+    }
+
+    /// Waits, whatever is left of the budget.
+    fn poll_unbudgeted(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // One that was armed is over when its timer has fired, and the clock need not be read.
+        if self.key.is_none() && self.is_over() {
+            return Poll::Ready(());
+        }
+        self.poll_timer(context)
+    }
+
+    /// Waits for the timer, also where the deadline has passed: it fires in the next turn then.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.handle.state.closed.get() {
+            return self.poll_without_loop(context);
+        }
+        self.handle.check_loop();
+        // A waker runs foreign code while it is cloned or dropped, so nothing is borrowed then.
+        let waiter = self.handle.state.tasks.waiter(context.waker());
+        let Some(key) = self.key else {
+            let timer = Timer::Sleep(waiter);
+            self.key = Some(self.handle.state.timers.insert(self.deadline, timer));
+            self.handle.state.mailbox.rouse();
+            return Poll::Pending;
+        };
+        match self.handle.state.timers.replace_waiter(key, waiter) {
+            Ok(_old) => Poll::Pending,
+            Err(_unused) => Poll::Ready(()),
+        }
+    }
+
+    #[cold]
+    fn poll_without_loop(&self, context: &Context<'_>) -> Poll<()> {
+        if self.is_over() || !self.handle.state.clock.is_real() {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -74,21 +107,20 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let is_over = || this.core.clock.now() >= this.deadline && this.deadline != Time::NEVER;
-        // One that was armed is over when its timer has fired, and the clock need not be read.
-        if this.key.is_none() && is_over() || !this.wake(context) {
-            return Poll::Ready(());
+        if budget::is_spent(context) {
+            return Poll::Pending;
         }
-        Poll::Pending
+        let polled = self.poll_unbudgeted(context);
+        if polled.is_ready() {
+            budget::draw();
+        }
+        polled
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            drop(self.core.cancel_timer(key));
-        }
+        self.disarm();
     }
 }
 
@@ -114,20 +146,30 @@ impl From<Elapsed> for std::io::Error {
     }
 }
 
-/// A ticking for tasks. Made by [`Handle::interval`].
+/// Ticks for tasks. Made by [`Handle::interval`].
 #[derive(Debug)]
 pub struct Interval {
     sleep: Sleep,
     period: Duration,
-    missed: Missed,
+    missed: MissedTicks,
 }
 
 impl Interval {
     /// Waits for the end of the period, and returns how many have ended since the last time: more
-    /// than 1 if nobody has waited for longer than a period. Dropping the future loses no period.
+    /// than 1 if it was not awaited for longer than a period. Dropping the future loses no period.
+    ///
+    /// A tick that is overdue comes in the next turn of the loop: timers, I/O and other tasks have
+    /// theirs before it, however late it is.
     pub async fn tick(&mut self) -> u64 {
-        Pin::new(&mut self.sleep).await;
-        let now = self.sleep.core.clock.now();
+        let armed = Armed(&mut self.sleep);
+        poll_fn(|context| match budget::is_spent(context) {
+            true => Poll::Pending,
+            false => armed.0.poll_timer(context),
+        })
+        .await;
+        budget::draw();
+        drop(armed);
+        let now = self.sleep.handle.now();
         let (next, periods) = self.missed.next(self.sleep.deadline, self.period, now);
         self.sleep.reset(next);
         periods
@@ -141,29 +183,38 @@ impl Interval {
 
     /// Begins a new period now.
     pub fn reset(&mut self) {
-        let next = self.sleep.core.deadline(self.period);
+        let next = self.sleep.handle.now() + self.period;
         self.sleep.reset(next);
+    }
+}
+
+/// Disarms a sleep when it is dropped.
+struct Armed<'a>(&'a mut Sleep);
+
+impl Drop for Armed<'_> {
+    fn drop(&mut self) {
+        self.0.disarm();
     }
 }
 
 impl Handle {
     /// A future that is ready when `duration` has passed from now, and never earlier. One of zero is
-    /// ready at once: awaiting it gives nothing else a turn.
+    /// ready at once.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        self.sleep_until(self.core.deadline(duration))
+        self.sleep_until(self.now() + duration)
     }
 
     /// A future that is ready at a time of this loop; at once if that has passed.
     pub fn sleep_until(&self, deadline: Time) -> Sleep {
         Sleep {
-            core: Rc::clone(&self.core),
+            handle: self.clone(),
             deadline,
             key: None,
         }
     }
 
     /// Ticks for a task, the first time when a period has passed. As with
-    /// [`set_interval`](Handle::set_interval), what was missed is skipped.
+    /// [`set_interval`](Handle::set_interval), missed ticks are skipped.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -181,12 +232,12 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn interval(&self, period: Duration) -> Interval {
-        self.interval_with(period, Missed::Skip)
+        self.interval_with(period, MissedTicks::Skip)
     }
 
-    /// As [`interval`](Handle::interval), with a choice of what becomes of missed periods.
+    /// As [`interval`](Handle::interval), with a choice of what becomes of missed ticks.
     #[must_use]
-    pub fn interval_with(&self, period: Duration, missed: Missed) -> Interval {
+    pub fn interval_with(&self, period: Duration, missed: MissedTicks) -> Interval {
         let period = at_least_a_nanosecond(period);
         Interval {
             sleep: self.sleep(period),
@@ -195,8 +246,12 @@ impl Handle {
         }
     }
 
-    /// Gives a future a limited time from now. If it is not ready by then, it is dropped. The future
-    /// is polled first: when it is ready at the very moment of the deadline, its output counts.
+    /// Gives a future a limited time, from when it is first polled. If it is not ready by then, it
+    /// is dropped.
+    ///
+    /// A result that was there in time counts, also where the loop was too busy to see it: the future
+    /// is polled before the deadline is looked at, and when the deadline has passed it is polled
+    /// once more after the next poll of I/O.
     ///
     /// ```
     /// # use std::{future::pending, time::Duration};
@@ -215,34 +270,121 @@ impl Handle {
         limit: Duration,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Elapsed>> + use<F> {
-        let mut sleep = self.sleep(limit);
+        let handle = self.clone();
         async move {
             let mut future = pin!(future);
+            let mut sleep = None;
+            let mut next_turn: Option<NextTurn> = None;
+            let mut begun = false;
             poll_fn(|context| {
+                if !mem::replace(&mut begun, true) {
+                    if budget::is_spent(context) {
+                        // The deadline counts from here all the same.
+                        let sleep = sleep.insert(handle.sleep(limit));
+                        let _ = sleep.poll_unbudgeted(context);
+                        return Poll::Pending;
+                    }
+                    budget::draw();
+                }
+                let last = match &mut next_turn {
+                    None => false,
+                    Some(next_turn) => Pin::new(next_turn).poll(context).is_ready(),
+                };
+                if last {
+                    budget::refill();
+                }
                 if let Poll::Ready(output) = future.as_mut().poll(context) {
                     return Poll::Ready(Ok(output));
                 }
-                let sleep = Pin::new(&mut sleep).poll(context);
-                sleep.map(|()| Err(Elapsed { limit }))
+                if last {
+                    return Poll::Ready(Err(Elapsed { limit }));
+                }
+                if next_turn.is_none() {
+                    let sleep = sleep.get_or_insert_with(|| handle.sleep(limit));
+                    // The deadline comes also where the future has spent the budget.
+                    ready!(sleep.poll_unbudgeted(context));
+                    let next_turn = next_turn.insert(handle.next_turn());
+                    if Pin::new(next_turn).poll(context).is_ready() {
+                        // The loop is gone.
+                        return Poll::Ready(Err(Elapsed { limit }));
+                    }
+                }
+                Poll::Pending
             })
             .await
         }
     }
 
-    /// Lets everything else have its turn: timers that are due, I/O and woken tasks all come before
-    /// the future is ready. The loop does not wait meanwhile.
+    /// Lets all tasks run that are ready now. For a task that has much to do: timers and I/O get
+    /// their turn too, as the loop runs tasks for about a millisecond at most before it looks at
+    /// them. To wait for them each time is [`next_turn`](Handle::next_turn).
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
-        let core = Rc::clone(&self.core);
-        let mut since = None;
+        let state = Rc::clone(&self.state);
+        let mut end = None;
         poll_fn(move |context| {
-            // Another wake may come sooner, and is not what was asked for.
-            let since = *since.get_or_insert(core.turn.get());
-            let turns = core.resumed_in.get().wrapping_sub(since) as i32;
-            if turns > 0 || core.closed.get() {
+            let first = end.is_none();
+            let end = *end.get_or_insert_with(|| state.tasks.end_of_queue());
+            // Another wake may come sooner, and is not what was asked for. In another executor the
+            // next poll is as good as any.
+            if !first && (state.tasks.has_passed(end) || !state.running.get()) {
                 return Poll::Ready(());
             }
-            core.wake_in_next_turn(context.waker());
+            context.waker().wake_by_ref();
             Poll::Pending
         })
+    }
+
+    /// Waits for the next turn of the loop: ready when timers that are due have run, the kernel was
+    /// asked for I/O, and all that it reported was passed on. The loop does not sleep meanwhile.
+    pub fn next_turn(&self) -> NextTurn {
+        NextTurn {
+            state: Rc::clone(&self.state),
+            waits: None,
+        }
+    }
+}
+
+/// A future that is ready after the next poll of I/O. Made by [`Handle::next_turn`].
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct NextTurn {
+    state: Rc<State>,
+    /// The number of the poll and the ticket, once it waits.
+    waits: Option<(u64, u64)>,
+}
+
+impl Future for NextTurn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let closed = self.state.closed.get();
+        // Another wake may come sooner, and is not what was asked for.
+        let has_ended = |(poll, _)| self.state.later.has_ended(poll);
+        if closed || self.waits.is_some_and(has_ended) {
+            return Poll::Ready(());
+        }
+        let waiter = self.state.tasks.waiter(context.waker());
+        match self.waits {
+            Some((_, ticket)) => drop(self.state.later.replace(ticket, waiter)),
+            None => {
+                let later = &self.state.later;
+                self.waits = Some((later.next_poll(), later.add(waiter)));
+                self.state.mailbox.rouse();
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for NextTurn {
+    fn drop(&mut self) {
+        if let Some((_, ticket)) = self.waits {
+            drop(self.state.later.remove(ticket));
+        }
+    }
+}
+
+impl fmt::Debug for NextTurn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NextTurn")
     }
 }

@@ -6,8 +6,7 @@
 //!    answered "would block". So a descriptor costs no registration as long as it never blocks, and
 //!    the writing half of most never does.
 //! 2. Registrations are edge-triggered and stay: waiting again costs nothing.
-//! 3. A direction is *blocked* from the moment an operation says so until an event of it comes.
-//!    While it is, no operation is tried. Only one that is registered is blocked.
+//! 3. An operation that is ready at once draws on the budget of its task.
 
 use std::{
     cell::Cell,
@@ -16,36 +15,15 @@ use std::{
     io,
     os::fd::AsFd,
     rc::Rc,
-    task::{Context, Poll, Waker},
-    vec,
+    task::{Context, Poll},
 };
 
-use nio_poll::{Event, Interest, Token};
+use nio_poll::{Interest, Token};
 
-use crate::{Error, Handle, core::Core, slab::Key, task::Waiter, watch::Watch};
-
-/// How many operations of one direction of a source are tried in one turn of the loop, so that a
-/// socket that never runs dry does not keep the loop to itself. The number is libuv's.
-const OPERATIONS_IN_A_TURN: u8 = 32;
-
-/// What a token of the poll stands for.
-pub(crate) enum Entry {
-    /// Somebody has a callback. Boxed, as most entries are sources.
-    Watch(Box<Watch>),
-    /// A [`Source`] waits.
-    Source(Rc<State>),
-}
-
-impl Entry {
-    /// Ends the registration with the poll. That of a source ends with the source, which knows its
-    /// descriptor; those who wait for it learn that the loop is gone when they try again.
-    pub(crate) fn deregister(&self, core: &Core) {
-        match self {
-            Entry::Watch(watch) => watch.deregister(&core.poll),
-            Entry::Source(state) => state.forsake(core),
-        }
-    }
-}
+use crate::{
+    Error, Handle, Refused, budget,
+    sources::{Level, NO_TICKET, Readiness, Registration, Ticket},
+};
 
 /// Reading or writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,205 +35,19 @@ pub enum Direction {
 }
 
 impl Direction {
-    const BOTH: [Direction; 2] = [Direction::Read, Direction::Write];
-}
+    pub(crate) const BOTH: [Direction; 2] = [Direction::Read, Direction::Write];
 
-/// How it stands with a direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    /// It is not registered, so no event will come.
-    #[default]
-    Unregistered,
-    /// Something may be done. A short count says that nothing is left to do.
-    Open,
-    /// The same, but a short count says nothing: the end may be behind it, for which no event will
-    /// come any more.
-    Ending,
-    /// Nothing can be done before an event comes.
-    Blocked,
-}
-
-/// What is known of a source's two directions, reading first. 40 bytes, and 56 with the counts of its
-/// [`Rc`], which is what a chunk of 64 holds: there is one for each connection.
-#[derive(Default)]
-pub(crate) struct State {
-    /// The key of the entry; none before something is waited for.
-    key: Cell<Option<Key>>,
-    /// The tasks that wait, one for each direction.
-    tasks: [Cell<Option<Key>>; 2],
-    /// Who else waits: rarely anybody.
-    others: Cell<Option<Box<[Vec<Waiter>; 2]>>>,
-    /// The turn of the last operation.
-    turn: Cell<u32>,
-    /// How many operations were tried in that turn.
-    operations: [Cell<u8>; 2],
-    phases: [Cell<Phase>; 2],
-}
-
-fn check_open(core: &Core) -> Result<(), Error> {
-    if core.closed.get() {
-        return Err(Error::Closed);
-    }
-    Ok(())
-}
-
-impl State {
-    #[inline]
-    fn phase(&self, direction: Direction) -> &Cell<Phase> {
-        &self.phases[direction as usize]
-    }
-
-    #[inline]
-    fn is_blocked(&self, direction: Direction) -> bool {
-        self.phase(direction).get() == Phase::Blocked
-    }
-
-    /// Counts an operation that is to be tried, unless the direction is blocked or has had its share
-    /// of this turn.
-    #[inline]
-    fn may_operate(&self, core: &Core, direction: Direction) -> bool {
-        if self.is_blocked(direction) {
-            return false;
-        }
-        let turn = core.turn.get();
-        if self.turn.replace(turn) != turn {
-            self.operations.iter().for_each(|count| count.set(0));
-        }
-        let operations = &self.operations[direction as usize];
-        if operations.get() == OPERATIONS_IN_A_TURN {
-            return false;
-        }
-        operations.set(operations.get() + 1);
-        true
-    }
-
-    /// Notes who waits until the direction may be tried. An error if the loop is gone: nothing would
-    /// ever happen.
-    fn wait(&self, core: &Core, direction: Direction, waker: &Waker) -> io::Result<()> {
-        check_open(core)?;
-        if !self.is_blocked(direction) {
-            core.wake_in_next_turn(waker);
-            return Ok(());
-        }
-        let place = &self.tasks[direction as usize];
-        match core.waiter(waker) {
-            Waiter::Task(key) if place.get().is_none_or(|task| task == key) => {
-                place.set(Some(key));
-            }
-            waiter => self.wait_too(core, direction, waiter),
-        }
-        Ok(())
-    }
-
-    /// Whoever drops a waker may run foreign code, so the cell is left empty meanwhile.
-    #[cold]
-    fn wait_too(&self, core: &Core, direction: Direction, waiter: Waiter) {
-        let mut others = self.others.take().unwrap_or_default();
-        let waiting = &mut others[direction as usize];
-        if !waiting.iter().any(|other| other.is(&waiter)) {
-            if waiting.len() == waiting.capacity() {
-                // Tasks that are gone do not say so; before it grows, see who is there.
-                waiting.retain(|other| other.is_there(core));
-            }
-            waiting.push(waiter);
-        }
-        self.others.set(Some(others));
-    }
-
-    /// Whether anybody else than tasks of the loop waits.
-    #[inline]
-    pub(crate) fn has_others(&self) -> bool {
-        let others = self.others.take();
-        let has = others.is_some();
-        self.others.set(others);
-        has
-    }
-
-    /// Something has happened, after which a direction is in another phase: whoever waits for it
-    /// tries again.
-    fn wake(&self, core: &Core, direction: Direction, phase: Phase) {
-        self.wake_task(core, direction, phase);
-        self.wake_others(core, Direction::BOTH.map(|one| one == direction));
-    }
-
-    #[inline]
-    fn wake_task(&self, core: &Core, direction: Direction, phase: Phase) {
-        if self.phase(direction).get() != Phase::Unregistered {
-            self.phase(direction).set(phase);
-        }
-        if let Some(key) = self.tasks[direction as usize].take() {
-            core.wake(key);
-        }
-    }
-
-    /// Wakers are foreign code: should one panic, those behind it are woken in the next turn.
-    #[cold]
-    fn wake_others(&self, core: &Core, directions: [bool; 2]) {
-        let Some(mut others) = self.others.take() else {
-            return;
-        };
-        let mut waiting = Vec::new();
-        for (those, wanted) in others.iter_mut().zip(directions) {
-            if wanted {
-                waiting.append(those);
-            }
-        }
-        self.others.set(Some(others));
-        let mut rest = Rest(core, waiting.into_iter());
-        for waiter in rest.1.by_ref() {
-            waiter.wake(core);
-        }
-    }
-
-    /// Says that no event will come any more.
-    fn forsake(&self, core: &Core) {
-        // Both directions know of it before any foreign code runs.
-        for direction in Direction::BOTH {
-            self.wake_task(core, direction, Phase::Unregistered);
-        }
-        self.wake_others(core, [true; 2]);
-    }
-
-    /// What an event of the poll means for those who wait.
-    pub(crate) fn notify(&self, core: &Core, event: Event) {
-        // No event comes again, so both directions know of it before any foreign code runs.
-        let directions = self.notify_tasks(core, event);
-        self.wake_others(core, directions);
-    }
-
-    /// The same, as far as tasks wait. Returns whether it was for reading, and for writing.
-    #[inline]
-    pub(crate) fn notify_tasks(&self, core: &Core, event: Event) -> [bool; 2] {
-        let ends = event.is_read_closed();
-        let reads = event.is_readable();
-        // The death of a pipe's reader comes to its writer as an end of reading on some BSDs.
-        let writes = event.is_writable() || ends;
-        if reads {
-            let phase = if ends { Phase::Ending } else { Phase::Open };
-            self.wake_task(core, Direction::Read, phase);
-        }
-        if writes {
-            self.wake_task(core, Direction::Write, Phase::Open);
-        }
-        [reads, writes]
-    }
-}
-
-/// Those who are to be woken still.
-struct Rest<'a>(&'a Core, vec::IntoIter<Waiter>);
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        if self.1.len() > 0 {
-            self.0.next_turn.borrow_mut().extend(&mut self.1);
-            self.0.rouse();
+    fn other(self) -> Direction {
+        match self {
+            Direction::Read => Direction::Write,
+            Direction::Write => Direction::Read,
         }
     }
 }
 
 /// A non-blocking descriptor whose operations can be awaited.
 ///
-/// This is what the sockets of nio-net are made of. Use it for anything else that has a descriptor
+/// The sockets of nio-net are made of this. Use it for anything else that has a descriptor
 /// and can block: pipes, terminals, devices, the sockets of another library.
 ///
 /// Put the descriptor into non-blocking mode before. When a `Source` is dropped, its registration
@@ -285,7 +77,7 @@ impl Drop for Rest<'_> {
 /// ```
 pub struct Source<S: AsFd> {
     handle: Handle,
-    state: Rc<State>,
+    readiness: Rc<Readiness>,
     /// There until [`into_inner`](Source::into_inner) takes it.
     inner: Option<S>,
 }
@@ -295,12 +87,14 @@ impl<S: AsFd> Source<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] if the loop is gone.
-    pub fn new(handle: &Handle, inner: S) -> Result<Source<S>, Error> {
-        check_open(&handle.core)?;
+    /// [`Error::Closed`] if the loop is gone, with the descriptor.
+    pub fn new(handle: &Handle, inner: S) -> Result<Source<S>, Refused<S>> {
+        if handle.state.closed.get() {
+            return Err(Refused::new(Error::Closed, inner));
+        }
         Ok(Source {
             handle: handle.clone(),
-            state: Rc::default(),
+            readiness: Rc::default(),
             inner: Some(inner),
         })
     }
@@ -328,16 +122,16 @@ impl<S: AsFd> Source<S> {
     ///
     /// # Errors
     ///
-    /// What the operation returns; [`WouldBlock`](io::ErrorKind::WouldBlock) without having tried
+    /// Those of the operation; [`WouldBlock`](io::ErrorKind::WouldBlock) without having tried
     /// where nothing has happened since it last said so.
     pub fn try_io<R>(
         &self,
         direction: Direction,
         operation: impl FnOnce(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        if self.state.is_blocked(direction) {
+        if self.readiness.is_blocked(direction) {
             // Without a loop nothing would ever happen.
-            check_open(&self.handle.core)?;
+            self.handle.state.check_open()?;
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = operation(self.get_ref());
@@ -348,48 +142,125 @@ impl<S: AsFd> Source<S> {
     }
 
     /// Says that an operation has taken (or written) less than it could have, so that the next one
-    /// would block: it will be waited for without being tried. Call it only for byte streams, where
-    /// a short count means that. Has no effect when the end of the stream is near, which a read has
-    /// to find by itself.
+    /// would block: it will be waited for without being tried. Call it only where a short count
+    /// means that: not for pipes in packet mode, terminals in line mode, or sockets with urgent data
+    /// or descriptors on their way. Has no effect when the end of the stream is near, which a read
+    /// has to find by itself.
     #[inline]
     pub fn exhausted(&self, direction: Direction) {
-        let phase = self.state.phase(direction);
-        if phase.get() == Phase::Open {
-            phase.set(Phase::Blocked);
+        let level = self.readiness.level(direction);
+        if level.get() == Level::Open {
+            level.set(Level::Blocked);
         }
     }
 
-    /// Has whoever waits for a direction try again. For what this side does to the descriptor and
-    /// the system has no event for: on Linux, a Unix socket that is shut down for writing while it
-    /// is full.
+    /// Has all that wait for a direction try again. For changes that this side makes to the
+    /// descriptor and the system has no event for: on Linux, a Unix socket that is shut down for
+    /// writing while it is full.
     pub fn wake(&self, direction: Direction) {
-        let core = &self.handle.core;
-        self.state.wake(core, direction, Phase::Ending);
+        let state = &self.handle.state;
+        self.readiness
+            .wake(&state.tasks, &state.later, direction, Level::Ending);
     }
 
     /// Tries an operation until it does not answer "would block" or "interrupted", and in the
-    /// meantime waits. For futures written by hand; others use [`io`](Source::io).
+    /// meantime waits. For the `poll_…` functions of other types; a future uses
+    /// [`waiting`](Source::waiting), which leaves when the future is dropped.
+    ///
+    /// A task that gives up stays registered until the next event of this direction.
     ///
     /// # Errors
     ///
     /// As [`io`](Source::io).
-    // All of it that is not rare becomes a part of who calls it, and the operation with it.
     #[inline(always)]
     pub fn poll_io<R>(
         &self,
         context: &mut Context<'_>,
         direction: Direction,
+        operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_with_ticket(context, direction, None, operation)
+    }
+
+    /// Waits for one direction, for a future written by hand: see [`Waiting`].
+    pub fn waiting(&self, direction: Direction) -> Waiting<'_, S> {
+        Waiting {
+            source: self,
+            direction,
+            ticket: Cell::new(NO_TICKET),
+        }
+    }
+
+    /// Tries an operation until it does not answer "would block", waiting in between.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation, except for "would block" and "interrupted".
+    pub async fn io<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let waiting = self.waiting(direction);
+        poll_fn(|context| waiting.poll_io(context, &mut operation)).await
+    }
+
+    // Everything of it that is not rare is inlined into its caller, and the operation with it.
+    #[inline(always)]
+    fn poll_with_ticket<R>(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+        ticket: Option<&Cell<Ticket>>,
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        let (state, core, inner) = (&*self.state, &*self.handle.core, self.get_ref());
-        while state.may_operate(core, direction) {
-            match operation(inner) {
-                Ok(result) => return Poll::Ready(Ok(result)),
+        if budget::is_spent(context) {
+            return Poll::Pending;
+        }
+        while !self.readiness.is_blocked(direction) {
+            match operation(self.get_ref()) {
+                Ok(result) => {
+                    budget::draw();
+                    self.leave(direction, ticket);
+                    return Poll::Ready(Ok(result));
+                }
                 Err(error) => self.check_failure(direction, error)?,
             }
         }
-        state.wait(core, direction, context.waker())?;
+        self.wait(context, direction, ticket)?;
         Poll::Pending
+    }
+
+    /// Has the direction's next event wake the task. An error if the loop is gone.
+    fn wait(
+        &self,
+        context: &Context<'_>,
+        direction: Direction,
+        ticket: Option<&Cell<Ticket>>,
+    ) -> io::Result<()> {
+        let state = &self.handle.state;
+        state.check_open()?;
+        self.handle.check_loop();
+        let waiter = state.tasks.waiter(context.waker());
+        let ticket = ticket.map_or(NO_TICKET, |ticket| {
+            if ticket.get() == NO_TICKET {
+                ticket.set(self.readiness.new_ticket());
+            }
+            ticket.get()
+        });
+        self.readiness.wait(direction, ticket, waiter);
+        Ok(())
+    }
+
+    /// A future waits no more: the operation was successful, or it was dropped. Then another one
+    /// may try.
+    #[inline]
+    fn leave(&self, direction: Direction, ticket: Option<&Cell<Ticket>>) {
+        let tasks = &self.handle.state.tasks;
+        match ticket.map_or(NO_TICKET, |ticket| ticket.replace(NO_TICKET)) {
+            NO_TICKET => {}
+            ticket => self.readiness.leave(tasks, direction, ticket),
+        }
     }
 
     /// Whether an operation that has failed is to be tried again: at once or, from here on, after an
@@ -399,73 +270,60 @@ impl<S: AsFd> Source<S> {
         match error.kind() {
             io::ErrorKind::Interrupted => Ok(()),
             io::ErrorKind::WouldBlock => self.block(direction),
-            _ => Err(error),
+            _ => {
+                budget::draw();
+                Err(error)
+            }
         }
     }
 
-    /// Notes that a direction is blocked. One that is not registered would stay so for ever.
+    /// The direction is blocked. One that is not registered is registered first, as no event would
+    /// end that.
     fn block(&self, direction: Direction) -> io::Result<()> {
-        let phase = self.state.phase(direction);
-        if phase.get() == Phase::Unregistered {
+        let level = self.readiness.level(direction);
+        if level.get() == Level::Unregistered {
             self.register(direction)?;
         }
-        phase.set(Phase::Blocked);
+        level.set(Level::Blocked);
         Ok(())
     }
 
-    /// Tries an operation until it does not answer "would block", waiting in between.
-    ///
-    /// # Errors
-    ///
-    /// What the operation returns, but for "would block" and "interrupted".
-    pub async fn io<R>(
-        &self,
-        direction: Direction,
-        mut operation: impl FnMut(&S) -> io::Result<R>,
-    ) -> io::Result<R> {
-        poll_fn(|context| self.poll_io(context, direction, &mut operation)).await
-    }
-
     fn register(&self, direction: Direction) -> Result<(), Error> {
-        let core = &self.handle.core;
-        check_open(core)?;
-        let is_registered = |other| self.state.phase(other).get() != Phase::Unregistered;
-        let both = Direction::BOTH
-            .iter()
-            .all(|&other| other == direction || is_registered(other));
+        let state = &self.handle.state;
+        let poll = state.poll()?;
         let interest = match direction {
-            _ if both => Interest::READABLE | Interest::WRITABLE,
+            _ if self.readiness.level(direction.other()).get() != Level::Unregistered => {
+                Interest::READABLE | Interest::WRITABLE
+            }
             Direction::Read => Interest::READABLE,
             Direction::Write => Interest::WRITABLE,
         };
-        match self.state.key.get() {
-            Some(key) => {
-                let token = Token(key.to_word());
-                core.poll.reregister(self.get_ref(), token, interest)?;
-            }
-            None => {
-                let entry = Entry::Source(Rc::clone(&self.state));
-                let key = core.sources.borrow_mut().insert(entry);
-                let token = Token(key.to_word());
-                if let Err(error) = core.poll.register(self.get_ref(), token, interest) {
-                    drop(core.sources.borrow_mut().remove(key));
-                    return Err(error.into());
-                }
-                self.state.key.set(Some(key));
-            }
+        if let Some(key) = self.readiness.key.get() {
+            poll.reregister(self.get_ref(), Token(key.to_word()), interest)?;
+            return Ok(());
+        }
+        let registration = Registration::Source(Rc::clone(&self.readiness));
+        let key = state.registrations.borrow_mut().insert(registration);
+        self.readiness.key.set(Some(key));
+        if let Err(error) = poll.register(self.get_ref(), Token(key.to_word()), interest) {
+            self.readiness.key.set(None);
+            drop(state.registrations.borrow_mut().remove(key));
+            return Err(error.into());
         }
         Ok(())
     }
 
     fn deregister(&mut self) {
-        let (Some(key), Some(inner)) = (self.state.key.take(), &self.inner) else {
+        let (Some(key), Some(inner)) = (self.readiness.key.take(), &self.inner) else {
             return;
         };
-        let core = &self.handle.core;
-        let entry = core.sources.borrow_mut().remove(key);
-        drop(entry);
-        // It was registered, so there is nothing to fail.
-        let _ = core.poll.deregister(inner);
+        let state = &self.handle.state;
+        let registration = state.registrations.borrow_mut().remove(key);
+        drop(registration);
+        if let Ok(poll) = state.poll() {
+            // It was registered, so there is nothing to fail.
+            let _ = poll.deregister(inner);
+        }
     }
 }
 
@@ -481,46 +339,73 @@ impl<S: AsFd + fmt::Debug> fmt::Debug for Source<S> {
     }
 }
 
+/// A future's wait for one direction of a [`Source`]. Made by [`Source::waiting`].
+///
+/// Keep one in each future that is written by hand, for as long as the future lives. Waiting futures
+/// are woken one at a time, in the order in which they began to wait; the next one when the
+/// operation of the one before was successful. Dropping this leaves nothing behind, and a wake-up
+/// that the future has not used is passed on to the next one.
+///
+/// ```
+/// # use std::{future::poll_fn, io::{self, Read}, os::unix::net::UnixStream};
+/// use nio_loop::{Direction, Source};
+///
+/// async fn read(source: &Source<UnixStream>, buffer: &mut [u8]) -> io::Result<usize> {
+///     let waiting = source.waiting(Direction::Read);
+///     poll_fn(|context| waiting.poll_io(context, |mut stream| stream.read(buffer))).await
+/// }
+/// ```
+pub struct Waiting<'a, S: AsFd> {
+    source: &'a Source<S>,
+    direction: Direction,
+    ticket: Cell<Ticket>,
+}
+
+impl<'a, S: AsFd> Waiting<'a, S> {
+    /// The source that it waits for.
+    #[must_use]
+    pub fn source(&self) -> &'a Source<S> {
+        self.source
+    }
+
+    /// Tries an operation until it does not answer "would block" or "interrupted", and in the
+    /// meantime waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::io`].
+    #[inline(always)]
+    pub fn poll_io<R>(
+        &self,
+        context: &mut Context<'_>,
+        operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let ticket = Some(&self.ticket);
+        self.source
+            .poll_with_ticket(context, self.direction, ticket, operation)
+    }
+}
+
+impl<S: AsFd> Drop for Waiting<'_, S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.source.leave(self.direction, Some(&self.ticket));
+    }
+}
+
+impl<S: AsFd> fmt::Debug for Waiting<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting")
+            .field("direction", &self.direction)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
-    use std::{
-        io::Read,
-        os::{fd::OwnedFd, unix::net::UnixStream},
-    };
+    use std::os::fd::OwnedFd;
 
     use super::*;
-    use crate::EventLoop;
-
-    #[test]
-    fn the_state_of_a_source_takes_40_bytes_and_its_entry_16() {
-        assert_eq!(size_of::<State>(), 40);
-        assert_eq!(size_of::<Option<Entry>>(), 16);
-    }
-
-    #[test]
-    fn tasks_that_waited_and_are_gone_are_not_kept() {
-        let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle().clone();
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        let source = Rc::new(Source::new(&handle, ours).unwrap());
-        let waits = || {
-            let source = Rc::clone(&source);
-            handle.spawn(async move {
-                let read = |mut stream: &UnixStream| stream.read(&mut [0]);
-                source.io(Direction::Read, read).await
-            })
-        };
-        let stay = [waits(), waits()];
-        for _ in 0..1000 {
-            let gives_up = waits();
-            event_loop.run_nowait().unwrap();
-            gives_up.abort();
-        }
-        let others = source.state.others.take().unwrap();
-        assert!(others[Direction::Read as usize].len() < 10);
-        drop(stay);
-    }
 
     #[test]
     fn a_source_takes_two_words_more_than_its_descriptor() {

@@ -1,22 +1,32 @@
 //! Descriptors, signals, children and files that callbacks wait for.
+//!
+//! The laws:
+//!
+//! 1. A callback is out of its watch while it runs, so that it may clear itself.
+//! 2. A watch is in the table, and counted, from when it is registered. A descriptor of the user's
+//!    making may do anything when it is asked for its number, but cannot name the watch yet.
+//! 3. No call waits for a child. One that has announced its exit and is not to be had yet is asked
+//!    for again by a timer.
 
 use std::{
-    cell::Cell,
     os::{fd::AsFd, unix::process::ExitStatusExt},
     panic::Location,
     process::{Child, ExitStatus},
     rc::Rc,
+    time::Duration,
 };
 
 use nio_poll::{Event, FileChange, Interest, Poll, Signal, Token, Trigger};
 
 use crate::{
-    CallbackId, CallbackKind, Error, Handle,
-    core::{Core, Origin},
-    handle::Kind,
-    slab::Key,
-    source::Entry,
+    CallbackId, CallbackKind, Error, Handle, Refused, handle::Target, queues::Origin, slab::Key,
+    sources::Registration,
 };
+
+/// How long until a child is asked for again that has announced its exit: the first time, and at
+/// most. It doubles each time.
+pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(1);
+const LAST_RETRY: Duration = Duration::from_secs(1);
 
 /// The wait(2) status of no exit: it is that of a process that goes on.
 const NOT_KNOWN: i32 = 0xffff;
@@ -24,61 +34,51 @@ const NOT_KNOWN: i32 = 0xffff;
 /// A callback that runs at each event.
 pub(crate) type OnEvent = Box<dyn FnMut(&Handle, Event)>;
 
+/// A callback for the exit of a child.
+pub(crate) type OnExit = Box<dyn FnOnce(&Handle, ExitStatus)>;
+
 pub(crate) struct Watch {
-    pub(crate) what: Watched,
-    /// Absent while it runs.
-    pub(crate) callback: Option<OnEvent>,
+    pub(crate) watched: Watched,
     pub(crate) origin: Origin,
     pub(crate) referenced: bool,
 }
 
+/// What is watched, and by which callback. That is absent while it runs. A descriptor is kept here,
+/// so that it is not closed while it is registered.
 pub(crate) enum Watched {
-    /// Kept here, so that it is not closed while it is registered.
-    Descriptor(Rc<dyn AsFd>),
-    File(Rc<dyn AsFd>),
-    Signal(Signal),
-    Process(u32),
+    Descriptor(Rc<dyn AsFd>, Option<OnEvent>),
+    File(Rc<dyn AsFd>, Option<OnEvent>),
+    Signal(Signal, Option<OnEvent>),
+    Child(Child, OnExit),
 }
 
 impl Watch {
     pub(crate) fn kind(&self) -> CallbackKind {
-        match self.what {
-            Watched::Descriptor(_) => CallbackKind::Watch,
-            Watched::File(_) => CallbackKind::Change,
-            Watched::Signal(_) => CallbackKind::Signal,
-            Watched::Process(_) => CallbackKind::Exit,
+        match self.watched {
+            Watched::Descriptor(..) => CallbackKind::Watch,
+            Watched::File(..) => CallbackKind::Change,
+            Watched::Signal(..) => CallbackKind::Signal,
+            Watched::Child(..) => CallbackKind::Exit,
+        }
+    }
+
+    pub(crate) fn callback(&mut self) -> Option<&mut Option<OnEvent>> {
+        match &mut self.watched {
+            Watched::Descriptor(_, callback)
+            | Watched::File(_, callback)
+            | Watched::Signal(_, callback) => Some(callback),
+            Watched::Child(..) => None,
         }
     }
 
     pub(crate) fn deregister(&self, poll: &Poll) {
         // It was registered, so there is nothing to fail; but a process that has exited is no more.
-        let _ = match &self.what {
-            Watched::Descriptor(descriptor) => poll.deregister(descriptor),
-            Watched::File(file) => poll.deregister_file(file),
-            Watched::Signal(signal) => poll.deregister_signal(*signal),
-            Watched::Process(pid) => poll.deregister_process(*pid),
+        let _ = match &self.watched {
+            Watched::Descriptor(descriptor, _) => poll.deregister(descriptor),
+            Watched::File(file, _) => poll.deregister_file(file),
+            Watched::Signal(signal, _) => poll.deregister_signal(*signal),
+            Watched::Child(child, _) => poll.deregister_process(child.id()),
         };
-    }
-}
-
-impl Core {
-    /// Ends a watch.
-    pub(crate) fn remove_watch(&self, key: Key) -> Option<Entry> {
-        let entry = self.sources.borrow_mut().remove(key)?;
-        entry.deregister(self);
-        if let Entry::Watch(watch) = &entry {
-            self.release(watch.referenced);
-        }
-        Some(entry)
-    }
-
-    /// Puts the callback of a watch back after its run, or returns it if the watch was cleared
-    /// meanwhile.
-    pub(crate) fn put_back_watch(&self, key: Key, on_event: OnEvent) -> Option<OnEvent> {
-        match self.sources.borrow_mut().get_mut(key) {
-            Some(Entry::Watch(watch)) => watch.callback.replace(on_event),
-            _ => Some(on_event),
-        }
     }
 }
 
@@ -92,7 +92,7 @@ impl Handle {
     /// # Errors
     ///
     /// [`Error::Poll`] if the descriptor is watched already or the system refuses it;
-    /// [`Error::Closed`] if the loop is gone.
+    /// [`Error::Closed`] if the loop is gone. The descriptor is given back.
     ///
     /// ```
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, rc::Rc};
@@ -118,14 +118,20 @@ impl Handle {
         source: S,
         interest: Interest,
         mut callback: impl FnMut(&Handle, &S, Event) + 'static,
-    ) -> Result<CallbackId, Error> {
+    ) -> Result<CallbackId, Refused<S>> {
+        let place = Location::caller();
         let source = Rc::new(source);
         let descriptor: Rc<dyn AsFd> = source.clone();
-        let watched = Watched::Descriptor(Rc::clone(&descriptor));
-        let on_event: OnEvent = Box::new(move |handle, event| callback(handle, &source, event));
-        self.add_watch(watched, on_event, Location::caller(), |token| {
-            let poll = &self.core.poll;
+        let own = Rc::clone(&source);
+        let on_event: OnEvent = Box::new(move |handle, event| callback(handle, &own, event));
+        let watched = Watched::Descriptor(Rc::clone(&descriptor), Some(on_event));
+        let added = self.add_watch(watched, place, |poll, token| {
             poll.register_with(&descriptor, token, interest, Trigger::Level)
+        });
+        drop(descriptor);
+        added.map_err(|(error, watched)| {
+            drop(watched);
+            Refused::new(error, sole(source))
         })
     }
 
@@ -146,18 +152,20 @@ impl Handle {
         let on_event: OnEvent = Box::new(move |handle, event| {
             callback(handle, event.count().max(1).unsigned_abs());
         });
-        let watched = Watched::Signal(signal);
-        self.add_watch(watched, on_event, Location::caller(), |token| {
-            self.core.poll.register_signal(signal, token)
-        })
+        let watched = Watched::Signal(signal, Some(on_event));
+        let added = self.add_watch(watched, Location::caller(), |poll, token| {
+            poll.register_signal(signal, token)
+        });
+        added.map_err(|(error, _)| error)
     }
 
     /// Runs a callback when a child has exited, once, with its status. It runs after the I/O of its
     /// turn, so what the child wrote at its end can have been read before.
     ///
-    /// The loop owns the child and waits for it (no other process of this one, ever), so it leaves no
-    /// zombie. Take its `stdin`, `stdout` and `stderr` out before. When the callback is cleared, the
-    /// child is dropped: it runs on, and nobody waits for it.
+    /// The loop owns the child and waits for it (for no other process, ever), so it leaves no zombie. It
+    /// never blocks in that: an exit that was announced, but cannot be waited for yet (as of a child
+    /// that is traced), is asked for again a little later. Take its `stdin`, `stdout` and `stderr` out
+    /// before. When the callback is cleared, the child is dropped: it runs on, and nothing waits for it.
     ///
     /// A status that is not known has neither a code nor a signal, and is no success: on Linux before
     /// 6.15, if the program ignores `SIGCHLD` or has waited for the child elsewhere.
@@ -165,7 +173,7 @@ impl Handle {
     /// # Errors
     ///
     /// [`Error::Poll`] if the system refuses it, as Linux does before 5.3; [`Error::Closed`] if the
-    /// loop is gone.
+    /// loop is gone. The child is given back, so that it can be waited for.
     ///
     /// ```
     /// # use std::process::Command;
@@ -183,43 +191,99 @@ impl Handle {
         &self,
         mut child: Child,
         callback: impl FnOnce(&Handle, ExitStatus) + 'static,
-    ) -> Result<CallbackId, Error> {
+    ) -> Result<CallbackId, Refused<Child>> {
         let place = Location::caller();
-        if self.core.closed.get() {
-            return Err(Error::Closed);
+        if let Err(error) = self.state.check_open() {
+            return Err(Refused::new(error, child));
         }
         // Where a child has exited already, some systems have nothing to watch any more.
         if let Ok(Some(status)) = child.try_wait() {
             return Ok(self.immediate_at(place, move |handle| callback(handle, status)));
         }
         let pid = child.id();
-        let once = Rc::new(Cell::new(Some((child, callback))));
-        let own = Rc::clone(&once);
-        let on_event: OnEvent = Box::new(move |handle, event| {
-            if let Some((mut child, callback)) = own.take() {
-                // It has exited, so this does not block. If it has been waited for, the event may know.
-                let waited = child.wait().ok();
-                let status = waited.or_else(|| event.exit_status());
-                callback(handle, status.unwrap_or(ExitStatus::from_raw(NOT_KNOWN)));
-            }
+        let watched = Watched::Child(child, Box::new(callback));
+        let added = self.add_watch(watched, place, |poll, token| {
+            poll.register_process(pid, token)
         });
-        let watched = self.add_watch(Watched::Process(pid), on_event, place, |token| {
-            self.core.poll.register_process(pid, token)
-        });
-        let refused = watched.as_ref().err();
-        if let Some((error, (mut child, callback))) = refused.and_then(|e| Some((e, once.take()?)))
-        {
-            // Or it has exited just now; or it is about to, and is no more to be watched but not yet to
-            // be waited for: that takes a moment.
-            let waited = match is_no_process(error) {
-                true => child.wait().map(Some),
-                false => child.try_wait(),
-            };
-            if let Ok(Some(status)) = waited {
-                return Ok(self.immediate_at(place, move |handle| callback(handle, status)));
+        match added {
+            Ok(id) => Ok(id),
+            Err((error, Watched::Child(child, callback))) => {
+                self.retry_exit(error, child, callback, place)
             }
+            Err(_) => unreachable!("a child was given"),
         }
-        watched
+    }
+
+    /// The exit of a child was not to be watched. It may have exited just now; or it is about to,
+    /// and is no more to be watched but not yet to be waited for.
+    fn retry_exit(
+        &self,
+        error: Error,
+        mut child: Child,
+        callback: OnExit,
+        place: &'static Location<'static>,
+    ) -> Result<CallbackId, Refused<Child>> {
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                Ok(self.immediate_at(place, move |handle| callback(handle, status)))
+            }
+            Ok(None) if is_no_process(&error) => {
+                let watched = Watched::Child(child, callback);
+                let watch = Registration::Watch(self.new_watch(watched, place));
+                let key = self.state.registrations.borrow_mut().insert(watch);
+                self.ask_again(key, None, FIRST_RETRY);
+                Ok(self.id(Target::Watch(key)))
+            }
+            _ => Err(Refused::new(error, child)),
+        }
+    }
+
+    /// Ends the watch of a child that has announced its exit. Returns the callback and the status,
+    /// if the child is to be had; otherwise it is asked for again.
+    pub(crate) fn reap(
+        &self,
+        key: Key,
+        announced: Option<ExitStatus>,
+        retry: Duration,
+    ) -> Option<(OnExit, ExitStatus)> {
+        let status = match self.try_wait(key)? {
+            Ok(Some(status)) => status,
+            Ok(None) => {
+                self.ask_again(key, announced, retry);
+                return None;
+            }
+            // Another part of the program has waited for it. The event may still know.
+            Err(_) => announced.unwrap_or(ExitStatus::from_raw(NOT_KNOWN)),
+        };
+        let Some(Registration::Watch(watch)) = self.state.remove_watch(key) else {
+            return None;
+        };
+        match watch.watched {
+            Watched::Child(_, callback) => Some((callback, status)),
+            _ => None,
+        }
+    }
+
+    fn try_wait(&self, key: Key) -> Option<std::io::Result<Option<ExitStatus>>> {
+        let mut registrations = self.state.registrations.borrow_mut();
+        match registrations.get_mut(key)? {
+            Registration::Watch(watch) => match &mut watch.watched {
+                Watched::Child(child, _) => Some(child.try_wait()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn ask_again(&self, key: Key, announced: Option<ExitStatus>, retry: Duration) {
+        let next = LAST_RETRY.min(retry * 2);
+        let timer = self.set_timeout(retry, move |handle| {
+            if let Some((callback, status)) = handle.reap(key, announced, next) {
+                callback(handle, status);
+            }
+        });
+        // The watch keeps the loop alive.
+        self.unref(timer);
     }
 
     /// Runs a callback when something happens to a file or a directory that is open; the last
@@ -230,7 +294,7 @@ impl Handle {
     /// # Errors
     ///
     /// [`Error::Poll`] if the file is watched already or the system refuses it; [`Error::Closed`] if
-    /// the loop is gone.
+    /// the loop is gone. The file is given back.
     ///
     /// ```
     /// # use std::{fs::File, io::Write};
@@ -256,49 +320,70 @@ impl Handle {
         file: F,
         changes: FileChange,
         mut callback: impl FnMut(&Handle, &F, FileChange) + 'static,
-    ) -> Result<CallbackId, Error> {
+    ) -> Result<CallbackId, Refused<F>> {
+        let place = Location::caller();
         let file = Rc::new(file);
         let descriptor: Rc<dyn AsFd> = file.clone();
-        let watched = Watched::File(Rc::clone(&descriptor));
+        let own = Rc::clone(&file);
         let on_event: OnEvent = Box::new(move |handle, event| {
-            callback(
-                handle,
-                &file,
-                event.file_changes().unwrap_or(FileChange::empty()),
-            );
+            let changes = event.file_changes().unwrap_or(FileChange::empty());
+            callback(handle, &own, changes);
         });
-        self.add_watch(watched, on_event, Location::caller(), |token| {
-            self.core.poll.register_file(&descriptor, token, changes)
+        let watched = Watched::File(Rc::clone(&descriptor), Some(on_event));
+        let added = self.add_watch(watched, place, |poll, token| {
+            poll.register_file(&descriptor, token, changes)
+        });
+        drop(descriptor);
+        added.map_err(|(error, watched)| {
+            drop(watched);
+            Refused::new(error, sole(file))
         })
     }
 
     fn add_watch(
         &self,
-        what: Watched,
-        on_event: OnEvent,
+        watched: Watched,
         place: &'static Location<'static>,
-        register: impl FnOnce(Token) -> Result<(), nio_poll::Error>,
-    ) -> Result<CallbackId, Error> {
-        if self.core.closed.get() {
-            return Err(Error::Closed);
+        register: impl FnOnce(&Poll, Token) -> Result<(), nio_poll::Error>,
+    ) -> Result<CallbackId, (Error, Watched)> {
+        let state = &self.state;
+        let poll = match state.poll() {
+            Ok(poll) => poll,
+            Err(error) => return Err((error, watched)),
+        };
+        let key = state
+            .registrations
+            .borrow_mut()
+            .insert(Registration::Pending);
+        // With nothing borrowed: a descriptor of the user's making may do anything when it is asked
+        // for its number, and even end the loop.
+        let registered = register(&poll, Token(key.to_word()));
+        let registered = registered.map_err(Error::from);
+        if let Err(error) = registered.and_then(|()| state.check_open()) {
+            drop(state.registrations.borrow_mut().remove(key));
+            return Err((error, watched));
         }
-        let watch = Box::new(Watch {
-            what,
-            callback: Some(on_event),
-            origin: self.core.origin(place),
-            referenced: true,
-        });
-        let key = self.core.sources.borrow_mut().insert(Entry::Watch(watch));
-        // With nothing borrowed: a descriptor of the user's making may do anything when it is
-        // asked for its number.
-        if let Err(error) = register(Token(key.to_word())) {
-            let entry = self.core.sources.borrow_mut().remove(key);
-            drop(entry);
-            return Err(error.into());
+        let watch = Registration::Watch(self.new_watch(watched, place));
+        if let Some(pending) = state.registrations.borrow_mut().get_mut(key) {
+            *pending = watch;
         }
-        self.core.retain(true);
-        Ok(CallbackId(Kind::Watch(key)))
+        Ok(self.id(Target::Watch(key)))
     }
+
+    /// A watch, which is counted from here on.
+    fn new_watch(&self, watched: Watched, place: &'static Location<'static>) -> Box<Watch> {
+        self.state.retain(true);
+        Box::new(Watch {
+            watched,
+            origin: self.state.origin(place),
+            referenced: true,
+        })
+    }
+}
+
+/// Takes a descriptor back whose registration was refused.
+fn sole<S>(descriptor: Rc<S>) -> S {
+    Rc::into_inner(descriptor).expect("the watch that shared it is gone")
 }
 
 /// Whether it was refused to watch a process because there is none of this number, or none that will

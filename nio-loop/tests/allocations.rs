@@ -61,10 +61,11 @@ fn allocations<F: Future<Output = ()> + 'static>(
 }
 
 #[test]
-fn a_task_is_one_allocation_unless_somebody_keeps_its_waker_or_awaits_it() {
+fn a_task_is_two_allocations_unless_its_waker_is_kept_or_it_is_awaited() {
     let mut event_loop = event_loop();
     let sleeping = allocations(&mut event_loop, |handle| handle.sleep(LONG));
-    assert_eq!(sleeping, TASKS);
+    // The task, and its future.
+    assert_eq!(sleeping, 2 * TASKS);
 
     let reading = allocations(&mut event_loop, |handle| {
         let (near, far) = pair();
@@ -75,19 +76,19 @@ fn a_task_is_one_allocation_unless_somebody_keeps_its_waker_or_awaits_it() {
             drop(far);
         }
     });
-    assert_eq!(reading, TASKS);
+    assert_eq!(reading, 2 * TASKS);
 
     let keeping = allocations(&mut event_loop, |_| async move {
         let _kept = waker().await;
         std::future::pending::<()>().await;
     });
-    // The waker of each, and where the task keeps it.
+    // And the waker of each.
     assert_eq!(keeping, 3 * TASKS);
 
     let joining = allocations(&mut event_loop, |handle| {
         let inner = handle.spawn(std::future::pending::<()>());
         async move { inner.await.unwrap() }
     });
-    // Where the inner task notes who joins; the outer one needs no waker.
-    assert_eq!(joining, 2 * TASKS);
+    // And the inner task's joiner; the outer one needs no waker.
+    assert_eq!(joining, 3 * TASKS);
 }

@@ -13,7 +13,7 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use nio_loop::{CallbackKind, Error, EventLoop, Handle, JoinHandle, Lane};
+use nio_loop::{CallbackKind, Error, EventLoop, Handle, JoinHandle};
 use support::{Log, automatic_loop, event_loop, ms, panic_of, secs};
 
 /// A closure that says that it has begun, and goes on when its gate is opened or gone.
@@ -28,17 +28,14 @@ fn gated<T>(begun: &Sender<T>, value: T) -> (Sender<()>, impl FnOnce() -> Thread
     (gate, closure)
 }
 
-/// Fills a lane with as many closures as it has threads, which have all begun.
-fn fill(
-    handle: &Handle,
-    lane: Lane,
-    threads: usize,
-) -> (Vec<Sender<()>>, Vec<JoinHandle<ThreadId>>) {
+/// Has so many threads, and as many closures, which have all begun.
+fn fill(handle: &Handle, threads: usize) -> (Vec<Sender<()>>, Vec<JoinHandle<ThreadId>>) {
+    handle.set_threads(threads).unwrap();
     let (begun, begins) = mpsc::channel();
     let filled = (0..threads)
         .map(|_| {
             let (gate, closure) = gated(&begun, ());
-            (gate, handle.spawn_blocking_on(lane, closure).unwrap())
+            (gate, handle.spawn_blocking(closure).unwrap())
         })
         .unzip();
     for _ in 0..threads {
@@ -52,12 +49,12 @@ fn what_a_blocking_closure_returns_comes_back_to_the_loop() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
     let here = thread::current().id();
-    for lane in [Lane::Files, Lane::Names] {
-        let outcome = event_loop.block_on(async {
-            let job = handle.spawn_blocking_on(lane, || (thread::current().id(), vec![1, 2]));
-            job.unwrap().await
-        });
-        let (thread, vector) = outcome.unwrap().unwrap();
+    let closure = || (thread::current().id(), vec![1, 2]);
+    for job in [
+        handle.spawn_blocking(closure).unwrap(),
+        handle.spawn_slow(closure).unwrap(),
+    ] {
+        let (thread, vector) = event_loop.block_on(job).unwrap().unwrap();
         assert_ne!(thread, here);
         assert_eq!(vector, [1, 2]);
     }
@@ -90,26 +87,67 @@ fn many_closures_all_come_back_and_each_once() {
 }
 
 #[test]
-fn one_lane_that_is_full_does_not_delay_the_other() {
+fn slow_closures_have_a_limit_of_their_own_and_delay_no_others() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    for (full, free) in [(Lane::Names, Lane::Files), (Lane::Files, Lane::Names)] {
-        let (gates, jobs) = fill(&handle, full, 4);
-        let behind = handle.spawn_blocking_on(full, || {}).unwrap();
-        let job = handle.spawn_blocking_on(free, || 7).unwrap();
+    let (begun, begins) = mpsc::channel();
+    let (mut gates, mut jobs) = (Vec::new(), Vec::new());
+    // The default is four.
+    for n in 0..5 {
+        let (gate, closure) = gated(&begun, n);
+        gates.push(gate);
+        jobs.push(handle.spawn_slow(closure).unwrap());
+    }
+    let mut first: Vec<i32> = begins.iter().take(4).collect();
+    first.sort_unstable();
+    assert_eq!(first, [0, 1, 2, 3]);
+    let job = handle.spawn_blocking(|| 7).unwrap();
+    assert_eq!(event_loop.block_on(job).unwrap().unwrap(), 7);
+    assert!(begins.try_recv().is_err(), "four are running");
+    drop(gates.remove(0));
+    assert_eq!(begins.recv().unwrap(), 4);
+    drop(gates);
+    assert!(!event_loop.run().unwrap());
+    assert!(jobs.iter().all(JoinHandle::is_finished));
+}
+
+#[test]
+fn a_slow_closure_has_a_thread_though_there_is_only_one() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    handle.set_threads(1).unwrap();
+    for _ in 0..3 {
+        let job = handle.spawn_slow(|| 7).unwrap();
         assert_eq!(event_loop.block_on(job).unwrap().unwrap(), 7);
-        assert!(!behind.is_finished() && !jobs[0].is_finished());
-        drop(gates);
-        assert!(!event_loop.run().unwrap());
-        assert!(behind.is_finished() && jobs.iter().all(JoinHandle::is_finished));
     }
 }
 
 #[test]
-fn a_lane_has_no_more_threads_than_its_bound_and_begins_in_order() {
+fn more_threads_are_started_for_closures_that_wait_when_more_are_allowed() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    handle.set_threads(Lane::Files, 2).unwrap();
+    handle.set_threads(1).unwrap();
+    let (begun, begins) = mpsc::channel();
+    let (mut gates, mut jobs) = (Vec::new(), Vec::new());
+    for n in 0..8 {
+        let (gate, closure) = gated(&begun, n);
+        gates.push(gate);
+        jobs.push(handle.spawn_blocking(closure).unwrap());
+    }
+    assert_eq!(begins.recv().unwrap(), 0);
+    handle.set_threads(8).unwrap();
+    for _ in 1..8 {
+        begins.recv_timeout(secs(10)).expect("it has a thread");
+    }
+    drop(gates);
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn there_are_no_more_threads_than_the_limit_and_begins_in_order() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle().clone();
+    handle.set_threads(2).unwrap();
     let (begun, begins) = mpsc::channel();
     let (mut gates, mut jobs) = (Vec::new(), Vec::new());
     for n in 0..6 {
@@ -141,11 +179,11 @@ fn a_lane_has_no_more_threads_than_its_bound_and_begins_in_order() {
 }
 
 #[test]
-fn a_lane_has_at_least_one_thread() {
+fn there_is_at_least_one_thread() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    handle.set_threads(Lane::Names, 0).unwrap();
-    let job = handle.spawn_blocking_on(Lane::Names, || 7).unwrap();
+    handle.set_threads(0).unwrap();
+    let job = handle.spawn_blocking(|| 7).unwrap();
     assert_eq!(event_loop.block_on(job).unwrap().unwrap(), 7);
 }
 
@@ -189,7 +227,7 @@ fn a_closure_that_is_aborted_before_it_begins_never_begins_and_is_dropped_here()
     }
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    let (gates, jobs) = fill(&handle, Lane::Files, 4);
+    let (gates, jobs) = fill(&handle, 4);
     let (dropped, place) = mpsc::channel();
     let held = Where(dropped);
     let never = move || {
@@ -230,7 +268,7 @@ fn a_closure_that_is_aborted_while_it_runs_goes_on_and_keeps_nothing_alive() {
 fn l81_a_panic_of_a_closure_is_given_to_who_joins_it_and_ends_no_thread() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    handle.set_threads(Lane::Files, 1).unwrap();
+    handle.set_threads(1).unwrap();
     let job = handle
         .spawn_blocking(|| -> ThreadId { panic!("{:?}", thread::current().id()) })
         .unwrap();
@@ -259,7 +297,7 @@ fn l81_an_output_that_panics_when_it_is_dropped_ends_no_thread() {
     }
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    handle.set_threads(Lane::Files, 1).unwrap();
+    handle.set_threads(1).unwrap();
     let (begun, begins) = mpsc::channel();
     let (gate, closure) = gated(&begun, ());
     let job = handle
@@ -300,7 +338,7 @@ fn a_closure_keeps_the_loop_alive_unless_it_is_not_referenced() {
 fn a_loop_dropped_while_a_closure_runs_does_not_wait_and_those_that_wait_never_begin() {
     let event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    let (gates, jobs) = fill(&handle, Lane::Files, 4);
+    let (gates, jobs) = fill(&handle, 4);
     let (held, dropped) = mpsc::channel::<()>();
     let never = move || {
         held.send(()).unwrap();
@@ -312,12 +350,10 @@ fn a_loop_dropped_while_a_closure_runs_does_not_wait_and_those_that_wait_never_b
     assert!(behind.is_finished() && jobs.iter().all(JoinHandle::is_finished));
     // Those that run end, and wake a loop that is gone.
     drop((gates, kept));
-    let refused = handle.spawn_blocking(|| {});
-    assert!(matches!(refused, Err(Error::Closed)));
-    assert!(matches!(
-        handle.set_threads(Lane::Files, 1),
-        Err(Error::Closed)
-    ));
+    let refused = handle.spawn_blocking(|| 7).unwrap_err();
+    assert!(matches!(refused.error, Error::Closed));
+    assert_eq!((refused.value)(), 7, "it is given back");
+    assert!(matches!(handle.set_threads(1), Err(Error::Closed)));
 }
 
 #[test]
@@ -344,7 +380,7 @@ fn l71_a_closure_that_ends_wakes_a_loop_that_waits() {
 fn a_time_limit_for_a_closure_leaves_it_alone() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    let (gates, jobs) = fill(&handle, Lane::Files, 1);
+    let (gates, jobs) = fill(&handle, 1);
     for job in jobs {
         let outcome = event_loop.block_on(handle.timeout(ms(2), job)).unwrap();
         assert_eq!(outcome.unwrap_err().limit, ms(2));
@@ -358,7 +394,7 @@ fn a_panic_elsewhere_does_not_lose_what_a_closure_returns() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle().clone();
     let log = Log::new();
-    let (gates, jobs) = fill(&handle, Lane::Files, 2);
+    let (gates, jobs) = fill(&handle, 2);
     for (n, job) in jobs.into_iter().enumerate() {
         let told = log.clone();
         handle.spawn(async move {
@@ -386,14 +422,10 @@ fn the_threads_of_a_loop_that_is_gone_end() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
     let (ended, ends) = mpsc::channel();
-    for lane in [Lane::Files, Lane::Names] {
-        let last = Last(Some(ended.clone()));
-        let job = handle.spawn_blocking_on(lane, move || LAST.set(Some(last)));
-        event_loop.block_on(job.unwrap()).unwrap().unwrap();
-    }
+    let last = Last(Some(ended));
+    let job = handle.spawn_blocking(move || LAST.set(Some(last)));
+    event_loop.block_on(job.unwrap()).unwrap().unwrap();
     drop(event_loop);
-    // Long before they would for want of something to do, which is after ten seconds.
-    for _ in 0..2 {
-        ends.recv_timeout(secs(5)).unwrap();
-    }
+    // Long before it would for want of something to do, which is after ten seconds.
+    ends.recv_timeout(secs(5)).unwrap();
 }

@@ -126,7 +126,8 @@ fn l92_a_child_that_is_no_more_is_refused_and_keeps_nothing_alive() {
     assert_eq!(waited as u32, child.id());
     let held = log.drops("dropped");
     let refused = event_loop.handle().on_exit(child, move |_, _| drop(held));
-    assert!(matches!(refused, Err(Error::Poll(_))));
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused.error, Error::Poll(_)));
     log.assert("dropped");
     assert!(!event_loop.run().unwrap());
 }
@@ -303,11 +304,13 @@ fn a_loop_that_is_gone_takes_no_children_and_no_files() {
     drop(child.stdin.take());
     for child in [child, dead] {
         let refused = handle.on_exit(child, |_, _| panic!("it ran"));
-        assert!(matches!(refused, Err(Error::Closed)));
+        let mut refused = refused.unwrap_err();
+        assert!(matches!(refused.error, Error::Closed));
+        assert!(refused.value.wait().unwrap().success(), "it is given back");
     }
-    let file = File::open("Cargo.toml").unwrap();
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
     let refused = handle.on_change(file, FileChange::WRITTEN, |_, _, _| panic!("it ran"));
-    assert!(matches!(refused, Err(Error::Closed)));
+    assert!(matches!(refused.unwrap_err().error, Error::Closed));
 }
 
 /// A file that is removed at the end of its test.

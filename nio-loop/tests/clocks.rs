@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nio_loop::{Clock, Error, EventLoop, Handle, Missed, Time};
+use nio_loop::{Clock, Error, EventLoop, Handle, MissedTicks, Time};
 use support::{LIMIT, Log, automatic_loop, event_loop, manual_loop, ms, readable, secs};
 
 /// Logs a name and the time of the loop.
@@ -82,7 +82,7 @@ fn an_automatic_clock_stands_still_while_there_is_something_to_do() {
     let (own, told) = (handle.clone(), log.clone());
     handle.spawn(async move {
         for _ in 0..60 {
-            own.yield_now().await;
+            own.next_turn().await;
         }
         assert_eq!(own.now(), Time::START);
         told.push("yielded");
@@ -352,7 +352,7 @@ fn l25_what_a_slow_callback_arms_counts_from_the_end_of_its_work() {
 }
 
 /// When an interval of 10 ms runs, and for how many periods, if its second run takes `busy`.
-fn runs_of_interval(missed: Missed, busy: Duration) -> String {
+fn runs_of_interval(missed: MissedTicks, busy: Duration) -> String {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle().clone();
     let log = Log::new();
@@ -378,20 +378,20 @@ fn runs_of_interval(missed: Missed, busy: Duration) -> String {
 #[test]
 fn l29_each_choice_makes_of_missed_periods_what_it_says() {
     // Without missing anything, all are the same.
-    for missed in [Missed::Skip, Missed::Burst, Missed::Delay] {
+    for missed in [MissedTicks::Skip, MissedTicks::Burst, MissedTicks::Delay] {
         let runs = runs_of_interval(missed, ms(9));
         assert_eq!(runs, "10:1 20:1 30:1 40:1 50:1 60:1", "{missed:?}");
     }
     let runs = |missed| runs_of_interval(missed, ms(35));
-    assert_eq!(runs(Missed::Skip), "10:1 20:1 55:3 60:1 70:1 80:1");
-    assert_eq!(runs(Missed::Burst), "10:1 20:1 55:1 55:1 55:1 60:1");
-    assert_eq!(runs(Missed::Delay), "10:1 20:1 55:3 65:1 75:1 85:1");
+    assert_eq!(runs(MissedTicks::Skip), "10:1 20:1 55:3 60:1 70:1 80:1");
+    assert_eq!(runs(MissedTicks::Burst), "10:1 20:1 55:1 55:1 55:1 60:1");
+    assert_eq!(runs(MissedTicks::Delay), "10:1 20:1 55:3 65:1 75:1 85:1");
 }
 
 #[test]
 fn l29_a_run_that_ends_exactly_with_a_period_misses_nothing() {
     assert_eq!(
-        runs_of_interval(Missed::Skip, ms(10)),
+        runs_of_interval(MissedTicks::Skip, ms(10)),
         "10:1 20:1 30:1 40:1 50:1 60:1"
     );
 }
@@ -402,7 +402,7 @@ fn l30_an_interval_that_catches_up_runs_once_in_a_turn() {
     let handle = event_loop.handle().clone();
     let log = Log::new();
     let told = log.clone();
-    handle.set_interval_with(ms(1), Missed::Burst, move |_, _| told.push("burst"));
+    handle.set_interval_with(ms(1), MissedTicks::Burst, move |_, _| told.push("burst"));
     handle.advance(ms(3)).unwrap();
     for _ in 0..3 {
         assert!(event_loop.run_nowait().unwrap());

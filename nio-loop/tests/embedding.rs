@@ -99,6 +99,10 @@ fn the_descriptor_is_readable_when_something_that_is_watched_is() {
     assert!(is_readable(&event_loop));
     event_loop.run_nowait().unwrap();
     log.assert("io");
+    // A level-triggered event that was just reported leaves the descriptor readable on the BSDs, until
+    // the next look (K8).
+    event_loop.run_nowait().unwrap();
+    log.assert("");
     assert!(!is_readable(&event_loop));
 }
 
@@ -238,22 +242,11 @@ fn the_descriptor_is_readable_when_a_sleep_is_armed_while_another_loop_waits() {
 fn the_descriptor_is_readable_when_a_future_yields_while_another_loop_waits() {
     let mut event_loop = parked();
     let handle = event_loop.handle().clone();
-    let mut yielded = Box::pin(handle.yield_now());
+    let mut yielded = Box::pin(handle.next_turn());
     assert!(poll_elsewhere(yielded.as_mut()).is_pending());
     assert!(is_readable(&event_loop));
     event_loop.run_nowait().unwrap();
     assert!(poll_elsewhere(yielded.as_mut()).is_ready());
-
-    let (ours, _theirs) = pair();
-    let source = Source::new(&handle, ours).unwrap();
-    let mut greedy = Box::pin(async {
-        loop {
-            source.io(Direction::Write, |_| Ok(())).await.unwrap();
-        }
-    });
-    assert_eq!(event_loop.next_deadline(), None);
-    assert!(poll_elsewhere(greedy.as_mut()).is_pending());
-    assert!(is_readable(&event_loop), "it has had its share of a turn");
 }
 
 #[test]

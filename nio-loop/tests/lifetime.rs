@@ -340,7 +340,7 @@ fn l59_what_is_dropped_with_the_loop_may_use_it() {
             handle.stop();
             let (ours, _theirs) = readable();
             let watched = handle.watch(ours, Interest::READABLE, |_, _, _| {});
-            assert!(matches!(watched, Err(Error::Closed)));
+            assert!(matches!(watched.unwrap_err().error, Error::Closed));
             assert!(handle.remote().post(|_| {}).is_err());
             log.push("dropped");
         })
@@ -462,14 +462,14 @@ fn l84_who_waits_elsewhere_for_a_part_of_the_loop_is_woken_when_it_ends() {
     let source = Source::new(&handle, pair().0).unwrap();
     let [sleeps, yields, reads, joins] = [(); 4].map(|()| Arc::new(Wakes::default()));
     let mut sleep = pin!(handle.sleep(LIMIT));
-    let mut yielded = Box::pin(handle.yield_now());
+    let mut yielded = Box::pin(handle.next_turn());
     let mut joined = pin!(handle.spawn(pending::<()>()));
     assert!(poll_with(&sleeps, sleep.as_mut()).is_pending());
     assert!(poll_with(&yields, yielded.as_mut()).is_pending());
     assert!(poll_with(&joins, joined.as_mut()).is_pending());
-    // It never blocks, so it waits for its share of the next turn.
-    let read = || poll_with(&reads, pin!(source.io(Direction::Read, |_| Ok(()))));
-    while read().is_ready() {}
+    let blocks = |_: &UnixStream| -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
+    let mut read = pin!(source.io(Direction::Read, blocks));
+    assert!(poll_with(&reads, read.as_mut()).is_pending());
     drop(event_loop);
     let wakes = [sleeps, yields, reads, joins].map(|wakes| wakes.count());
     assert_eq!(wakes, [1; 4]);
@@ -606,12 +606,15 @@ fn handles_of_a_loop_that_is_gone_drop_what_they_are_given() {
     }
     let (ours, mut theirs) = pair();
     let watched = handle.watch(ours, Interest::READABLE, |_, _, _| {});
-    assert!(matches!(watched, Err(Error::Closed)));
-    assert_eq!(theirs.read(&mut [0; 8]).unwrap(), 0, "it was closed");
+    let refused = watched.unwrap_err();
+    assert!(matches!(refused.error, Error::Closed));
+    drop(refused.value);
+    assert_eq!(theirs.read(&mut [0; 8]).unwrap(), 0, "nothing else has it");
     let watched = handle.on_signal(Signal::WINDOW_CHANGE, |_, _| {});
     assert!(matches!(watched, Err(Error::Closed)));
     let (ours, _theirs) = pair();
-    assert!(matches!(Source::new(&handle, ours), Err(Error::Closed)));
+    let refused = Source::new(&handle, ours).unwrap_err();
+    assert!(matches!(refused.error, Error::Closed));
     handle.stop();
     handle.remote().stop();
 }

@@ -20,7 +20,7 @@ use std::{
     rc::Rc,
 };
 
-use nio_loop::{Bound, CallbackId, EventLoop, Handle, Interest, JoinHandle, Missed};
+use nio_loop::{CallbackId, EventLoop, Handle, Interest, JoinHandle, MissedTicks};
 use proptest::{prelude::*, test_runner::RngSeed};
 use support::{automatic_loop, ms, pair, yield_once};
 
@@ -31,7 +31,7 @@ type Body = Vec<Act>;
 enum Act {
     Timeout(u64, Body),
     /// A period, what becomes of missed ones, and how often it runs.
-    Interval(u64, Missed, u32, Body),
+    Interval(u64, MissedTicks, u32, Body),
     Immediate(Body),
     Tick(Body),
     Post(Body),
@@ -68,7 +68,6 @@ enum Run {
     ToTheEnd,
     Once,
     NoWait,
-    Bounded(usize),
 }
 
 /// A callback and its name.
@@ -87,7 +86,7 @@ trait World {
     fn now(&self) -> u64;
     fn say(&self, text: String);
     fn timeout(&self, delay: u64, job: Job);
-    fn interval(&self, period: u64, missed: Missed, runs: u32, job: Job);
+    fn interval(&self, period: u64, missed: MissedTicks, runs: u32, job: Job);
     fn immediate(&self, job: Job);
     fn tick(&self, job: Job);
     fn post(&self, job: Job);
@@ -236,7 +235,7 @@ impl Real {
                     continue;
                 }
                 Step::Sleep(time) => handle.sleep(ms(time)).await,
-                Step::Yield => handle.yield_now().await,
+                Step::Yield => handle.next_turn().await,
                 Step::Again => yield_once().await,
                 Step::Join(which) => {
                     if own == 0 || mem::replace(&mut self.0.joined.borrow_mut()[which % own], true)
@@ -276,7 +275,7 @@ impl World for Real {
         self.0.ids.borrow_mut().push(id);
     }
 
-    fn interval(&self, period: u64, missed: Missed, runs: u32, job: Job) {
+    fn interval(&self, period: u64, missed: MissedTicks, runs: u32, job: Job) {
         let own = Rc::new(Cell::new(None));
         let (real, id, mut left) = (self.clone(), Rc::clone(&own), runs);
         let callback = move |handle: &Handle, periods: u64| {
@@ -405,7 +404,7 @@ struct Thing {
 enum Kind {
     Timeout,
     /// Period, due, runs left.
-    Interval(u64, Missed, u64, u32),
+    Interval(u64, MissedTicks, u64, u32),
     Immediate,
 }
 
@@ -458,15 +457,10 @@ struct State {
     watches: u32,
     /// The poll has said that there is something to read.
     event: bool,
-    callbacks_left: usize,
     /// Which timers are due in this turn: the time, and the last number.
     due: (u64, u64),
-    /// The phase in which a bounded turn was cut off, and how many callbacks it had left.
-    cut: Option<(usize, usize)>,
 }
 
-const TIMERS: usize = 0;
-const POLL: usize = 1;
 const POSTS: usize = 2;
 const IMMEDIATES: usize = 3;
 const CLOSING: usize = 4;
@@ -482,6 +476,13 @@ impl State {
 
     fn disarm(&mut self, target: Target) {
         self.timers.retain(|timer| timer.2 != target);
+    }
+
+    /// A task that is dropped waits for nothing any more.
+    fn leave(&mut self, id: usize) {
+        self.disarm(Target::Sleep(id));
+        self.next_turn.retain(|&other| other != id);
+        self.this_turn.retain(|&other| other != id);
     }
 
     fn add(&mut self, kind: Kind, job: Job) -> usize {
@@ -584,21 +585,12 @@ impl Model {
         look(&mut self.0.borrow_mut())
     }
 
-    fn has_budget(&self) -> bool {
-        self.with(|state| state.callbacks_left > 0)
-    }
-
     /// Runs the program as the loop is told to; whether something keeps it alive, unless a callback
     /// has panicked.
     fn turns(&self, run: Run) -> Result<bool, Panicked> {
-        let cut = self.with(|state| {
+        self.with(|state| {
             // A wake that comes between two runs is left for the first poll.
             state.rung = state.collect();
-            state.callbacks_left = match run {
-                Run::Bounded(callbacks) => callbacks,
-                _ => usize::MAX,
-            };
-            state.cut.take()
         });
         let goes_on = || self.with(|state| !state.stopping);
         match run {
@@ -613,7 +605,6 @@ impl Model {
                 self.timers()?;
             }
             Run::NoWait if goes_on() => self.turn(false)?,
-            Run::Bounded(_) if goes_on() => self.bounded_turn(cut)?,
             _ => {}
         }
         Ok(self.with(|state| {
@@ -637,61 +628,17 @@ impl Model {
         Ok(())
     }
 
-    /// The rest of the turn that was cut off, then another one, as far as there is budget.
-    fn bounded_turn(&self, cut: Option<(usize, usize)>) -> Outcome {
-        self.drain()?;
-        if let Some(cut) = cut {
-            if !self.rest_of_turn(cut)? || !self.has_budget() {
-                return Ok(());
-            }
-        }
-        self.begin_timers();
-        self.rest_of_turn((TIMERS, 0)).map(drop)
-    }
-
-    /// Returns whether nothing is left of it.
-    fn rest_of_turn(&self, (from, left): (usize, usize)) -> Result<bool, Panicked> {
-        let cut_off = |phase, left| {
-            self.with(|state| state.cut = Some((phase, left)));
-            Ok(false)
-        };
-        if from == TIMERS && !self.due_timers()? {
-            return cut_off(TIMERS, 0);
-        }
-        if from <= POLL {
-            self.poll(false)?;
-            if self.with(|state| state.event) {
-                return cut_off(POLL, 0);
-            }
-        }
-        for phase in POSTS.max(from)..=CLOSING {
-            let count = match phase == from {
-                true => left,
-                false => self.with(|state| state.count(phase)),
-            };
-            let left = self.phase(phase, count)?;
-            if left > 0 {
-                return cut_off(phase, left);
-            }
-        }
-        Ok(true)
-    }
-
-    /// So many callbacks of a phase. Returns how many of them are left.
-    fn phase(&self, phase: usize, count: usize) -> Result<usize, Panicked> {
-        for done in 0..count {
-            if !self.has_budget() {
-                return Ok(count - done);
-            }
+    /// So many callbacks of a phase.
+    fn phase(&self, phase: usize, count: usize) -> Outcome {
+        for _ in 0..count {
             if let Some(job) = self.with(|state| state.next(phase)) {
                 self.call(&job, "")?;
             }
         }
-        Ok(0)
+        Ok(())
     }
 
     fn call(&self, job: &Job, more: &str) -> Outcome {
-        self.with(|state| state.callbacks_left -= 1);
         self.run(job, more)?;
         self.drain()
     }
@@ -713,15 +660,14 @@ impl Model {
 
     fn timers(&self) -> Outcome {
         self.begin_timers();
-        self.due_timers().map(drop)
+        self.due_timers()
     }
 
     fn begin_timers(&self) {
         self.with(|state| state.due = (state.now, state.armed));
     }
 
-    /// Returns whether none of those that were due is left.
-    fn due_timers(&self) -> Result<bool, Panicked> {
+    fn due_timers(&self) -> Outcome {
         let now = self.with(|state| state.now);
         loop {
             let first = self.with(|state| {
@@ -730,11 +676,8 @@ impl Model {
                 first.filter(|timer| timer.0 <= due && timer.1 <= armed)
             });
             let Some((_, _, target)) = first else {
-                return Ok(true);
+                return Ok(());
             };
-            if !self.has_budget() {
-                return Ok(false);
-            }
             self.with(|state| state.disarm(target));
             match target {
                 Target::Sleep(id) => {
@@ -758,9 +701,9 @@ impl Model {
         };
         let periods = (now - due) / period + 1;
         let (next, told) = match missed {
-            Missed::Skip => (due + periods * period, periods),
-            Missed::Burst => (due + period, 1),
-            Missed::Delay => (now + period, periods),
+            MissedTicks::Skip => (due + periods * period, periods),
+            MissedTicks::Burst => (due + period, 1),
+            MissedTicks::Delay => (now + period, periods),
         };
         self.with(|state| {
             state.things[id].kind = Kind::Interval(period, missed, next, runs - 1);
@@ -770,7 +713,6 @@ impl Model {
                 state.remove(id);
             }
         });
-        self.with(|state| state.callbacks_left -= 1);
         let outcome = self.run(&job, &format!(":{told}"));
         if outcome.is_err() {
             self.with(|state| state.remove(id));
@@ -794,7 +736,7 @@ impl Model {
                 state.collect();
             }
         });
-        if self.has_budget() && self.with(|state| mem::take(&mut state.event)) {
+        if self.with(|state| mem::take(&mut state.event)) {
             self.byte()?;
         }
         self.with(|state| {
@@ -807,7 +749,6 @@ impl Model {
 
     fn byte(&self) -> Outcome {
         let (job, own) = self.with(|state| {
-            state.callbacks_left -= 1;
             let (job, own) = (state.io.pop_front().unwrap(), state.watch);
             if state.io.is_empty() {
                 state.watch = None;
@@ -836,7 +777,7 @@ impl Model {
             let task = &mut state.tasks[id];
             if task.gone {
                 // It has aborted itself, and is dropped with its sleep.
-                return state.disarm(Target::Sleep(id));
+                return state.leave(id);
             }
             task.finished = result;
             if let (Some(_), Some(joiner)) = (result, task.joiner) {
@@ -950,7 +891,7 @@ impl World for Model {
         });
     }
 
-    fn interval(&self, period: u64, missed: Missed, runs: u32, job: Job) {
+    fn interval(&self, period: u64, missed: MissedTicks, runs: u32, job: Job) {
         self.with(|state| {
             let due = state.now + period;
             let id = state.add(Kind::Interval(period, missed, due, runs), job);
@@ -1053,7 +994,7 @@ impl World for Model {
             }
             task.gone = true;
             let joiner = task.joiner;
-            state.disarm(Target::Sleep(id));
+            state.leave(id);
             if let Some(joiner) = joiner {
                 state.wake_task(joiner);
             }
@@ -1087,7 +1028,6 @@ fn run_real(event_loop: &mut EventLoop, run: Run) -> Result<bool, Panicked> {
         Run::ToTheEnd => event_loop.run(),
         Run::Once => event_loop.run_once(),
         Run::NoWait => event_loop.run_nowait(),
-        Run::Bounded(callbacks) => event_loop.run_bounded(Bound::Callbacks(callbacks)),
     };
     let result: Result<_, Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(run));
     match result {
@@ -1130,8 +1070,12 @@ fn compare(program: &[(Body, Run)]) -> usize {
     happened
 }
 
-fn missed() -> impl Strategy<Value = Missed> {
-    prop_oneof![Just(Missed::Skip), Just(Missed::Burst), Just(Missed::Delay)]
+fn missed() -> impl Strategy<Value = MissedTicks> {
+    prop_oneof![
+        Just(MissedTicks::Skip),
+        Just(MissedTicks::Burst),
+        Just(MissedTicks::Delay)
+    ]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -1175,7 +1119,6 @@ fn run() -> impl Strategy<Value = Run> {
         2 => Just(Run::ToTheEnd),
         2 => Just(Run::Once),
         2 => Just(Run::NoWait),
-        3 => (0..4_usize).prop_map(Run::Bounded),
     ]
 }
 

@@ -240,7 +240,7 @@ fn l72_a_post_to_a_loop_that_is_gone_gives_the_closure_back() {
     let text = String::from("kept");
     let error = remote.post(move |_| drop(text)).unwrap_err();
     assert_eq!(error.to_string(), "the event loop is gone");
-    assert_eq!(format!("{error:?}"), "Posted(..)");
+    assert_eq!(format!("{error:?}"), "PostError(..)");
     let other = event_loop_and_handle();
     (error.0)(&other.1);
     remote.stop();

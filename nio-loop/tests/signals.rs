@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use nio_loop::{Bound, CallbackId, EventLoop, Handle, Interest, Signal};
+use nio_loop::{CallbackId, EventLoop, Handle, Interest, Signal};
 use support::{Log, event_loop, in_child, ms, panic_of, readable};
 
 /// Sends a signal to this process. This thread, which is the one that takes signals, has handled it
@@ -334,7 +334,7 @@ fn l40_a_signal_cleared_by_the_io_of_its_batch_is_not_told() {
 }
 
 #[test]
-fn l39_a_signal_behind_io_that_panics_or_had_no_room_is_told_in_the_next_turn() {
+fn l39_a_signal_behind_io_that_panics_is_told_in_the_next_turn() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();
@@ -345,21 +345,6 @@ fn l39_a_signal_behind_io_that_panics_or_had_no_room_is_told_in_the_next_turn() 
         assert_eq!(panic_of(|| event_loop.run()), "now");
         log.assert("");
         event_loop.run().unwrap();
-        log.assert("signal");
-
-        send(signal);
-        let told = log.clone();
-        watch_once(&event_loop, move |_| told.push("io"));
-        assert!(event_loop.run_bounded(Bound::Callbacks(1)).unwrap());
-        log.assert("io");
-        // It has been taken from the system, and keeps the loop from waiting.
-        assert_eq!(
-            event_loop
-                .next_deadline()
-                .map(|deadline| deadline <= event_loop.handle().now()),
-            Some(true)
-        );
-        event_loop.run_once().unwrap();
         log.assert("signal");
     });
 }
@@ -381,28 +366,5 @@ fn l91_a_signal_that_is_ignored_is_told_all_the_same_and_ignored_again() {
         let old = unsafe { libc::signal(signal, libc::SIG_IGN) };
         assert_eq!(old, libc::SIG_IGN);
         send(raw(signal));
-    });
-}
-
-#[test]
-fn l39_a_signal_that_a_bounded_turn_has_left_comes_before_new_io() {
-    in_child(|| {
-        let mut event_loop = event_loop();
-        let log = Log::new();
-        let signal = raw(libc::SIGXCPU);
-        on_signal(&event_loop, signal, &log, "signal");
-        send(signal);
-        let (ours, _theirs) = readable();
-        let told = log.clone();
-        // Never read: it is ready in each turn, and would have all of it.
-        let watch = move |_: &Handle, _: &std::os::unix::net::UnixStream, _| told.push("io");
-        event_loop
-            .handle()
-            .watch(ours, Interest::READABLE, watch)
-            .unwrap();
-        for expected in ["io", "signal", "io"] {
-            assert!(event_loop.run_bounded(Bound::Callbacks(1)).unwrap());
-            log.assert(expected);
-        }
     });
 }

@@ -287,7 +287,7 @@ fn a_second_watch_of_a_descriptor_is_refused_by_name_and_leaves_the_first() {
         .unwrap_err();
     let fd = ours.as_raw_fd();
     assert!(matches!(
-        &error,
+        &error.error,
         Error::Poll(nio_poll::Error::AlreadyRegistered { subject, .. })
             if *subject == nio_poll::Subject::Descriptor(fd)
     ));
@@ -478,6 +478,7 @@ fn l45_a_directory_cannot_be_waited_for_and_is_refused_and_closed() {
         error.to_string().contains(&format!("descriptor {fd} ")),
         "{error}"
     );
+    drop(error);
     assert_eq!(Rc::strong_count(&file), 1);
 }
 

@@ -7,8 +7,8 @@ use crate::{
     raw::{self, Address, datagram::Received},
 };
 
-/// Room for datagrams that are [received](crate::DatagramSocket::recv_many) at once, to be used again
-/// and again: receiving allocates nothing.
+/// Memory for datagrams that are [received](crate::DatagramSocket::recv_many) at once. Use it again and
+/// again: receiving allocates nothing.
 pub struct Batch<A = SocketAddr> {
     bytes: Box<[u8]>,
     /// How many of the bytes each datagram has.
@@ -20,11 +20,11 @@ pub struct Batch<A = SocketAddr> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Datagram<'a, A = SocketAddr> {
-    /// What it says.
+    /// The content.
     pub bytes: &'a [u8],
-    /// Who has sent it.
+    /// The address of the sender.
     pub from: &'a A,
-    /// Whether it was longer, and the rest is lost.
+    /// Whether it was longer than the memory, so that its end is lost.
     pub truncated: bool,
 }
 

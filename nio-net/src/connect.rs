@@ -4,32 +4,26 @@
 //!
 //! 1. The versions of IP take turns, beginning with that of the first address; within a version the
 //!    order stays.
-//! 2. The next attempt begins when the last one has had [`STAGGER`], or at once when one fails. Those
-//!    before it go on.
+//! 2. The next attempt begins [`STAGGER`] after the last one, or at once when one fails. The earlier
+//!    attempts go on.
 //! 3. The first connection that is made ends all other attempts, and so does dropping the future.
 
-use std::{
-    future::poll_fn,
-    io,
-    net::{self, SocketAddr},
-    pin::Pin,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, task::Poll, time::Duration};
 
-use nio_loop::{Direction, Handle, Source};
+use nio_loop::{Handle, poll_budget};
 
-use crate::{Error, TcpSocket, TcpStream, tcp::is_connected};
+use crate::{Error, TcpSocket, TcpStream, tcp::Connecting};
 
-/// How long an attempt has before the next one begins beside it. The number is the RFC's.
+/// How long after an attempt the next one begins beside it. The number is the RFC's.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that answers, with a socket that `set` has had before.
+/// Connects to the first address that answers, with sockets that `set` has prepared.
 pub(crate) async fn connect_any(
     handle: &Handle,
     addresses: Vec<SocketAddr>,
     mut set: impl FnMut(&TcpSocket, SocketAddr) -> Result<(), Error>,
 ) -> Result<TcpStream, Error> {
+    poll_fn(poll_budget).await;
     let mut addresses = alternate(addresses).into_iter();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut errors = Vec::new();
@@ -55,11 +49,14 @@ pub(crate) async fn connect_any(
         let more = addresses.len() > 0;
         match first(handle, &attempts, more.then_some(STAGGER)).await {
             None => {}
-            Some((i, Ok(()))) => {
-                let source = attempts.swap_remove(i).source;
-                return Ok(TcpStream { source });
+            Some((i, Ok(()))) => return Ok(attempts.swap_remove(i).connecting.stream),
+            Some((i, Err(error))) => {
+                let address = attempts.remove(i).address;
+                match Error::of_wait(error, |source| Error::Connect { address, source }) {
+                    Error::Connect { source, .. } => errors.push((address, source)),
+                    gone => return Err(gone),
+                }
             }
-            Some((i, Err(error))) => errors.push((attempts.remove(i).address, error)),
         }
     }
 }
@@ -67,7 +64,7 @@ pub(crate) async fn connect_any(
 /// A connection that is being made.
 struct Attempt {
     address: SocketAddr,
-    source: Source<net::TcpStream>,
+    connecting: Connecting,
 }
 
 impl Attempt {
@@ -79,12 +76,15 @@ impl Attempt {
         let socket = TcpSocket::new(address);
         let socket = socket.map_err(|source| Error::Connect { address, source })?;
         set(&socket, address)?;
-        let source = socket.begin_connect(handle, address)?;
-        Ok(Attempt { address, source })
+        let connecting = socket.begin_connect(handle, address)?;
+        Ok(Attempt {
+            address,
+            connecting,
+        })
     }
 }
 
-/// Which attempt is the first to come to a result, and to which; `None` if none does in time.
+/// The first attempt that is finished, and its result; `None` if none is in time.
 async fn first(
     handle: &Handle,
     attempts: &[Attempt],
@@ -93,8 +93,7 @@ async fn first(
     let mut limit = limit.map(|limit| handle.sleep(limit));
     poll_fn(|context| {
         for (i, attempt) in attempts.iter().enumerate() {
-            let source = &attempt.source;
-            if let Poll::Ready(result) = source.poll_io(context, Direction::Write, is_connected) {
+            if let Poll::Ready(result) = attempt.connecting.poll_finish(context) {
                 return Poll::Ready(Some((i, result)));
             }
         }

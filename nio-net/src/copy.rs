@@ -1,42 +1,43 @@
-//! Copying between two streams, in both directions at once: what a proxy does.
+//! Copying between two streams, in both directions at once, as a proxy does.
 //!
 //! The laws:
 //!
-//! 1. The directions are independent. When one side has finished, the other reads the end, behind
-//!    everything that came before; the direction back goes on.
-//! 2. An error ends both. What was read and not yet written is lost then, as when the future is
-//!    dropped.
-//! 3. A direction has one buffer, of [`BUFFER`] bytes, and reads nothing before that is written:
-//!    a slow receiver slows down its sender.
+//! 1. The directions are independent. When one side ends writing, the other reads the end, behind all
+//!    bytes that came before; the other direction goes on.
+//! 2. An error ends both. Bytes that were read and not yet written are lost then, as when the future
+//!    is dropped.
+//! 3. A direction has one buffer of [`BUFFER`] bytes, and reads again when all of it is written: a
+//!    slow receiver slows down its sender (backpressure).
 
 use std::{
+    cell::RefCell,
     fmt,
     future::{Future, poll_fn},
     io,
-    net::Shutdown,
-    task::{Context, Poll, ready},
+    pin::pin,
+    task::Poll,
 };
 
-use crate::{ByteStream, Readable, Writable};
+use crate::{ByteStream, Stream};
 
-/// How much is read at once in each direction. Four times as much is not noticeably faster, and a
-/// proxy has two of them for each connection.
+/// How many bytes are read at once. Four times as many are not noticeably faster, and a proxy has two
+/// buffers for each connection.
 const BUFFER: usize = 16 * 1024;
 
 /// A direction between two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
-    /// From the first stream to the second.
-    Forth,
-    /// From the second stream to the first.
-    Back,
+    /// From the first stream, A, to the second, B.
+    AToB,
+    /// From the second stream, B, to the first, A.
+    BToA,
 }
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Way::Forth => "from the first to the second",
-            Way::Back => "from the second to the first",
+            Way::AToB => "from A to B",
+            Way::BToA => "from B to A",
         })
     }
 }
@@ -45,20 +46,20 @@ impl fmt::Display for Way {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// The stream that the direction comes from could not be read.
-    #[error("reading on the way {way}: {source}")]
+    /// The stream could not be read.
+    #[error("copying {way}: cannot read: {source}")]
     Read {
         /// The direction.
         way: Way,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The stream that the direction leads to could not be written.
-    #[error("writing on the way {way}: {source}")]
+    /// The stream could not be written.
+    #[error("copying {way}: cannot write: {source}")]
     Write {
         /// The direction.
         way: Way,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -80,12 +81,12 @@ impl From<CopyError> for io::Error {
     }
 }
 
-/// Copies what each of two streams reads to the other, until both have finished, and returns how
-/// many bytes went [forth and back](Way).
+/// Copies the bytes that come from each of two streams to the other, until both have ended writing,
+/// and returns how many bytes went [each way](Way).
 ///
 /// # Errors
 ///
-/// [`CopyError`] with the direction; the other one has ended, too.
+/// [`CopyError`] with the direction. The other direction has ended, too.
 ///
 /// ```
 /// # use nio_loop::EventLoop;
@@ -112,105 +113,79 @@ impl From<CopyError> for io::Error {
 /// # })?
 /// # }
 /// ```
-pub fn copy_bidirectional<A, B>(
+pub async fn copy_bidirectional<A, B>(
     first: &ByteStream<A>,
     second: &ByteStream<B>,
-) -> impl Future<Output = Result<(u64, u64), CopyError>>
+) -> Result<(u64, u64), CopyError>
 where
-    A: Readable + Writable,
-    B: Readable + Writable,
+    A: Stream,
+    B: Stream,
 {
-    copy_bidirectional_with(first, second, |_, _| {})
+    copy_bidirectional_with(first, second, |_, _| {}).await
 }
 
-/// As [`copy_bidirectional`], and tells of each write that has succeeded: its direction, and how
-/// many bytes it took; and of the end of each direction, when it is passed on, by 0 bytes. For
-/// statistics, and for the timeout of a connection where nothing happens: see [`Idle`](crate::Idle).
+/// As [`copy_bidirectional`], and calls `written` after each write, with the direction and how many
+/// bytes it took, and with 0 bytes when the end of a direction is passed on. For statistics, and for
+/// timeouts of idle connections: see [`Idle`](crate::Idle).
 ///
 /// # Errors
 ///
 /// As [`copy_bidirectional`].
-pub fn copy_bidirectional_with<A, B>(
+pub async fn copy_bidirectional_with<A, B>(
     first: &ByteStream<A>,
     second: &ByteStream<B>,
-    mut written: impl FnMut(Way, usize),
-) -> impl Future<Output = Result<(u64, u64), CopyError>>
+    written: impl FnMut(Way, usize),
+) -> Result<(u64, u64), CopyError>
 where
-    A: Readable + Writable,
-    B: Readable + Writable,
+    A: Stream,
+    B: Stream,
 {
-    let (mut forth, mut back) = (Copying::new(Way::Forth), Copying::new(Way::Back));
-    poll_fn(move |context| {
-        let one = forth.poll(context, first, second, &mut written)?;
-        let other = back.poll(context, second, first, &mut written)?;
-        ready!(one);
-        ready!(other);
-        Poll::Ready(Ok((forth.copied, back.copied)))
+    let written = RefCell::new(written);
+    let written = |way, n| (written.borrow_mut())(way, n);
+    let mut a_to_b = pin!(copy(Way::AToB, first, second, &written));
+    let mut b_to_a = pin!(copy(Way::BToA, second, first, &written));
+    let mut copied = (None, None);
+    poll_fn(|context| {
+        if copied.0.is_none() {
+            if let Poll::Ready(result) = a_to_b.as_mut().poll(context) {
+                copied.0 = Some(result?);
+            }
+        }
+        if copied.1.is_none() {
+            if let Poll::Ready(result) = b_to_a.as_mut().poll(context) {
+                copied.1 = Some(result?);
+            }
+        }
+        match copied {
+            (Some(a_to_b), Some(b_to_a)) => Poll::Ready(Ok((a_to_b, b_to_a))),
+            _ => Poll::Pending,
+        }
     })
+    .await
 }
 
-/// One direction.
-struct Copying {
+/// Copies one direction, until its end is passed on.
+async fn copy<A: Stream, B: Stream>(
     way: Way,
-    buffer: Vec<u8>,
-    /// How much of the buffer is written.
-    start: usize,
-    copied: u64,
-    finished: bool,
-}
-
-impl Copying {
-    fn new(way: Way) -> Copying {
-        Copying {
-            way,
-            buffer: Vec::with_capacity(BUFFER),
-            start: 0,
-            copied: 0,
-            finished: false,
+    from: &ByteStream<A>,
+    to: &ByteStream<B>,
+    written: &impl Fn(Way, usize),
+) -> Result<u64, CopyError> {
+    let read_error = |source| CopyError::Read { way, source };
+    let write_error = |source| CopyError::Write { way, source };
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut copied = 0;
+    while from.read_buf(&mut buffer).await.map_err(read_error)? > 0 {
+        let mut left = &buffer[..];
+        while !left.is_empty() {
+            let n = to.write(left).await.map_err(write_error)?;
+            left = &left[n..];
+            copied += n as u64;
+            written(way, n);
         }
+        buffer.clear();
     }
-
-    /// Copies until something has to be waited for, or the end is passed on.
-    fn poll<A: Readable, B: Writable>(
-        &mut self,
-        context: &mut Context<'_>,
-        from: &ByteStream<A>,
-        to: &ByteStream<B>,
-        written: &mut impl FnMut(Way, usize),
-    ) -> Poll<Result<(), CopyError>> {
-        let way = self.way;
-        let read_error = |source| CopyError::Read { way, source };
-        let write_error = |source| CopyError::Write { way, source };
-        while !self.finished {
-            if self.start < self.buffer.len() {
-                let write = to.poll_write(context, &self.buffer[self.start..]);
-                let n = ready!(write).map_err(write_error)?;
-                self.start += n;
-                self.copied += n as u64;
-                written(way, n);
-                continue;
-            }
-            self.buffer.clear();
-            self.start = 0;
-            let read = from.poll_read_buf(context, &mut self.buffer, BUFFER);
-            if ready!(read).map_err(read_error)? == 0 {
-                self.finished = true;
-                finish(to).map_err(write_error)?;
-                written(way, 0);
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Says that nothing more is written. A pipe, which has no such call, ends when it is dropped.
-pub(crate) fn finish<S: Writable>(stream: &ByteStream<S>) -> io::Result<()> {
-    if !S::SOCKET {
-        return Ok(());
-    }
-    match stream.shut_down(Shutdown::Write) {
-        // A connection that is gone has finished already.
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-        result => result,
-    }
+    to.end_writing().map_err(write_error)?;
+    written(way, 0);
+    Ok(copied)
 }

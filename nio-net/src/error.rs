@@ -1,80 +1,92 @@
-//! What can go wrong with a socket before there is one.
+//! The errors of making sockets, of their options and of name look-ups.
+//!
+//! The law: a call that takes a value and fails gives the value back ([`Refused`]).
 
-use std::{fmt, io, net::SocketAddr, os::unix, path::PathBuf};
+use std::{
+    error, fmt, io,
+    net::SocketAddr,
+    os::{fd::AsFd, unix},
+    path::PathBuf,
+};
 
-/// An error of making a socket, or of its options, that names what it is about. Converts into an
-/// [`io::Error`].
+use nio_loop::{Handle, Source};
+
+use crate::raw;
+
+/// An error of making a socket, of its options or of a name look-up. It names the address, the path,
+/// the host or the option, and converts into an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address cannot be listened on: somebody else does
-    /// ([`AddrInUse`](io::ErrorKind::AddrInUse)), it is not one of this machine's
+    /// The address cannot be listened on: another socket does
+    /// ([`AddrInUse`](io::ErrorKind::AddrInUse)), this machine does not have it
     /// ([`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable)), or its port is reserved
     /// ([`PermissionDenied`](io::ErrorKind::PermissionDenied)).
     #[error("cannot listen on {address}: {source}")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The address cannot be that of a socket which does not listen, for the same reasons.
+    /// A socket that does not listen cannot be bound to the address, for the same reasons.
     #[error("cannot use the address {address}: {source}")]
     LocalAddress {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// No connection could be made to the address: nobody listens there
-    /// ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused)), or there is no way to it.
+    /// No connection could be made to the address: no socket listens there
+    /// ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused)), or there is no route to it.
     #[error("cannot connect to {address}: {source}")]
     Connect {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// No connection could be made to any of several addresses.
     #[error("cannot connect to any of {} addresses{}", .0.len(), List(.0))]
     ConnectAny(
-        /// The addresses, in the order in which they failed, and what the system said of each.
+        /// The addresses, in the order in which they failed, each with the system's error.
         Vec<(SocketAddr, io::Error)>,
     ),
-    /// The name of a host has no address, or nobody could be asked for it.
+    /// The host name has no address, or no name server answered.
     #[error("cannot look up {name:?}: {source}")]
     Resolve {
         /// The name.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The name of a Unix socket cannot be used: it exists already
+    /// A Unix socket cannot be bound to the address: it exists already
     /// ([`AddrInUse`](io::ErrorKind::AddrInUse)), or its directory does not
     /// ([`NotFound`](io::ErrorKind::NotFound)).
     #[error("cannot use the address {address:?}: {source}")]
     BindUnix {
         /// The address.
         address: Box<unix::net::SocketAddr>,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// No connection could be made to the Unix socket of that name: there is none, or nobody listens
-    /// to it any more ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused)).
+    /// No connection could be made to the Unix socket: there is none
+    /// ([`NotFound`](io::ErrorKind::NotFound)), or no process listens to it any more
+    /// ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused)).
     #[error("cannot connect to {address:?}: {source}")]
     ConnectUnix {
         /// The address.
         address: Box<unix::net::SocketAddr>,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A path cannot be that of a Unix socket: it is too long (more than about 100 bytes), or has a
-    /// zero in it.
+    /// A path cannot be that of a Unix socket: it is empty, it is too long (more than about 100 bytes),
+    /// or it has a zero in it.
     #[error("{path:?} cannot be the path of a socket: {source}")]
     Path {
         /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: io::Error,
     },
     /// An option could not be read or changed.
@@ -82,10 +94,13 @@ pub enum Error {
     Option {
         /// Its name in the system's headers.
         name: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The loop did not take the socket.
+    /// The file descriptor is in blocking mode, in which its operations would stop the whole loop.
+    #[error("the file descriptor is in blocking mode: make it non-blocking, as `from_std` does")]
+    Blocking,
+    /// The loop is gone, or refused the socket.
     #[error(transparent)]
     Loop(#[from] nio_loop::Error),
 }
@@ -103,6 +118,12 @@ impl fmt::Display for List<'_> {
     }
 }
 
+impl<T> From<nio_loop::Refused<T>> for Error {
+    fn from(refused: nio_loop::Refused<T>) -> Error {
+        Error::Loop(refused.error)
+    }
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         match error {
@@ -114,12 +135,93 @@ impl From<Error> for io::Error {
             | Error::ConnectUnix { ref source, .. }
             | Error::Path { ref source, .. }
             | Error::Option { ref source, .. } => io::Error::new(source.kind(), error),
-            // Of several, the last one is from the address that held out longest.
+            // The last error is that of the address that failed last.
             Error::ConnectAny(ref errors) => {
                 let last = errors.last().map(|(_, error)| error.kind());
                 io::Error::new(last.unwrap_or(io::ErrorKind::InvalidInput), error)
             }
+            Error::Blocking => io::Error::new(io::ErrorKind::InvalidInput, error),
             Error::Loop(error) => error.into(),
         }
+    }
+}
+
+impl Error {
+    /// The error of a connection that was waited for: [`Error::Loop`] if the loop is gone, and
+    /// otherwise the result of `of_socket`.
+    pub(crate) fn of_wait(error: io::Error, of_socket: impl FnOnce(io::Error) -> Error) -> Error {
+        let inner = error.get_ref();
+        match inner.and_then(|inner| inner.downcast_ref()) {
+            Some(nio_loop::Error::Closed) => nio_loop::Error::Closed.into(),
+            _ => of_socket(error),
+        }
+    }
+}
+
+/// A call that took a value failed: the value, given back, and the error. Converts into an [`Error`]
+/// and into an [`io::Error`], without the value.
+#[non_exhaustive]
+pub struct Refused<T> {
+    /// The value that the call was given.
+    pub value: T,
+    /// Why the call failed.
+    pub error: Error,
+}
+
+impl<T> Refused<T> {
+    pub(crate) fn new(value: T, error: Error) -> Refused<T> {
+        Refused { value, error }
+    }
+}
+
+impl<T> From<Refused<T>> for Error {
+    fn from(refused: Refused<T>) -> Error {
+        refused.error
+    }
+}
+
+impl<T> From<Refused<T>> for io::Error {
+    fn from(refused: Refused<T>) -> io::Error {
+        refused.error.into()
+    }
+}
+
+impl<T> fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Refused").field(&self.error).finish()
+    }
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<T> error::Error for Refused<T> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Takes a socket into the loop, or gives it back.
+pub(crate) fn adopt<S: AsFd>(handle: &Handle, socket: S) -> Result<Source<S>, Refused<S>> {
+    Source::new(handle, socket).map_err(|refused| {
+        let nio_loop::Refused { error, value, .. } = refused;
+        Refused::new(value, error.into())
+    })
+}
+
+/// Makes a descriptor non-blocking, and of a socket's writes to a closed connection errors instead of
+/// signals; or gives it back.
+pub(crate) fn set_nonblocking<S: AsFd>(socket: S, is_socket: bool) -> Result<S, Refused<S>> {
+    let set = raw::set_nonblocking(&socket).map_err(|source| ("O_NONBLOCK", source));
+    let set = set.and_then(|()| match is_socket {
+        true => raw::no_sigpipe(&socket).map_err(|source| ("SO_NOSIGPIPE", source)),
+        false => Ok(()),
+    });
+    match set {
+        Ok(()) => Ok(socket),
+        Err((name, source)) => Err(Refused::new(socket, Error::Option { name, source })),
     }
 }

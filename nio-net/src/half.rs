@@ -1,74 +1,27 @@
-//! The halves of a stream.
+//! The owned halves of a stream, for two tasks.
 //!
-//! A stream needs no splitting to be read and written at once; its halves are for code that is to do
-//! one of both, and for an end of writing that comes by itself.
+//! A stream needs no splitting to be read and written at once: every operation takes `&self`. The
+//! halves add one thing: dropping the half that writes ends writing.
 
-use std::{
-    error, fmt,
-    future::Future,
-    io::{self, IoSlice, IoSliceMut},
-    net::Shutdown,
-    ops::Deref,
-    rc::Rc,
-    task::{Context, Poll},
-};
+use std::{error, fmt, ops::Deref, rc::Rc};
 
-use crate::{ByteStream, Readable, Socket, Writable};
+use crate::{ByteStream, Stream};
 
-/// The half of a stream that reads: [borrowed](ByteStream::split), `P` being a reference to the
-/// stream, or [owned](ByteStream::into_split), `P` being an [`Rc`] of it.
-pub struct ReadHalf<P>(P);
+/// The half of a stream for reading, made by [`ByteStream::into_split`]. It dereferences to the
+/// stream.
+pub struct OwnedReadHalf<S: Stream>(Rc<ByteStream<S>>);
 
-/// The half of a stream that writes, borrowed or owned as [`ReadHalf`]. When an owned one is dropped,
-/// the other side reads the end.
-pub struct WriteHalf<P: Owner> {
-    stream: P,
-    /// Whether dropping it says that nothing more is written.
-    finishes: bool,
+/// The half of a stream for writing, made by [`ByteStream::into_split`]. It dereferences to the
+/// stream. When it is dropped the other side reads the end.
+pub struct OwnedWriteHalf<S: Stream> {
+    stream: Rc<ByteStream<S>>,
+    /// Whether dropping it ends writing; not so when the halves are reunited.
+    ends_writing: bool,
 }
 
-/// The half of a stream that reads, owned.
-pub type OwnedReadHalf<S> = ReadHalf<Rc<ByteStream<S>>>;
-
-/// The half of a stream that writes, owned: when it is dropped, the other side reads the end.
-pub type OwnedWriteHalf<S> = WriteHalf<Rc<ByteStream<S>>>;
-
-/// What a half holds its stream by.
-pub trait Owner {
-    /// Says that the half that writes is gone.
-    #[doc(hidden)]
-    fn finish(&self);
-}
-
-impl<S: Writable> Owner for &ByteStream<S> {
-    fn finish(&self) {}
-}
-
-impl<S: Socket + Writable> Owner for Rc<ByteStream<S>> {
-    fn finish(&self) {
-        // A connection that is gone has finished already.
-        let _ = self.shut_down(Shutdown::Write);
-    }
-}
-
-/// Two halves that are not of the same stream, given back by [`reunite`](OwnedReadHalf::reunite).
-pub struct ReuniteError<S: Socket + Writable>(
-    /// The half that reads.
-    pub OwnedReadHalf<S>,
-    /// The half that writes.
-    pub OwnedWriteHalf<S>,
-);
-
-/// Halves.
-impl<S: Socket + Readable + Writable> ByteStream<S> {
-    /// Two halves that borrow the stream: one reads, the other writes.
-    #[must_use]
-    pub fn split(&self) -> (ReadHalf<&ByteStream<S>>, WriteHalf<&ByteStream<S>>) {
-        (ReadHalf(self), WriteHalf::new(self))
-    }
-
-    /// Two halves that own the stream: for two tasks. The other side reads the end when the half
-    /// that writes is dropped; the connection is closed when both are.
+impl<S: Stream> ByteStream<S> {
+    /// Two halves that own the stream, for two tasks. The other side reads the end when the half for
+    /// writing is dropped; the connection is closed when both are.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -93,12 +46,20 @@ impl<S: Socket + Readable + Writable> ByteStream<S> {
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
         let stream = Rc::new(self);
-        (ReadHalf(Rc::clone(&stream)), WriteHalf::new(stream))
+        let reader = OwnedReadHalf(Rc::clone(&stream));
+        let ends_writing = true;
+        (
+            reader,
+            OwnedWriteHalf {
+                stream,
+                ends_writing,
+            },
+        )
     }
 }
 
-impl<S: Socket + Writable> OwnedReadHalf<S> {
-    /// Makes a stream of its two halves again. The other side reads no end.
+impl<S: Stream> OwnedReadHalf<S> {
+    /// Makes one stream of its two halves again. Writing does not end.
     ///
     /// # Errors
     ///
@@ -107,221 +68,67 @@ impl<S: Socket + Writable> OwnedReadHalf<S> {
         if !Rc::ptr_eq(&self.0, &writer.stream) {
             return Err(ReuniteError(self, writer));
         }
-        writer.finishes = false;
+        writer.ends_writing = false;
         drop(writer);
-        Ok(Rc::into_inner(self.0).expect("there is no third half"))
+        Ok(Rc::into_inner(self.0).expect("a stream has two halves"))
     }
 }
 
-/// What the whole stream can do, too.
-impl<S: Readable + 'static, P: Deref<Target = ByteStream<S>>> ReadHalf<P> {
-    /// See [`ByteStream::read`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
-        self.0.read(buffer)
-    }
+impl<S: Stream> Deref for OwnedReadHalf<S> {
+    type Target = ByteStream<S>;
 
-    /// See [`ByteStream::read_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn read_vectored(
-        &self,
-        buffers: &mut [IoSliceMut<'_>],
-    ) -> impl Future<Output = io::Result<usize>> {
-        self.0.read_vectored(buffers)
-    }
-
-    /// See [`ByteStream::read_buf`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn read_buf(&self, buffer: &mut Vec<u8>) -> impl Future<Output = io::Result<usize>> {
-        self.0.read_buf(buffer)
-    }
-
-    /// See [`ByteStream::read_exact`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn read_exact(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<()>> {
-        self.0.read_exact(buffer)
-    }
-
-    /// See [`ByteStream::read_to_end`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn read_to_end(
-        &self,
-        buffer: &mut Vec<u8>,
-        limit: usize,
-    ) -> impl Future<Output = io::Result<usize>> {
-        self.0.read_to_end(buffer, limit)
-    }
-
-    /// See [`ByteStream::readable`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
-        self.0.readable()
-    }
-
-    /// See [`ByteStream::try_read`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-
-    /// See [`ByteStream::poll_read`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn poll_read(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0.poll_read(context, buffer)
-    }
-}
-
-impl<P: Owner> WriteHalf<P> {
-    fn new(stream: P) -> WriteHalf<P> {
-        let finishes = true;
-        WriteHalf { stream, finishes }
-    }
-}
-
-/// What the whole stream can do, too.
-impl<S: Writable + 'static, P: Owner + Deref<Target = ByteStream<S>>> WriteHalf<P> {
-    /// See [`ByteStream::write`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn write(&self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> {
-        self.stream.write(bytes)
-    }
-
-    /// See [`ByteStream::write_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn write_vectored(
-        &self,
-        pieces: &[IoSlice<'_>],
-    ) -> impl Future<Output = io::Result<usize>> {
-        self.stream.write_vectored(pieces)
-    }
-
-    /// See [`ByteStream::write_all`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
-        self.stream.write_all(bytes)
-    }
-
-    /// See [`ByteStream::write_all_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn write_all_vectored<'a>(
-        &'a self,
-        pieces: &'a mut [IoSlice<'_>],
-    ) -> impl Future<Output = io::Result<()>> {
-        self.stream.write_all_vectored(pieces)
-    }
-
-    /// See [`ByteStream::writable`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
-        self.stream.writable()
-    }
-
-    /// See [`ByteStream::try_write`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.try_write(bytes)
-    }
-
-    /// See [`ByteStream::poll_write`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of the stream.
-    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.poll_write(context, bytes)
-    }
-}
-
-/// The rest of what a stream can do: its addresses, its options.
-impl<S: Readable + 'static, P: Deref<Target = ByteStream<S>>> AsRef<ByteStream<S>> for ReadHalf<P> {
-    fn as_ref(&self) -> &ByteStream<S> {
+    fn deref(&self) -> &ByteStream<S> {
         &self.0
     }
 }
 
-/// The rest of what a stream can do: its addresses, its options, its shutdown.
-impl<S: Writable, P: Owner + Deref<Target = ByteStream<S>>> AsRef<ByteStream<S>> for WriteHalf<P> {
-    fn as_ref(&self) -> &ByteStream<S> {
+impl<S: Stream> Deref for OwnedWriteHalf<S> {
+    type Target = ByteStream<S>;
+
+    fn deref(&self) -> &ByteStream<S> {
         &self.stream
     }
 }
 
-impl<P: Owner> Drop for WriteHalf<P> {
+impl<S: Stream> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
-        if self.finishes {
-            self.stream.finish();
+        if self.ends_writing {
+            // An error says that the connection is gone: then writing has ended already.
+            let _ = self.stream.end_writing();
         }
     }
 }
 
-impl<P: fmt::Debug> fmt::Debug for ReadHalf<P> {
+/// Two halves of different streams, given back by [`OwnedReadHalf::reunite`].
+pub struct ReuniteError<S: Stream>(
+    /// The half for reading.
+    pub OwnedReadHalf<S>,
+    /// The half for writing.
+    pub OwnedWriteHalf<S>,
+);
+
+impl<S: Stream + fmt::Debug> fmt::Debug for OwnedReadHalf<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReadHalf").field(&self.0).finish()
+        f.debug_tuple("OwnedReadHalf").field(&self.0).finish()
     }
 }
 
-impl<P: Owner + fmt::Debug> fmt::Debug for WriteHalf<P> {
+impl<S: Stream + fmt::Debug> fmt::Debug for OwnedWriteHalf<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WriteHalf").field(&self.stream).finish()
+        f.debug_tuple("OwnedWriteHalf").field(&self.stream).finish()
     }
 }
 
-impl<S: Socket + Writable> fmt::Debug for ReuniteError<S> {
+impl<S: Stream> fmt::Debug for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReuniteError")
     }
 }
 
-impl<S: Socket + Writable> fmt::Display for ReuniteError<S> {
+impl<S: Stream> fmt::Display for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the halves are not of one stream")
     }
 }
 
-impl<S: Socket + Writable> error::Error for ReuniteError<S> {}
+impl<S: Stream> error::Error for ReuniteError<S> {}

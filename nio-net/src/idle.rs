@@ -1,10 +1,11 @@
-//! Timeouts of connections where nothing happens.
+//! Timeouts of idle connections.
 //!
 //! The laws:
 //!
-//! 1. Saying that something has happened costs a look at the clock. The timer is moved when the work
-//!    is next polled; to push it later, the heap of timers writes one number.
-//! 2. The work is polled before the time is looked at: what is ready at the very moment counts.
+//! 1. A touch reads the clock. The timer is moved when the work is next polled; to move it later, the
+//!    timer heap writes one number.
+//! 2. The work is polled before the deadline is looked at, and once more after the next poll of I/O
+//!    when the deadline has passed: a result that was there in time counts.
 
 use std::{
     cell::Cell,
@@ -14,11 +15,12 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Elapsed, Handle, Time};
+use nio_loop::{Elapsed, Handle, NextTurn, Time, poll_budget};
 
-/// Ends work in which nothing has happened for a while.
+/// Ends work that has made no progress for some time.
 ///
-/// What happens, and counts, is for the work to say, by [`touch`](Idle::touch):
+/// The work reports its progress by [`touch`](Idle::touch). To count the progress of a long write, write
+/// in pieces ([`write`](crate::ByteStream::write)) and touch after each.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -53,7 +55,7 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Allows this long a time in which nothing happens, beginning now.
+    /// Allows this long a time without progress, beginning now.
     #[must_use]
     pub fn new(handle: &Handle, limit: Duration) -> Idle {
         let handle = handle.clone();
@@ -65,42 +67,62 @@ impl Idle {
         }
     }
 
-    /// Says that something has happened: the time begins anew.
+    /// Reports progress: the time begins again.
     pub fn touch(&self) {
         self.last.set(self.handle.now());
     }
 
-    /// Allows another time, since what has happened last, for a part of the work that may need more or
-    /// less of it. A shorter one counts when the work is next polled, so it is the work that says so.
+    /// Sets the limit, counted from the last progress, for a part of the work that needs a longer or a
+    /// shorter one. A shorter limit counts from the next poll of the work, so the work should set it.
     pub fn set_limit(&self, limit: Duration) {
         self.limit.set(limit);
     }
 
-    /// When the time is over if nothing happens any more.
+    /// When the time is over if there is no more progress.
     #[must_use]
     pub fn deadline(&self) -> Time {
         self.last.get() + self.limit.get()
     }
 
-    /// Does some work for as long as something happens. If nothing has for too long, it is dropped.
-    /// Several pieces of work may be under way; each is ended by itself.
+    /// Does some work while it makes progress. After the limit without progress it is dropped. Several
+    /// pieces of work may be under way; each ends by itself.
     ///
     /// # Errors
     ///
     /// [`Elapsed`].
     pub async fn limit<F: Future>(&self, work: F) -> Result<F::Output, Elapsed> {
+        poll_fn(poll_budget).await;
         let mut work = pin!(work);
         let mut sleep = self.handle.sleep_until(self.deadline());
+        let mut next_turn: Option<NextTurn> = None;
         poll_fn(|context| {
+            let is_last = match &mut next_turn {
+                Some(next_turn) => Pin::new(next_turn).poll(context).is_ready(),
+                None => false,
+            };
             if let Poll::Ready(output) = work.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            if sleep.deadline() != self.deadline() {
-                sleep.reset(self.deadline());
+            let deadline = self.deadline();
+            if sleep.deadline() != deadline {
+                sleep.reset(deadline);
+                next_turn = None;
+            } else if is_last {
+                let limit = self.limit.get();
+                return Poll::Ready(Err(Elapsed { limit }));
             }
-            let limit = self.limit.get();
-            let sleep = Pin::new(&mut sleep).poll(context);
-            sleep.map(|()| Err(Elapsed { limit }))
+            // The deadline counts also where the work has spent the budget, so that the sleep is
+            // never ready.
+            let is_over =
+                Pin::new(&mut sleep).poll(context).is_ready() || self.handle.now() >= deadline;
+            if is_over && next_turn.is_none() {
+                let next_turn = next_turn.insert(self.handle.next_turn());
+                // Without a loop it is ready at once.
+                if Pin::new(next_turn).poll(context).is_ready() {
+                    context.waker().wake_by_ref();
+                }
+            }
+            Poll::Pending
         })
         .await
     }

@@ -43,14 +43,15 @@
 //! | a [`Listener`] | [`TcpListener`] | | [`UnixListener`] | |
 //! | a [`DatagramSocket`] | | [`UdpSocket`] | [`UnixDatagram`] | |
 //!
-//! The types of a row are one type over different descriptors, and what they have in common is
-//! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`]
-//! are those of any socket; [`resolve`] looks up names.
+//! The types of a row are one type over different descriptors; the operations that they share are
+//! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`] are
+//! those of any socket; [`resolve`] looks up names. For servers there are [`Semaphore`],
+//! [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
 //!
 //! # Thousands of connections
 //!
-//! A task that keeps a buffer keeps it also while it waits: that is most of the memory of an idle connection,
-//! and more than the processor's caches hold. But the tasks of a loop run one at a time, and none between
+//! A task that has a buffer keeps it while it waits: that is most of the memory of an idle connection, and
+//! more than the processor's caches hold. But the tasks of a loop run one at a time, and none runs between
 //! two `await`s of another. So all of them can read into one buffer:
 //!
 //! ```
@@ -64,7 +65,7 @@
 //!         if n == 0 {
 //!             return Ok(());
 //!         }
-//!         // Mostly there is room for all of it. What there is none for, the task keeps.
+//!         // Usually there is room for all bytes. The task keeps those that had no room.
 //!         let written = match stream.try_write(&buffer.borrow()[..n]) {
 //!             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
 //!             result => result?,
@@ -99,30 +100,32 @@
 //!
 //! # What to know
 //!
-//! - Every operation is tried before it is waited for; a socket that never blocks is never even
-//!   registered with the loop.
+//! - Every operation is tried before it is waited for; a socket that never blocks is never registered
+//!   with the loop.
 //! - All operations take `&self`. Put a stream into an [`Rc`](std::rc::Rc) to read it in one task and
 //!   write it in another, or [split](ByteStream::into_split) it. Where two tasks read, or two write,
-//!   each may get what the other waits for.
-//! - Dropping a future loses nothing: no byte and no connection is taken out of the kernel before
-//!   the future is ready. Those that make several calls say what becomes of the first ones.
-//! - No operation has a limit of time; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to
-//!   any.
+//!   each may get the bytes that the other waits for.
+//! - Dropping a future loses no byte and no connection: nothing is taken out of the kernel before the
+//!   future is ready. Futures that make several calls say what becomes of the first ones.
+//! - An operation that has to wait is an error if the loop is gone. No operation has a time limit; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to any.
 //! - Writing to a connection that the other side has closed is an error, never a signal.
-//! - A reset is told once, to a read or to a write, whichever comes first. After that, a read finds
-//!   an end and a write a broken pipe: if a write has failed, an end does not say that all was there.
-//! - Closing is dropping. What was written is sent all the same; to know that it has arrived, have
-//!   the other side say so.
+//! - A reset is reported once, to a read or to a write, whichever comes first. After that, a read finds
+//!   the end and a write a broken pipe: once a write has failed, the end does not prove that all bytes
+//!   were read.
+//! - Dropping closes. Bytes that were written are still sent; to know that they have arrived, have the
+//!   other side say so.
+//! - A call that takes a socket and fails gives it back: [`Refused`].
 //! - A socket belongs to one loop. To give it to another, take it out (`into_std`), move it to the
 //!   other thread, and put it into that loop (`from_std`).
-//! - Urgent data (MSG_OOB) is not for this crate: a read ends at its mark, and what lies behind the
-//!   mark may be noticed only when more arrives.
+//! - Urgent data (MSG_OOB) is not supported: a read stops at its mark, and the bytes behind the mark
+//!   may be noticed only when more arrive.
 //!
 //! # How to read the source
 //!
-//! `channel` says what there can be streams of, `stream` is the stream, `half` its halves; `tcp`,
-//! `unix` and `pipe` add what is special. `listener` accepts, `datagram` is its own world, with `batch`
-//! and `multicast`. `connect` races for a connection. What the standard library cannot do is in `raw`.
+//! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`
+//! and `pipe` add to it. `listener` accepts, with `tcp_listener`; `datagram` receives and `send` sends,
+//! with `udp` and `batch`. `connect` tries several addresses. Calls that the standard library does not
+//! make are in `raw`, and so is all `unsafe` code.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -130,45 +133,51 @@
 mod batch;
 #[cfg(any(feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
-mod channel;
 mod connect;
 mod copy;
 mod datagram;
 mod error;
+mod graceful;
 mod half;
 mod idle;
-mod limit;
+mod kinds;
 mod listener;
-mod multicast;
 mod options;
 mod pipe;
 #[allow(unsafe_code)]
 mod raw;
+mod read;
 mod resolve;
-mod shutdown;
+mod semaphore;
+mod send;
 mod socket;
 mod stream;
 mod tcp;
+mod tcp_listener;
+mod udp;
 mod unix;
 mod waiters;
+mod write;
 
 pub use batch::{Batch, Datagram};
-pub use channel::{Channel, Readable, Socket, Writable};
 pub use copy::{CopyError, Way, copy_bidirectional, copy_bidirectional_with};
-pub use datagram::{DatagramSocket, Datagrams, UdpSocket};
-pub use error::Error;
-pub use half::{OwnedReadHalf, OwnedWriteHalf, Owner, ReadHalf, ReuniteError, WriteHalf};
+pub use datagram::DatagramSocket;
+pub use error::{Error, Refused};
+pub use graceful::{GracefulShutdown, Guard, Unfinished};
+pub use half::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use idle::Idle;
-pub use limit::{Admitted, Limit, Permit};
-pub use listener::{Accepted, Incoming, Listener, Listens, TcpListener};
+pub use kinds::{Datagrams, Listen, Stream};
+pub use listener::{Accepted, Listener};
 pub use options::{Keepalive, Options};
 pub use pipe::{PipeReader, PipeWriter, ReadEnd, WriteEnd, pipe};
 pub use raw::Address;
 pub use resolve::resolve;
-pub use shutdown::{Hold, Shutdown, Unfinished};
+pub use semaphore::{Admitted, Permit, Semaphore};
 pub use socket::TcpSocket;
 pub use stream::ByteStream;
 pub use tcp::TcpStream;
+pub use tcp_listener::TcpListener;
+pub use udp::UdpSocket;
 pub use unix::{Credentials, UnixDatagram, UnixListener, UnixStream};
 
 /// The example of the README, so that it is run with the others.

@@ -1,4 +1,4 @@
-//! The options of a socket: one place for all types of sockets.
+//! The options of a socket, for all types of sockets.
 
 use std::{
     io,
@@ -16,8 +16,9 @@ use crate::{
 
 /// The options of a socket, to be looked at and changed at any time of its life.
 ///
-/// Get it from a socket by its `options`, or for any other socket by [`of`](Options::of). An option
-/// that the kind of socket or the system does not have is an [`Error::Option`] that names it.
+/// Get it from a socket by its `options`, or for any other socket by [`of`](Options::of). Every function
+/// that fails returns an [`Error::Option`] with the name of the option; so it does for an option that
+/// the kind of socket or the system does not have.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -38,8 +39,8 @@ pub struct Options<'a> {
     socket: BorrowedFd<'a>,
 }
 
-/// How a TCP connection without traffic asks whether the other side is still there. `None` leaves
-/// what the system does: on most, two hours, then every 75 seconds, and eight or nine times.
+/// How a TCP connection without traffic probes whether the other side is still there. `None` leaves
+/// the system's default: on most systems two hours, then every 75 seconds, eight or nine times.
 ///
 /// Durations are of whole seconds, at least one; parts of a second are rounded up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +81,7 @@ const INTERVAL: Option<Name> = None;
 #[cfg(target_os = "openbsd")]
 const COUNT: Option<Name> = None;
 
-/// Lingering, in seconds: what the others call SO_LINGER counts ticks of a clock on Apple's systems.
+/// Lingering, in seconds: SO_LINGER counts clock ticks on Apple's systems.
 #[cfg(target_vendor = "apple")]
 const LINGER: Name = name!(SOL_SOCKET, SO_LINGER_SEC);
 #[cfg(not(target_vendor = "apple"))]
@@ -96,19 +97,11 @@ impl<'a> Options<'a> {
 
     /// Lets an address be bound whose last connections are still in TIME_WAIT (SO_REUSEADDR).
     /// To be set before binding.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_reuse_addr(self, reuse: bool) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_REUSEADDR), reuse.into())
     }
 
     /// Whether such an address may be bound.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn reuse_addr(self) -> Result<bool, Error> {
         self.is(name!(SOL_SOCKET, SO_REUSEADDR))
     }
@@ -116,56 +109,32 @@ impl<'a> Options<'a> {
     /// Lets several sockets, each with this option, be bound to one address and port
     /// (SO_REUSEPORT). Linux shares connections and datagrams out among them; elsewhere, one of them
     /// may get them all. To be set before binding.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_reuse_port(self, reuse: bool) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_REUSEPORT), reuse.into())
     }
 
     /// Whether several sockets may be bound to one address and port.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn reuse_port(self) -> Result<bool, Error> {
         self.is(name!(SOL_SOCKET, SO_REUSEPORT))
     }
 
     /// Whether a socket of IP version 6 is for that version only, so that the same port of version 4
     /// can be bound beside it (IPV6_V6ONLY). To be set before binding. OpenBSD has no others.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_only_v6(self, only: bool) -> Result<(), Error> {
         self.set(name!(IPPROTO_IPV6, IPV6_V6ONLY), only.into())
     }
 
     /// Whether a socket of IP version 6 is for that version only.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn only_v6(self) -> Result<bool, Error> {
         self.is(name!(IPPROTO_IPV6, IPV6_V6ONLY))
     }
 
     /// How many routers a packet may pass (IP_TTL, IPV6_UNICAST_HOPS).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_ttl(self, ttl: u32) -> Result<(), Error> {
         self.set(self.ttl_name()?, clamped(ttl))
     }
 
     /// How many routers a packet may pass.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn ttl(self) -> Result<u32, Error> {
         Ok(self.get(self.ttl_name()?)?.unsigned_abs())
     }
@@ -180,19 +149,11 @@ impl<'a> Options<'a> {
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_nodelay(self, nodelay: bool) -> Result<(), Error> {
         self.set(name!(IPPROTO_TCP, TCP_NODELAY), nodelay.into())
     }
 
     /// Whether small writes are sent at once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn nodelay(self) -> Result<bool, Error> {
         self.is(name!(IPPROTO_TCP, TCP_NODELAY))
     }
@@ -220,10 +181,6 @@ impl<'a> Options<'a> {
 
     /// How it asks whether the other side is still there; `None` if it does not ask. A field is
     /// `None` where the system does not tell.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn keepalive(self) -> Result<Option<Keepalive>, Error> {
         if !self.is(name!(SOL_SOCKET, SO_KEEPALIVE))? {
             return Ok(None);
@@ -245,14 +202,10 @@ impl<'a> Options<'a> {
         }))
     }
 
-    /// What closing does with bytes that are not sent yet (SO_LINGER). `None`: closing returns at
+    /// Sets how closing treats bytes that are not sent yet (SO_LINGER). `None`: closing returns at
     /// once, and the system goes on sending. A duration of zero: they are thrown away and the
     /// connection is reset. A longer one, of whole seconds: closing *blocks* until they are sent,
     /// for no longer than that, and so would hold up the loop.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_linger(self, linger: Option<Duration>) -> Result<(), Error> {
         let value = libc::linger {
             l_onoff: linger.is_some().into(),
@@ -261,11 +214,7 @@ impl<'a> Options<'a> {
         self.set_value(LINGER, value)
     }
 
-    /// What closing does with bytes that are not sent yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
+    /// How closing treats bytes that are not sent yet.
     pub fn linger(self) -> Result<Option<Duration>, Error> {
         let value: libc::linger = self.value(LINGER)?;
         let seconds = u64::from(value.l_linger.unsigned_abs());
@@ -274,19 +223,11 @@ impl<'a> Options<'a> {
 
     /// How many bytes wait to be sent at most (SO_SNDBUF). The system may round, and Linux doubles,
     /// to have room for its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_send_buffer_size(self, bytes: usize) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_SNDBUF), clamped(bytes))
     }
 
     /// How many bytes wait to be sent at most.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn send_buffer_size(self) -> Result<usize, Error> {
         Ok(self.get(name!(SOL_SOCKET, SO_SNDBUF))?.unsigned_abs() as usize)
     }
@@ -294,19 +235,11 @@ impl<'a> Options<'a> {
     /// How many bytes wait to be read at most (SO_RCVBUF), rounded as those
     /// [to be sent](Options::set_send_buffer_size) are. To be set before connecting or listening:
     /// TCP tells the other side then.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn set_receive_buffer_size(self, bytes: usize) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_RCVBUF), clamped(bytes))
     }
 
     /// How many bytes wait to be read at most.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Option`].
     pub fn receive_buffer_size(self) -> Result<usize, Error> {
         Ok(self.get(name!(SOL_SOCKET, SO_RCVBUF))?.unsigned_abs() as usize)
     }

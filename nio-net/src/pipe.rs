@@ -7,14 +7,14 @@ use std::{
 
 use nio_loop::Handle;
 
-use crate::{ByteStream, Channel, Readable, Writable, raw};
+use crate::{ByteStream, Stream, raw};
 
-/// The end of a pipe that is read. It reads the end when there is no writer any more.
+/// The end of a pipe for reading. It reads the end when there is no writer any more.
 pub type PipeReader = ByteStream<ReadEnd>;
 
-/// The end of a pipe that is written. A write is [`BrokenPipe`](io::ErrorKind::BrokenPipe) when there
-/// is no reader any more. Linux, FreeBSD and OpenBSD raise SIGPIPE besides, which Rust programs
-/// ignore from the beginning: for pipes there is no other way to be without it.
+/// The end of a pipe for writing. A write fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe) when
+/// there is no reader any more. Linux, FreeBSD and OpenBSD raise SIGPIPE too, which Rust programs
+/// ignore from the start: for pipes there is no other way to avoid it.
 pub type PipeWriter = ByteStream<WriteEnd>;
 
 /// The descriptor of a [`PipeReader`], non-blocking.
@@ -25,8 +25,8 @@ pub struct ReadEnd(OwnedFd);
 #[derive(Debug)]
 pub struct WriteEnd(OwnedFd);
 
-/// A pipe: what is written to one end is read from the other. Both are closed in a program that is
-/// started; to give one to a child, take it out of the loop:
+/// A pipe: bytes that are written to one end are read from the other. Both are closed in a program that
+/// is started; to give one to a child, take it out of the loop:
 ///
 /// ```
 /// # use std::{os::fd::OwnedFd, process::Command};
@@ -55,13 +55,13 @@ pub struct WriteEnd(OwnedFd);
 pub fn pipe(handle: &Handle) -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = raw::pipe()?;
     Ok((
-        ByteStream::new(handle, ReadEnd(reader))?,
-        ByteStream::new(handle, WriteEnd(writer))?,
+        ByteStream::adopt(handle, ReadEnd(reader))?,
+        ByteStream::adopt(handle, WriteEnd(writer))?,
     ))
 }
 
 macro_rules! ends {
-    ($($end:ident: $direction:ident;)*) => {$(
+    ($($end:ident: $readable:literal, $writable:literal;)*) => {$(
         impl AsFd for $end {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.0.as_fd()
@@ -74,16 +74,18 @@ macro_rules! ends {
             }
         }
 
-        impl Channel for $end {
+        impl Stream for $end {
             const SOCKET: bool = false;
-            const SHORT_READ_IS_ALL: bool = true;
+            /// On Linux any process that has the other end can turn on packet mode (O_DIRECT), in
+            /// which a read stops at the end of a packet.
+            const SHORT_READ_IS_ALL: bool = !cfg!(target_os = "linux");
+            const READABLE: bool = $readable;
+            const WRITABLE: bool = $writable;
         }
-
-        impl $direction for $end {}
     )*};
 }
 
 ends! {
-    ReadEnd: Readable;
-    WriteEnd: Writable;
+    ReadEnd: true, false;
+    WriteEnd: false, true;
 }

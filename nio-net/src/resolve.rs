@@ -1,20 +1,21 @@
-//! Looking up names, which only blocking calls of the system can.
+//! Looking up host names, for which the system has only a blocking call.
 
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
 };
 
-use nio_loop::{Handle, JoinHandle, Lane};
+use nio_loop::{Handle, JoinHandle, poll_budget};
 
 use crate::Error;
 
 /// The addresses of a host, by its name (or by its address: `"::1"`), each with `port`, in the order
 /// in which the system would try them. There is at least one, and none is there twice.
 ///
-/// The system looks the name up on one of the threads that the loop keeps for that
-/// ([`Lane::Names`]), so that nothing else is held up. Dropping the future takes the name out of
-/// their queue; a call that has begun cannot be stopped.
+/// The system looks the name up on one of the loop's threads for slow closures
+/// ([`Handle::spawn_slow`]), so that nothing else waits for it. Dropping the future takes the name out
+/// of their queue; a call that has begun cannot be stopped.
 ///
 /// ```
 /// # use nio_loop::EventLoop;
@@ -31,6 +32,7 @@ use crate::Error;
 ///
 /// [`Error::Resolve`] with the name; [`Error::Loop`] if the loop is gone or has no thread.
 pub async fn resolve(handle: &Handle, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    poll_fn(poll_budget).await;
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
@@ -44,7 +46,7 @@ pub async fn resolve(handle: &Handle, name: &str, port: u16) -> Result<Vec<Socke
         }
         Ok(addresses)
     };
-    let mut lookup = Lookup(handle.spawn_blocking_on(Lane::Names, lookup)?);
+    let mut lookup = Lookup(handle.spawn_slow(lookup)?);
     let addresses = match (&mut lookup.0).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(io::ErrorKind::NotFound.into()),
         Ok(addresses) => addresses,
@@ -57,7 +59,7 @@ pub async fn resolve(handle: &Handle, name: &str, port: u16) -> Result<Vec<Socke
     })
 }
 
-/// A name that is being looked up, and is not any more when this is dropped.
+/// A look-up that is cancelled when this is dropped.
 struct Lookup(JoinHandle<io::Result<Vec<SocketAddr>>>);
 
 impl Drop for Lookup {

@@ -1,14 +1,15 @@
 //! A TCP socket before it is a connection or a listener.
 
 use std::{
+    future::poll_fn,
     io,
     net::{self, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use nio_loop::{Handle, Source};
+use nio_loop::{Handle, poll_budget};
 
-use crate::{Error, Options, TcpListener, TcpStream, raw, tcp};
+use crate::{Error, Listener, Options, Refused, TcpListener, TcpStream, raw, tcp::Connecting};
 
 /// A TCP socket whose options are to be set, and which may be bound to an address, before it
 /// connects or listens.
@@ -29,7 +30,7 @@ use crate::{Error, Options, TcpListener, TcpStream, raw, tcp};
 /// ```
 #[derive(Debug)]
 pub struct TcpSocket {
-    /// It is no connection, but has no better type in the standard library.
+    /// Not connected; the standard library has no better type for it.
     socket: net::TcpStream,
 }
 
@@ -43,20 +44,12 @@ impl TcpSocket {
         TcpSocket::of_family(libc::AF_INET)
     }
 
-    /// A socket for IP version 6.
-    ///
-    /// # Errors
-    ///
-    /// As [`new_v4`](TcpSocket::new_v4), and where the system has no version 6.
+    /// A socket for IP version 6; an error where the system has none.
     pub fn new_v6() -> io::Result<TcpSocket> {
         TcpSocket::of_family(libc::AF_INET6)
     }
 
     /// A socket for the version of IP of an address.
-    ///
-    /// # Errors
-    ///
-    /// As [`new_v4`](TcpSocket::new_v4) or [`new_v6`](TcpSocket::new_v6).
     pub fn new(address: SocketAddr) -> io::Result<TcpSocket> {
         if address.is_ipv4() {
             TcpSocket::new_v4()
@@ -87,10 +80,6 @@ impl TcpSocket {
     }
 
     /// The address that it is bound to; one of zeroes if it is not.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
@@ -99,23 +88,40 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`] with the address; [`Error::Loop`] if the loop is gone.
-    pub async fn connect(self, handle: &Handle, address: SocketAddr) -> Result<TcpStream, Error> {
-        let fail = |source| Error::Connect { address, source };
-        let source = self.begin_connect(handle, address)?;
-        tcp::connected(&source).await.map_err(fail)?;
-        Ok(TcpStream { source })
+    /// [`Error::Connect`] with the address; [`Error::Loop`] if the loop is gone. The socket comes back
+    /// with the error. After a failed attempt only Linux lets it connect again.
+    pub async fn connect(
+        self,
+        handle: &Handle,
+        address: SocketAddr,
+    ) -> Result<TcpStream, Refused<TcpSocket>> {
+        poll_fn(poll_budget).await;
+        let connecting = self.begin_connect(handle, address)?;
+        match connecting.finish().await {
+            Ok(()) => Ok(connecting.stream),
+            Err(error) => {
+                let socket = connecting.stream.into_std();
+                let fail = |source| Error::Connect { address, source };
+                let error = Error::of_wait(error, fail);
+                Err(Refused::new(TcpSocket { socket }, error))
+            }
+        }
     }
 
-    /// Begins a connection, which is made when [`tcp::is_connected`] says so.
+    /// Begins a connection.
     pub(crate) fn begin_connect(
         self,
         handle: &Handle,
         address: SocketAddr,
-    ) -> Result<Source<net::TcpStream>, Error> {
-        let begun = raw::connect(&self, &address);
-        begun.map_err(|source| Error::Connect { address, source })?;
-        Ok(Source::new(handle, self.socket)?)
+    ) -> Result<Connecting, Refused<TcpSocket>> {
+        let is_made = match raw::connect(&self, &address) {
+            Ok(is_made) => is_made,
+            Err(source) => return Err(Refused::new(self, Error::Connect { address, source })),
+        };
+        match TcpStream::adopt(handle, self.socket) {
+            Ok(stream) => Ok(Connecting::new(stream, is_made)),
+            Err(Refused { value, error }) => Err(Refused::new(TcpSocket { socket: value }, error)),
+        }
     }
 
     /// Listens for connections, of which `backlog` may wait to be accepted; the system may have a
@@ -123,31 +129,33 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Bind`] with the address; [`Error::Loop`] if the loop is gone.
-    pub fn listen(self, handle: &Handle, backlog: u32) -> Result<TcpListener, Error> {
-        let address = self.local_addr().unwrap_or(UNKNOWN);
-        let listener = self.into_listener(None, backlog);
-        TcpListener::new(
-            handle,
-            listener.map_err(|source| Error::Bind { address, source })?,
-        )
+    /// [`Error::Bind`] with the address; [`Error::Loop`] if the loop is gone. The socket comes back
+    /// with the error.
+    pub fn listen(self, handle: &Handle, backlog: u32) -> Result<TcpListener, Refused<TcpSocket>> {
+        if let Err(source) = raw::listen(&self, backlog) {
+            let address = self.local_addr().unwrap_or(UNKNOWN);
+            return Err(Refused::new(self, Error::Bind { address, source }));
+        }
+        let listener = OwnedFd::from(self.socket).into();
+        Listener::new(handle, listener).map_err(|Refused { value, error }| {
+            let socket = OwnedFd::from(value).into();
+            Refused::new(TcpSocket { socket }, error)
+        })
     }
 
-    /// Listens, on an address that it has or on this one.
-    pub(crate) fn into_listener(
+    /// Listens on an address.
+    pub(crate) fn listen_on(
         self,
-        address: Option<SocketAddr>,
+        address: SocketAddr,
         backlog: u32,
     ) -> io::Result<net::TcpListener> {
-        if let Some(address) = address {
-            raw::bind(&self, &address)?;
-        }
+        raw::bind(&self, &address)?;
         raw::listen(&self, backlog)?;
         Ok(OwnedFd::from(self.socket).into())
     }
 }
 
-/// The address of a socket that does not tell it.
+/// Stands for an address that getsockname(2) does not give.
 const UNKNOWN: SocketAddr = SocketAddr::V4(net::SocketAddrV4::new(net::Ipv4Addr::UNSPECIFIED, 0));
 
 impl AsFd for TcpSocket {

@@ -1,15 +1,18 @@
 //! TCP connections.
 
 use std::{
+    cell::Cell,
+    future::poll_fn,
     io,
     net::{self, SocketAddr},
+    task::{Context, Poll},
 };
 
-use nio_loop::{Direction, Handle, Source};
+use nio_loop::{Direction, Handle, poll_budget};
 
-use crate::{ByteStream, Error, TcpSocket, connect::connect_any, resolve};
+use crate::{ByteStream, Error, TcpSocket, connect::connect_any, raw, resolve, stream::Descriptor};
 
-/// A TCP connection. What it can do is, for the most part, what every [`ByteStream`] can.
+/// A TCP connection. Most of its operations are those of every [`ByteStream`].
 pub type TcpStream = ByteStream<net::TcpStream>;
 
 impl ByteStream<net::TcpStream> {
@@ -19,14 +22,15 @@ impl ByteStream<net::TcpStream> {
     ///
     /// [`Error::Connect`] with the address; [`Error::Loop`] if the loop is gone.
     pub async fn connect(handle: &Handle, address: SocketAddr) -> Result<TcpStream, Error> {
+        poll_fn(poll_budget).await;
         let socket = TcpSocket::new(address);
         let socket = socket.map_err(|source| Error::Connect { address, source })?;
-        socket.connect(handle, address).await
+        Ok(socket.connect(handle, address).await?)
     }
 
-    /// Connects to the first of several addresses that answers (Happy Eyeballs, RFC 8305): they are
-    /// tried one after the other, IP versions in turn, and each has 250 ms before the next one is
-    /// tried beside it, or less if it fails. When a connection is made, all other attempts end.
+    /// Connects to the first of several addresses that answers (Happy Eyeballs, RFC 8305). The
+    /// addresses are tried one after the other, IP versions in turn. Each has 250 ms before the next
+    /// is tried beside it, or less if it fails. When a connection is made, all other attempts end.
     /// Dropping the future ends all.
     ///
     /// # Errors
@@ -39,9 +43,9 @@ impl ByteStream<net::TcpStream> {
         TcpStream::connect_any_with(handle, addresses, |_, _| Ok(())).await
     }
 
-    /// As [`connect_any`](Self::connect_any), with sockets that `set` has prepared, each for the
-    /// address that it is given: for the options that must be set before connecting, and to connect
-    /// from an address of one's own. For a host, [look up](crate::resolve) its addresses before.
+    /// As [`connect_any`](Self::connect_any), with a socket for each address that `set` prepares: it
+    /// sets the options that must be set before connecting, or binds to a local address. For a host,
+    /// [look up](crate::resolve) its addresses first.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -64,8 +68,8 @@ impl ByteStream<net::TcpStream> {
     ///
     /// # Errors
     ///
-    /// As [`connect_any`](Self::connect_any). An error of `set` is that of its address: the others
-    /// are tried all the same.
+    /// As [`connect_any`](Self::connect_any). An error of `set` counts as the error of its address:
+    /// the others are still tried.
     pub async fn connect_any_with(
         handle: &Handle,
         addresses: impl IntoIterator<Item = SocketAddr>,
@@ -104,45 +108,77 @@ impl ByteStream<net::TcpStream> {
         TcpStream::connect_any(handle, resolve(handle, name, port).await?).await
     }
 
+    /// The address of this side.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        raw::local_addr(self)
+    }
+
     /// The address of the other side.
-    ///
-    /// # Errors
-    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
-    ///
-    /// # Errors
-    ///
-    /// Those of setsockopt(2).
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.get_ref().set_nodelay(nodelay)
     }
 
     /// Whether small writes are sent at once.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockopt(2).
     pub fn nodelay(&self) -> io::Result<bool> {
         self.get_ref().nodelay()
     }
 }
 
-/// Waits until a connection that was begun is made.
-pub(crate) async fn connected(source: &Source<net::TcpStream>) -> io::Result<()> {
-    source.io(Direction::Write, is_connected).await
+/// A connection that is being made.
+pub(crate) struct Connecting {
+    pub(crate) stream: TcpStream,
+    /// The result of connect(2).
+    is_made: bool,
+    /// Whether an event was waited for. Before that, a look at the connection would only repeat
+    /// the result of connect(2): it is under way.
+    waited: Cell<bool>,
+}
+
+impl Connecting {
+    /// Of a stream for which connect(2) was called, and whether the connection is made.
+    pub(crate) fn new(stream: TcpStream, is_made: bool) -> Connecting {
+        let waited = Cell::new(false);
+        Connecting {
+            stream,
+            is_made,
+            waited,
+        }
+    }
+
+    /// Waits until the connection is made or has failed.
+    pub(crate) async fn finish(&self) -> io::Result<()> {
+        let source = &self.stream.source;
+        source
+            .io(Direction::Write, |socket| self.check(socket))
+            .await
+    }
+
+    /// [`finish`](Connecting::finish), for futures written by hand.
+    pub(crate) fn poll_finish(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let source = &self.stream.source;
+        source.poll_io(context, Direction::Write, |socket| self.check(socket))
+    }
+
+    fn check(&self, socket: &Descriptor<net::TcpStream>) -> io::Result<()> {
+        if self.is_made {
+            return Ok(());
+        }
+        match self.waited.replace(true) {
+            true => check_connected(&socket.inner),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
 }
 
 /// Whether a connection is made. "Writable" alone does not tell: some systems say it too early, and
-/// all of them when the attempt has failed.
-pub(crate) fn is_connected(stream: &net::TcpStream) -> io::Result<()> {
-    if let Some(error) = stream.take_error()? {
-        return Err(error);
-    }
+/// all of them when the attempt has failed. Then there is no address of a peer, but an error.
+fn check_connected(stream: &net::TcpStream) -> io::Result<()> {
     match stream.peer_addr() {
         Ok(_) => Ok(()),
         // macOS may say EINVAL while the connection is being made.
@@ -150,7 +186,10 @@ pub(crate) fn is_connected(stream: &net::TcpStream) -> io::Result<()> {
             if error.kind() == io::ErrorKind::NotConnected
                 || error.kind() == io::ErrorKind::InvalidInput =>
         {
-            Err(io::ErrorKind::WouldBlock.into())
+            Err(match stream.take_error()? {
+                Some(error) => error,
+                None => io::ErrorKind::WouldBlock.into(),
+            })
         }
         Err(error) => Err(error),
     }

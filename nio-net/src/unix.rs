@@ -1,27 +1,22 @@
 //! Unix sockets: streams and datagrams within a machine.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
     os::{
-        fd::{BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{self, SocketAddr},
     },
     path::Path,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use nio_loop::{Direction, Handle};
+use nio_loop::{Direction, Handle, poll_budget};
 
-use crate::{
-    ByteStream, Channel, DatagramSocket, Error, Listener, Readable, Writable,
-    listener::{BACKLOG, Listens},
-    raw,
-};
+use crate::{ByteStream, DatagramSocket, Error, Listener, error::adopt, listener::BACKLOG, raw};
 
-/// A connection between two processes of one machine, or within one. What it can do is, for the most
-/// part, what every [`ByteStream`] can; besides, it carries descriptors and tells who is on the other
+/// A connection between two processes of one machine, or within one. Most of its operations are those
+/// of every [`ByteStream`]; it also carries file descriptors and tells the credentials of the other
 /// side.
 pub type UnixStream = ByteStream<net::UnixStream>;
 
@@ -47,19 +42,7 @@ pub type UnixStream = ByteStream<net::UnixStream>;
 /// ```
 pub type UnixListener = Listener<net::UnixListener>;
 
-impl Channel for net::UnixStream {
-    const SOCKET: bool = true;
-    /// A read ends where descriptors were sent along, whatever is behind them.
-    const SHORT_READ_IS_ALL: bool = false;
-}
-impl Readable for net::UnixStream {}
-impl Writable for net::UnixStream {}
-
-impl Listens for net::UnixListener {
-    type Stream = net::UnixStream;
-}
-
-/// Who is on the other side of a [`UnixStream`], or was when the connection was made.
+/// The credentials of the other side of a [`UnixStream`], from when the connection was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Credentials {
@@ -67,12 +50,13 @@ pub struct Credentials {
     pub user: u32,
     /// The group.
     pub group: u32,
-    /// The process, on Linux and Apple's systems. The number may have become another's since.
+    /// The process, on Linux and Apple's systems. It may have ended since, and its number may be in use
+    /// again.
     pub process: Option<i32>,
 }
 
-/// How long a connection waits that finds the queue of the listener full, before it tries again; at
-/// first, and at most.
+/// How long a connect that finds the listener's queue full waits before it tries again; at first, and
+/// at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
@@ -84,12 +68,13 @@ impl ByteStream<net::UnixStream> {
     /// [`Error::Path`] if it cannot be the path of a socket; those of
     /// [`connect_addr`](UnixStream::connect_addr).
     pub async fn connect(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixStream, Error> {
+        poll_fn(poll_budget).await;
         UnixStream::connect_addr(handle, &address(path.as_ref())?).await
     }
 
     /// Connects to an address, which may be an abstract one on Linux. If the listener's queue is full,
-    /// Linux wants to be asked again, without saying when: it is, every few milliseconds. Elsewhere
-    /// the connection is refused then.
+    /// Linux does not report when there is room, so connecting is tried again every few milliseconds.
+    /// Other systems refuse the connection.
     ///
     /// # Errors
     ///
@@ -99,11 +84,13 @@ impl ByteStream<net::UnixStream> {
             address: address.clone().into(),
             source,
         };
+        poll_fn(poll_budget).await;
         let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM).map_err(fail)?;
         let mut pause = FIRST_PAUSE;
         loop {
+            drop(adopt(handle, socket.as_fd())?);
             match raw::connect(&socket, address) {
-                Ok(()) => return ByteStream::new(handle, socket.into()),
+                Ok(_) => return Ok(ByteStream::adopt(handle, socket.into())?),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(fail(error)),
             }
@@ -125,17 +112,19 @@ impl ByteStream<net::UnixStream> {
         ))
     }
 
-    /// The address of the other side. One that connects has none of its own, as a rule.
-    ///
-    /// # Errors
-    ///
+    /// The address of this side.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        raw::local_addr(self)
+    }
+
+    /// The address of the other side. A stream that has connected is usually unnamed.
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
 
-    /// Who is on the other side. The system says so, not the other side. NetBSD and DragonFly do not
-    /// say it of streams that [`pair`](UnixStream::pair) has made.
+    /// The credentials of the other side, as the system knows them. NetBSD and DragonFly do not know
+    /// them for streams that [`pair`](UnixStream::pair) has made.
     ///
     /// # Errors
     ///
@@ -150,7 +139,7 @@ impl ByteStream<net::UnixStream> {
     }
 
     /// Writes as [`write`](ByteStream::write) does, and sends descriptors along with the first byte.
-    /// The other side gets descriptors of its own for what these are open on.
+    /// The other side gets its own descriptors of the same open files.
     ///
     /// ```
     /// # use std::{io::Write, os::fd::AsFd};
@@ -175,50 +164,45 @@ impl ByteStream<net::UnixStream> {
     ///
     /// As [`write`](ByteStream::write); [`InvalidInput`](io::ErrorKind::InvalidInput) if `bytes` is
     /// empty or there are more than 253 descriptors (OpenBSD: 127, DragonFly: 64).
-    pub fn write_with_descriptors(
+    pub async fn write_with_descriptors(
         &self,
         bytes: &[u8],
         descriptors: &[BorrowedFd<'_>],
-    ) -> impl Future<Output = io::Result<usize>> {
-        poll_fn(move |context| self.poll_write_with_descriptors(context, bytes, descriptors))
-    }
-
-    fn poll_write_with_descriptors(
-        &self,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-        descriptors: &[BorrowedFd<'_>],
-    ) -> Poll<io::Result<usize>> {
+    ) -> io::Result<usize> {
         if bytes.is_empty() || descriptors.len() > raw::unix::DESCRIPTORS {
-            return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+            poll_fn(poll_budget).await;
+            return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.poll_write_with(context, bytes.len(), |socket| {
-            raw::unix::send_with_descriptors(socket, bytes, descriptors)
+        self.write_with(|socket| {
+            let n = raw::unix::send_with_descriptors(socket, bytes, descriptors)?;
+            self.wrote(n, bytes.len());
+            Ok(n)
         })
+        .await
     }
 
     /// Reads as [`read`](ByteStream::read) does, and appends the descriptors that came along. A read
-    /// ends behind bytes that had some. (Other ways of reading lose them: the system closes them.)
-    /// The descriptors are close-on-exec.
+    /// stops behind bytes that were sent with descriptors. (Other ways of reading lose the descriptors:
+    /// the system closes them.) The descriptors are close-on-exec.
     ///
     /// # Errors
     ///
-    /// As [`read`](ByteStream::read); an error if the process has no room for all descriptors, which
-    /// are all closed then, and the bytes are lost.
-    pub fn read_with_descriptors(
+    /// As [`read`](ByteStream::read); an error if the process has no room for all descriptors. Then all
+    /// of them are closed, and the bytes are lost.
+    pub async fn read_with_descriptors(
         &self,
         buffer: &mut [u8],
         descriptors: &mut Vec<OwnedFd>,
-    ) -> impl Future<Output = io::Result<usize>> {
-        poll_fn(move |context| {
-            if buffer.is_empty() {
-                return Poll::Ready(Ok(0));
-            }
-            let source = &self.source;
-            source.poll_io(context, Direction::Read, |socket| {
-                raw::unix::receive_with_descriptors(socket, buffer, descriptors)
-            })
-        })
+    ) -> io::Result<usize> {
+        if buffer.is_empty() {
+            poll_fn(poll_budget).await;
+            return Ok(0);
+        }
+        let source = &self.source;
+        let read = source.io(Direction::Read, |socket| {
+            raw::unix::receive_with_descriptors(socket, buffer, descriptors)
+        });
+        read.await
     }
 }
 
@@ -249,14 +233,19 @@ impl Listener<net::UnixListener> {
             address: address.clone().into(),
             source,
         })?;
-        Listener::new(handle, listener)
+        Ok(Listener::new(handle, listener)?)
     }
 }
 
-/// A Unix socket of datagrams. They are neither lost nor out of order. One that has no room at the
-/// receiver waits; as the system does not tell when there is room, it tries again every millisecond.
+/// A Unix datagram socket. A datagram that has no room at the receiver waits: as the system does not
+/// report when there is room, it is tried again every millisecond.
 ///
-/// The file of one that is bound stays when it is dropped.
+/// No datagram is lost while its sender and its receiver are open, and those of one sender stay in
+/// order. FreeBSD keeps the datagrams of a connected sender in a buffer of that sender: when it is
+/// closed, datagrams that were not received yet may be lost, and the order between several senders is
+/// not kept.
+///
+/// The file of a socket that is bound stays when the socket is dropped.
 pub type UnixDatagram = DatagramSocket<net::UnixDatagram>;
 
 impl DatagramSocket<net::UnixDatagram> {
@@ -284,7 +273,7 @@ impl DatagramSocket<net::UnixDatagram> {
             address: address.clone().into(),
             source,
         })?;
-        DatagramSocket::new(handle, socket)
+        Ok(DatagramSocket::new(handle, socket)?)
     }
 
     /// A socket without an address, which only sends.
@@ -293,7 +282,10 @@ impl DatagramSocket<net::UnixDatagram> {
     ///
     /// Those of a process or a system that has no more descriptors; if the loop is gone.
     pub fn unbound(handle: &Handle) -> io::Result<UnixDatagram> {
-        UnixDatagram::from_std(handle, net::UnixDatagram::unbound()?)
+        Ok(UnixDatagram::from_std(
+            handle,
+            net::UnixDatagram::unbound()?,
+        )?)
     }
 
     /// Two sockets that are connected with each other.
@@ -309,32 +301,35 @@ impl DatagramSocket<net::UnixDatagram> {
         ))
     }
 
-    /// Connects the socket to an address: it [sends](DatagramSocket::send) to it and receives from
-    /// nobody else.
+    /// Connects the socket to an address: it [sends](DatagramSocket::send) to the address and receives
+    /// from no other.
     ///
     /// # Errors
     ///
     /// [`Error::ConnectUnix`] with the address.
     pub fn connect(&self, address: &SocketAddr) -> Result<(), Error> {
-        raw::connect(self, address).map_err(|source| Error::ConnectUnix {
+        let connected = raw::connect(self, address).map(drop);
+        connected.map_err(|source| Error::ConnectUnix {
             address: address.clone().into(),
             source,
         })
     }
 
     /// The address that the socket is connected to.
-    ///
-    /// # Errors
-    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
 }
 
-/// The address of a path.
+/// The address of a path. An empty path would be the unnamed address, by which Linux binds to an
+/// abstract name of its choice.
 pub(crate) fn address(path: &Path) -> Result<SocketAddr, Error> {
-    SocketAddr::from_pathname(path).map_err(|source| Error::Path {
+    let address = match path.as_os_str().is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is empty")),
+        false => SocketAddr::from_pathname(path),
+    };
+    address.map_err(|source| Error::Path {
         path: path.into(),
         source,
     })

@@ -1,11 +1,11 @@
-//! Tasks that wait for something to become so.
+//! Tasks that wait, in order of arrival.
 //!
 //! The laws:
 //!
-//! 1. Waking wakes all; each looks for itself whether it still has to wait. So nothing is lost when
-//!    one that was woken is dropped before it has looked.
-//! 2. Who waits has one waker here, however often it is polled, and none when it is gone.
-//! 3. A waker that panics costs nobody else the news.
+//! 1. First in, first out. [`wake_one`](Waiters::wake_one) wakes the task that has waited longest,
+//!    and no other.
+//! 2. A wait has one waker in the queue, however often it is polled, and none when it is dropped.
+//! 3. Wakers run while nothing is borrowed. If one panics, the others are still woken.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,34 +15,50 @@ use std::{
     task::{Poll, Waker},
 };
 
+use nio_loop::poll_budget;
+
+/// A queue of tasks that wait.
 #[derive(Default)]
 pub(crate) struct Waiters {
+    /// By the order of arrival.
     wakers: RefCell<BTreeMap<u64, Waker>>,
     next: Cell<u64>,
 }
 
 impl Waiters {
-    /// Waits until `look` finds something: it is asked now, and after each [`wake`](Waiters::wake).
-    pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
-        let place = Place {
+    /// A waiter, which joins the queue when it first waits.
+    pub(crate) fn join(&self) -> Waiter<'_> {
+        Waiter {
             waiters: self,
-            number: self.next.replace(self.next.get() + 1),
-        };
-        poll_fn(|context| {
-            if let Some(found) = look() {
-                return Poll::Ready(found);
+            number: Cell::new(None),
+        }
+    }
+
+    /// Waits until `look` finds something: it looks now, and after each [`wake_all`](Self::wake_all).
+    pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        let waiter = self.join();
+        poll_fn(|context| match look() {
+            Some(found) => poll_budget(context).map(|()| found),
+            None => {
+                waiter.wait(context.waker());
+                Poll::Pending
             }
-            let waker = context.waker().clone();
-            let old = self.wakers.borrow_mut().insert(place.number, waker);
-            drop(old);
-            Poll::Pending
         })
         .await
     }
 
-    /// Has all who wait look again. Wakers are foreign code: should some panic, the first panic goes
-    /// on when all are woken.
-    pub(crate) fn wake(&self) {
+    /// Takes the first task out of the queue and wakes it. Returns false if none waits.
+    pub(crate) fn wake_one(&self) -> bool {
+        let first = self.wakers.borrow_mut().pop_first();
+        let any = first.is_some();
+        if let Some((_, waker)) = first {
+            waker.wake();
+        }
+        any
+    }
+
+    /// Wakes all tasks. If wakers panic, the first panic goes on when all are woken.
+    pub(crate) fn wake_all(&self) {
         let mut panicked = None;
         for waker in self.wakers.take().into_values() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
@@ -55,77 +71,51 @@ impl Waiters {
     }
 }
 
-/// Somebody who waits.
-struct Place<'a> {
+/// A task in a queue. Dropping this leaves the queue.
+pub(crate) struct Waiter<'a> {
     waiters: &'a Waiters,
-    number: u64,
+    /// None until it waits.
+    number: Cell<Option<u64>>,
 }
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let waker = self.waiters.wakers.borrow_mut().remove(&self.number);
-        drop(waker);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        future::Future,
-        pin::pin,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-        task::{Context, Wake},
-    };
-
-    use super::*;
-
-    /// Counts how often it is woken, and panics then if it is to.
-    struct Counts {
-        wakes: AtomicUsize,
-        panics: bool,
-    }
-
-    impl Wake for Counts {
-        fn wake(self: Arc<Self>) {
-            self.wakes.fetch_add(1, Ordering::Relaxed);
-            assert!(!self.panics, "in the waker");
-        }
-    }
-
-    #[test]
-    fn a_waker_that_panics_costs_nobody_else_the_news() {
-        let waiters = Waiters::default();
-        let all = [false, true, true, false].map(|panics| {
-            let wakes = AtomicUsize::new(0);
-            Arc::new(Counts { wakes, panics })
+impl Waiter<'_> {
+    /// Waits at the end of the queue, or goes on waiting where it is.
+    pub(crate) fn wait(&self, waker: &Waker) {
+        let waiters = self.waiters;
+        let number = self.number.get().unwrap_or_else(|| {
+            let number = waiters.next.replace(waiters.next.get() + 1);
+            self.number.set(Some(number));
+            number
         });
-        let mut waits = [(); 4].map(|()| Box::pin(waiters.until(|| None::<()>)));
-        for (wait, counts) in waits.iter_mut().zip(&all) {
-            let waker = Waker::from(Arc::clone(counts));
-            let mut context = Context::from_waker(&waker);
-            assert!(wait.as_mut().poll(&mut context).is_pending());
-        }
-        let panic = catch_unwind(AssertUnwindSafe(|| waiters.wake())).unwrap_err();
-        assert_eq!(panic.downcast_ref(), Some(&"in the waker"));
-        for counts in &all {
-            assert_eq!(counts.wakes.load(Ordering::Relaxed), 1);
+        let is_kept = match waiters.wakers.borrow().get(&number) {
+            Some(kept) => kept.will_wake(waker),
+            None => false,
+        };
+        if !is_kept {
+            let waker = waker.clone();
+            let old = waiters.wakers.borrow_mut().insert(number, waker);
+            drop(old);
         }
     }
 
-    #[test]
-    fn who_waits_has_one_waker_and_none_when_it_is_gone() {
-        let waiters = Waiters::default();
-        {
-            let mut wait = pin!(waiters.until(|| None::<()>));
-            let mut context = Context::from_waker(Waker::noop());
-            for _ in 0..3 {
-                assert!(wait.as_mut().poll(&mut context).is_pending());
-            }
-            assert_eq!(waiters.wakers.borrow().len(), 1);
-        }
-        assert_eq!(waiters.wakers.borrow().len(), 0);
+    /// Whether it has waited and was woken since.
+    pub(crate) fn was_woken(&self) -> bool {
+        let number = self.number.get();
+        number.is_some_and(|number| !self.waiters.wakers.borrow().contains_key(&number))
+    }
+
+    /// Leaves the queue. Returns whether it had been woken.
+    pub(crate) fn leave(&self) -> bool {
+        let Some(number) = self.number.take() else {
+            return false;
+        };
+        let waker = self.waiters.wakers.borrow_mut().remove(&number);
+        waker.is_none()
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nio_loop::Handle;
-use nio_net::{Batch, ByteStream, Readable, Socket, UdpSocket, UnixDatagram, UnixStream, Writable};
+use nio_net::{Batch, ByteStream, Stream, UdpSocket, UnixDatagram, UnixStream};
 use support::{ANY_PORT, end_of_turn, listen, pair, run};
 
 thread_local! {
@@ -62,11 +62,7 @@ async fn would_wait(future: impl Future) -> bool {
 }
 
 /// Every operation of a stream, there and back, with waiting.
-async fn use_stream<S: Socket + Readable + Writable>(
-    one: &ByteStream<S>,
-    other: &ByteStream<S>,
-    reserve: &mut Vec<u8>,
-) {
+async fn use_stream<S: Stream>(one: &ByteStream<S>, other: &ByteStream<S>, reserve: &mut Vec<u8>) {
     let mut bytes = [0; 8];
     assert!(would_wait(other.read(&mut bytes)).await);
     one.write_all(b"ping").await.unwrap();

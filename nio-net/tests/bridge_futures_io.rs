@@ -43,7 +43,7 @@ fn streams_their_halves_and_references_are_read() {
         peer.write_all(b"one").unwrap();
         assert_eq!(read(&stream).await, b"one");
         peer.write_all(b"two").unwrap();
-        assert_eq!(read(stream.split().0).await, b"two");
+        assert_eq!(read(&stream).await, b"two");
         let (reader, writer) = stream.into_split();
         peer.write_all(b"three").unwrap();
         let mut reader = reader;
@@ -62,7 +62,7 @@ fn closing_ends_writing_and_not_reading() {
             if owned {
                 write_and_close(&mut writer).await;
             } else {
-                write_and_close(writer.as_ref()).await;
+                write_and_close(&*writer).await;
             }
             let mut all = Vec::new();
             peer.read_to_end(&mut all).unwrap();

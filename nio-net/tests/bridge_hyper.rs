@@ -135,6 +135,19 @@ fn a_sleep_has_one_timer_from_its_first_poll_until_it_is_dropped() {
 }
 
 #[test]
+fn on_the_loops_own_thread_a_sleep_is_armed_and_cancelled_at_once() {
+    run(async |handle| {
+        let timer = Timer::new(&handle);
+        let before = timers_of(&handle);
+        let mut sleep = timer.sleep(HOUR);
+        assert!(poll(sleep.as_mut()).is_pending());
+        assert_eq!(timers_of(&handle), before + 1);
+        drop(sleep);
+        assert_eq!(timers_of(&handle), before);
+    });
+}
+
+#[test]
 fn a_sleep_is_pushed_later_without_a_new_timer() {
     run(async |handle| {
         let timer = Timer::new(&handle);

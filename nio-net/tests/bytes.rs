@@ -269,7 +269,7 @@ fn what_is_polled_by_hand_wakes_its_task() {
             poll_fn(|context| other.poll_readable(context))
                 .await
                 .unwrap();
-            let n = poll_fn(|context| other.poll_peek(context, &mut bytes)).await;
+            let n = other.peek(&mut bytes).await;
             assert_eq!(&bytes[..n.unwrap()], b"world");
             let mut buffers = [IoSliceMut::new(&mut bytes)];
             let n = poll_fn(|context| other.poll_read_vectored(context, &mut buffers)).await;
@@ -325,27 +325,6 @@ fn l61_a_short_read_at_a_border_of_descriptors_does_not_hide_what_is_behind() {
             }
             assert_eq!(got, b"onetwo");
         }
-    });
-}
-
-#[test]
-fn borrowed_halves_are_one_for_each_direction() {
-    each_kind!(async |_handle, one, other| {
-        let (reader, writer) = one.split();
-        let (mut there, mut again) = ([0; 5], [0; 5]);
-        {
-            let mut read = pin!(reader.read_exact(&mut again));
-            assert!(poll(read.as_mut()).is_pending());
-            writer.write_all(b"there").await.unwrap();
-            other.read_exact(&mut there).await.unwrap();
-            other.write_all(b"again").await.unwrap();
-            read.await.unwrap();
-        }
-        assert_eq!((&there, &again), (b"there", b"again"));
-        // They end, and the stream does not.
-        drop((reader, writer));
-        one.write_all(b"!").await.unwrap();
-        assert_eq!(other.read(&mut [0; 8]).await.unwrap(), 1);
     });
 }
 
@@ -482,25 +461,15 @@ fn a_stream_goes_to_another_loop_in_another_thread() {
 
 #[cfg(target_pointer_width = "64")]
 #[test]
-fn a_stream_is_three_words_and_its_futures_no_more_than_their_arguments() {
+fn a_stream_is_three_words_and_the_futures_that_wait_most_are_four_and_five() {
     run(async |handle| {
         let (one, _other) = pair(&handle).await;
         assert!(size_of::<TcpStream>() <= 24);
         assert!(size_of::<UnixStream>() <= 24);
-        let (mut bytes, mut vector, pieces) = ([0; 8], Vec::new(), [IoSlice::new(b"")]);
-        assert_eq!(size_of_val(&one.readable()), 8);
-        assert_eq!(size_of_val(&one.writable()), 8);
-        assert_eq!(size_of_val(&one.read(&mut bytes)), 24);
-        assert_eq!(size_of_val(&one.read_exact(&mut bytes)), 24);
-        assert_eq!(size_of_val(&one.read_vectored(&mut [])), 24);
-        assert_eq!(size_of_val(&one.read_buf(&mut vector)), 16);
-        assert_eq!(size_of_val(&one.peek(&mut bytes)), 24);
-        assert_eq!(size_of_val(&one.write(&bytes)), 24);
-        assert_eq!(size_of_val(&one.write_all(&bytes)), 24);
-        assert_eq!(size_of_val(&one.write_vectored(&pieces)), 24);
-        assert_eq!(size_of_val(&one.write_all_vectored(&mut [])), 24);
-        // It remembers where it began.
-        assert_eq!(size_of_val(&one.read_to_end(&mut vector, 9)), 24 + 8);
+        let mut bytes = [0; 8];
+        // Their arguments, and their place among those that wait.
+        assert_eq!(size_of_val(&one.read(&mut bytes)), 24 + 8);
+        assert_eq!(size_of_val(&one.write_all(&bytes)), 24 + 8 + 8);
     });
 }
 
@@ -520,7 +489,7 @@ fn a_task_takes_its_stream_and_one_future_and_no_more() {
             }
         };
         // And a word for the byte and where it is.
-        assert_eq!(size_of_val(&echo), 24 + 24 + 8);
+        assert_eq!(size_of_val(&echo), 24 + 40 + 8);
     });
 }
 

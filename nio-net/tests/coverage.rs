@@ -10,21 +10,26 @@ use std::{
 };
 
 /// The rules that are about sockets.
-const RULES: [(char, RangeInclusive<u16>); 4] = [
+const RULES: [(char, RangeInclusive<u16>); 8] = [
     ('L', 60..=68),
     ('L', 86..=86),
+    ('L', 95..=99),
+    ('L', 102..=102),
+    ('L', 104..=104),
+    ('L', 107..=107),
     ('Q', 22..=44),
     ('Q', 83..=85),
 ];
 
 /// The files in which tests are.
 const SOURCES: &[&str] = &[
-    include_str!("../src/stream.rs"),
+    include_str!("../src/write.rs"),
     include_str!("allocations.rs"),
     include_str!("bytes.rs"),
     include_str!("connect.rs"),
     include_str!("connections.rs"),
     include_str!("datagram.rs"),
+    include_str!("ends.rs"),
     include_str!("fairness.rs"),
     include_str!("faults.rs"),
     include_str!("injected.rs"),
@@ -32,8 +37,10 @@ const SOURCES: &[&str] = &[
     include_str!("listener.rs"),
     include_str!("options.rs"),
     include_str!("pipe.rs"),
+    include_str!("serving.rs"),
     include_str!("stream.rs"),
     include_str!("unix.rs"),
+    include_str!("waiters.rs"),
 ];
 
 /// A rule: its letter and its number.
@@ -47,7 +54,7 @@ const NOT_COVERED: &[(Rule, &str)] = &[
     ),
     (
         ('Q', 36),
-        "a FIFO with a name is opened by its user, as a Channel; that of macOS has no end",
+        "a FIFO with a name is opened by its user, as a Stream; that of macOS has no end",
     ),
     (('Q', 37), "as Q36; this crate makes pipes without names"),
     (

@@ -15,10 +15,10 @@ use std::{
 };
 
 use nio_loop::Handle;
-use nio_net::{ByteStream, Error, TcpStream, UnixStream, Writable};
+use nio_net::{ByteStream, Error, Stream, TcpStream, UnixStream};
 use support::{
-    either, end_of_turn, join, listen, pair, pair_with_std, pattern, poll, poll_once, read_to_end,
-    reset, run,
+    FULL_FOR, either, end_of_turn, join, listen, pair, pair_with_std, pattern, poll, poll_once,
+    read_to_end, reset, run,
 };
 
 const MEGABYTE: usize = 1024 * 1024;
@@ -45,13 +45,13 @@ async fn turns_in_silence(handle: &Handle) -> u64 {
 }
 
 /// Writes until nothing more is taken, and waits until that is so for good.
-async fn fill<S: Writable>(handle: &Handle, stream: &ByteStream<S>) -> usize {
+async fn fill<S: Stream>(handle: &Handle, stream: &ByteStream<S>) -> usize {
     let bytes = [0; 64 * 1024];
     let mut filled = 0;
     loop {
         let write = async { Some(stream.write(&bytes).await.unwrap()) };
         let give_up = async {
-            handle.sleep(Duration::from_millis(30)).await;
+            handle.sleep(FULL_FOR).await;
             None
         };
         match either(write, give_up).await {
@@ -304,7 +304,7 @@ fn dropping_the_half_that_writes_after_a_reset_is_no_harm() {
 /// Whether a write that waits ends when writing is shut down.
 async fn shutting_down_ends_a_write<S>(handle: &Handle, stream: ByteStream<S>)
 where
-    S: nio_net::Socket + nio_net::Readable + Writable + 'static,
+    S: Stream + 'static,
 {
     fill(handle, &stream).await;
     let stream = Rc::new(stream);
@@ -526,17 +526,20 @@ async fn given_up<F: Future>(handle: &Handle, turns: usize, future: F) -> Option
     either(async { Some(future.await) }, give_up).await
 }
 
+/// As many as wait to be accepted on every system.
+const CONNECTS: usize = 100;
+
 #[test]
 fn l86_accepts_that_are_given_up_again_and_again_lose_no_connection() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         let thread = thread::spawn(move || {
             let connect = |_| net::TcpStream::connect(address).unwrap();
-            (0..300).map(connect).collect::<Vec<_>>()
+            (0..CONNECTS).map(connect).collect::<Vec<_>>()
         });
         let mut peers = Vec::new();
         for attempt in 0.. {
-            if peers.len() == 300 {
+            if peers.len() == CONNECTS {
                 break;
             }
             let accept = listener.accept();

@@ -137,3 +137,25 @@ fn both_ends_are_non_blocking_and_closed_in_a_program_that_is_started() {
         ));
     });
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn l102_all_packets_of_a_pipe_in_packet_mode_are_read() {
+    run(async |handle| {
+        let (reader, writer) = pipe(&handle).unwrap();
+        let fd = writer.as_fd().as_raw_fd();
+        // SAFETY: the command takes an int, and the descriptor is open.
+        let result = unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_DIRECT | libc::O_NONBLOCK) };
+        assert_eq!(result, 0);
+        let mut bytes = [0; 64];
+        // The direction is registered, and one event comes for all packets.
+        assert!(poll_once(reader.read(&mut bytes)).is_pending());
+        for packet in [b"one", b"two", b"six"] {
+            writer.write_all(packet).await.unwrap();
+        }
+        for packet in [b"one", b"two", b"six"] {
+            assert_eq!(reader.read(&mut bytes).await.unwrap(), 3);
+            assert_eq!(&bytes[..3], packet);
+        }
+    });
+}

@@ -5,15 +5,17 @@ mod support;
 
 use std::{
     future::{pending, ready},
+    io::Write,
     net,
     pin::pin,
     rc::Rc,
+    thread,
     time::Duration,
 };
 
 use nio_loop::{Clock, EventLoop, Handle};
-use nio_net::{Idle, Limit, Shutdown};
-use support::{end_of_turn, join, listen, poll, poll_once, run};
+use nio_net::{GracefulShutdown, Idle, Semaphore, UnixStream};
+use support::{end_of_turn, join, listen, pair_with_std, poll, poll_once, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,45 +30,45 @@ fn run_in_no_time<T>(test: impl AsyncFnOnce(Handle) -> T) -> T {
 fn connections_beyond_the_limit_wait_and_are_not_refused() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
-        let limit = Limit::new(2);
+        let semaphore = Semaphore::new(2);
         let clients = [(); 3].map(|()| net::TcpStream::connect(address).unwrap());
-        let (_first, _, permit) = limit.accept(&listener).await.unwrap();
-        let _second = limit.accept(&listener).await.unwrap();
+        let (_first, _, permit) = semaphore.accept(&listener).await.unwrap();
+        let _second = semaphore.accept(&listener).await.unwrap();
         {
-            let mut third = pin!(limit.accept(&listener));
+            let mut third = pin!(semaphore.accept(&listener));
             assert!(poll(third.as_mut()).is_pending());
             end_of_turn(&handle).await;
             assert!(poll(third.as_mut()).is_pending());
-            assert_eq!(limit.taken(), 2);
+            assert_eq!(semaphore.taken(), 2);
             drop(permit);
             let (_, peer, _permit) = third.await.unwrap();
             assert_eq!(peer, clients[2].local_addr().unwrap());
         }
-        assert_eq!(limit.taken(), 1);
+        assert_eq!(semaphore.taken(), 1);
     });
 }
 
 #[test]
 fn who_waits_for_a_place_is_woken() {
     run(async |handle| {
-        let limit = Limit::new(1);
-        let permit = limit.acquire().await;
-        let waiting = handle.spawn(limit.acquire());
+        let semaphore = Semaphore::new(1);
+        let permit = semaphore.acquire().await;
+        let waiting = handle.spawn(semaphore.acquire());
         end_of_turn(&handle).await;
         assert!(!waiting.is_finished());
         drop(permit);
         join(waiting).await;
-        assert_eq!(limit.taken(), 0);
+        assert_eq!(semaphore.taken(), 0);
     });
 }
 
 #[test]
 fn a_place_is_not_lost_with_one_who_waited_for_it() {
     run(async |handle| {
-        let limit = Limit::new(1);
-        let permit = limit.acquire().await;
-        let gone = handle.spawn(limit.acquire());
-        let stays = handle.spawn(limit.acquire());
+        let semaphore = Semaphore::new(1);
+        let permit = semaphore.acquire().await;
+        let gone = handle.spawn(semaphore.acquire());
+        let stays = handle.spawn(semaphore.acquire());
         end_of_turn(&handle).await;
         drop(permit); // wakes both …
         gone.abort(); // … and one of them never looks
@@ -78,11 +80,11 @@ fn a_place_is_not_lost_with_one_who_waited_for_it() {
 fn a_place_that_an_accept_has_taken_is_free_when_the_accept_is_dropped() {
     run(async |handle| {
         let (listener, _) = listen(&handle);
-        let limit = Limit::new(1);
-        assert!(poll_once(limit.accept(&listener)).is_pending());
-        assert_eq!(limit.taken(), 0);
-        let permit = limit.try_acquire();
-        assert!(permit.is_some() && limit.try_acquire().is_none());
+        let semaphore = Semaphore::new(1);
+        assert!(poll_once(semaphore.accept(&listener)).is_pending());
+        assert_eq!(semaphore.taken(), 0);
+        let permit = semaphore.try_acquire();
+        assert!(permit.is_some() && semaphore.try_acquire().is_none());
     });
 }
 
@@ -91,23 +93,23 @@ fn who_waits_for_a_connection_keeps_no_place_from_another_listener() {
     run(async |handle| {
         let (quiet, _) = listen(&handle);
         let (listener, address) = listen(&handle);
-        let limit = Limit::new(1);
-        let mut nobody = pin!(limit.accept(&quiet));
+        let semaphore = Semaphore::new(1);
+        let mut nobody = pin!(semaphore.accept(&quiet));
         assert!(poll(nobody.as_mut()).is_pending());
-        assert_eq!(limit.taken(), 0);
+        assert_eq!(semaphore.taken(), 0);
         let _client = net::TcpStream::connect(address).unwrap();
-        let _accepted = limit.accept(&listener).await.unwrap();
+        let _accepted = semaphore.accept(&listener).await.unwrap();
     });
 }
 
 #[test]
 fn a_place_goes_to_the_listener_that_has_a_connection_for_it() {
     run(async |handle| {
-        let limit = Limit::new(1);
-        let permit = limit.acquire().await;
+        let semaphore = Semaphore::new(1);
+        let permit = semaphore.acquire().await;
         let servers = [(); 3].map(|()| {
-            let ((listener, address), limit) = (listen(&handle), limit.clone());
-            let accepts = async move { limit.accept(&listener).await.map(drop) };
+            let ((listener, address), semaphore) = (listen(&handle), semaphore.clone());
+            let accepts = async move { semaphore.accept(&listener).await.map(drop) };
             (handle.spawn(accepts), address)
         });
         end_of_turn(&handle).await;
@@ -126,7 +128,7 @@ fn a_place_goes_to_the_listener_that_has_a_connection_for_it() {
 #[test]
 fn an_end_that_has_begun_stops_what_waits_and_what_would_begin() {
     run(async |handle| {
-        let shutdown = Shutdown::new(&handle);
+        let shutdown = GracefulShutdown::new(&handle);
         assert_eq!(shutdown.unless_begun(ready(1)).await, Some(1));
         let waiting = shutdown.clone();
         let waiting = handle.spawn(async move { waiting.unless_begun(pending::<()>()).await });
@@ -140,8 +142,8 @@ fn an_end_that_has_begun_stops_what_waits_and_what_would_begin() {
 #[test]
 fn an_end_waits_for_all_who_hold_it_up() {
     run(async |handle| {
-        let shutdown = Shutdown::new(&handle);
-        let (one, other) = (shutdown.hold(), shutdown.hold());
+        let shutdown = GracefulShutdown::new(&handle);
+        let (one, other) = (shutdown.guard(), shutdown.guard());
         let mut finish = pin!(shutdown.finish(60 * SECOND));
         assert!(poll(finish.as_mut()).is_pending());
         shutdown.begin();
@@ -156,7 +158,7 @@ fn an_end_waits_for_all_who_hold_it_up() {
 #[test]
 fn an_end_does_not_finish_before_it_has_begun() {
     run_in_no_time(async |handle| {
-        let shutdown = Shutdown::new(&handle);
+        let shutdown = GracefulShutdown::new(&handle);
         let begins = shutdown.clone();
         handle.set_timeout(100 * SECOND, move |_| begins.begin());
         // Nothing is held; and the limit counts from the beginning.
@@ -168,8 +170,8 @@ fn an_end_does_not_finish_before_it_has_begun() {
 #[test]
 fn an_end_that_is_held_up_for_too_long_says_by_how_many() {
     run_in_no_time(async |handle| {
-        let shutdown = Shutdown::new(&handle);
-        let _holds = (shutdown.hold(), shutdown.hold());
+        let shutdown = GracefulShutdown::new(&handle);
+        let _holds = (shutdown.guard(), shutdown.guard());
         shutdown.begin();
         let error = shutdown.finish(5 * SECOND).await.unwrap_err();
         assert_eq!(error.to_string(), "2 still open after 5s");
@@ -180,8 +182,8 @@ fn an_end_that_is_held_up_for_too_long_says_by_how_many() {
 #[test]
 fn the_time_of_an_end_counts_from_its_beginning() {
     run_in_no_time(async |handle| {
-        let shutdown = Shutdown::new(&handle);
-        let _hold = shutdown.hold();
+        let shutdown = GracefulShutdown::new(&handle);
+        let _hold = shutdown.guard();
         shutdown.begin();
         handle.sleep(2 * SECOND).await;
         shutdown.begin(); // changes nothing
@@ -268,5 +270,53 @@ fn the_timer_of_a_busy_connection_never_fires() {
         idle.limit(work).await.unwrap();
         // 1000 sleeps, and nothing else.
         assert_eq!(handle.metrics().timers, 1000);
+    });
+}
+
+#[test]
+fn l98_progress_that_was_there_in_time_counts_where_the_loop_was_too_busy_to_see_it() {
+    run(async |handle| {
+        let (stream, mut peer) = pair_with_std(&handle);
+        let limit = Duration::from_millis(20);
+        let idle = Idle::new(&handle, limit);
+        let mut byte = [0];
+        let mut work = pin!(idle.limit(stream.read(&mut byte)));
+        assert!(poll(work.as_mut()).is_pending());
+        peer.write_all(b"!").unwrap();
+        // The loop does not run until long after the deadline.
+        thread::sleep(3 * limit);
+        assert_eq!(work.await.unwrap().unwrap(), 1);
+    });
+}
+
+#[test]
+fn l104_a_slow_reader_that_takes_some_bytes_now_and_then_is_not_idle() {
+    run_in_no_time(async |handle| {
+        let (stream, peer) = UnixStream::pair(&handle).unwrap();
+        let limit = Duration::from_millis(100);
+        let idle = Idle::new(&handle, limit);
+        let sent = vec![0; 8 << 20];
+        let slow = handle.spawn(async move {
+            let mut got = 0;
+            let mut bytes = vec![0; 200_000];
+            while let n @ 1.. = peer.read(&mut bytes).await.unwrap() {
+                got += n;
+                peer.handle().sleep(Duration::from_millis(10)).await;
+            }
+            got
+        });
+        let began = handle.now();
+        let work = async {
+            let mut left = &sent[..];
+            while !left.is_empty() {
+                left = &left[stream.write(left).await.unwrap()..];
+                idle.touch();
+            }
+        };
+        idle.limit(work).await.unwrap();
+        let took = handle.now() - began;
+        drop(stream);
+        assert_eq!(join(slow).await, sent.len());
+        assert!(took > limit, "{took:?}");
     });
 }

@@ -372,7 +372,8 @@ async fn fill_through(handle: &Handle, stream: &TcpStream) -> usize {
     loop {
         let write = async { Some(stream.write(&bytes).await.unwrap()) };
         let give_up = async {
-            handle.sleep(Duration::from_millis(50)).await;
+            // A delayed acknowledgement may take a while.
+            handle.sleep(Duration::from_millis(500)).await;
             None
         };
         match either(write, give_up).await {

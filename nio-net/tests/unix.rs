@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use nio_net::{Error, UnixListener, UnixStream};
+use nio_net::{Error, UnixDatagram, UnixListener, UnixStream};
 use support::{Place, in_child, join, open_descriptors, poll, poll_once, run};
 
 #[test]
@@ -331,5 +331,20 @@ fn l66_writing_to_a_unix_stream_that_is_gone_raises_no_signal() {
                 assert_eq!(error.kind(), ErrorKind::BrokenPipe);
             }
         });
+    });
+}
+
+#[test]
+fn an_empty_path_is_an_error_and_no_anonymous_address() {
+    run(async |handle| {
+        let errors = [
+            UnixListener::bind(&handle, "").unwrap_err(),
+            UnixDatagram::bind(&handle, "").unwrap_err(),
+            UnixStream::connect(&handle, "").await.unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(&error, Error::Path { path, .. } if path.as_os_str().is_empty()));
+            assert_eq!(io::Error::from(error).kind(), ErrorKind::InvalidInput);
+        }
     });
 }

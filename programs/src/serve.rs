@@ -8,7 +8,7 @@ use std::{io, net::SocketAddr, os::fd::AsFd, process, time::Duration};
 
 use clap::Args;
 use nio_loop::{Elapsed, Handle, Signal};
-use nio_net::{Idle, Limit, Options, Shutdown, TcpListener, TcpStream};
+use nio_net::{GracefulShutdown, Idle, Options, Semaphore, TcpListener, TcpStream};
 
 use crate::{Failure, complain, say, seconds};
 
@@ -39,10 +39,10 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 pub struct Server {
     listener: TcpListener,
     options: Serving,
-    /// Its end.
-    pub shutdown: Shutdown,
-    /// How many connections are open.
-    pub limit: Limit,
+    /// Its graceful shutdown.
+    pub shutdown: GracefulShutdown,
+    /// A permit for each connection.
+    pub permits: Semaphore,
 }
 
 impl Server {
@@ -71,13 +71,13 @@ impl Server {
     /// If the signals cannot be listened for.
     pub fn of(handle: &Handle, listener: TcpListener, options: Serving) -> Result<Server, Failure> {
         raise_limit();
-        let shutdown = Shutdown::new(handle);
+        let shutdown = GracefulShutdown::new(handle);
         begin_on_signals(handle, &shutdown)?;
         Ok(Server {
             listener,
             options,
             shutdown,
-            limit: Limit::new(options.connections),
+            permits: Semaphore::new(options.connections),
         })
     }
 
@@ -93,10 +93,10 @@ impl Server {
     where
         F: Future<Output = io::Result<()>> + 'static,
     {
-        let (listener, shutdown, limit) = (self.listener, self.shutdown, self.limit);
-        while let Some(accepted) = shutdown.unless_begun(limit.accept(&listener)).await {
+        let (listener, shutdown, permits) = (self.listener, self.shutdown, self.permits);
+        while let Some(accepted) = shutdown.unless_begun(permits.accept(&listener)).await {
             let (stream, peer, permit) = accepted?;
-            let hold = shutdown.hold();
+            let guard = shutdown.guard();
             // Answers are small, and their readers are waiting for them.
             let _ = stream.set_nodelay(true);
             let connection = connection(stream, peer);
@@ -104,7 +104,7 @@ impl Server {
                 if let Err(error) = connection.await {
                     complain(format_args!("{peer}: {error}"));
                 }
-                drop((hold, permit));
+                drop((guard, permit));
             };
             listener.handle().spawn(task).detach();
         }
@@ -120,15 +120,15 @@ pub fn raise_limit() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 }
 
-fn begin_on_signals(handle: &Handle, shutdown: &Shutdown) -> Result<(), Failure> {
+fn begin_on_signals(handle: &Handle, shutdown: &GracefulShutdown) -> Result<(), Failure> {
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
         let shutdown = shutdown.clone();
         let id = handle.on_signal(signal, move |_, _| {
             if shutdown.has_begun() {
                 process::exit(128 + signal.as_raw()); // as a shell has it
             }
-            if shutdown.held() > 0 {
-                let open = shutdown.held();
+            if shutdown.guards() > 0 {
+                let open = shutdown.guards();
                 complain(format_args!("ending when {open} connections have finished"));
             }
             shutdown.begin();
@@ -176,7 +176,8 @@ pub fn reset(stream: &impl AsFd) {
 
 /// Says what to do when an address cannot be listened on.
 #[must_use]
-pub fn explain(error: nio_net::Error) -> Failure {
+pub fn explain(error: impl Into<nio_net::Error>) -> Failure {
+    let error = error.into();
     let text = error.to_string();
     let advice = match io::Error::from(error).kind() {
         io::ErrorKind::AddrInUse => {

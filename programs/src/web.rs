@@ -24,7 +24,7 @@ use hyper::{
     service::service_fn,
 };
 use nio_loop::{Handle, Sleep};
-use nio_net::{Shutdown, bridge::hyper::Timer};
+use nio_net::{GracefulShutdown, bridge::hyper::Timer};
 
 use crate::{reset, why};
 
@@ -45,7 +45,7 @@ POST /echo      what was sent, as it comes
 pub async fn converse<I>(
     handle: &Handle,
     stream: I,
-    shutdown: &Shutdown,
+    shutdown: &GracefulShutdown,
     idle: Duration,
 ) -> io::Result<()>
 where

@@ -75,7 +75,7 @@ fn a_peer_that_is_killed_is_not_taken_for_one_that_has_finished() {
     let mut rest = Vec::new();
     let error = client.read_to_end(&mut rest).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    proxy.line("from the second to the first: Connection reset");
+    proxy.line("from B to A: cannot read: Connection reset");
     proxy.interrupt();
 }
 

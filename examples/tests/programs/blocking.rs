@@ -25,7 +25,7 @@ fn blocking_goes_on_while_others_compute() {
     assert!(
         end.lines
             .iter()
-            .any(|line| line.contains("nio-names  localhost is ")),
+            .any(|line| line.contains("nio-blocking  localhost is ")),
         "{end:?}"
     );
 
@@ -54,7 +54,7 @@ fn blocking_sums_up_files_and_says_which_it_cannot_read() {
     let end = Program::start("blocking", &arguments).end();
     fs::remove_file(&path).unwrap();
     assert_eq!(end.status.code(), Some(1), "{end:?}");
-    let sum = format!("nio-files  cbf43926  {}", path.display());
+    let sum = format!("nio-blocking  cbf43926  {}", path.display());
     assert_eq!(
         end.lines.iter().filter(|line| line.ends_with(&sum)).count(),
         2,

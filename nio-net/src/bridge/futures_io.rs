@@ -1,33 +1,31 @@
-//! The traits of futures-io, for streams and their halves.
+//! The traits of futures-io, for streams, references to streams, and owned halves.
 //!
 //! The laws:
 //!
-//! 1. Nothing is buffered, so flushing has nothing to do.
-//! 2. Closing ends writing, and the other side reads the end; reading goes on. A pipe, which has no
-//!    such call, ends when it is dropped.
+//! 1. Nothing is buffered, so flushing does nothing.
+//! 2. Closing ends writing, and the other side reads the end; reading goes on. A pipe ends when it is
+//!    dropped.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    ops::Deref,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::{ByteStream, Owner, ReadHalf, Readable, Writable, WriteHalf, copy::finish};
+use crate::{ByteStream, OwnedReadHalf, OwnedWriteHalf, Stream};
 
-/// `[what is generic] type, how a reference to it becomes one to the stream`
 macro_rules! readers {
-    ($([$($generics:tt)*] $reader:ty, $this:ident => $stream:expr;)*) => {$(
-        impl<$($generics)*> AsyncRead for $reader {
+    ($($reader:ty),*) => {$(
+        impl<S: Stream> AsyncRead for $reader {
             fn poll_read(
                 self: Pin<&mut Self>,
                 context: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                let $this = &*self;
-                ByteStream::poll_read($stream, context, buffer)
+                let stream: &ByteStream<S> = &self;
+                stream.poll_read(context, buffer)
             }
 
             fn poll_read_vectored(
@@ -35,24 +33,23 @@ macro_rules! readers {
                 context: &mut Context<'_>,
                 buffers: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                let $this = &*self;
-                ByteStream::poll_read_vectored($stream, context, buffers)
+                let stream: &ByteStream<S> = &self;
+                stream.poll_read_vectored(context, buffers)
             }
         }
     )*};
 }
 
-/// As [`readers`].
 macro_rules! writers {
-    ($([$($generics:tt)*] $writer:ty, $this:ident => $stream:expr;)*) => {$(
-        impl<$($generics)*> AsyncWrite for $writer {
+    ($($writer:ty),*) => {$(
+        impl<S: Stream> AsyncWrite for $writer {
             fn poll_write(
                 self: Pin<&mut Self>,
                 context: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                let $this = &*self;
-                ByteStream::poll_write($stream, context, bytes)
+                let stream: &ByteStream<S> = &self;
+                stream.poll_write(context, bytes)
             }
 
             fn poll_write_vectored(
@@ -60,8 +57,8 @@ macro_rules! writers {
                 context: &mut Context<'_>,
                 pieces: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                let $this = &*self;
-                ByteStream::poll_write_vectored($stream, context, pieces)
+                let stream: &ByteStream<S> = &self;
+                stream.poll_write_vectored(context, pieces)
             }
 
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -69,21 +66,11 @@ macro_rules! writers {
             }
 
             fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let $this = &*self;
-                Poll::Ready(finish($stream))
+                Poll::Ready(self.end_writing())
             }
         }
     )*};
 }
 
-readers! {
-    [S: Readable] ByteStream<S>, this => this;
-    [S: Readable] &ByteStream<S>, this => *this;
-    [S: Readable + 'static, P: Deref<Target = ByteStream<S>>] ReadHalf<P>, this => this.as_ref();
-}
-
-writers! {
-    [S: Writable] ByteStream<S>, this => this;
-    [S: Writable] &ByteStream<S>, this => *this;
-    [S: Writable, P: Owner + Deref<Target = ByteStream<S>>] WriteHalf<P>, this => this.as_ref();
-}
+readers!(ByteStream<S>, &ByteStream<S>, OwnedReadHalf<S>);
+writers!(ByteStream<S>, &ByteStream<S>, OwnedWriteHalf<S>);

@@ -1,7 +1,7 @@
 //! hyper 1 on this loop: the traits of its `rt` module.
 //!
-//! Streams are `Read` and `Write` as they are; [`Executor`] spawns what hyper wants spawned, and
-//! [`Timer`] is what it has its timeouts from.
+//! Streams are `Read` and `Write`; [`Executor`] spawns hyper's futures, and [`Timer`] gives hyper its
+//! timeouts.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,20 +26,23 @@
 //!
 //! 1. A stream is read through a buffer of its thread, of 64 KiB, so that hyper's memory is filled
 //!    without `unsafe`; nothing stays in that buffer.
-//! 2. A sleep is one timer of the loop, which is armed when the sleep is first polled, cancelled when
-//!    it is dropped, and left where it is when the deadline is pushed later: it is looked at when it
-//!    fires.
-//! 3. hyper wants timers and sleeps that are `Send` and `Sync`, and they are: they hold no handle of
-//!    the loop but a [`Remote`]. On whatever thread a sleep is used, it is the loop's that keeps its
-//!    time, and no thread is the wrong one.
+//! 2. A sleep is one timer of the loop. It is armed when the sleep is first polled and cancelled when
+//!    the sleep is dropped. When the deadline is moved later, the timer stays and is armed again when
+//!    it fires.
+//! 3. hyper wants timers and sleeps that are `Send` and `Sync`. On the loop's own thread they arm and
+//!    cancel timers directly; on another they [post](Remote::post) it to the loop.
 
 use std::{
     cell::RefCell,
     fmt,
     future::Future,
     io::{self, IoSlice},
+    mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -47,23 +50,23 @@ use std::{
 use ::hyper::rt::{self, ReadBufCursor};
 use nio_loop::{CallbackId, Handle, Remote};
 
-use crate::{ByteStream, Readable, Writable, copy::finish};
+use crate::{ByteStream, Stream};
 
-/// How much is read in one call. More than hyper has room for at first, and little enough to be in
-/// the cache still when it is copied.
+/// How much is read in one call: more than hyper has room for at first, and little enough to be still in
+/// the cache when it is copied.
 const SCRATCH: usize = 64 * 1024;
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl<S: Readable> rt::Read for ByteStream<S> {
+impl<S: Stream> rt::Read for ByteStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        // Taken out, for the waker is foreign code and might read something itself.
+        // Taken out, as the waker is foreign code and might read, too.
         let mut scratch = READ.take();
         scratch.reserve(SCRATCH);
         let read = self.poll_read_buf(context, &mut scratch, buffer.remaining());
@@ -74,9 +77,9 @@ impl<S: Readable> rt::Read for ByteStream<S> {
     }
 }
 
-/// Nothing is buffered, so flushing has nothing to do. Shutting down ends writing, but that of a
-/// pipe, which ends when it is dropped.
-impl<S: Writable> rt::Write for ByteStream<S> {
+/// Nothing is buffered, so flushing does nothing. Shutting down ends writing; a pipe ends when it is
+/// dropped.
+impl<S: Stream> rt::Write for ByteStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -90,7 +93,7 @@ impl<S: Writable> rt::Write for ByteStream<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(finish(&self))
+        Poll::Ready(self.end_writing())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -106,8 +109,8 @@ impl<S: Writable> rt::Write for ByteStream<S> {
     }
 }
 
-/// Spawns what hyper wants spawned, on the loop of a handle. The futures need not be `Send`, and the
-/// executor is not.
+/// Spawns hyper's futures on the loop of a handle. The futures need not be `Send`, and the executor is
+/// not.
 #[derive(Clone, Debug)]
 pub struct Executor {
     handle: Handle,
@@ -133,26 +136,83 @@ where
     }
 }
 
-/// Gives hyper its timeouts, by the timers of a loop. It may be used on any thread; the loop's keeps
-/// the time.
+/// Gives hyper its timeouts, by the timers of a loop. It may be used on any thread; on the loop's own it
+/// is faster.
 ///
-/// When the loop is gone its sleeps are never ready. They do not keep the loop alive: what waits for
-/// them does.
+/// When the loop is gone its sleeps are never ready. They do not keep the loop alive: the tasks that
+/// wait for them do.
 ///
 /// Deadlines come from hyper as an [`Instant`], so they are by the system's clock. On the
 /// [clock of a test](nio_loop::Clock) a sleep lasts as long as is left until then when it is first
-/// polled, which is a little less than what was asked for.
+/// polled, which is a little less than the duration that was asked for.
 #[derive(Clone, Debug)]
 pub struct Timer {
+    place: Arc<Place>,
+}
+
+/// The loop of a timer.
+#[derive(Debug)]
+struct Place {
     remote: Remote,
+    /// Names the handle in [`HANDLES`] on the loop's thread.
+    number: u64,
+}
+
+thread_local! {
+    /// The handles of this thread's timers, by number.
+    static HANDLES: RefCell<Vec<(u64, Handle)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The number of the next timer of the process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Place {
+    /// Runs a function with the handle: now on the loop's own thread, otherwise as a post. If the loop
+    /// is gone it is dropped.
+    fn run(&self, function: impl FnOnce(&Handle) + Send + 'static) {
+        // When the thread ends, its handles may be gone already.
+        let handle = HANDLES.try_with(|handles| {
+            let handles = handles.borrow();
+            let found = handles.iter().find(|(number, _)| *number == self.number);
+            found.map(|(_, handle)| handle.clone())
+        });
+        match handle {
+            Ok(Some(handle)) => function(&handle),
+            _ => drop(self.remote.post(function)),
+        }
+    }
+}
+
+/// Takes a handle out of [`HANDLES`], on the loop's thread.
+fn forget(number: u64) -> Option<Handle> {
+    let forget = |handles: &mut Vec<(u64, Handle)>| {
+        let i = handles.iter().position(|(other, _)| *other == number)?;
+        Some(handles.swap_remove(i).1)
+    };
+    // When the thread ends, its handles may be gone already.
+    HANDLES
+        .try_with(|handles| forget(&mut handles.borrow_mut()))
+        .ok()?
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let number = self.number;
+        if forget(number).is_none() {
+            let _ = self.remote.post(move |_| drop(forget(number)));
+        }
+    }
 }
 
 impl Timer {
-    /// A timer that has its time from this loop.
+    /// A timer by this loop.
     #[must_use]
     pub fn new(handle: &Handle) -> Timer {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        HANDLES.with_borrow_mut(|handles| handles.push((number, handle.clone())));
         let remote = handle.remote();
-        Timer { remote }
+        let place = Arc::new(Place { remote, number });
+        Timer { place }
     }
 
     fn sleep_until(&self, deadline: Instant) -> Sleep {
@@ -161,9 +221,9 @@ impl Timer {
             stage: Stage::New,
             waker: None,
         });
-        let remote = self.remote.clone();
+        let place = Arc::clone(&self.place);
         Sleep {
-            shared: Arc::new(Shared { remote, state }),
+            shared: Arc::new(Shared { place, state }),
         }
     }
 }
@@ -171,7 +231,7 @@ impl Timer {
 impl rt::Timer for Timer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
         let now = Instant::now();
-        // What is too far away to be told comes in a hundred years.
+        // A deadline beyond the clock's range becomes one in a hundred years.
         let deadline = now.checked_add(duration).unwrap_or(now + CENTURY);
         Box::pin(self.sleep_until(deadline))
     }
@@ -196,9 +256,9 @@ pub struct Sleep {
     shared: Arc<Shared>,
 }
 
-/// What a sleep and its timer in the loop share.
+/// The state that a sleep shares with its timer in the loop.
 struct Shared {
-    remote: Remote,
+    place: Arc<Place>,
     state: Mutex<State>,
 }
 
@@ -211,13 +271,13 @@ struct State {
 enum Stage {
     /// It has not been polled yet.
     New,
-    /// The loop will arm a timer.
-    Sent,
+    /// A timer is about to be armed.
+    Arming,
     /// The loop has a timer, of this deadline.
     Armed(CallbackId, Instant),
     /// It is ready.
     Over,
-    /// Nobody waits any more.
+    /// The sleep is gone.
     Dropped,
 }
 
@@ -227,20 +287,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the loop arm a timer, or another one.
-    fn send(self: &Arc<Shared>) {
+    /// Arms a timer for the deadline, or another one.
+    fn arm(self: &Arc<Shared>) {
         let shared = Arc::clone(self);
-        // On a loop that is gone it never becomes ready.
-        let _ = self.remote.post(move |handle| shared.arm(handle));
-    }
-
-    /// On the loop's thread: arms a timer for the deadline that is now.
-    fn arm(self: Arc<Shared>, handle: &Handle) {
-        let mut state = self.lock();
-        if matches!(state.stage, Stage::Sent) {
-            let left = state.deadline.saturating_duration_since(Instant::now());
-            self.arm_for(&mut state, left, handle);
-        }
+        self.place.run(move |handle| {
+            let mut state = shared.lock();
+            if matches!(state.stage, Stage::Arming) {
+                let left = state.deadline.saturating_duration_since(Instant::now());
+                shared.arm_for(&mut state, left, handle);
+            }
+        });
     }
 
     fn arm_for(self: &Arc<Shared>, state: &mut State, left: Duration, handle: &Handle) {
@@ -254,7 +310,7 @@ impl Shared {
     fn fire(self: Arc<Shared>, armed: Instant, handle: &Handle) {
         let mut state = self.lock();
         if !matches!(state.stage, Stage::Armed(..)) {
-            return; // What clears this timer, or arms another one, is on its way.
+            return; // This timer is about to be cleared, or replaced by another.
         }
         let left = state.deadline.saturating_duration_since(armed);
         if left > Duration::ZERO {
@@ -273,19 +329,19 @@ impl Shared {
         state.deadline = deadline;
         match state.stage {
             Stage::Over => state.stage = Stage::New,
-            // The timer is too late for it.
+            // The timer is too late.
             Stage::Armed(id, armed) if deadline < armed => {
-                state.stage = Stage::Sent;
+                state.stage = Stage::Arming;
                 drop(state);
                 self.clear(id);
-                self.send();
+                self.arm();
             }
             _ => {}
         }
     }
 
     fn clear(&self, id: CallbackId) {
-        let _ = self.remote.post(move |handle| {
+        self.place.run(move |handle| {
             handle.clear(id);
         });
     }
@@ -305,13 +361,13 @@ impl Future for Sleep {
             _ => false,
         };
         if is_new {
-            state.stage = Stage::Sent;
+            state.stage = Stage::Arming;
         }
         let old = state.waker.replace(waker);
         drop(state);
         drop(old);
         if is_new {
-            self.shared.send();
+            self.shared.arm();
         }
         Poll::Pending
     }
@@ -320,7 +376,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        let stage = std::mem::replace(&mut state.stage, Stage::Dropped);
+        let stage = mem::replace(&mut state.stage, Stage::Dropped);
         let waker = state.waker.take();
         drop(state);
         drop(waker);

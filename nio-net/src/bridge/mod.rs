@@ -1,9 +1,9 @@
-//! Bridges to the traits that other crates read and write by. Each is a feature that is off by
-//! default, and adds only the crate of its name.
+//! Bridges to the reading and writing traits of other crates. Each is a feature that is off by default,
+//! and adds only the crate of its name.
 //!
 //! | feature | what for |
 //! |---|---|
-//! | `futures-io` | `AsyncRead` and `AsyncWrite` for streams, for their halves and for references to streams: so that what is written for them, such as TLS, runs on this loop |
+//! | `futures-io` | `AsyncRead` and `AsyncWrite` for streams, their halves and references to streams: libraries written for these traits, such as TLS, run on this loop |
 //! | `hyper` | `Read` and `Write` for streams, and in [`bridge::hyper`](hyper) an executor and a timer: HTTP servers and clients |
 
 #[cfg(feature = "futures-io")]

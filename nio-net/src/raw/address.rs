@@ -1,6 +1,6 @@
 //! Addresses, as the kernel writes them.
 //!
-//! The only copies of an address structure that exist are in this file, for the time of a call.
+//! A [`RawAddress`] is the kernel's form, for the time of a call.
 
 use std::{
     ffi::OsStr,
@@ -25,35 +25,76 @@ macro_rules! set_length {
 
 /// An address of a socket: that of the standard library for IP, or the one for Unix sockets. No other
 /// type can be one.
-pub trait Address: Raw {}
+pub trait Address: Sized {
+    #[doc(hidden)]
+    fn to_raw(&self) -> io::Result<RawAddress>;
 
-impl Address for SocketAddr {}
-impl Address for UnixAddr {}
+    #[doc(hidden)]
+    fn from_raw(raw: &RawAddress) -> io::Result<Self>;
+}
 
-/// How an address is given to the kernel and taken from it. It has no name outside of this crate: the
-/// pointers that it hands out must be as they are here.
-pub trait Raw: Sized {
-    /// Calls `f` with a pointer to a whole address structure, and its length, which is no more than
-    /// that of a `sockaddr_storage`. Fails if the address cannot be written down.
-    fn with_raw<R>(&self, f: impl FnOnce(*const sockaddr, socklen_t) -> R) -> io::Result<R>;
+/// An address as the kernel takes and gives it: a structure, of which `len` bytes are in use. All of it
+/// is initialised, and `len` is never more than its size. It has no public name, so that [`Address`]
+/// cannot be implemented elsewhere.
+pub struct RawAddress {
+    pub(super) storage: sockaddr_storage,
+    pub(super) len: socklen_t,
+}
 
-    /// The address that the kernel has written.
-    fn from_raw(raw: &sockaddr_storage, len: socklen_t) -> io::Result<Self>;
-
-    /// Makes a call that writes an address. If it fails, by returning -1, so does this.
-    fn from_call(call: impl FnOnce(*mut sockaddr, *mut socklen_t) -> c_int) -> io::Result<Self> {
+impl RawAddress {
+    /// Room for any address.
+    pub(super) const ROOM: RawAddress = RawAddress {
         // SAFETY: all zeroes is a valid sockaddr_storage.
-        let mut raw: sockaddr_storage = unsafe { zeroed() };
-        let mut len = size_of::<sockaddr_storage>() as socklen_t;
-        super::check(call(ptr::from_mut(&mut raw).cast(), &mut len))?;
-        Self::from_raw(&raw, len)
+        storage: unsafe { zeroed() },
+        len: size_of::<sockaddr_storage>() as socklen_t,
+    };
+
+    /// Of an address structure, of which `len` bytes are in use.
+    fn of<T: Structure>(address: T, len: usize) -> RawAddress {
+        const { assert!(size_of::<T>() <= size_of::<sockaddr_storage>()) };
+        let mut raw = RawAddress::ROOM;
+        raw.len = len.min(size_of::<T>()) as socklen_t;
+        // SAFETY: a sockaddr_storage is as large, by the assertion, and as aligned as any address
+        // structure.
+        unsafe { ptr::from_mut(&mut raw.storage).cast::<T>().write(address) };
+        raw
+    }
+
+    /// The address structure, if the kernel has written a whole one.
+    fn get<T: Structure>(&self) -> Option<&T> {
+        const { assert!(size_of::<T>() <= size_of::<sockaddr_storage>()) };
+        // SAFETY: as above; all bytes are initialised, and a `Structure` may have any bytes.
+        let structure = unsafe { &*ptr::from_ref(&self.storage).cast::<T>() };
+        (self.len as usize >= size_of::<T>()).then_some(structure)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const sockaddr {
+        ptr::from_ref(&self.storage).cast()
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut sockaddr {
+        ptr::from_mut(&mut self.storage).cast()
     }
 }
 
-impl Raw for SocketAddr {
+/// The address structures of C.
+///
+/// # Safety
+///
+/// They are integers only, so any bytes are a value.
+unsafe trait Structure {}
+
+// SAFETY: integers, as the C headers say.
+unsafe impl Structure for libc::sockaddr_in {}
+// SAFETY: as above.
+unsafe impl Structure for libc::sockaddr_in6 {}
+// SAFETY: as above.
+unsafe impl Structure for libc::sockaddr_un {}
+
+impl Address for SocketAddr {
     #[inline]
-    fn with_raw<R>(&self, f: impl FnOnce(*const sockaddr, socklen_t) -> R) -> io::Result<R> {
-        match self {
+    fn to_raw(&self) -> io::Result<RawAddress> {
+        Ok(match self {
             SocketAddr::V4(address) => {
                 // SAFETY: all zeroes is a valid sockaddr_in.
                 let mut raw: libc::sockaddr_in = unsafe { zeroed() };
@@ -61,10 +102,7 @@ impl Raw for SocketAddr {
                 raw.sin_port = address.port().to_be();
                 raw.sin_addr.s_addr = u32::from(*address.ip()).to_be();
                 set_length!(raw.sin_len, size_of::<libc::sockaddr_in>());
-                Ok(f(
-                    ptr::from_ref(&raw).cast(),
-                    size_of_val(&raw) as socklen_t,
-                ))
+                RawAddress::of(raw, size_of::<libc::sockaddr_in>())
             }
             SocketAddr::V6(address) => {
                 // SAFETY: all zeroes is a valid sockaddr_in6.
@@ -75,33 +113,30 @@ impl Raw for SocketAddr {
                 raw.sin6_flowinfo = address.flowinfo();
                 raw.sin6_scope_id = address.scope_id();
                 set_length!(raw.sin6_len, size_of::<libc::sockaddr_in6>());
-                Ok(f(
-                    ptr::from_ref(&raw).cast(),
-                    size_of_val(&raw) as socklen_t,
-                ))
+                RawAddress::of(raw, size_of::<libc::sockaddr_in6>())
             }
-        }
+        })
     }
 
     #[inline]
-    fn from_raw(raw: &sockaddr_storage, len: socklen_t) -> io::Result<SocketAddr> {
-        match c_int::from(raw.ss_family) {
-            libc::AF_INET if len as usize >= size_of::<libc::sockaddr_in>() => {
-                // SAFETY: of this family it is a sockaddr_in, and a whole one; a sockaddr_storage is
-                // at least as large and as aligned.
-                let raw = unsafe { &*ptr::from_ref(raw).cast::<libc::sockaddr_in>() };
+    fn from_raw(raw: &RawAddress) -> io::Result<SocketAddr> {
+        let family = c_int::from(raw.storage.ss_family);
+        let (v4, v6) = (
+            raw.get::<libc::sockaddr_in>(),
+            raw.get::<libc::sockaddr_in6>(),
+        );
+        match (family, v4, v6) {
+            (libc::AF_INET, Some(raw), _) => {
                 let ip = u32::from_be(raw.sin_addr.s_addr).into();
                 Ok(SocketAddrV4::new(ip, u16::from_be(raw.sin_port)).into())
             }
-            libc::AF_INET6 if len as usize >= size_of::<libc::sockaddr_in6>() => {
-                // SAFETY: as above, with sockaddr_in6.
-                let raw = unsafe { &*ptr::from_ref(raw).cast::<libc::sockaddr_in6>() };
+            (libc::AF_INET6, _, Some(raw)) => {
                 let ip = Ipv6Addr::from(raw.sin6_addr.s6_addr);
                 let port = u16::from_be(raw.sin6_port);
                 let address = SocketAddrV6::new(ip, port, raw.sin6_flowinfo, raw.sin6_scope_id);
                 Ok(address.into())
             }
-            family => Err(unexpected(family)),
+            _ => Err(unexpected(family)),
         }
     }
 }
@@ -109,8 +144,8 @@ impl Raw for SocketAddr {
 /// Where the name begins in the address of a Unix socket.
 const NAME: usize = offset_of!(libc::sockaddr_un, sun_path);
 
-impl Raw for UnixAddr {
-    fn with_raw<R>(&self, f: impl FnOnce(*const sockaddr, socklen_t) -> R) -> io::Result<R> {
+impl Address for UnixAddr {
+    fn to_raw(&self) -> io::Result<RawAddress> {
         let mut raw = Name::default();
         if let Some(path) = self.as_pathname() {
             // With the zero at its end, which the structure begins with.
@@ -118,19 +153,19 @@ impl Raw for UnixAddr {
         } else if let Some(name) = abstract_name(self) {
             raw.put(1, name, 0)?;
         }
-        let len = (NAME + raw.len) as socklen_t;
+        let len = NAME + raw.len;
         set_length!(raw.address.sun_len, len);
-        Ok(f(ptr::from_ref(&raw.address).cast(), len))
+        Ok(RawAddress::of(raw.address, len))
     }
 
-    fn from_raw(raw: &sockaddr_storage, len: socklen_t) -> io::Result<UnixAddr> {
-        let len = len as usize;
-        // Some systems give the unnamed a length that ends before the family.
-        if len > NAME && c_int::from(raw.ss_family) != libc::AF_UNIX {
-            return Err(unexpected(raw.ss_family.into()));
+    fn from_raw(raw: &RawAddress) -> io::Result<UnixAddr> {
+        let (family, len) = (raw.storage.ss_family, raw.len as usize);
+        // Some systems give the unnamed address a length that ends before the family.
+        if len > NAME && c_int::from(family) != libc::AF_UNIX {
+            return Err(unexpected(family.into()));
         }
         // SAFETY: a sockaddr_storage is plain bytes, all of them initialised.
-        let bytes = unsafe { &*ptr::from_ref(raw).cast::<[u8; size_of::<sockaddr_storage>()]>() };
+        let bytes = unsafe { &*raw.as_ptr().cast::<[u8; size_of::<sockaddr_storage>()]>() };
         name(bytes.get(NAME..len.min(bytes.len())).unwrap_or(&[]))
     }
 }
@@ -151,17 +186,17 @@ impl Default for Name {
 }
 
 impl Name {
-    /// Writes a name at a place, with so many zeroes behind it.
+    /// Writes a name at an offset, with so many zeroes behind it.
     fn put(&mut self, at: usize, name: &[u8], zeroes: usize) -> io::Result<()> {
-        let place = self.address.sun_path.get_mut(at..at + name.len());
-        let Some(place) = place.filter(|_| at + name.len() + zeroes <= PATH_LEN) else {
+        let room = self.address.sun_path.get_mut(at..at + name.len());
+        let Some(room) = room.filter(|_| at + name.len() + zeroes <= PATH_LEN) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "the name is too long",
             ));
         };
-        for (place, byte) in place.iter_mut().zip(name) {
-            *place = *byte as libc::c_char;
+        for (to, byte) in room.iter_mut().zip(name) {
+            *to = *byte as libc::c_char;
         }
         self.len = at + name.len() + zeroes;
         Ok(())
@@ -171,9 +206,9 @@ impl Name {
 /// How long the name of a Unix socket may be.
 const PATH_LEN: usize = size_of::<libc::sockaddr_un>() - NAME;
 
-/// The address of a name that the kernel has written. The unnamed have none, or one of zeroes only
-/// where the system fills it up. Of a name that takes all the room there is, without a zero behind
-/// it, the standard library has no address; whoever chose one is as good as unnamed.
+/// The address of a name that the kernel has written. An unnamed address has no name, or one of zeroes
+/// where the system fills it up. The standard library has no address for a name that takes all the room
+/// there is, without a zero behind it: it becomes the unnamed one.
 fn name(bytes: &[u8]) -> io::Result<UnixAddr> {
     #[cfg(target_os = "linux")]
     if let [0, name @ ..] = bytes {

@@ -1,20 +1,20 @@
 //! Bytes in and out of sockets and pipes.
 //!
-//! A socket is read with recv(2) and written with send(2), which raises no SIGPIPE; everything else
+//! A socket is read with recv(2) and written with send(2), which raises no SIGPIPE; other descriptors
 //! with read(2) and write(2). Which of them is known when the program is compiled.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
 };
 
 use libc::c_int;
 
 use super::check_len;
-use crate::Channel;
+use crate::{Stream, stream::Descriptor};
 
-/// How a write to a connection that is gone is made an error instead of a signal. Apple's systems
-/// have it said of the socket instead.
+/// The flag that makes a write to a connection that is gone an error instead of a signal. Apple's
+/// systems have an option of the socket instead.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
@@ -23,8 +23,8 @@ pub(super) const NO_SIGNAL: c_int = 0;
 /// How many slices one call takes: the least that any system allows.
 pub(crate) const SLICES: usize = 1024;
 
-/// How many bytes one call reads or writes at most. Apple's systems refuse more (EINVAL); what is a
-/// part of the bytes everywhere is one there, too.
+/// How many bytes one call reads or writes at most. Apple's systems refuse more (EINVAL); the others
+/// read or write a part.
 const MOST: usize = if cfg!(target_vendor = "apple") {
     c_int::MAX as usize
 } else {
@@ -32,26 +32,25 @@ const MOST: usize = if cfg!(target_vendor = "apple") {
 };
 
 #[inline]
-pub(crate) fn read<C: Channel>(channel: &C, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read<S: Stream>(stream: &Descriptor<S>, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the pointer and the length are those of the buffer.
-    unsafe { read_raw(channel, buffer.as_mut_ptr(), buffer.len()) }
+    unsafe { read_raw(stream, buffer.as_mut_ptr(), buffer.len()) }
 }
 
-/// Reads into the memory that a vector has in reserve, at most `limit` bytes of it, and makes what
-/// was read a part of the vector.
+/// Reads into the spare capacity of a vector, at most `limit` bytes, and appends them to the vector.
 #[inline]
-pub(crate) fn read_spare<C: Channel>(
-    channel: &C,
+pub(crate) fn read_spare<S: Stream>(
+    stream: &Descriptor<S>,
     vector: &mut Vec<u8>,
     limit: usize,
 ) -> io::Result<usize> {
     let spare = vector.spare_capacity_mut();
     let room = spare.len().min(limit);
-    // SAFETY: the pointer and the length are those of a part of the reserve, which the call only
+    // SAFETY: the pointer and the length are those of a part of the capacity, which the call only
     // writes to, so that it need not be initialised.
-    let n = unsafe { read_raw(channel, spare.as_mut_ptr().cast(), room) }?;
-    // SAFETY: the kernel has initialised the first `n` bytes of the reserve, and never more than
-    // there was room for.
+    let n = unsafe { read_raw(stream, spare.as_mut_ptr().cast(), room) }?;
+    // SAFETY: the kernel has initialised the first `n` bytes of the spare capacity, and never
+    // more than there was room for.
     unsafe { vector.set_len(vector.len() + n) };
     Ok(n)
 }
@@ -60,10 +59,14 @@ pub(crate) fn read_spare<C: Channel>(
 ///
 /// `len` bytes from `buffer` on must be writable; they need not be initialised.
 #[inline]
-unsafe fn read_raw<C: Channel>(channel: &C, buffer: *mut u8, len: usize) -> io::Result<usize> {
-    let fd = channel.as_fd().as_raw_fd();
+unsafe fn read_raw<S: Stream>(
+    stream: &Descriptor<S>,
+    buffer: *mut u8,
+    len: usize,
+) -> io::Result<usize> {
+    let fd = stream.as_fd().as_raw_fd();
     let len = len.min(MOST);
-    check_len(if C::SOCKET {
+    check_len(if S::SOCKET {
         // SAFETY: the caller vouches for the buffer.
         unsafe { libc::recv(fd, buffer.cast(), len, 0) }
     } else {
@@ -73,19 +76,19 @@ unsafe fn read_raw<C: Channel>(channel: &C, buffer: *mut u8, len: usize) -> io::
 }
 
 /// Reads from a socket without taking anything out of it.
-pub(crate) fn peek<C: Channel>(channel: &C, buffer: &mut [u8]) -> io::Result<usize> {
-    let fd = channel.as_fd().as_raw_fd();
+pub(crate) fn peek<S: Stream>(stream: &Descriptor<S>, buffer: &mut [u8]) -> io::Result<usize> {
+    let fd = stream.as_fd().as_raw_fd();
     let (pointer, len) = (buffer.as_mut_ptr().cast(), buffer.len().min(MOST));
     // SAFETY: the pointer and the length are those of the buffer, or of its beginning.
     check_len(unsafe { libc::recv(fd, pointer, len, libc::MSG_PEEK) })
 }
 
 /// readv(2).
-pub(crate) fn read_vectored<C: Channel>(
-    channel: &C,
+pub(crate) fn read_vectored<S: Stream>(
+    stream: &Descriptor<S>,
     buffers: &mut [IoSliceMut<'_>],
 ) -> io::Result<usize> {
-    let fd = channel.as_fd().as_raw_fd();
+    let fd = stream.as_fd().as_raw_fd();
     let count = buffers.len().min(SLICES) as c_int;
     // SAFETY: an `IoSliceMut` is an iovec of bytes that are ours to write to, and there are at least
     // `count` of them.
@@ -93,10 +96,10 @@ pub(crate) fn read_vectored<C: Channel>(
 }
 
 #[inline]
-pub(crate) fn send<C: Channel>(channel: &C, bytes: &[u8]) -> io::Result<usize> {
-    let fd = channel.as_fd().as_raw_fd();
+pub(crate) fn send<S: Stream>(stream: &Descriptor<S>, bytes: &[u8]) -> io::Result<usize> {
+    let fd = stream.as_fd().as_raw_fd();
     let (pointer, len) = (bytes.as_ptr().cast(), bytes.len().min(MOST));
-    let result = check_len(if C::SOCKET {
+    let result = check_len(if S::SOCKET {
         // SAFETY: the pointer and the length are those of the bytes, or of their beginning.
         unsafe { libc::send(fd, pointer, len, NO_SIGNAL) }
     } else {
@@ -107,11 +110,14 @@ pub(crate) fn send<C: Channel>(channel: &C, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// sendmsg(2) of several slices, or writev(2).
-pub(crate) fn send_vectored<C: Channel>(channel: &C, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-    let fd = channel.as_fd().as_raw_fd();
+pub(crate) fn send_vectored<S: Stream>(
+    stream: &Descriptor<S>,
+    bytes: &[IoSlice<'_>],
+) -> io::Result<usize> {
+    let fd = stream.as_fd().as_raw_fd();
     let count = bytes.len().min(SLICES);
     let slices = bytes.as_ptr().cast::<libc::iovec>();
-    let result = check_len(if C::SOCKET {
+    let result = check_len(if S::SOCKET {
         // SAFETY: all zeroes is a message without an address, slices and ancillary data.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
         message.msg_iov = slices.cast_mut();
@@ -126,7 +132,7 @@ pub(crate) fn send_vectored<C: Channel>(channel: &C, bytes: &[IoSlice<'_>]) -> i
     result.map_err(translate)
 }
 
-/// What the error of a write means. macOS says EPROTOTYPE when the other side resets a connection
+/// Translates the error of a write. macOS says EPROTOTYPE when the other side resets a connection
 /// while it is being written to; no other system says it of a write to a stream.
 #[cold]
 fn translate(error: io::Error) -> io::Error {

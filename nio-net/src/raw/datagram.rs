@@ -2,14 +2,14 @@
 
 use std::{
     io,
-    mem::{MaybeUninit, size_of, zeroed},
+    mem::{MaybeUninit, zeroed},
     os::fd::{AsFd, AsRawFd},
     ptr,
 };
 
-use libc::{c_int, iovec, sockaddr_storage, socklen_t};
+use libc::{c_int, iovec};
 
-use super::{Address, bytes::NO_SIGNAL, check_len};
+use super::{Address, address::RawAddress, bytes::NO_SIGNAL, check_len};
 
 /// How many datagrams one call takes or gives at most: as many as there is room for, on a stack,
 /// with their addresses.
@@ -43,15 +43,14 @@ pub(crate) fn receive<A: Address>(
     receive_uninit(socket, buffer, flags)
 }
 
-/// As [`receive`], without a flag, into the memory that a vector has in reserve; what was received
-/// becomes a part of the vector.
+/// As [`receive`], without a flag, into the spare capacity of a vector; the datagram is appended.
 pub(crate) fn receive_spare<A: Address>(
     socket: &impl AsFd,
     vector: &mut Vec<u8>,
 ) -> io::Result<Received<A>> {
     let received = receive_uninit(socket, vector.spare_capacity_mut(), 0)?;
-    // SAFETY: the kernel has initialised so many bytes of the reserve, and never more than there was
-    // room for.
+    // SAFETY: the kernel has initialised so many bytes of the spare capacity, and never more than there
+    // was room for.
     unsafe { vector.set_len(vector.len() + received.len) };
     Ok(received)
 }
@@ -61,18 +60,18 @@ fn receive_uninit<A: Address>(
     buffer: &mut [MaybeUninit<u8>],
     flags: c_int,
 ) -> io::Result<Received<A>> {
-    // SAFETY: all zeroes is a valid address.
-    let mut from: sockaddr_storage = unsafe { zeroed() };
+    let mut from = RawAddress::ROOM;
     let mut slice = slice_of(buffer);
     let mut message = message_to(&mut from, &mut slice);
     // SAFETY: the message points to an address structure and to one slice of the buffer, which the
     // kernel may write to and which live until the call returns.
     let result = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &mut message, flags) };
-    received(&message, &from, check_len(result)?)
+    let len = check_len(result)?;
+    received(&message, &mut from, len)
 }
 
-/// Receives datagrams into the pieces of `size` bytes of a buffer, and appends to `into` what is to
-/// be known of them; there is at least one. `into` is as it was if that fails.
+/// Receives datagrams into the pieces of `size` bytes of a buffer, and appends their lengths and senders
+/// to `into`; there is at least one. If that fails `into` is as it was.
 #[cfg(any(
     all(target_os = "linux", target_env = "gnu"),
     target_os = "freebsd",
@@ -84,9 +83,8 @@ pub(crate) fn receive_many<A: Address>(
     size: usize,
     into: &mut Vec<Received<A>>,
 ) -> io::Result<()> {
-    // SAFETY: all zeroes are valid addresses, slices of nothing, and messages without anything.
-    let mut addresses: [sockaddr_storage; MANY] = unsafe { zeroed() };
-    // SAFETY: as above.
+    let mut addresses = [const { RawAddress::ROOM }; MANY];
+    // SAFETY: all zeroes are slices of nothing, and messages without anything.
     let mut slices: [iovec; MANY] = unsafe { zeroed() };
     // SAFETY: as above.
     let mut messages: [mmsghdr; MANY] = unsafe { zeroed() };
@@ -120,7 +118,7 @@ pub(crate) fn receive_many<A: Address>(
     };
     let n = check_len(result as libc::ssize_t)?;
     let before = into.len();
-    for (message, address) in messages.iter().zip(&addresses).take(n) {
+    for (message, address) in messages.iter().zip(&mut addresses).take(n) {
         match received(&message.msg_hdr, address, message.msg_len as usize) {
             Ok(received) => into.push(received),
             Err(error) => {
@@ -132,8 +130,8 @@ pub(crate) fn receive_many<A: Address>(
     Ok(())
 }
 
-/// Receives datagrams into the pieces of `size` bytes of a buffer, and appends to `into` what is to
-/// be known of them; there is at least one. `into` is as it was if that fails.
+/// Receives datagrams into the pieces of `size` bytes of a buffer, and appends their lengths and senders
+/// to `into`; there is at least one. If that fails `into` is as it was.
 #[cfg(not(any(
     all(target_os = "linux", target_env = "gnu"),
     target_os = "freebsd",
@@ -148,7 +146,7 @@ pub(crate) fn receive_many<A: Address>(
     for (i, piece) in buffer.chunks_exact_mut(size).take(MANY).enumerate() {
         match receive(socket, piece, 0) {
             Ok(received) => into.push(received),
-            // What has come before is worth more than this.
+            // The datagrams that came before must not be lost.
             Err(_) if i > 0 => break,
             Err(error) => return Err(error),
         }
@@ -156,7 +154,7 @@ pub(crate) fn receive_many<A: Address>(
     Ok(())
 }
 
-/// Sends one datagram, to an address or to whom the socket is connected to.
+/// Sends one datagram, to an address or to the one that the socket is connected to.
 pub(crate) fn send_to<A: Address>(
     socket: &impl AsFd,
     bytes: &[u8],
@@ -167,10 +165,11 @@ pub(crate) fn send_to<A: Address>(
     check_len(match to {
         // SAFETY: the pointer and the length are those of the bytes.
         None => unsafe { libc::send(fd, pointer, len, NO_SIGNAL) },
-        // SAFETY: as above, and the address is a whole one that lives until the call returns.
-        Some(to) => to.with_raw(|to, to_len| unsafe {
-            libc::sendto(fd, pointer, len, NO_SIGNAL, to, to_len)
-        })?,
+        Some(to) => {
+            let to = to.to_raw()?;
+            // SAFETY: as above, and the address is a whole one that lives until the call returns.
+            unsafe { libc::sendto(fd, pointer, len, NO_SIGNAL, to.as_ptr(), to.len) }
+        }
     })
 }
 
@@ -185,9 +184,8 @@ pub(crate) fn send_many<'a, A: Address + 'a>(
     count: usize,
     datagram: impl Fn(usize) -> (&'a [u8], Option<&'a A>),
 ) -> io::Result<usize> {
-    // SAFETY: all zeroes are valid addresses, slices of nothing, and messages without anything.
-    let mut addresses: [sockaddr_storage; MANY] = unsafe { zeroed() };
-    // SAFETY: as above.
+    let mut addresses = [const { RawAddress::ROOM }; MANY];
+    // SAFETY: all zeroes are slices of nothing, and messages without anything.
     let mut slices: [iovec; MANY] = unsafe { zeroed() };
     // SAFETY: as above.
     let mut messages: [mmsghdr; MANY] = unsafe { zeroed() };
@@ -202,14 +200,9 @@ pub(crate) fn send_many<'a, A: Address + 'a>(
         message.msg_iov = &mut slices[i];
         message.msg_iovlen = 1;
         if let Some(to) = to {
-            let place = ptr::from_mut(&mut addresses[i]);
-            message.msg_namelen = to.with_raw(|raw, len| {
-                // SAFETY: no address structure is larger than a sockaddr_storage, and these are two
-                // different ones.
-                unsafe { ptr::copy_nonoverlapping(raw.cast(), place.cast::<u8>(), len as usize) };
-                len
-            })?;
-            message.msg_name = place.cast();
+            addresses[i] = to.to_raw()?;
+            message.msg_namelen = addresses[i].len;
+            message.msg_name = addresses[i].as_mut_ptr().cast();
         }
     }
     let fd = socket.as_fd().as_raw_fd();
@@ -235,7 +228,7 @@ pub(crate) fn send_many<'a, A: Address + 'a>(
         let (bytes, to) = datagram(i);
         match send_to(socket, bytes, to) {
             Ok(_) => {}
-            // It comes again when the rest is sent.
+            // It comes again when it is the first.
             Err(_) if i > 0 => return Ok(i),
             Err(error) => return Err(error),
         }
@@ -251,11 +244,11 @@ fn slice_of(buffer: &mut [MaybeUninit<u8>]) -> iovec {
 }
 
 /// A message with room for an address and one slice. It points to both.
-fn message_to(from: &mut sockaddr_storage, slice: &mut iovec) -> libc::msghdr {
+fn message_to(from: &mut RawAddress, slice: &mut iovec) -> libc::msghdr {
     // SAFETY: all zeroes is a message without an address, slices and ancillary data.
     let mut message: libc::msghdr = unsafe { zeroed() };
-    message.msg_name = ptr::from_mut(from).cast();
-    message.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
+    message.msg_name = from.as_mut_ptr().cast();
+    message.msg_namelen = from.len;
     message.msg_iov = slice;
     message.msg_iovlen = 1;
     message
@@ -263,12 +256,13 @@ fn message_to(from: &mut sockaddr_storage, slice: &mut iovec) -> libc::msghdr {
 
 fn received<A: Address>(
     message: &libc::msghdr,
-    from: &sockaddr_storage,
+    from: &mut RawAddress,
     len: usize,
 ) -> io::Result<Received<A>> {
+    from.len = message.msg_namelen;
     Ok(Received {
         len,
         truncated: message.msg_flags & libc::MSG_TRUNC != 0,
-        from: A::from_raw(from, message.msg_namelen)?,
+        from: A::from_raw(from)?,
     })
 }

@@ -1,6 +1,6 @@
-//! The calls that the standard library does not make: those that begin something without waiting
-//! for it, that move bytes without a signal or into memory that is not initialised, and that carry
-//! more than one thing at a time.
+//! The calls that the standard library does not make: those that begin something without waiting for
+//! it, that move bytes without a signal or into memory that is not initialised, and that carry several
+//! messages or file descriptors.
 //!
 //! All `unsafe` code of this crate is here, and nothing here waits: the descriptors are
 //! non-blocking, and the answer of one that would block is an error like any other.
@@ -19,18 +19,19 @@ use std::{
 use libc::{c_int, c_short};
 
 pub use address::Address;
+use address::RawAddress;
 pub(crate) use bytes::{SLICES, peek, read, read_spare, read_vectored, send, send_vectored};
 
-/// connect(2). The answers that are no failure are success here: the connection goes on by itself,
-/// also when a signal came. Whether it is made is to be found out when the socket is writable.
-pub(crate) fn connect<A: Address>(socket: &impl AsFd, address: &A) -> io::Result<()> {
-    let fd = socket.as_fd().as_raw_fd();
+/// connect(2). Returns whether the connection is made. If not, it is under way, also when a signal
+/// came; when the socket is writable it is made or has failed.
+pub(crate) fn connect<A: Address>(socket: &impl AsFd, address: &A) -> io::Result<bool> {
+    let (fd, raw) = (socket.as_fd().as_raw_fd(), address.to_raw()?);
     // SAFETY: the pointer and the length are those of one whole address structure, which lives until
     // the call returns.
-    let result = address.with_raw(|raw, len| unsafe { libc::connect(fd, raw, len) });
-    match check(result?) {
-        Err(error) if is_under_way(&error) => Ok(()),
-        result => result.map(drop),
+    match check(unsafe { libc::connect(fd, raw.as_ptr(), raw.len) }) {
+        Ok(_) => Ok(true),
+        Err(error) if is_under_way(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -40,10 +41,9 @@ fn is_under_way(error: &io::Error) -> bool {
 
 /// bind(2).
 pub(crate) fn bind<A: Address>(socket: &impl AsFd, address: &A) -> io::Result<()> {
-    let fd = socket.as_fd().as_raw_fd();
+    let (fd, raw) = (socket.as_fd().as_raw_fd(), address.to_raw()?);
     // SAFETY: as in `connect`.
-    let result = address.with_raw(|raw, len| unsafe { libc::bind(fd, raw, len) });
-    check(result?).map(drop)
+    check(unsafe { libc::bind(fd, raw.as_ptr(), raw.len) }).map(drop)
 }
 
 /// listen(2).
@@ -59,7 +59,7 @@ pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
     let kind = kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: takes no pointers.
     let fd = check(unsafe { libc::socket(family, kind, 0) })?;
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    // SAFETY: the kernel has just made this descriptor for us, and no other code knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -69,39 +69,35 @@ pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
 pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
     let fd = check(unsafe { libc::socket(family, kind, 0) })?;
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    // SAFETY: the kernel has just made this descriptor for us, and no other code knows its number.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     set_flags(&socket)?;
     no_sigpipe(&socket)?;
     Ok(socket)
 }
 
-/// accept(2): a connection, non-blocking and close-on-exec, and the address of its other side. One
-/// that breaks in the queue may still be given out by macOS, without an address and without taking
-/// options; here it is ECONNABORTED everywhere, as the other systems say by themselves.
+/// accept(2): a connection, non-blocking and close-on-exec, and the address of its other side. macOS
+/// may give out one that has broken in the queue, without an address and without taking options; here
+/// that is ECONNABORTED, as on the other systems.
 pub(crate) fn accept<A: Address>(listener: &impl AsFd) -> io::Result<(OwnedFd, A)> {
     let listener = listener.as_fd().as_raw_fd();
-    let mut socket = Err(io::ErrorKind::WouldBlock.into());
-    let address = A::from_call(|raw, len| {
-        #[cfg(not(target_vendor = "apple"))]
-        // SAFETY: `raw` has room for `len` bytes, and the call writes no more.
-        let fd =
-            unsafe { libc::accept4(listener, raw, len, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) };
-        #[cfg(target_vendor = "apple")]
-        // SAFETY: as above.
-        let fd = unsafe { libc::accept(listener, raw, len) };
-        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
-        socket = check(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-        fd
-    });
-    let socket = socket?;
+    let mut peer = RawAddress::ROOM;
+    let (raw, len): (_, *mut _) = (peer.as_mut_ptr(), &mut peer.len);
+    #[cfg(not(target_vendor = "apple"))]
+    // SAFETY: `raw` has room for `len` bytes, and the call writes no more.
+    let fd = unsafe { libc::accept4(listener, raw, len, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) };
+    #[cfg(target_vendor = "apple")]
+    // SAFETY: as above.
+    let fd = unsafe { libc::accept(listener, raw, len) };
+    // SAFETY: the kernel has just made this descriptor for us, and no other code knows its number.
+    let socket = check(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })?;
     let broken = |_| io::Error::from_raw_os_error(libc::ECONNABORTED);
     #[cfg(target_vendor = "apple")]
     {
         set_flags(&socket)?;
         no_sigpipe(&socket).map_err(broken)?;
     }
-    Ok((socket, address.map_err(broken)?))
+    Ok((socket, A::from_raw(&peer).map_err(broken)?))
 }
 
 /// pipe2(2): the end to read and the end to write, non-blocking and close-on-exec.
@@ -113,7 +109,7 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: the pointer is to the two numbers that the call writes.
     check(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
-    // SAFETY: the kernel has just made these descriptors for us, and nobody else knows them.
+    // SAFETY: the kernel has just made these descriptors for us, and no other code knows them.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
@@ -125,7 +121,7 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: the pointer is to the two numbers that the call writes.
     check(unsafe { libc::pipe(ends.as_mut_ptr()) })?;
-    // SAFETY: the kernel has just made these descriptors for us, and nobody else knows them.
+    // SAFETY: the kernel has just made these descriptors for us, and no other code knows them.
     let (reader, writer) =
         unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
     set_flags(&reader)?;
@@ -147,8 +143,8 @@ fn set_flags(descriptor: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a write to a connection that is gone an error instead of a signal. Only Apple's systems
-/// need it said of the socket; to the others it is said with each write.
+/// Makes a write to a connection that is gone an error instead of a signal. Only Apple's systems have
+/// an option for it; on the others each write has a flag.
 pub(crate) fn no_sigpipe(socket: &impl AsFd) -> io::Result<()> {
     #[cfg(target_vendor = "apple")]
     options::set(socket, libc::SOL_SOCKET, libc::SO_NOSIGPIPE, 1 as c_int)?;
@@ -159,9 +155,38 @@ pub(crate) fn no_sigpipe(socket: &impl AsFd) -> io::Result<()> {
 
 /// getsockname(2).
 pub(crate) fn local_addr<A: Address>(socket: &impl AsFd) -> io::Result<A> {
-    let fd = socket.as_fd().as_raw_fd();
+    let (fd, mut name) = (socket.as_fd().as_raw_fd(), RawAddress::ROOM);
+    let (raw, len): (_, *mut _) = (name.as_mut_ptr(), &mut name.len);
     // SAFETY: `raw` has room for `len` bytes, and the call writes no more.
-    A::from_call(|raw, len| unsafe { libc::getsockname(fd, raw, len) })
+    check(unsafe { libc::getsockname(fd, raw, len) })?;
+    A::from_raw(&name)
+}
+
+/// The pending error of a socket (SO_ERROR), which is cleared.
+pub(crate) fn take_error(socket: &impl AsFd) -> io::Result<Option<io::Error>> {
+    let errno: c_int = options::get(socket, libc::SOL_SOCKET, libc::SO_ERROR)?;
+    Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
+}
+
+/// Whether a descriptor is non-blocking.
+pub(crate) fn is_nonblocking(descriptor: &impl AsFd) -> io::Result<bool> {
+    Ok(status_flags(descriptor)? & libc::O_NONBLOCK != 0)
+}
+
+/// Makes a descriptor non-blocking.
+pub(crate) fn set_nonblocking(descriptor: &impl AsFd) -> io::Result<()> {
+    let flags = status_flags(descriptor)?;
+    if flags & libc::O_NONBLOCK != 0 {
+        return Ok(());
+    }
+    let fd = descriptor.as_fd().as_raw_fd();
+    // SAFETY: the command takes an int, and the descriptor is open.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
+
+fn status_flags(descriptor: &impl AsFd) -> io::Result<c_int> {
+    // SAFETY: the command takes no argument, and the descriptor is open.
+    check(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GETFL) })
 }
 
 /// shutdown(2).
@@ -175,8 +200,8 @@ pub(crate) fn shutdown(socket: &impl AsFd, how: std::net::Shutdown) -> io::Resul
     check(unsafe { libc::shutdown(socket.as_fd().as_raw_fd(), how) }).map(drop)
 }
 
-/// Whether an operation would not block now, asked with poll(2): an error that says "would block"
-/// if it would. An end and an error of the descriptor are something not to wait for.
+/// Asks poll(2) whether a read would not block: an error that says "would block" if it would. An end
+/// and an error of the descriptor do not block.
 pub(crate) fn ready_to_read(descriptor: &impl AsFd) -> io::Result<()> {
     ready(descriptor, libc::POLLIN)
 }

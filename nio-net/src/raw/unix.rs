@@ -1,4 +1,4 @@
-//! What only Unix sockets can: to carry descriptors, and to tell who is on the other side.
+//! Calls for Unix sockets: descriptor passing, and the credentials of the other side.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -93,7 +93,12 @@ pub(crate) fn receive_with_descriptors(
     let result = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &mut message, CLOSE_ON_EXEC) };
     let n = check_len(result)?;
     let before = descriptors.len();
-    take(&message, descriptors)?;
+    take(&message, descriptors);
+    #[cfg(target_vendor = "apple")]
+    if let Err(error) = descriptors[before..].iter().try_for_each(close_on_exec) {
+        descriptors.truncate(before);
+        return Err(error);
+    }
     if message.msg_flags & libc::MSG_CTRUNC != 0 {
         descriptors.truncate(before);
         return Err(io::Error::other("descriptors were lost for want of room"));
@@ -102,11 +107,11 @@ pub(crate) fn receive_with_descriptors(
 }
 
 /// Takes the descriptors out of the ancillary data of a message that was received.
-fn take(message: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) -> io::Result<()> {
+fn take(message: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) {
     // SAFETY: the kernel has written the ancillary data and its length, within the room that it had,
-    // and the macros of C go from one header in it to the next until there is none. What a header of
-    // this type has as its data are whole numbers of descriptors, which the kernel has just opened for
-    // us, and nobody else knows them. They are read without an assumption on their alignment.
+    // and the macros of C go from one header in it to the next until there is none. The data of a header of
+    // this type are whole numbers of descriptors, which the kernel has just opened for
+    // us, and no other code knows them. They are read without an assumption on their alignment.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(message);
         while !header.is_null() {
@@ -116,14 +121,18 @@ fn take(message: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) -> io::Result<()
                 for i in 0..len / size_of::<RawFd>() {
                     let fd = data.cast::<RawFd>().add(i).read_unaligned();
                     descriptors.push(OwnedFd::from_raw_fd(fd));
-                    #[cfg(target_vendor = "apple")]
-                    super::check(libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC))?;
                 }
             }
             header = libc::CMSG_NXTHDR(message, header);
         }
     }
-    Ok(())
+}
+
+#[cfg(target_vendor = "apple")]
+fn close_on_exec(descriptor: &OwnedFd) -> io::Result<()> {
+    let fd = descriptor.as_raw_fd();
+    // SAFETY: the command takes an int, and the descriptor is open.
+    super::check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
 }
 
 /// User, group and process of the other side; the process where the system tells it.

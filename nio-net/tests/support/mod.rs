@@ -15,8 +15,13 @@ use std::{
     path::PathBuf,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::{Duration, Instant},
 };
 
 use nio_loop::{EventLoop, Handle};
@@ -176,20 +181,53 @@ pub(crate) fn reset(stream: impl AsFd) {
     set_option(&stream, libc::SO_LINGER, linger);
 }
 
+/// How long a write must find no room before a connection counts as full: buffers grow, and bytes are on
+/// their way to the other side for some time.
+pub(crate) const FULL_FOR: Duration = Duration::from_millis(250);
+
 /// Writes until the system takes no more, and returns how much it took.
 pub(crate) fn fill(mut stream: &net::TcpStream) -> usize {
     stream.set_nonblocking(true).unwrap();
     let bytes = [0; 64 * 1024];
-    let mut filled = 0;
+    let (mut filled, mut took) = (0, Instant::now());
     loop {
         match stream.write(&bytes) {
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => panic!("{error}"),
+            Ok(n) => (filled, took) = (filled + n, Instant::now()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => panic!("{error}"),
+            Err(_) if took.elapsed() > FULL_FOR => break,
+            Err(_) => thread::sleep(Duration::from_millis(1)),
         }
     }
     stream.set_nonblocking(false).unwrap();
     filled
+}
+
+/// A waker whose wake-ups and clones are counted.
+#[derive(Default)]
+pub(crate) struct Counted {
+    pub(crate) wakes: AtomicUsize,
+}
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Counted {
+    /// Polls a future with the waker.
+    pub(crate) fn poll<F: Future + ?Sized>(
+        self: &Arc<Self>,
+        future: Pin<&mut F>,
+    ) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::clone(self));
+        future.poll(&mut Context::from_waker(&waker))
+    }
+
+    /// How many clones of the waker are kept somewhere.
+    pub(crate) fn kept(self: &Arc<Self>) -> usize {
+        Arc::strong_count(self) - 1
+    }
 }
 
 /// How many descriptors this process has open.

@@ -25,7 +25,7 @@ use std::{
 };
 
 use clap::Parser;
-use nio_net::{Idle, Shutdown, TcpStream};
+use nio_net::{GracefulShutdown, Idle, TcpStream};
 use nio_programs::{Server, Serving, address, run, seconds, unless_idle};
 
 /// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
@@ -257,7 +257,7 @@ struct Visitor<'a> {
     room: &'a Rc<Room>,
     outbox: &'a Rc<Outbox>,
     idle: &'a Idle,
-    shutdown: &'a Shutdown,
+    shutdown: &'a GracefulShutdown,
 }
 
 /// What a visitor says, until it leaves or the server ends.

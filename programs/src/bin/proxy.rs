@@ -100,8 +100,8 @@ async fn forward(
         if bytes == 0 {
             // This side gets all, though its reader may be slow, and a reset would overtake it.
             let receiver = match way {
-                Way::Forth => &server,
-                Way::Back => &client,
+                Way::AToB => &server,
+                Way::BToA => &client,
             };
             let _ = receiver.options().set_linger(None);
             half_closed.set(true);
@@ -222,8 +222,8 @@ impl fmt::Display for Line<'_> {
         write!(
             f,
             "{open} open, {total} in all, {failed} failed; {}/s forth, {}/s back; {} in all",
-            rate(Way::Forth),
-            rate(Way::Back),
+            rate(Way::AToB),
+            rate(Way::BToA),
             Bytes(now.copied.iter().sum())
         )
     }

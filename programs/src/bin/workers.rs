@@ -24,7 +24,7 @@ use std::{
 
 use clap::Parser;
 use nio_loop::Handle;
-use nio_net::{Idle, Shutdown, TcpListener, TcpSocket, TcpStream};
+use nio_net::{GracefulShutdown, Idle, TcpListener, TcpSocket, TcpStream};
 use nio_programs::{
     Failure, Server, Serving, address, at_least_one, explain, raise_limit, run, say, seconds, send,
     unless_idle,
@@ -170,7 +170,7 @@ fn compute(multiplications: u64) -> u64 {
 async fn converse(
     stream: &TcpStream,
     idle: &Idle,
-    shutdown: &Shutdown,
+    shutdown: &GracefulShutdown,
     mut answer: impl FnMut() -> String,
 ) -> io::Result<()> {
     let (mut bytes, mut answers) = (Vec::new(), Vec::new());

@@ -15,7 +15,7 @@ mod store;
 use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, rc::Rc, time::Duration};
 
 use clap::Parser;
-use nio_net::{Idle, Shutdown, TcpStream};
+use nio_net::{GracefulShutdown, Idle, TcpStream};
 use nio_programs::{Server, Serving, address, run, seconds, send, unless_idle};
 
 use commands::{Then, execute};
@@ -68,7 +68,7 @@ async fn answer(
     stream: &TcpStream,
     store: &RefCell<Store>,
     idle: &Idle,
-    shutdown: &Shutdown,
+    shutdown: &GracefulShutdown,
 ) -> io::Result<()> {
     let (mut bytes, mut answers) = (Vec::new(), Answers::default());
     loop {

@@ -1,0 +1,87 @@
+//! The waiters of the next turn: woken after the next poll of I/O, and everything it reported.
+//!
+//! The law: waiters are in the order of their tickets, which are given once.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
+
+use crate::tasks::{Tasks, Waiter};
+
+#[derive(Default)]
+pub(crate) struct Later {
+    waiters: RefCell<VecDeque<(u64, Waiter)>>,
+    last_ticket: Cell<u64>,
+    /// The number of the poll that began last.
+    begun: Cell<u64>,
+    /// The number of the last poll whose events have all been dispatched.
+    ended: Cell<u64>,
+}
+
+impl Later {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiters.borrow().is_empty()
+    }
+
+    /// Adds a waiter, and returns its ticket.
+    pub(crate) fn add(&self, waiter: Waiter) -> u64 {
+        let ticket = self.last_ticket.get() + 1;
+        self.last_ticket.set(ticket);
+        self.waiters.borrow_mut().push_back((ticket, waiter));
+        ticket
+    }
+
+    /// Has a ticket wake another waiter. Returns the one before; the new one if it was woken.
+    pub(crate) fn replace(&self, ticket: u64, waiter: Waiter) -> Waiter {
+        let mut waiters = self.waiters.borrow_mut();
+        match waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
+            Ok(place) => std::mem::replace(&mut waiters[place].1, waiter),
+            Err(_) => waiter,
+        }
+    }
+
+    pub(crate) fn remove(&self, ticket: u64) -> Option<Waiter> {
+        let mut waiters = self.waiters.borrow_mut();
+        let place = waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket);
+        waiters.remove(place.ok()?).map(|(_, waiter)| waiter)
+    }
+
+    /// The number of the next poll to begin.
+    pub(crate) fn next_poll(&self) -> u64 {
+        self.begun.get() + 1
+    }
+
+    /// Whether all events of a poll have been dispatched.
+    pub(crate) fn has_ended(&self, poll: u64) -> bool {
+        self.ended.get() >= poll
+    }
+
+    /// A poll begins. Returns the last ticket that waits for its end.
+    pub(crate) fn begin(&self) -> u64 {
+        self.begun.set(self.begun.get() + 1);
+        self.last_ticket.get()
+    }
+
+    /// A poll has ended: wakes the waiters up to a ticket, one by one, so that a waker that panics
+    /// loses none of the others.
+    pub(crate) fn end(&self, last: u64, tasks: &Tasks) {
+        self.ended.set(self.begun.get());
+        while let Some(waiter) = self.next(last) {
+            waiter.wake(tasks);
+        }
+    }
+
+    fn next(&self, last: u64) -> Option<Waiter> {
+        let mut waiters = self.waiters.borrow_mut();
+        let next = waiters.front().is_some_and(|(ticket, _)| *ticket <= last);
+        let (_, waiter) = next.then(|| waiters.pop_front())??;
+        Some(waiter)
+    }
+
+    /// Takes all waiters out, for the loop's end.
+    pub(crate) fn take_all(&self) -> Vec<Waiter> {
+        let waiters = self.waiters.take();
+        waiters.into_iter().map(|(_, waiter)| waiter).collect()
+    }
+}

@@ -1,0 +1,262 @@
+//! Threads for blocking closures.
+//!
+//! The laws:
+//!
+//! 1. A thread is started only when all are busy, and no more than the limit; a thread that had
+//!    nothing to do for a while ends.
+//! 2. Slow jobs have a limit of their own, so that look-ups of names that are not answered never
+//!    keep files waiting, nor files look-ups.
+//! 3. A job that is cancelled before it has begun never begins.
+//! 4. When the pool is dropped, jobs that have not begun are dropped. Those that run are left to
+//!    their threads, which end after them.
+
+use std::{
+    collections::VecDeque,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use crate::state::discard;
+
+/// How many jobs run at once at most, and as many slow ones: a disk serves a few requests at once, and
+/// look-ups wait for servers, usually one.
+const LIMIT: usize = 4;
+
+/// How long a thread waits for something to do.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a job may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// As long as a file takes.
+    Normal,
+    /// Many seconds.
+    Slow,
+}
+
+/// The threads of a loop.
+pub(crate) struct Pool(Arc<Shared>);
+
+struct Shared {
+    jobs: Mutex<Jobs>,
+    work: Condvar,
+}
+
+/// The queues, and how many run, by their pace.
+struct Jobs {
+    queues: [VecDeque<Arc<dyn Run>>; 2],
+    running: [usize; 2],
+    limit: usize,
+    threads: usize,
+    /// How many threads wait for something to do, or are about to begin.
+    idle: usize,
+    closed: bool,
+}
+
+impl Jobs {
+    /// How many jobs of a pace could begin.
+    fn ready(&self, pace: usize) -> usize {
+        let free = self.limit.saturating_sub(self.running[pace]);
+        self.queues[pace].len().min(free)
+    }
+
+    fn needs_thread(&self) -> bool {
+        self.ready(0) + self.ready(1) > self.idle
+    }
+
+    fn next(&mut self) -> Option<(Arc<dyn Run>, usize)> {
+        let pace = (0..2).find(|&pace| self.ready(pace) > 0)?;
+        self.running[pace] += 1;
+        self.queues[pace].pop_front().map(|job| (job, pace))
+    }
+}
+
+impl Pool {
+    pub(crate) fn new() -> Pool {
+        Pool(Arc::new(Shared {
+            jobs: Mutex::new(Jobs {
+                queues: Default::default(),
+                running: [0; 2],
+                limit: LIMIT,
+                threads: 0,
+                idle: 0,
+                closed: false,
+            }),
+            work: Condvar::new(),
+        }))
+    }
+
+    /// Has a job run. Fails if there is no thread and none can be started.
+    pub(crate) fn add(&self, job: Arc<dyn Run>, pace: Pace) -> io::Result<()> {
+        self.0.lock().queues[pace as usize].push_back(job);
+        let started = self.start_threads();
+        if started.is_err() {
+            // No thread has seen it.
+            let job = self.0.lock().queues[pace as usize].pop_back();
+            drop(job);
+        }
+        started
+    }
+
+    /// Sets the limit, and starts threads for jobs that wait.
+    pub(crate) fn set_limit(&self, limit: usize) -> io::Result<()> {
+        self.0.lock().limit = limit.max(1);
+        self.start_threads()
+    }
+
+    /// Starts as many threads as the waiting jobs need. Fails if there is none then.
+    fn start_threads(&self) -> io::Result<()> {
+        loop {
+            let mut jobs = self.0.lock();
+            if !jobs.needs_thread() {
+                break;
+            }
+            jobs.threads += 1;
+            jobs.idle += 1;
+            drop(jobs);
+            let shared = Arc::clone(&self.0);
+            let thread = thread::Builder::new().name("nio-blocking".into());
+            if let Err(error) = thread.spawn(move || shared.run()) {
+                let mut jobs = self.0.lock();
+                jobs.threads -= 1;
+                jobs.idle -= 1;
+                match jobs.threads {
+                    0 => return Err(error),
+                    _ => break,
+                }
+            }
+        }
+        self.0.work.notify_all();
+        Ok(())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut jobs = self.0.lock();
+        jobs.closed = true;
+        let left = std::mem::take(&mut jobs.queues);
+        drop(jobs);
+        drop(left);
+        self.0.work.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        lock(&self.jobs)
+    }
+
+    /// The function of a thread.
+    fn run(&self) {
+        let mut jobs = self.lock();
+        jobs.idle -= 1;
+        loop {
+            if let Some((job, pace)) = jobs.next() {
+                drop(jobs);
+                // The job keeps its own panic. This is for what it drops.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(move || job.run())) {
+                    discard(payload);
+                }
+                jobs = self.lock();
+                jobs.running[pace] -= 1;
+                continue;
+            }
+            if jobs.closed {
+                break;
+            }
+            jobs.idle += 1;
+            let waited = self.work.wait_timeout(jobs, PATIENCE);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            jobs = woken;
+            jobs.idle -= 1;
+            if timeout.timed_out() && jobs.ready(0) + jobs.ready(1) == 0 {
+                break;
+            }
+        }
+        jobs.threads -= 1;
+    }
+}
+
+/// A job of any type.
+pub(crate) trait Run: Send + Sync {
+    fn run(&self);
+}
+
+/// A closure on its way through the pool.
+pub(crate) struct Job<F, T> {
+    /// Until it begins, or is cancelled.
+    closure: Mutex<Option<F>>,
+    end: Mutex<End<T>>,
+}
+
+struct End<T> {
+    outcome: Option<thread::Result<T>>,
+    waiting: Option<Waker>,
+}
+
+impl<F, T> Job<F, T> {
+    pub(crate) fn new(closure: F) -> Arc<Job<F, T>> {
+        let end = End {
+            outcome: None,
+            waiting: None,
+        };
+        Arc::new(Job {
+            closure: Mutex::new(Some(closure)),
+            end: Mutex::new(end),
+        })
+    }
+
+    /// Takes the closure out, if it has not begun.
+    pub(crate) fn cancel(&self) -> Option<F> {
+        lock(&self.closure).take()
+    }
+
+    /// The outcome, if it is there. Otherwise the waker is woken when it comes.
+    pub(crate) fn poll_outcome(&self, waker: &Waker) -> Poll<thread::Result<T>> {
+        let waker = waker.clone();
+        let mut end = lock(&self.end);
+        if let Some(outcome) = end.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        let old = end.waiting.replace(waker);
+        drop(end);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// No waker is woken any more.
+    pub(crate) fn forget_waker(&self) {
+        let waiting = lock(&self.end).waiting.take();
+        drop(waiting);
+    }
+}
+
+impl<F, T> Run for Job<F, T>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    fn run(&self) {
+        let Some(closure) = self.cancel() else {
+            return;
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(closure));
+        let mut end = lock(&self.end);
+        end.outcome = Some(outcome);
+        let waiting = end.waiting.take();
+        drop(end);
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+}
+
+/// No foreign code runs under these locks, so nothing can panic there.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

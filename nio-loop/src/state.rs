@@ -1,0 +1,335 @@
+//! The state of a loop: its parts, what keeps it alive, and its end.
+//!
+//! The law: no callback, no waker and no `Drop` of a value that came from outside runs while any of
+//! this is borrowed. A function that removes something returns it, and its caller drops it after the
+//! borrow has ended.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use nio_poll::{Poll, Token};
+
+use crate::{
+    Error,
+    clock::{Clock, Time},
+    later::Later,
+    mailbox::Mailbox,
+    meter::Meter,
+    pool::Pool,
+    queues::{Origin, Queues},
+    slab::{Key, Slab},
+    sources::Registration,
+    tasks::{Join, Outcome, Task, Tasks},
+    timers::{Timer, Timers},
+    watch::OnEvent,
+};
+
+/// The token of the mailbox's waker. No registration has it: an index this high is never reached.
+pub(crate) const MAILBOX: Token = Token(usize::MAX);
+
+pub(crate) struct State {
+    /// Tells this loop from all others of the process.
+    pub(crate) id: u64,
+    /// None when the loop is gone.
+    poll: RefCell<Option<Rc<Poll>>>,
+    pub(crate) clock: Clock,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) timers: Timers,
+    pub(crate) registrations: RefCell<Slab<Registration>>,
+    pub(crate) queues: Queues,
+    pub(crate) tasks: Tasks,
+    pub(crate) later: Later,
+    /// The threads for blocking closures, from when there is one.
+    pub(crate) pool: RefCell<Option<Pool>>,
+    /// How many blocking closures are awaited.
+    pub(crate) jobs: Cell<usize>,
+    pub(crate) meter: Meter,
+    /// How many things keep the loop alive.
+    pub(crate) alive: Cell<usize>,
+    pub(crate) running: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
+    pub(crate) closed: Cell<bool>,
+}
+
+impl State {
+    pub(crate) fn new(clock: Clock) -> Result<State, Error> {
+        static LOOPS: AtomicU64 = AtomicU64::new(0);
+        let poll = Poll::new()?;
+        let waker = nio_poll::Waker::new(&poll, MAILBOX)?;
+        let mailbox = Arc::new(Mailbox::new(waker));
+        let meter = Meter::default();
+        if !clock.is_real() {
+            // It costs nothing there.
+            meter.measure_idle(Time::START);
+        }
+        Ok(State {
+            id: LOOPS.fetch_add(1, Ordering::Relaxed),
+            poll: RefCell::new(Some(Rc::new(poll))),
+            clock,
+            mailbox: Arc::clone(&mailbox),
+            timers: Timers::default(),
+            registrations: RefCell::default(),
+            queues: Queues::default(),
+            tasks: Tasks::new(mailbox),
+            later: Later::default(),
+            pool: RefCell::default(),
+            jobs: Cell::new(0),
+            meter,
+            alive: Cell::new(0),
+            running: Cell::new(false),
+            stopping: Cell::new(false),
+            closed: Cell::new(false),
+        })
+    }
+
+    /// The poll, to register something.
+    pub(crate) fn poll(&self) -> Result<Rc<Poll>, Error> {
+        self.poll.borrow().clone().ok_or(Error::Closed)
+    }
+
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        match self.closed.get() {
+            true => Err(Error::Closed),
+            false => Ok(()),
+        }
+    }
+
+    /// Where and when something is given to the loop. It is for a person to read, so the clock is
+    /// read once in a turn.
+    pub(crate) fn origin(&self, place: &'static Location<'static>) -> Origin {
+        let known = self.meter.last_seen().filter(|_| self.running.get());
+        let since = known.unwrap_or_else(|| self.clock.now());
+        self.meter.saw(since);
+        Origin { place, since }
+    }
+
+    /// Counts one more thing that keeps the loop alive.
+    pub(crate) fn retain(&self, referenced: bool) {
+        self.alive.set(self.alive.get() + usize::from(referenced));
+    }
+
+    /// Counts one less.
+    pub(crate) fn release(&self, referenced: bool) {
+        self.alive.set(self.alive.get() - usize::from(referenced));
+    }
+
+    /// Whether anything keeps the loop alive, or there was a notification, which may have come with
+    /// something that does.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.holds_something() || self.mailbox.alarm.is_notified()
+    }
+
+    /// Whether anything that is known keeps the loop alive.
+    pub(crate) fn holds_something(&self) -> bool {
+        self.alive.get() > 0
+            || !self.queues.ticks.borrow().is_empty()
+            || !self.queues.posts.borrow().is_empty()
+    }
+
+    /// Whether there is something to do that needs no event and no timer.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.tasks.is_ready_empty() || !self.later.is_empty() || self.queues.are_busy()
+    }
+
+    /// Takes what other threads have left, and says that the loop is awake. Returns whether there
+    /// was a notification.
+    #[inline]
+    pub(crate) fn collect(&self) -> bool {
+        let notified = self.mailbox.alarm.unpark();
+        if notified {
+            let mut inbox = self.mailbox.open();
+            for key in inbox.woken.drain(..).filter_map(|waker| waker.collect()) {
+                self.tasks.wake_key(key);
+            }
+            self.queues.posts.borrow_mut().extend(inbox.posts.drain(..));
+            if std::mem::take(&mut inbox.stop) {
+                self.stopping.set(true);
+            }
+        }
+        notified
+    }
+
+    /// Takes a timer out of the heap.
+    pub(crate) fn cancel_timer(&self, key: nio_timer::TimerKey) -> Option<Timer> {
+        let timer = self.timers.cancel(key)?;
+        self.release(timer.is_referenced());
+        Some(timer)
+    }
+
+    /// Ends a watch.
+    pub(crate) fn remove_watch(&self, key: Key) -> Option<Registration> {
+        let mut registrations = self.registrations.borrow_mut();
+        let Registration::Watch(_) = registrations.get(key)? else {
+            return None;
+        };
+        let removed = registrations.remove(key)?;
+        drop(registrations);
+        if let Registration::Watch(watch) = &removed {
+            self.release(watch.referenced);
+            if let Ok(poll) = self.poll() {
+                watch.deregister(&poll);
+            }
+        }
+        Some(removed)
+    }
+
+    /// Puts the callback of a watch back after its run, or returns it if the watch was cleared
+    /// meanwhile.
+    pub(crate) fn put_back_watch(&self, key: Key, on_event: OnEvent) -> Option<OnEvent> {
+        match self.registrations.borrow_mut().get_mut(key) {
+            Some(Registration::Watch(watch)) => match watch.callback() {
+                Some(callback) => callback.replace(on_event),
+                None => Some(on_event),
+            },
+            _ => Some(on_event),
+        }
+    }
+
+    /// A task has finished: its future is dropped, and then its joiner is woken.
+    pub(crate) fn finish(&self, task: &Task, future: impl Sized, outcome: Outcome) {
+        let mut panics = Panics::default();
+        panics.catch(|| drop(future));
+        let aborted = !self.tasks.remove(task);
+        self.release(!aborted && task.referenced.get());
+        if !aborted && task.joinable.get() {
+            let before = task.set_join(Join::Finished(outcome));
+            panics.catch(|| self.wake_joiner(before));
+        } else {
+            match outcome {
+                Ok(output) => panics.catch(|| drop(output)),
+                // The panic of a future that is not awaited ends here, and so does its payload.
+                Err(payload) => discard(payload),
+            }
+        }
+        panics.resume();
+    }
+
+    /// Ends a task before it has finished, and wakes its joiner.
+    pub(crate) fn abort(&self, task: &Task) {
+        if self.tasks.remove(task) {
+            self.release(task.referenced.get());
+            let mut panics = Panics::default();
+            self.drop_future(task, &mut panics);
+            panics.resume();
+        }
+    }
+
+    fn drop_future(&self, task: &Task, panics: &mut Panics) {
+        panics.catch(|| drop(task.take_work()));
+        panics.catch(|| self.wake_joiner(task.take_join()));
+    }
+
+    fn wake_joiner(&self, join: Option<Box<Join>>) {
+        if let Some(Join::Waiting(waiter)) = join.map(|join| *join) {
+            waiter.wake(&self.tasks);
+        }
+    }
+
+    /// Ends everything: drops what the loop holds, and everything that adds, until nothing is left.
+    /// All that wait for a part of it are woken, to learn that the loop is gone. Should foreign code
+    /// panic meanwhile, the rest ends before the panic goes on.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        let mut panics = Panics::default();
+        panics.catch(|| drop(self.pool.take()));
+        panics.drop_each(self.mailbox.close().posts);
+        panics.catch(|| drop(self.meter.take_hook()));
+        while self.close_what_is_there(&mut panics) {}
+        let poll = self.poll.take();
+        drop(poll);
+        self.alive.set(0);
+        panics.resume();
+    }
+
+    /// Returns false if there was nothing.
+    fn close_what_is_there(&self, panics: &mut Panics) -> bool {
+        let tasks = self.tasks.list();
+        let registrations = self.registrations.borrow_mut().take_all();
+        let timers = self.timers.take_all();
+        let posts = self.queues.posts.take();
+        let closing = self.queues.closing.take();
+        let immediates = self.queues.immediates.borrow_mut().take_all();
+        let ticks = self.queues.ticks.take();
+        let later = self.later.take_all();
+        let found = !tasks.is_empty()
+            || !registrations.is_empty()
+            || !timers.is_empty()
+            || !posts.is_empty()
+            || !closing.is_empty()
+            || !immediates.is_empty()
+            || !ticks.is_empty()
+            || !later.is_empty();
+        for task in tasks {
+            self.tasks.remove(&task);
+            self.drop_future(&task, panics);
+        }
+        for registration in registrations {
+            panics.catch(|| match &registration {
+                Registration::Pending => {}
+                Registration::Source(readiness) => readiness.forsake(&self.tasks, &self.later),
+                Registration::Watch(watch) => {
+                    if let Ok(poll) = self.poll() {
+                        watch.deregister(&poll);
+                    }
+                }
+            });
+            panics.catch(|| drop(registration));
+        }
+        panics.drop_each(posts);
+        for timer in timers {
+            panics.catch(|| match timer {
+                Timer::Sleep(waiter) => waiter.wake(&self.tasks),
+                timer => drop(timer),
+            });
+        }
+        panics.drop_each(closing);
+        panics.drop_each(immediates);
+        panics.drop_each(ticks);
+        for waiter in later {
+            panics.catch(|| waiter.wake(&self.tasks));
+        }
+        found
+    }
+}
+
+/// The first panic of several, to go on when everything has been done.
+#[derive(Default)]
+pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
+
+impl Panics {
+    pub(crate) fn catch(&mut self, run: impl FnOnce()) {
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(()) => {}
+            Err(payload) if self.0.is_none() => self.0 = Some(payload),
+            Err(payload) => discard(payload),
+        }
+    }
+
+    fn drop_each<T>(&mut self, values: impl IntoIterator<Item = T>) {
+        for value in values {
+            self.catch(|| drop(value));
+        }
+    }
+
+    pub(crate) fn resume(self) {
+        if let Some(payload) = self.0 {
+            resume_unwind(payload);
+        }
+    }
+}
+
+/// Drops the payload of a panic. That may panic once more, with another payload.
+pub(crate) fn discard(mut payload: Box<dyn Any + Send>) {
+    while let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        payload = another;
+    }
+}

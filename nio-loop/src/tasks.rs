@@ -1,0 +1,322 @@
+//! Tasks: futures that the loop polls when they are woken.
+//!
+//! The laws:
+//!
+//! 1. A task that is woken any number of times while it is in the ready queue is polled once; one
+//!    that is woken while it is polled is polled again.
+//! 2. A task is one [`Rc`], which the table, the ready queue, the waiters, the timers and the
+//!    [`JoinHandle`](crate::JoinHandle) share. The table is there to list the tasks, to close them,
+//!    and for wakers, which may be on other threads and have only a key.
+//! 3. A future is polled and dropped only on the loop's thread. While it is polled it is out of its
+//!    task, so that the task may abort itself.
+//! 4. A task that is over has left the table, and its future is gone before its joiner is woken.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::Future,
+    panic::Location,
+    pin::Pin,
+    ptr,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, RawWakerVTable, Waker},
+};
+
+use crate::{
+    budget::Allowance,
+    clock::Time,
+    mailbox::Mailbox,
+    slab::{Key, Slab},
+    wakers::{TaskWaker, Wakers},
+};
+
+/// A spawned future.
+pub(crate) type BoxedWork = Pin<Box<dyn Work>>;
+
+/// A future whose output may be of any type.
+pub(crate) trait Work {
+    fn work(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Box<dyn Any>>;
+}
+
+impl<F> Work for F
+where
+    F: Future,
+    F::Output: 'static,
+{
+    fn work(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Box<dyn Any>> {
+        // An output without a size, such as `()`, takes no memory.
+        self.poll(context)
+            .map(|output| Box::new(output) as Box<dyn Any>)
+    }
+}
+
+/// The output of a task, or the payload of its panic.
+pub(crate) type Outcome = Result<Box<dyn Any>, Box<dyn Any + Send>>;
+
+/// The other end of a task.
+pub(crate) enum Join {
+    /// A [`JoinHandle`](crate::JoinHandle) is awaited.
+    Waiting(Waiter),
+    /// The task has finished, and its outcome was not taken yet.
+    Finished(Outcome),
+}
+
+/// A future that the loop polls: a spawned one, or that of `block_on`.
+pub(crate) struct Task {
+    /// Its key in the table. None when it is over.
+    key: Cell<Option<Key>>,
+    /// Absent while it is polled, when it is over, and for `block_on`, which keeps its own.
+    work: Cell<Option<BoxedWork>>,
+    /// A waker of its own, from when a waker of it was first kept.
+    pub(crate) waker: Cell<Option<Arc<TaskWaker>>>,
+    join: Cell<Option<Box<Join>>>,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) since: Time,
+    queued: Cell<bool>,
+    /// There is a [`JoinHandle`](crate::JoinHandle).
+    pub(crate) joinable: Cell<bool>,
+    /// It keeps the loop alive.
+    pub(crate) referenced: Cell<bool>,
+}
+
+impl Task {
+    pub(crate) fn is_over(&self) -> bool {
+        self.key.get().is_none()
+    }
+
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.key.get()
+    }
+
+    pub(crate) fn take_work(&self) -> Option<BoxedWork> {
+        self.work.take()
+    }
+
+    /// Puts the future back after a poll, or returns it if the task was aborted meanwhile.
+    pub(crate) fn put_back(&self, work: BoxedWork) -> Option<BoxedWork> {
+        if self.is_over() {
+            return Some(work);
+        }
+        self.work.set(Some(work));
+        None
+    }
+
+    pub(crate) fn set_join(&self, join: Join) -> Option<Box<Join>> {
+        self.join.replace(Some(Box::new(join)))
+    }
+
+    pub(crate) fn take_join(&self) -> Option<Box<Join>> {
+        self.join.take()
+    }
+}
+
+/// A task or another future that waits for something.
+pub(crate) enum Waiter {
+    /// A task of the loop itself, which needs no waker.
+    Task(Rc<Task>),
+    Waker(Waker),
+}
+
+impl Waiter {
+    pub(crate) fn wake(self, tasks: &Tasks) {
+        match self {
+            Waiter::Task(task) => tasks.wake(task),
+            Waiter::Waker(waker) => waker.wake(),
+        }
+    }
+
+    pub(crate) fn is(&self, other: &Waiter) -> bool {
+        match (self, other) {
+            (Waiter::Task(one), Waiter::Task(other)) => Rc::ptr_eq(one, other),
+            (Waiter::Waker(one), Waiter::Waker(other)) => one.will_wake(other),
+            _ => false,
+        }
+    }
+
+    /// Whether waking it may have an effect. Of a waker that is not known.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Waiter::Task(task) => !task.is_over(),
+            Waiter::Waker(_) => true,
+        }
+    }
+}
+
+/// Tells a waker from others: compared, never used.
+type Identity = (*const (), *const RawWakerVTable);
+
+/// The tasks of a loop.
+pub(crate) struct Tasks {
+    table: RefCell<Slab<Rc<Task>>>,
+    /// Tasks that were woken, in order.
+    ready: RefCell<VecDeque<Rc<Task>>>,
+    /// How many have left the ready queue.
+    popped: Cell<u64>,
+    /// The task that is polled now, and its waker.
+    polled: RefCell<Option<(Rc<Task>, Identity)>>,
+    wakers: Wakers,
+    /// To notify a loop that drives this one.
+    mailbox: Arc<Mailbox>,
+}
+
+impl Tasks {
+    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Tasks {
+        Tasks {
+            table: RefCell::default(),
+            ready: RefCell::default(),
+            popped: Cell::new(0),
+            polled: RefCell::default(),
+            wakers: Wakers::new(Arc::clone(&mailbox)),
+            mailbox,
+        }
+    }
+
+    /// A new task, which is not ready yet.
+    pub(crate) fn insert(
+        &self,
+        work: Option<BoxedWork>,
+        place: &'static Location<'static>,
+        since: Time,
+    ) -> Rc<Task> {
+        let task = Rc::new(Task {
+            key: Cell::new(None),
+            work: Cell::new(work),
+            waker: Cell::new(None),
+            join: Cell::new(None),
+            place,
+            since,
+            queued: Cell::new(false),
+            joinable: Cell::new(true),
+            referenced: Cell::new(true),
+        });
+        let key = self.table.borrow_mut().insert(Rc::clone(&task));
+        task.key.set(Some(key));
+        task
+    }
+
+    /// The task is over. Returns false if it was before.
+    pub(crate) fn remove(&self, task: &Task) -> bool {
+        let key = task.key.take();
+        key.is_some_and(|key| self.table.borrow_mut().remove(key).is_some())
+    }
+
+    /// All tasks that are not over.
+    pub(crate) fn list(&self) -> Vec<Rc<Task>> {
+        let table = self.table.borrow();
+        table.iter().map(|(_, task)| Rc::clone(task)).collect()
+    }
+
+    /// Puts a task into the ready queue, unless it is in it or over.
+    #[inline]
+    pub(crate) fn wake(&self, task: Rc<Task>) {
+        if task.is_over() || task.queued.replace(true) {
+            return;
+        }
+        self.ready.borrow_mut().push_back(task);
+        self.mailbox.rouse();
+    }
+
+    /// The same, for a waker.
+    pub(crate) fn wake_key(&self, key: Key) {
+        let task = self.table.borrow().get(key).cloned();
+        if let Some(task) = task {
+            self.wake(task);
+        }
+    }
+
+    /// Something was given to the loop: a loop that drives this one has to know.
+    pub(crate) fn rouse(&self) {
+        self.mailbox.rouse();
+    }
+
+    #[inline]
+    pub(crate) fn is_ready_empty(&self) -> bool {
+        self.ready.borrow().is_empty()
+    }
+
+    /// Takes the next task out of the ready queue.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Rc<Task>> {
+        let task = self.ready.borrow_mut().pop_front()?;
+        self.popped.set(self.popped.get() + 1);
+        task.queued.set(false);
+        Some(task)
+    }
+
+    /// The end of the ready queue: [`has_passed`](Tasks::has_passed) is true of it when all tasks
+    /// that are ready now have left the queue.
+    pub(crate) fn end_of_queue(&self) -> u64 {
+        self.popped.get() + self.ready.borrow().len() as u64
+    }
+
+    pub(crate) fn has_passed(&self, end: u64) -> bool {
+        self.popped.get() > end
+    }
+
+    /// Polls a future as a task. Returns its result, and whether an await was refused because the
+    /// budget was spent: then the task is to be woken in the next turn.
+    #[inline]
+    pub(crate) fn poll_as<R>(
+        &self,
+        task: &Rc<Task>,
+        poll: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> (R, bool) {
+        let lent = self.wakers.lend(task);
+        let waker = Waker::from(Arc::clone(&lent.waker));
+        let identity = (waker.data(), ptr::from_ref(waker.vtable()));
+        let polled = Polled::new(self, Rc::clone(task), identity);
+        let allowance = Allowance::new();
+        let result = poll(&mut Context::from_waker(&waker));
+        let spent = allowance.was_refused();
+        drop((allowance, polled, waker));
+        self.wakers.take_back(task, lent);
+        (result, spent)
+    }
+
+    /// The one that waits when a future is polled with this waker: usually the task that runs now.
+    #[inline]
+    pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
+        match &*self.polled.borrow() {
+            Some((task, identity))
+                if *identity == (waker.data(), ptr::from_ref(waker.vtable())) =>
+            {
+                return Waiter::Task(Rc::clone(task));
+            }
+            _ => {}
+        }
+        // With nothing borrowed: a clone runs foreign code.
+        Waiter::Waker(waker.clone())
+    }
+}
+
+/// While it lives, a task is the one that is polled.
+struct Polled<'a>(&'a Tasks);
+
+impl<'a> Polled<'a> {
+    #[inline]
+    fn new(tasks: &'a Tasks, task: Rc<Task>, identity: Identity) -> Polled<'a> {
+        *tasks.polled.borrow_mut() = Some((task, identity));
+        Polled(tasks)
+    }
+}
+
+impl Drop for Polled<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // The turn has another reference to the task, so no foreign code runs here.
+        *self.0.polled.borrow_mut() = None;
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_takes_64_bytes_and_a_waiter_16() {
+        assert_eq!(size_of::<Task>(), 64);
+        assert_eq!(size_of::<Waiter>(), 16);
+    }
+}

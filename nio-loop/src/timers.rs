@@ -1,0 +1,249 @@
+//! Timeouts, intervals and sleeps: what the timer heap holds.
+//!
+//! The laws:
+//!
+//! 1. A phase runs the timers that were due when it began, in the order of their deadlines; those of
+//!    equal deadlines in the order in which they were armed.
+//! 2. A timeout leaves the heap before it is called. An interval is armed for its next period before
+//!    it is called, so that its callback can clear it.
+
+use std::{cell::RefCell, time::Duration};
+
+use nio_timer::{TimerHeap, TimerKey};
+
+use crate::{
+    Handle,
+    clock::{Time, nanos},
+    queues::{Once, Origin},
+    tasks::Waiter,
+};
+
+/// A callback that runs again and again; the number says how many periods have passed since its
+/// last run.
+pub(crate) type Every = Box<dyn FnMut(&Handle, u64)>;
+
+/// What happens at a deadline. 56 bytes.
+pub(crate) enum Timer {
+    Timeout {
+        callback: Once,
+        origin: Origin,
+        referenced: bool,
+    },
+    Interval {
+        /// When it is due. While timers run, the heap takes what has passed for now.
+        due: Time,
+        /// In nanoseconds: half the size of a [`Duration`].
+        period: u64,
+        missed: MissedTicks,
+        /// Absent while it runs.
+        callback: Option<Every>,
+        origin: Origin,
+        referenced: bool,
+    },
+    /// A task sleeps. It keeps the loop alive by itself.
+    Sleep(Waiter),
+}
+
+impl Timer {
+    /// Whether it keeps the loop alive.
+    pub(crate) fn is_referenced(&self) -> bool {
+        match self {
+            Timer::Timeout { referenced, .. } | Timer::Interval { referenced, .. } => *referenced,
+            Timer::Sleep(_) => false,
+        }
+    }
+}
+
+/// A due timer, taken out of the heap or armed again, and so ready to be called.
+pub(crate) enum Due {
+    Timeout(Once, Origin, bool),
+    Interval(TimerKey, Every, Origin, u64),
+    Sleep(Waiter),
+}
+
+/// What becomes of the periods of an interval that the loop was too busy to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MissedTicks {
+    /// They are skipped: the next run is at the next multiple of the period.
+    #[default]
+    Skip,
+    /// They are made up for, one in each turn of the loop, until the interval has caught up.
+    Burst,
+    /// The next period begins with the late run.
+    Delay,
+}
+
+impl MissedTicks {
+    /// The next deadline of an interval that was due at `deadline` and runs at `now`, and how many
+    /// periods this run stands for.
+    pub(crate) fn next(self, deadline: Time, period: Duration, now: Time) -> (Time, u64) {
+        let passed = (nanos(now - deadline) / nanos(period)).saturating_add(1);
+        match self {
+            MissedTicks::Skip => {
+                let skipped = Duration::from_nanos(passed.saturating_mul(nanos(period)));
+                (deadline + skipped, passed)
+            }
+            MissedTicks::Burst => (deadline + period, 1),
+            MissedTicks::Delay => (now + period, passed),
+        }
+    }
+}
+
+/// An interval has to move on: its shortest period.
+pub(crate) fn at_least_a_nanosecond(period: Duration) -> Duration {
+    period.max(Duration::from_nanos(1))
+}
+
+/// The timers of a loop.
+#[derive(Default)]
+pub(crate) struct Timers(RefCell<TimerHeap<Time, Timer>>);
+
+impl Timers {
+    pub(crate) fn insert(&self, deadline: Time, timer: Timer) -> TimerKey {
+        self.0.borrow_mut().insert(deadline, timer)
+    }
+
+    pub(crate) fn cancel(&self, key: TimerKey) -> Option<Timer> {
+        self.0.borrow_mut().cancel(key)
+    }
+
+    /// Changes a deadline. Returns false if the timer is gone.
+    pub(crate) fn reschedule(&self, key: TimerKey, deadline: Time) -> bool {
+        self.0.borrow_mut().reschedule(key, deadline)
+    }
+
+    /// Changes whether a callback keeps the loop alive. Returns whether it did before.
+    pub(crate) fn reference(&self, key: TimerKey, to: bool) -> Option<bool> {
+        match self.0.borrow_mut().get_mut(key)? {
+            Timer::Timeout { referenced, .. } | Timer::Interval { referenced, .. } => {
+                Some(std::mem::replace(referenced, to))
+            }
+            Timer::Sleep(_) => None,
+        }
+    }
+
+    /// Has a sleep wake another waiter. Returns the one before; the new one if the timer is gone.
+    pub(crate) fn replace_waiter(&self, key: TimerKey, new: Waiter) -> Result<Timer, Waiter> {
+        match self.0.borrow_mut().get_mut(key) {
+            Some(timer) => Ok(std::mem::replace(timer, Timer::Sleep(new))),
+            None => Err(new),
+        }
+    }
+
+    /// The earliest of all deadlines that will come.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        let mut heap = self.0.borrow_mut();
+        if heap.is_empty() {
+            return None;
+        }
+        heap.next_deadline().filter(|&time| time != Time::NEVER)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// Begins a phase: the timers that are due now will run.
+    pub(crate) fn begin(&self, now: Time) {
+        self.0.borrow_mut().begin_drain(now);
+    }
+
+    /// The next of the timers of this phase.
+    pub(crate) fn next_due(&self, now: Time) -> Option<Due> {
+        let mut heap = self.0.borrow_mut();
+        let (key, _, timer) = heap.peek_drained()?;
+        if let Timer::Interval {
+            due,
+            period,
+            missed,
+            callback,
+            origin,
+            ..
+        } = timer
+        {
+            let period = Duration::from_nanos(*period);
+            let (next, periods) = missed.next(*due, period, now);
+            *due = next;
+            let origin = *origin;
+            // It is there: an interval whose callback does not come back is cancelled.
+            let callback = callback.take()?;
+            heap.reschedule(key, next);
+            return Some(Due::Interval(key, callback, origin, periods));
+        }
+        match heap.pop_drained()?.2 {
+            Timer::Timeout {
+                callback,
+                origin,
+                referenced,
+            } => Some(Due::Timeout(callback, origin, referenced)),
+            Timer::Sleep(waiter) => Some(Due::Sleep(waiter)),
+            Timer::Interval { .. } => None,
+        }
+    }
+
+    /// Puts the callback of an interval back after its run, or returns it if the interval was
+    /// cleared meanwhile.
+    pub(crate) fn put_back(&self, key: TimerKey, every: Every) -> Option<Every> {
+        match self.0.borrow_mut().get_mut(key) {
+            Some(Timer::Interval { callback, .. }) => callback.replace(every),
+            _ => Some(every),
+        }
+    }
+
+    /// Looks at all timers.
+    pub(crate) fn for_each(&self, mut look: impl FnMut(TimerKey, Time, &Timer)) {
+        for (key, deadline, timer) in self.0.borrow().iter() {
+            look(key, deadline, timer);
+        }
+    }
+
+    /// Takes all timers out, for the loop's end.
+    pub(crate) fn take_all(&self) -> Vec<Timer> {
+        let mut heap = self.0.take();
+        let keys: Vec<TimerKey> = heap.iter().map(|(key, ..)| key).collect();
+        keys.into_iter()
+            .filter_map(|key| heap.cancel(key))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(missed: MissedTicks, deadline: u64, period: u64, now: u64) -> (u64, u64) {
+        let time = |nanos| Time::after_start(Duration::from_nanos(nanos));
+        let period = Duration::from_nanos(period);
+        let (next, periods) = missed.next(time(deadline), period, time(now));
+        (nanos(next.since_start()), periods)
+    }
+
+    #[test]
+    fn l29_an_interval_keeps_its_phase_and_skips_what_it_missed() {
+        assert_eq!(next(MissedTicks::Skip, 100, 10, 100), (110, 1));
+        assert_eq!(next(MissedTicks::Skip, 100, 10, 109), (110, 1));
+        assert_eq!(next(MissedTicks::Skip, 100, 10, 110), (120, 2));
+        assert_eq!(next(MissedTicks::Skip, 100, 10, 145), (150, 5));
+    }
+
+    #[test]
+    fn l29_an_interval_can_make_up_for_what_it_missed_or_move_its_phase() {
+        assert_eq!(next(MissedTicks::Burst, 100, 10, 145), (110, 1));
+        assert_eq!(next(MissedTicks::Delay, 100, 10, 145), (155, 5));
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_timer_has_56_bytes() {
+        assert_eq!(size_of::<Timer>(), 56);
+    }
+
+    #[test]
+    fn l23_a_period_of_for_ever_saturates() {
+        let never = u64::MAX;
+        assert_eq!(next(MissedTicks::Skip, 100, never, 200), (never, 1));
+        assert_eq!(next(MissedTicks::Skip, 0, 1, never), (never, never));
+        assert_eq!(next(MissedTicks::Delay, 100, never, 200), (never, 1));
+    }
+}

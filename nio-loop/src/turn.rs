@@ -1,0 +1,312 @@
+//! One turn of the loop. [`Turn::take`] is the whole of it:
+//!
+//! ```text
+//!       ┌──────────────────────────────────────────────┐
+//!       │ timers       callbacks whose deadline passed │
+//!       │ poll         wait for I/O, run its callbacks │   between any two callbacks:
+//!       │ posts        closures of other threads       │   first ticks, then woken tasks,
+//!       │ immediates                                   │   until there are none
+//!       │ closing      callbacks that follow a close   │
+//!       └──────────────────────────────────────────────┘
+//! ```
+//!
+//! The laws:
+//!
+//! 1. A phase runs what was there when it began. What it adds to itself waits for the next turn.
+//! 2. A callback that panics is gone. Nothing else is lost: the next turn goes on behind it.
+
+use std::{collections::VecDeque, mem, panic::Location, rc::Rc};
+
+use nio_poll::{Event, Events, Poll};
+
+use crate::{
+    CallbackKind, Error, Handle,
+    drain::Root,
+    park::{Wait, park},
+    slab::Key,
+    sources::Registration,
+    state::State,
+    timers::Due,
+    trace,
+    wakers::Running,
+    watch::{FIRST_RETRY, OnEvent},
+};
+
+/// How many events one poll returns at most. At 64 bytes and less for each, the buffer is as large
+/// as the cache of a core can hold beside everything else; more come with the next turn.
+const EVENTS: usize = 1024;
+
+/// The events of the last poll. A callback that panics leaves the others to the next turn.
+pub(crate) struct Batch {
+    events: Events,
+    dispatched: usize,
+    /// Signals and exits, which come after the I/O, so that their callbacks find read what was there
+    /// to be read.
+    late: VecDeque<Event>,
+    /// The waiters of the next turn up to this ticket are woken after this batch.
+    resumes: u64,
+}
+
+impl Batch {
+    pub(crate) fn new() -> Batch {
+        Batch {
+            events: Events::with_capacity(EVENTS),
+            dispatched: 0,
+            late: VecDeque::new(),
+            resumes: 0,
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.dispatched == self.events.len() && self.late.is_empty()
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Event> {
+        while let Some(event) = self.events.get(self.dispatched) {
+            self.dispatched += 1;
+            if !event.is_signal() && !event.is_exit() {
+                return Some(event);
+            }
+            self.late.push_back(event);
+        }
+        self.late.pop_front()
+    }
+}
+
+/// A loop that runs. Only a `Turn` runs callbacks and polls tasks.
+pub(crate) struct Turn<'a> {
+    pub(crate) handle: &'a Handle,
+    pub(crate) state: &'a State,
+    poll: &'a Poll,
+    batch: &'a mut Batch,
+    /// Until it is ready.
+    pub(crate) root: Option<Root<'a>>,
+    _running: Running,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(
+        handle: &'a Handle,
+        poll: &'a Poll,
+        batch: &'a mut Batch,
+        root: Option<Root<'a>>,
+    ) -> Turn<'a> {
+        let state = &*handle.state;
+        // A stop from elsewhere may have come between two runs; and a wake, so that the first poll
+        // must not wait.
+        if state.collect() {
+            let _parked = state.mailbox.alarm.notify();
+        }
+        Turn {
+            handle,
+            state,
+            poll,
+            batch,
+            root,
+            _running: Running::new(&handle.state),
+        }
+    }
+
+    /// Whether the future of `block_on` is not ready yet.
+    pub(crate) fn has_root(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// One turn of the loop.
+    pub(crate) fn take(&mut self, wait: Wait) -> Result<(), Error> {
+        self.drain();
+        self.run_timers();
+        self.poll(wait)?;
+        self.run_posts();
+        self.run_immediates();
+        self.run_closing();
+        Ok(())
+    }
+
+    /// The same, but for the timers, which come last.
+    pub(crate) fn take_timers_last(&mut self, wait: Wait) -> Result<(), Error> {
+        self.drain();
+        self.poll(wait)?;
+        self.run_posts();
+        self.run_immediates();
+        self.run_closing();
+        self.run_timers();
+        Ok(())
+    }
+
+    /// Timers: those that are due now.
+    fn run_timers(&mut self) {
+        let state = self.state;
+        if state.timers.is_empty() {
+            return;
+        }
+        let now = state.clock.now();
+        state.meter.saw(now);
+        state.timers.begin(now);
+        while let Some(due) = state.timers.next_due(now) {
+            state.meter.count_timer();
+            match due {
+                Due::Timeout(callback, origin, referenced) => {
+                    state.release(referenced);
+                    self.call(CallbackKind::Timeout, origin.place, callback);
+                }
+                Due::Interval(key, mut every, origin, periods) => {
+                    let lost = OnPanic(|| drop(state.cancel_timer(key)));
+                    self.call(CallbackKind::Interval, origin.place, |handle| {
+                        every(handle, periods);
+                        mem::forget(lost);
+                        drop(state.timers.put_back(key, every));
+                    });
+                }
+                Due::Sleep(waiter) => {
+                    waiter.wake(&state.tasks);
+                    self.drain();
+                }
+            }
+        }
+    }
+
+    /// Poll: waits for I/O and runs its callbacks.
+    fn poll(&mut self, wait: Wait) -> Result<(), Error> {
+        let state = self.state;
+        if self.batch.is_done() {
+            self.ask_for_events(wait)?;
+        }
+        while let Some(event) = self.batch.next() {
+            self.dispatch(event);
+        }
+        state.later.end(self.batch.resumes, &state.tasks);
+        self.drain();
+        Ok(())
+    }
+
+    fn ask_for_events(&mut self, wait: Wait) -> Result<(), Error> {
+        let (state, batch) = (self.state, &mut *self.batch);
+        batch.resumes = state.later.begin();
+        batch.dispatched = 0;
+        state.meter.forget_time();
+        let wait = match wait {
+            // The future of block_on is ready: this turn is the last.
+            Wait::Always if self.root.is_none() => Wait::Never,
+            wait => wait,
+        };
+        let result = park(state, self.poll, &mut batch.events, wait);
+        state.meter.count_turn(batch.events.len());
+        trace::turn(batch.events.len());
+        result
+    }
+
+    /// Passes an event on to the source or the watch that it is for, if that is still there.
+    fn dispatch(&mut self, event: Event) {
+        let state = self.state;
+        let mut registrations = state.registrations.borrow_mut();
+        // Without a registration it is the mailbox's, or of something that is gone.
+        let Some((key, registration)) = registrations.get_by_word(event.token().0) else {
+            return;
+        };
+        match registration {
+            Registration::Pending => {}
+            Registration::Source(readiness) if !readiness.is_crowded() => {
+                readiness.notify(&state.tasks, &state.later, event);
+            }
+            Registration::Source(readiness) => {
+                let readiness = Rc::clone(readiness);
+                drop(registrations);
+                readiness.notify(&state.tasks, &state.later, event);
+            }
+            Registration::Watch(watch) => {
+                let (kind, place) = (watch.kind(), watch.origin.place);
+                let callback = watch.callback().map(Option::take);
+                drop(registrations);
+                match callback {
+                    Some(Some(callback)) => self.run_watch(key, kind, place, callback, event),
+                    Some(None) => {}
+                    None => self.run_exit(key, place, event),
+                }
+            }
+        }
+    }
+
+    fn run_watch(
+        &mut self,
+        key: Key,
+        kind: CallbackKind,
+        place: &'static Location<'static>,
+        mut callback: OnEvent,
+        event: Event,
+    ) {
+        let state = self.state;
+        let lost = OnPanic(|| drop(state.remove_watch(key)));
+        self.call(kind, place, |handle| {
+            callback(handle, event);
+            mem::forget(lost);
+            drop(state.put_back_watch(key, callback));
+        });
+    }
+
+    fn run_exit(&mut self, key: Key, place: &'static Location<'static>, event: Event) {
+        let reaped = self.handle.reap(key, event.exit_status(), FIRST_RETRY);
+        if let Some((callback, status)) = reaped {
+            self.call(CallbackKind::Exit, place, |handle| callback(handle, status));
+        }
+    }
+
+    /// Posts: the closures of other threads that were there when the poll returned.
+    fn run_posts(&mut self) {
+        let queues = &self.state.queues;
+        let count = queues.posts.borrow().len();
+        for _ in 0..count {
+            let next = queues.posts.borrow_mut().pop_front();
+            if let Some(post) = next {
+                self.call(CallbackKind::Post, post.place, post.closure);
+            }
+        }
+    }
+
+    /// Immediates: those that were set before this phase.
+    fn run_immediates(&mut self) {
+        let state = self.state;
+        for _ in 0..state.queues.immediates_of_this_turn() {
+            if let Some(immediate) = state.queues.next_immediate() {
+                state.release(immediate.referenced);
+                let place = immediate.origin.place;
+                self.call(CallbackKind::Immediate, place, immediate.callback);
+            }
+        }
+    }
+
+    /// Closing: the callbacks that follow the closes before this phase.
+    fn run_closing(&mut self) {
+        let queues = &self.state.queues;
+        let count = queues.closing.borrow().len();
+        for _ in 0..count {
+            let next = queues.closing.borrow_mut().pop_front();
+            if let Some(close) = next {
+                self.state.release(true);
+                self.call(CallbackKind::Close, close.place, close.callback);
+            }
+        }
+    }
+
+    /// Runs a callback, and then what comes between two callbacks.
+    fn call(
+        &mut self,
+        kind: CallbackKind,
+        place: &'static Location<'static>,
+        callback: impl FnOnce(&Handle),
+    ) {
+        self.state.meter.count_callback();
+        self.handle.timed(kind, place, || callback(self.handle));
+        self.drain();
+    }
+}
+
+/// Does something if there is a panic before it is forgotten.
+struct OnPanic<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

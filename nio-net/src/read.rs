@@ -1,0 +1,275 @@
+//! Reading from streams.
+
+use std::{
+    future::{Future, poll_fn},
+    io::{self, IoSliceMut},
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use nio_loop::{Direction, Source, Waiting, poll_budget};
+
+use crate::{ByteStream, Stream, raw, stream::Descriptor};
+
+/// How much [`ByteStream::read_to_end`] reserves at first; then the vector doubles.
+const FIRST_RESERVE: usize = 4096;
+
+/// Reading.
+impl<S: Stream> ByteStream<S> {
+    /// Reads the bytes that are there, or waits for some, and returns how many. 0 says that the other
+    /// side has ended writing (or that `buffer` is empty). Dropping the future loses no byte.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) and the like.
+    pub fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        let waiting = self.source.waiting(Direction::Read);
+        Read { waiting, buffer }
+    }
+
+    /// As [`read`](Self::read), into several buffers, one after the other.
+    pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let room = room_of(buffers);
+        self.read_with(room, |fd| raw::read_vectored(fd, buffers))
+            .await
+    }
+
+    /// As [`read`](Self::read), into the spare capacity of `buffer`, which need not be initialised;
+    /// the bytes are appended. `buffer` does not grow beyond its capacity, and one that has no room
+    /// left reads 0 bytes.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::UnixStream;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle().clone();
+    /// # event_loop.block_on(async {
+    /// # let (stream, other) = UnixStream::pair(&handle)?;
+    /// # other.write_all(b"hello").await?;
+    /// let mut buffer = Vec::with_capacity(64 * 1024);
+    /// stream.read_buf(&mut buffer).await?;
+    /// assert_eq!(buffer, b"hello");
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    pub async fn read_buf(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        self.read_buf_up_to(buffer, usize::MAX).await
+    }
+
+    async fn read_buf_up_to(&self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+        let room = limit.min(buffer.capacity() - buffer.len());
+        self.read_with(room, |fd| raw::read_spare(fd, buffer, limit))
+            .await
+    }
+
+    /// Reads until `buffer` is full. If the future is dropped, it is not known how much of the buffer
+    /// it has filled.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the other side ends writing before; those
+    /// of [`read`](Self::read).
+    pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()> {
+        loop {
+            match self.read(buffer).await? {
+                0 if buffer.is_empty() => return Ok(()),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n if n == buffer.len() => return Ok(()),
+                n => buffer = &mut mem::take(&mut buffer)[n..],
+            }
+        }
+    }
+
+    /// Reads until the other side ends writing, and appends everything to `buffer`; returns how many
+    /// bytes that were. If the future is dropped, the bytes that it has read are in `buffer`, and
+    /// another call goes on behind them.
+    ///
+    /// # Errors
+    ///
+    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if more than `limit` bytes come; `limit` and one
+    /// of them are in `buffer` then. Those of [`read`](Self::read), with the bytes that came before in
+    /// `buffer`.
+    pub async fn read_to_end(&self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+        let start = buffer.len();
+        loop {
+            // One byte more than allowed tells too many from just enough.
+            let room = (limit - (buffer.len() - start)).saturating_add(1);
+            if buffer.len() == buffer.capacity() {
+                buffer.reserve(room.min(FIRST_RESERVE));
+            }
+            if self.read_buf_up_to(buffer, room).await? == 0 {
+                return Ok(buffer.len() - start);
+            }
+            if buffer.len() - start > limit {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+        }
+    }
+
+    /// Reads the bytes that are there, or waits for some, and leaves them to be read again. Only sockets can
+    /// do so.
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            poll_fn(poll_budget).await;
+            return Ok(0);
+        }
+        let source = &self.source;
+        source.io(Direction::Read, |fd| raw::peek(fd, buffer)).await
+    }
+
+    /// Waits until a read would not wait: there are bytes, the end, or an error. Several tasks may be
+    /// told of the same byte. It asks the kernel by poll(2) each time, so where a buffer is at hand
+    /// [`read`](Self::read) is cheaper.
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        self.source.io(Direction::Read, raw::ready_to_read)
+    }
+
+    /// Reads the bytes that are there.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; those of [`read`](Self::read).
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        let read = |fd: &Descriptor<S>| raw::read(fd, buffer);
+        self.source.try_io(Direction::Read, read)
+    }
+
+    /// As [`read_vectored`](Self::read_vectored), without waiting.
+    pub fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        let read = |fd: &Descriptor<S>| raw::read_vectored(fd, buffers);
+        self.source.try_io(Direction::Read, read)
+    }
+
+    /// As [`read_buf`](Self::read_buf), without waiting.
+    pub fn try_read_buf(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        if buffer.len() == buffer.capacity() {
+            return Ok(0);
+        }
+        let read = |fd: &Descriptor<S>| raw::read_spare(fd, buffer, usize::MAX);
+        self.source.try_io(Direction::Read, read)
+    }
+
+    /// As [`peek`](Self::peek), without waiting.
+    pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let peek = |fd: &Descriptor<S>| raw::peek(fd, buffer);
+        self.source.try_io(Direction::Read, peek)
+    }
+
+    /// [`read`](Self::read), for futures written by hand.
+    #[inline]
+    pub fn poll_read(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_with(context, buffer.len(), |fd| raw::read(fd, buffer))
+    }
+
+    /// [`read_vectored`](Self::read_vectored), for futures written by hand.
+    pub fn poll_read_vectored(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let room = room_of(buffers);
+        self.poll_read_with(context, room, |fd| raw::read_vectored(fd, buffers))
+    }
+
+    /// [`read_buf`](Self::read_buf) of at most `limit` bytes, for futures written by hand.
+    pub fn poll_read_buf(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        let room = limit.min(buffer.capacity() - buffer.len());
+        self.poll_read_with(context, room, |fd| raw::read_spare(fd, buffer, limit))
+    }
+
+    /// [`readable`](Self::readable), for futures written by hand.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let source = &self.source;
+        source.poll_io(context, Direction::Read, raw::ready_to_read)
+    }
+
+    /// Reads into `room` bytes.
+    async fn read_with(
+        &self,
+        room: usize,
+        mut read: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        // Some systems wait with a read of 0 bytes.
+        if room == 0 {
+            poll_fn(poll_budget).await;
+            return Ok(0);
+        }
+        let source = &self.source;
+        let read = source.io(Direction::Read, |fd| after_read(source, read(fd)?, room));
+        read.await
+    }
+
+    #[inline(always)]
+    fn poll_read_with(
+        &self,
+        context: &mut Context<'_>,
+        room: usize,
+        mut read: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        if room == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let source = &self.source;
+        source.poll_io(context, Direction::Read, |fd| {
+            after_read(source, read(fd)?, room)
+        })
+    }
+}
+
+/// How many bytes one call can read into some buffers: of more than it takes, it fills the first.
+fn room_of(buffers: &[IoSliceMut<'_>]) -> usize {
+    let taken = buffers.iter().take(raw::SLICES);
+    taken.map(|buffer| buffer.len()).sum()
+}
+
+/// The future of [`ByteStream::read`]. A method of a named type can be inlined into the task that
+/// awaits it, which saves a tenth of the instructions of an echo.
+struct Read<'a, 'b, S: Stream> {
+    waiting: Waiting<'a, Descriptor<S>>,
+    buffer: &'b mut [u8],
+}
+
+impl<S: Stream> Future for Read<'_, '_, S> {
+    type Output = io::Result<usize>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Read { waiting, buffer } = &mut *self;
+        if buffer.is_empty() {
+            ready!(poll_budget(context));
+            return Poll::Ready(Ok(0));
+        }
+        let (source, room) = (waiting.source(), buffer.len());
+        waiting.poll_io(context, |fd| {
+            after_read(source, raw::read(fd, buffer)?, room)
+        })
+    }
+}
+
+/// After `n` bytes were read where there was more room: nothing is left, if the stream proves that.
+#[inline(always)]
+fn after_read<S: Stream>(
+    source: &Source<Descriptor<S>>,
+    n: usize,
+    room: usize,
+) -> io::Result<usize> {
+    if S::SHORT_READ_IS_ALL && 0 < n && n < room {
+        source.exhausted(Direction::Read);
+    }
+    Ok(n)
+}

@@ -1,0 +1,303 @@
+//! Writing to streams.
+
+use std::{
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use nio_loop::{Direction, Handle, Sleep, Waiting, poll_budget};
+
+use crate::{ByteStream, Stream, raw, stream::Descriptor};
+
+/// How long a write waits that found the system without memory (ENOBUFS). Nothing reports when there
+/// is memory again: the socket itself may have room all the time.
+const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
+
+/// Writing.
+impl<S: Stream> ByteStream<S> {
+    /// Writes as much as there is room for, or waits for some, and returns how many bytes. If the
+    /// future is dropped, nothing has been written.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) if the other side is gone.
+    pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_with(|fd| self.send(fd, bytes)).await
+    }
+
+    /// As [`write`](Self::write), of several pieces, one after the other, as if they were one.
+    pub async fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_with(|fd| self.send_vectored(fd, pieces)).await
+    }
+
+    /// Writes everything. If the future is dropped, a part of it may have been written.
+    pub fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        WriteAll {
+            waiting: self.source.waiting(Direction::Write),
+            bytes,
+            pause: None,
+        }
+    }
+
+    /// Writes several pieces, one after the other. `pieces` is used for keeping count: its content
+    /// afterwards is not defined. If the future is dropped, a part may have been written.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::UnixStream;
+    /// use std::io::IoSlice;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle().clone();
+    /// # event_loop.block_on(async {
+    /// # let (stream, other) = UnixStream::pair(&handle)?;
+    /// let mut pieces = [IoSlice::new(b"head"), IoSlice::new(b" and body")];
+    /// stream.write_all_vectored(&mut pieces).await?;
+    /// # let mut buffer = [0; 13];
+    /// # other.read_exact(&mut buffer).await?;
+    /// # assert_eq!(&buffer, b"head and body");
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    pub async fn write_all_vectored(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+        // Empty pieces at the front would look like an end.
+        IoSlice::advance_slices(&mut pieces, 0);
+        if pieces.is_empty() {
+            poll_fn(poll_budget).await;
+        }
+        while !pieces.is_empty() {
+            match self.write_vectored(pieces).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => IoSlice::advance_slices(&mut pieces, n),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a write would not wait: there is room, or an error. Several tasks may be told of
+    /// the same room. It asks the kernel by poll(2) each time.
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        self.source.io(Direction::Write, raw::ready_to_write)
+    }
+
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; those of
+    /// [`write`](Self::write).
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_with(|fd| raw::send(fd, bytes))
+    }
+
+    /// As [`write_vectored`](Self::write_vectored), without waiting.
+    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write_with(|fd| raw::send_vectored(fd, pieces))
+    }
+
+    /// [`write`](Self::write), for futures written by hand. Without memory (ENOBUFS) it wakes the
+    /// waker a millisecond later.
+    #[inline]
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |fd| self.send(fd, bytes))
+    }
+
+    /// [`write_vectored`](Self::write_vectored), for futures written by hand.
+    pub fn poll_write_vectored(
+        &self,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |fd| self.send_vectored(fd, pieces))
+    }
+
+    /// [`writable`](Self::writable), for futures written by hand.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let source = &self.source;
+        source.poll_io(context, Direction::Write, raw::ready_to_write)
+    }
+
+    #[inline]
+    fn send(&self, fd: &Descriptor<S>, bytes: &[u8]) -> io::Result<usize> {
+        let n = raw::send(fd, bytes)?;
+        self.wrote(n, bytes.len());
+        Ok(n)
+    }
+
+    fn send_vectored(&self, fd: &Descriptor<S>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let n = raw::send_vectored(fd, pieces)?;
+        // Of more pieces than one call takes, it takes the first.
+        let taken = pieces.iter().take(raw::SLICES);
+        self.wrote(n, taken.map(|piece| piece.len()).sum());
+        Ok(n)
+    }
+
+    /// After `n` of `len` bytes were written: a short write says that there is no room left.
+    #[inline]
+    pub(crate) fn wrote(&self, n: usize, len: usize) {
+        if 0 < n && n < len {
+            self.source.exhausted(Direction::Write);
+        }
+    }
+
+    /// Writes; without memory it tries again after a pause.
+    pub(crate) async fn write_with(
+        &self,
+        mut write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        loop {
+            match self.source.io(Direction::Write, &mut write).await {
+                Err(error) if is_no_buffers(&error) => {
+                    self.handle().sleep(NO_BUFFERS_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_write_with(
+        &self,
+        write: impl FnOnce(&Descriptor<S>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        match self.source.try_io(Direction::Write, write) {
+            Err(error) if is_no_buffers(&error) => Err(io::ErrorKind::WouldBlock.into()),
+            result => result,
+        }
+    }
+
+    #[inline(always)]
+    fn poll_write_with(
+        &self,
+        context: &mut Context<'_>,
+        write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        const { assert!(S::WRITABLE, "this stream cannot be written") };
+        match ready!(self.source.poll_io(context, Direction::Write, write)) {
+            Err(error) if is_no_buffers(&error) => {
+                wake_later(self.handle(), context);
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+/// The future of [`ByteStream::write_all`]: as [`read`](ByteStream::read)'s, it can be inlined.
+struct WriteAll<'a, 'b, S: Stream> {
+    waiting: Waiting<'a, Descriptor<S>>,
+    bytes: &'b [u8],
+    /// Boxed, as it is rare and would make every task larger.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: Stream> Future for WriteAll<'_, '_, S> {
+    type Output = io::Result<()>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let WriteAll {
+            waiting,
+            bytes,
+            pause,
+        } = &mut *self;
+        if bytes.is_empty() {
+            ready!(poll_budget(context));
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if let Some(sleep) = pause {
+                ready!(sleep.as_mut().poll(context));
+                *pause = None;
+            }
+            let written = waiting.poll_io(context, |fd| {
+                match raw::send(fd, bytes)? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    n => *bytes = &bytes[n..],
+                }
+                match bytes.is_empty() {
+                    true => Ok(()),
+                    // A short write says that there is no room left.
+                    false => Err(io::ErrorKind::WouldBlock.into()),
+                }
+            });
+            match ready!(written) {
+                Err(error) if is_no_buffers(&error) => {
+                    let handle = waiting.source().handle();
+                    *pause = Some(Box::pin(handle.sleep(NO_BUFFERS_PAUSE)));
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+/// Whether the system has no memory for a write; it will have some.
+#[inline]
+fn is_no_buffers(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+#[cold]
+fn wake_later(handle: &Handle, context: &Context<'_>) {
+    let waker = context.waker().clone();
+    handle.set_timeout(NO_BUFFERS_PAUSE, move |_| waker.wake());
+}
+
+#[cfg(test)]
+mod tests {
+    use nio_loop::EventLoop;
+
+    use super::*;
+    use crate::UnixStream;
+
+    /// Runs a write of five bytes to a stream for which the system has no memory at first, and returns
+    /// how often it was tried.
+    fn tries_of_a_write(without_memory: u32, by_hand: bool) -> u32 {
+        let mut event_loop = EventLoop::new().unwrap();
+        let (stream, _other) = UnixStream::pair(event_loop.handle()).unwrap();
+        let mut tries = 0;
+        let mut write = |_: &Descriptor<_>| {
+            tries += 1;
+            match tries > without_memory {
+                true => Ok(5),
+                false => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+            }
+        };
+        let written = event_loop.block_on(async {
+            match by_hand {
+                true => poll_fn(|context| stream.poll_write_with(context, &mut write)).await,
+                false => stream.write_with(&mut write).await,
+            }
+        });
+        assert_eq!(written.unwrap().unwrap(), 5);
+        tries
+    }
+
+    #[test]
+    fn l65_a_write_that_finds_no_memory_is_tried_again_a_little_later() {
+        for by_hand in [false, true] {
+            assert_eq!(tries_of_a_write(0, by_hand), 1);
+            assert_eq!(tries_of_a_write(3, by_hand), 4);
+        }
+    }
+
+    #[test]
+    fn l65_to_those_who_try_no_memory_is_no_room() {
+        let event_loop = EventLoop::new().unwrap();
+        let (stream, _other) = UnixStream::pair(event_loop.handle()).unwrap();
+        let fails = |error: io::Error| stream.try_write_with(|_| Err(error)).unwrap_err();
+        let error = fails(io::Error::from_raw_os_error(libc::ENOBUFS));
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let error = fails(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
