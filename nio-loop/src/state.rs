@@ -27,7 +27,7 @@ use crate::{
     queues::{Origin, Queues},
     slab::{Key, Slab},
     sources::Registration,
-    tasks::{Join, Outcome, Task, Tasks},
+    tasks::{BoxedWork, Join, Outcome, Task, Tasks},
     timers::{Timer, Timers},
     watch::OnEvent,
 };
@@ -195,7 +195,9 @@ impl State {
     }
 
     /// A task has finished: its future is dropped, and then its joiner is woken.
-    pub(crate) fn finish(&self, task: &Task, future: impl Sized, outcome: Outcome) {
+    // Apart from the poll, which most often ends without it.
+    #[inline(never)]
+    pub(crate) fn finish(&self, task: &Task, future: BoxedWork, outcome: Outcome) {
         let mut panics = Panics::default();
         panics.catch(|| drop(future));
         let aborted = !self.tasks.remove(task);

@@ -99,6 +99,11 @@ impl Wakers {
                 return last;
             }
         }
+        self.new_waker(task)
+    }
+
+    #[cold]
+    fn new_waker(&self, task: Option<Key>) -> Arc<TaskWaker> {
         Arc::new(TaskWaker {
             mailbox: Arc::clone(&self.mailbox),
             task,
