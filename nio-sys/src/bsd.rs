@@ -1,13 +1,12 @@
 //! The engine of the kqueue systems: the kernel's own.
 //!
-//! What is left to do is to fit arguments to what each kernel takes: counts, timeouts,
-//! close-on-exec.
+//! This file fits arguments to what each kernel takes: counts, timeouts, close-on-exec.
 //!
 //! Laws:
 //!
 //! - a descriptor exists only as an `OwnedFd`, from the moment it is known;
-//! - no argument is cut silently: what a kernel cannot take is refused or means the same in another
-//!   form;
+//! - no argument is cut silently: one that a kernel cannot take is refused, or changed to one that means the
+//!   same;
 //! - a child of fork(2) never closes the number of a queue it does not have.
 
 use std::io;
@@ -22,10 +21,10 @@ use crate::flags::EventFlags;
 use crate::kevent::Kevent;
 use crate::raw;
 
-// A kernel's knotes do not touch what a process does about a signal.
+// The knotes of these kernels do not touch dispositions.
 pub(crate) use crate::signal::disposition as disposition_beneath;
 
-/// Changes what the process does about a signal.
+/// Changes the disposition of a signal.
 pub(crate) fn set_disposition_beneath(
     signum: libc::c_int,
     action: &libc::sigaction,
@@ -52,7 +51,7 @@ const MAX_COUNT: usize = i32::MAX as usize;
 /// length nor ends at once for an overflow (K22).
 ///
 /// XNU answers `EINVAL` above 100 000 000 seconds, which is more than three years. FreeBSD itself
-/// takes more than `i32::MAX` seconds for "for ever"; elsewhere that bound keeps a 32-bit `time_t`
+/// takes more than `i32::MAX` seconds for no timeout; elsewhere that bound keeps a 32-bit `time_t`
 /// from overflowing.
 const MAX_TIMEOUT_SECS: u64 = if cfg!(target_vendor = "apple") {
     100_000_000
@@ -68,7 +67,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// These kernels count anyway.
+    /// These kernels always fill in the number of bytes.
     pub(crate) fn new(_counts: bool) -> io::Result<Queue> {
         Ok(Queue {
             fd: ManuallyDrop::new(open()?),
@@ -116,8 +115,7 @@ impl Queue {
         Ok(())
     }
 
-    /// As kevent(2) without changes, but goes on after an interruption (K24), for what is left of its
-    /// time.
+    /// As kevent(2) without changes, but goes on after an interruption (K24), for the time that is left.
     pub(crate) fn wait_on(
         &self,
         events: &mut EventList,
@@ -149,7 +147,7 @@ impl Queue {
             let flags = change.flags().difference(EventFlags::ERROR);
             *change = change.with_flags(flags | EventFlags::RECEIPT);
         }
-        // Receipts end the call before it could wait (K42). Zero makes sure of it.
+        // Receipts end the call before it could wait (K42); a timeout of zero makes sure.
         let at_once = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -171,9 +169,9 @@ impl Queue {
             Ok(_) => Err(io::Error::other(
                 "the kernel answered fewer changes than it was given",
             )),
-            // Nothing waits, so nothing should be interrupted. Were it to happen, all changes have
-            // been applied (K24); to submit them again would report the second attempt. Those
-            // without an answer are taken to have succeeded.
+            // The call does not wait, so it should not be interrupted. If it is, all changes have been
+            // applied (K24), and submitting them again would report the second attempt. Changes without
+            // an answer are taken to have succeeded.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 for change in changes.iter_mut().filter(|change| !change.is_error()) {
                     *change = change.with_flags(EventFlags::ERROR).with_data(0);
@@ -187,7 +185,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // In a child of fork(2) the number is free, or by now somebody else's (K4).
+        // In a child of fork(2) the number is free, or belongs to another file (K4).
         if process::id() == self.creator {
             // SAFETY: `fd` is not used again: this is the drop of its only owner.
             unsafe { ManuallyDrop::drop(&mut self.fd) };
@@ -212,8 +210,8 @@ fn open() -> io::Result<OwnedFd> {
 
 /// A new close-on-exec queue.
 ///
-/// In two steps: the calls that do it in one are missing on Apple and DragonFly, and too new on
-/// FreeBSD and OpenBSD to link to. As children do not inherit queues (K4), the gap matters only to
+/// In two steps: the calls that do both are missing on Apple and DragonFly, and too new on FreeBSD and OpenBSD
+/// to link to. As children do not inherit queues (K4), the gap matters only to
 /// another thread that executes a program without forking first.
 #[cfg(not(target_os = "netbsd"))]
 fn open() -> io::Result<OwnedFd> {
@@ -235,7 +233,7 @@ fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
     }
 }
 
-/// The timeout as the kernel takes it, or `None` for one so long that it means for ever.
+/// The timeout as the kernel takes it, or `None` for one so long that it means no timeout.
 fn timespec(timeout: Duration) -> Option<libc::timespec> {
     if timeout.as_secs() > MAX_TIMEOUT_SECS {
         return None;
@@ -257,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn k22_a_huge_timeout_means_for_ever() {
+    fn k22_a_huge_timeout_means_no_timeout() {
         assert!(timespec(Duration::MAX).is_none());
         assert!(timespec(Duration::from_secs(MAX_TIMEOUT_SECS + 1)).is_none());
         assert!(timespec(Duration::from_secs(MAX_TIMEOUT_SECS)).is_some());

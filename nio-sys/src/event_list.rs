@@ -1,4 +1,4 @@
-//! `EventList`: the room into which a queue writes what happened.
+//! `EventList`: the buffer into which a queue writes events.
 //!
 //! Laws:
 //!
@@ -14,8 +14,8 @@ use crate::kevent::Kevent;
 
 /// A reusable buffer for the entries that [`Kqueue::kevent`](crate::Kqueue::kevent) returns.
 ///
-/// Its capacity is the most entries that one call can return; what does not fit comes with the next
-/// call (K85). It reads like a slice of [`Kevent`]s.
+/// Its capacity is the most entries that one call can return; events that do not fit come with the next call
+/// (K85). It dereferences to a slice of [`Kevent`]s.
 ///
 /// ```
 /// use nio_sys::EventList;
@@ -26,10 +26,10 @@ use crate::kevent::Kevent;
 /// ```
 pub struct EventList {
     pub(crate) events: Vec<Kevent>,
-    /// Where epoll writes before we translate; as much room as `events` has.
+    /// Where epoll writes its events; the same capacity as `events`.
     #[cfg(target_os = "linux")]
     pub(crate) epoll: Vec<libc::epoll_event>,
-    /// What was asked for: a `Vec` may have allocated more.
+    /// The capacity that was asked for: a `Vec` may have allocated more.
     capacity: usize,
 }
 
@@ -51,8 +51,7 @@ impl EventList {
         self.capacity
     }
 
-    /// Forgets the entries and keeps the room. A call to [`Kqueue::kevent`](crate::Kqueue::kevent)
-    /// begins with this.
+    /// Removes the entries and keeps the capacity. [`Kqueue::kevent`](crate::Kqueue::kevent) begins with this.
     pub fn clear(&mut self) {
         self.events.clear();
     }

@@ -1,4 +1,4 @@
-//! `Filter`: what a knote waits for.
+//! `Filter`: the kind of condition that a knote waits for.
 //!
 //! Filter numbers differ from system to system (`EVFILT_USER` has four values), so nothing outside
 //! this file knows one. A `Filter` is a plain integer in a wrapper, not an `enum`: kernels may
@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::raw::{FilterNumber, NONE, pick};
 
-/// The kind of thing a [`Kevent`](crate::Kevent) is about, the `EVFILT_` constants of kqueue(2).
+/// The kind of condition a [`Kevent`](crate::Kevent) is about: the `EVFILT_` constants of kqueue(2).
 ///
 /// With the ident it names a registration: READ and WRITE of one descriptor are two independent
 /// ones (K36). A constant exists only on the systems that its documentation names. Prints as its
@@ -66,21 +66,20 @@ filters! {
     AIO      = [   -3,      -3,      2,      -3,        -3,  NONE];
     /// A file or directory was changed, see [`VnodeFlags`](crate::VnodeFlags). All systems.
     VNODE    = [   -4,      -4,      3,      -4,        -4,    -4];
-    /// A process exited or did something else worth a note, see [`ProcFlags`](crate::ProcFlags).
-    /// All systems; on Linux exits only.
+    /// A process exited, forked or executed a program, see [`ProcFlags`](crate::ProcFlags). All systems; on
+    /// Linux exits only.
     PROC     = [   -5,      -5,      4,      -5,        -5,    -5];
     /// A signal was sent to this process. All systems.
     SIGNAL   = [   -6,      -6,      5,      -6,        -6,    -6];
     /// Time has passed, see [`TimerUnit`](crate::TimerUnit). All systems.
     TIMER    = [   -7,      -7,      6,      -7,        -7,    -7];
-    /// The program itself triggered it, see [`UserFlags`](crate::UserFlags). All systems; NetBSD
+    /// The program triggered it, see [`UserFlags`](crate::UserFlags). All systems; NetBSD
     /// from 10 and OpenBSD from 7.8 on, before that registering is `EINVAL`.
     USER     = [  -10,     -11,      8,     -10,        -9,   -11];
-    /// Something out of the ordinary about a descriptor, such as urgent data. Apple, OpenBSD,
-    /// DragonFly, Linux.
+    /// A descriptor has urgent data, or another exceptional condition. Apple, OpenBSD, DragonFly, Linux.
     #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
     EXCEPT   = [  -15,    NONE,   NONE,      -9,        -8,   -16];
-    /// A file system was mounted, unmounted, or is in trouble. Apple, FreeBSD, NetBSD, DragonFly.
+    /// A file system was mounted, unmounted, or has failed. Apple, FreeBSD, NetBSD, DragonFly.
     #[cfg(not(any(target_os = "openbsd", target_os = "linux")))]
     FS       = [   -9,      -9,      7,    NONE,       -10,  NONE];
     /// As [`PROC`](Filter::PROC), named by a process descriptor. FreeBSD, and Linux where the
@@ -120,7 +119,7 @@ impl Filter {
         Filter(number as FilterNumber)
     }
 
-    /// The number that stands for this filter on this system, and on no other.
+    /// The number of this filter on this system; other systems may have another.
     pub const fn number(self) -> i32 {
         self.0 as i32
     }

@@ -1,4 +1,4 @@
-//! `EventFlags`: what to do with a registration, and what became of it.
+//! `EventFlags`: the operation of a change, and the state in an event.
 //!
 //! The bits common to all systems have the same value on all of them. The others do not: 0x200
 //! keeps `udata` on FreeBSD and reports a vanished Mach port on Apple. They are therefore compiled
@@ -13,7 +13,7 @@ use crate::raw::FlagBits;
 bitflags! {
     /// The `EV_` flags of a [`Kevent`](crate::Kevent).
     ///
-    /// In a change they say what to do; in a returned entry only [`ERROR`](EventFlags::ERROR) and
+    /// In a change they are the operation and the mode; in a returned entry only [`ERROR`](EventFlags::ERROR) and
     /// [`EOF`](EventFlags::EOF) mean the same on every system, the rest may or may not be echoed
     /// (K83). Bits that a kernel returns and that have no name here are kept. Prints as
     /// `ADD|CLEAR`.
@@ -32,8 +32,8 @@ bitflags! {
         const ADD = 0x1;
         /// Remove the registration. All systems.
         const DELETE = 0x2;
-        /// Report again what [`DISABLE`](EventFlags::DISABLE) or [`DISPATCH`](EventFlags::DISPATCH)
-        /// had silenced. All systems.
+        /// Report again, after [`DISABLE`](EventFlags::DISABLE) or [`DISPATCH`](EventFlags::DISPATCH). All
+        /// systems.
         const ENABLE = 0x4;
         /// Keep the registration but report nothing. All systems.
         const DISABLE = 0x8;
@@ -64,7 +64,7 @@ bitflags! {
         #[cfg(target_vendor = "apple")]
         const OOBAND = 0x2000;
 
-        /// Fire an existing registration once, true or not, and remove it. FreeBSD.
+        /// Report an existing registration once, whether its condition holds or not, and remove it. FreeBSD.
         #[cfg(target_os = "freebsd")]
         const FORCEONESHOT = 0x100;
         /// Leave the `udata` of the registration as it is. FreeBSD; releases up to 13 ignore it.

@@ -16,8 +16,8 @@ use crate::raw;
 /// A change to make to a queue, or an event that it reports.
 ///
 /// `ident` and `filter` are the key: a queue holds at most one registration of each pair (K36).
-/// `flags` say what to do or what became of it, `fflags` and `data` belong to the filter, and
-/// `udata` is a number of the program's own that comes back with every event, bit for bit (K35).
+/// `flags` are the operation of a change or the state in an event, `fflags` and `data` belong to the filter,
+/// and `udata` is a number of the program that comes back with every event, bit for bit (K35).
 ///
 /// Most systems overwrite `udata`, `fflags` and `data` of a registration with those of each later
 /// change to it, a bare [`ENABLE`](EventFlags::ENABLE) included: pass them in full each time (K58,
@@ -44,9 +44,8 @@ use crate::raw;
 #[repr(transparent)]
 pub struct Kevent(pub(crate) raw::kevent);
 
-// SAFETY: the only thing in a Kevent that is not an integer is `udata`, a pointer to the kernel and
-// a number to us: nothing in this crate follows it, so whichever thread holds the struct can do no
-// more with it than read a number.
+// SAFETY: the only thing in a Kevent that is not an integer is `udata`, a pointer for the kernel and
+// a number here: nothing in this crate follows it, so a thread can only read it as a number.
 #[cfg(not(target_os = "linux"))]
 unsafe impl Send for Kevent {}
 
@@ -73,21 +72,21 @@ impl Kevent {
         Kevent::on_descriptor(fd, Filter::WRITE, flags)
     }
 
-    /// A change about the file or directory open as `fd`; what to report goes into
-    /// [`with_fflags`](Kevent::with_fflags), as [`VnodeFlags`](crate::VnodeFlags).
+    /// A change about the file or directory open as `fd`; [`with_fflags`](Kevent::with_fflags) with
+    /// [`VnodeFlags`](crate::VnodeFlags) selects the events.
     pub fn vnode(fd: &impl AsFd, flags: EventFlags) -> Kevent {
         Kevent::on_descriptor(fd, Filter::VNODE, flags)
     }
 
-    /// A change about the process `pid`; what to report goes into
-    /// [`with_fflags`](Kevent::with_fflags), as [`ProcFlags`](crate::ProcFlags).
+    /// A change about the process `pid`; [`with_fflags`](Kevent::with_fflags) with
+    /// [`ProcFlags`](crate::ProcFlags) selects the events.
     pub fn process(pid: u32, flags: EventFlags) -> Kevent {
         Kevent::new(pid as usize, Filter::PROC, flags)
     }
 
     /// A change about the signal `signum` being sent to this process.
     pub fn signal(signum: i32, flags: EventFlags) -> Kevent {
-        // A negative number becomes a huge one, which no kernel takes for a signal.
+        // A negative number becomes a huge one, which no signal has.
         Kevent::new(signum as usize, Filter::SIGNAL, flags)
     }
 
@@ -152,18 +151,17 @@ impl Kevent {
         self
     }
 
-    /// What it is about: a descriptor, process id, signal number, or any number, as the filter has
-    /// it.
+    /// The ident: a descriptor, a process id, a signal number, or any number, depending on the filter.
     pub fn ident(&self) -> usize {
         self.0.ident
     }
 
-    /// The kind of thing it is about.
+    /// The filter.
     pub fn filter(&self) -> Filter {
         Filter(self.0.filter)
     }
 
-    /// What to do, or what became of it.
+    /// The operation of a change, or the state in an event.
     pub fn flags(&self) -> EventFlags {
         EventFlags::from_bits_retain(self.0.flags)
     }
@@ -181,7 +179,7 @@ impl Kevent {
         data
     }
 
-    /// The program's own number.
+    /// The program's number.
     pub fn udata(&self) -> usize {
         raw::udata(&self.0)
     }
@@ -200,7 +198,7 @@ impl Kevent {
         self.flags().contains(EventFlags::EOF)
     }
 
-    /// What the entry says of the change it answers.
+    /// The result of the change that the entry answers.
     ///
     /// `Ok` for a success, the error otherwise. `Ok` also for an entry that is an event and answers
     /// nothing, so that a loop over returned entries may begin with it.
@@ -284,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_comes_out() {
+    fn each_field_is_read_as_it_was_written() {
         let event = Kevent::new(usize::MAX, Filter::VNODE, EventFlags::ADD)
             .with_fflags(VnodeFlags::WRITE)
             .with_data(-5)
@@ -399,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_no_failure_whatever_its_data() {
+    fn an_event_with_any_data_is_no_failure() {
         let event = Kevent::new(7, Filter::READ, EventFlags::EOF).with_data(12);
         assert!(event.receipt().is_ok());
         assert!(event.is_eof() && !event.is_error());

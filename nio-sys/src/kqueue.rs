@@ -1,6 +1,6 @@
 //! `Kqueue`: the queue itself, and the one call that does everything with it.
 //!
-//! This file is the interface; what stands behind it is chosen in `lib.rs`.
+//! This file is the interface; `lib.rs` chooses the engine behind it.
 
 use std::fmt;
 use std::io;
@@ -14,15 +14,17 @@ use crate::sys;
 /// An owned, close-on-exec queue of events.
 ///
 /// All methods take `&self`, and the queue is `Send + Sync`: one thread may wait while others make
-/// changes, and it is woken by what they do (K89). Two threads may wait on one queue, except on
+/// changes, and it is woken by their changes (K89). Two threads may wait on one queue, except on
 /// NetBSD 9, which can lose an event between them.
 ///
-/// The queue is itself a descriptor that polls readable while it has an event to give (K8): it can
-/// be watched by another queue with [`Kevent::read`], or by another event loop. poll(2) of macOS
-/// does not take it; select(2) does.
+/// The queue is itself a descriptor, which another queue ([`Kevent::read`]) or another event loop can
+/// watch. It is readable when an event is pending (K8). It may stay readable with no event to return, until
+/// the next call of [`kevent`](Kqueue::kevent) that returns nothing: after a disabled registration, after a
+/// condition that has ended, and on FreeBSD after a level-triggered event that was just reported. So treat
+/// it as a hint, and call with a timeout of zero. poll(2) of macOS does not take a queue; select(2) does.
 ///
-/// A child of fork(2) does not have the queue (K4): there all that can be done with this value is
-/// to drop it.
+/// A child of fork(2) does not have the queue (K4): there every call fails with `EBADF`, and dropping the
+/// value leaves the parent's queue as it is.
 ///
 /// ```
 /// use nio_sys::{EventFlags, EventList, Kevent, Kqueue, UserFlags};
@@ -61,11 +63,11 @@ impl Kqueue {
         sys::Queue::new(false).map(Kqueue)
     }
 
-    /// Makes a queue whose READ and WRITE events say on every system how much there is: bytes to read
-    /// or room to write in `data`, and with EOF the error of the socket in `fflags`.
+    /// Makes a queue whose READ and WRITE events have the amount on every system: the bytes to read or the
+    /// room to write in `data`, and with EOF the error of the socket in `fflags`.
     ///
-    /// Only Linux makes a difference: there the events of other queues leave both at 0, because each
-    /// answer costs a system call or two, and asking for the error of a socket takes it away.
+    /// This differs from [`new`](Kqueue::new) on Linux alone. There the events of other queues leave both at
+    /// 0: each amount costs one system call or two, and asking for the error of a socket clears it.
     ///
     /// ```
     /// use std::{io::Write, os::unix::net::UnixStream};
@@ -87,31 +89,31 @@ impl Kqueue {
         sys::Queue::new(true).map(Kqueue)
     }
 
-    /// Makes `changes`, then waits for events: kevent(2).
+    /// Applies `changes`, then waits for events: kevent(2).
     ///
     /// In this order:
     ///
-    /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). One
-    ///    that is refused yields an entry with [`ERROR`](crate::EventFlags::ERROR) and its errno, and
-    ///    so does a successful one with [`RECEIPT`](crate::EventFlags::RECEIPT); later changes are
+    /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). A refused
+    ///    change yields an entry with [`ERROR`](crate::EventFlags::ERROR) and its errno, and so does, with
+    ///    errno 0, a successful one that has [`RECEIPT`](crate::EventFlags::RECEIPT). Later changes are
     ///    applied all the same (K38, K43).
     /// 2. If there are such entries, the call returns with them alone (K42). Look at
     ///    [`Kevent::receipt`] of each.
-    /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns what there
-    ///    is, as many as fit; the rest comes with the next call (K85). An event that is ready is
-    ///    returned even if the timeout is zero (K18).
+    /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns as many events as
+    ///    fit; the others come with the next call (K85). An event that is ready is returned even if the
+    ///    timeout is zero (K18).
     ///
     /// Returns the number of entries in `events`, 0 if the time was up.
     ///
-    /// A `timeout` of `None` waits for ever. Zero does not wait. Any other is a minimum: a wait
-    /// does not end early with nothing to show (K20), though some kernels round up to their tick.
-    /// One of decades, on Apple systems of more than three years, is for ever too (K22). With no
-    /// room for events the call returns at once, whatever the timeout (K17).
+    /// A `timeout` of `None` waits without a limit. Zero does not wait. Any other is a minimum: a wait
+    /// without an event does not end before it (K20), and some kernels round it up to their tick. One of
+    /// decades, on Apple systems of more than three years, is no limit either (K22). Without room for
+    /// events the call returns at once, whatever the timeout (K17).
     ///
     /// # Errors
     ///
-    /// - `EINTR` if a signal was handled during the wait. **The changes have been applied** (K24):
-    ///   [wait](Kqueue::wait) again without them.
+    /// - `EINTR` if a signal was handled during the wait; on Linux also if the process was stopped and
+    ///   continues. **The changes have been applied** (K24): [wait](Kqueue::wait) without them.
     /// - The errno of a refused change for which `events` had no room. The changes before it stay,
     ///   those after it are not applied (K40). Give as much room as there are changes, or use
     ///   [`apply`](Kqueue::apply).
@@ -150,9 +152,9 @@ impl Kqueue {
         Ok(events.len())
     }
 
-    /// Waits for events: [`kevent`](Kqueue::kevent) without changes, which a signal handler does not end.
+    /// Waits for events: [`kevent`](Kqueue::kevent) without changes, and without `EINTR`.
     ///
-    /// Where the system call is interrupted it is made again, with what is left of the time.
+    /// A system call that is interrupted is made again, with the time that is left.
     ///
     /// ```
     /// use std::time::Duration;
@@ -173,19 +175,19 @@ impl Kqueue {
         Ok(events.len())
     }
 
-    /// Makes `changes` and reports the fate of each, in its own place of the array.
+    /// Applies `changes`, and writes the result of each over it.
     ///
-    /// Asks for a receipt of every change, with one array for both lists of the kernel, so that there is
-    /// room for every answer (K46) and none is lost. Afterwards the array
-    /// holds the answers: `changes[i].receipt()` is the result of the i-th change. All that is left
-    /// of the change itself is its ident, filter and `udata`; build it anew to make it again.
+    /// Asks for a receipt of every change. There is room for every answer, so none is lost (K46).
+    /// Afterwards the array holds the answers: `changes[i].receipt()` is the result of the i-th change. An
+    /// answer keeps the ident, filter and `udata` of its change but not the flags, so it cannot be submitted
+    /// again.
     ///
     /// Never waits and returns no events. An empty slice is a success.
     ///
     /// # Errors
     ///
-    /// Only what concerns the call as a whole, as `ENOMEM`, or `EBADF` in a child of fork(2). A
-    /// refused change is not an error of the call.
+    /// Only errors of the whole call, as `ENOMEM`, or `EBADF` in a child of fork(2). A refused change is not
+    /// an error of the call.
     ///
     /// ```
     /// use nio_sys::{EventFlags, Kevent, Kqueue};

@@ -1,8 +1,8 @@
 //! A value of the process that a child of fork(2) does not inherit.
 //!
-//! A child has a copy of its parent's memory, as it was in the middle of what the parent's other threads
-//! did: a mutex that another thread had locked stays locked there. So a value with a mutex in it belongs
-//! to the process that made it, and a child makes its own. The parent's copy is leaked.
+//! A child has a copy of its parent's memory. A mutex that another thread of the parent had locked stays locked
+//! in the copy. So a value with a mutex in it belongs to the process that made it, and a child makes its own. The
+//! copy of the parent's value is leaked.
 
 use std::{
     ptr,
@@ -37,7 +37,7 @@ impl<T: Send + Sync> PerProcess<T> {
         (owned.process == this_process()).then_some(&owned.value)
     }
 
-    /// The value of this process; `make` makes it.
+    /// The value of this process, made by `make` if there is none.
     pub(crate) fn get_or_make(&self, make: impl Fn() -> T) -> &'static T {
         loop {
             let before = self.owned.load(Ordering::Acquire);
@@ -53,7 +53,7 @@ impl<T: Send + Sync> PerProcess<T> {
         }
     }
 
-    /// Whether this is the value of this process, and not the copy of its parent's.
+    /// Whether this is the value of this process, and not a copy of the parent's.
     pub(crate) fn is_current(&self, value: &T) -> bool {
         self.get().is_some_and(|current| ptr::eq(current, value))
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything whose width differs between kernels has its alias here, so that the other files are
 //! written once. On the kqueue systems the struct is the kernel's own, taken from the `libc` crate;
-//! on Linux no kernel knows it and we declare it ourselves.
+//! on Linux it is declared here.
 //!
 //! | | ident | filter | flags | fflags | data | udata | more | bytes (64-bit) |
 //! |---|---|---|---|---|---|---|---|---|
@@ -16,7 +16,7 @@
 #[cfg(not(target_os = "linux"))]
 pub(crate) use libc::kevent;
 
-/// What `kevent(2)` would take, had Linux a `kevent(2)`.
+/// The struct of a change or an event; Linux has none of its own.
 #[cfg(target_os = "linux")]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy)]
@@ -95,7 +95,7 @@ pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent
 
 /// A change of which only the key and the flags are filled in.
 ///
-/// The rest is zero, and with it whatever a newer system has appended (`ext` on FreeBSD).
+/// The other fields are zero, also those that a newer system has appended (`ext` on FreeBSD).
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent {
     // SAFETY: struct kevent consists of integers and one raw pointer on each of these systems, and
@@ -109,13 +109,13 @@ pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent
     }
 }
 
-/// Writes `udata`, which is a number to us whatever the field's type.
+/// Writes `udata`: a number here, with any type of the field.
 #[cfg(target_os = "linux")]
 pub(crate) fn set_udata(event: &mut kevent, udata: usize) {
     event.udata = udata;
 }
 
-/// Writes `udata`, which is a number to us whatever the field's type.
+/// Writes `udata`: a number here, with any type of the field.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn set_udata(event: &mut kevent, udata: usize) {
     event.udata = udata as _;

@@ -1,4 +1,4 @@
-//! Keeping a signal from doing what it does by default, so that a program can watch it and live.
+//! Keeping a signal from its default action, so that a program can watch it without being ended by it.
 
 use std::{
     io,
@@ -22,16 +22,15 @@ static CAUGHT: PerProcess<Caught> = PerProcess::new();
 
 type Caught = Mutex<[usize; SIGNALS]>;
 
-/// While this value lives, the default action of a signal does not happen.
+/// While this value lives, a signal has no default action.
 ///
 /// `EVFILT_SIGNAL` only observes: a `SIGTERM` that a queue watches still ends the process. This
-/// type gives the signal a handler that does nothing, unless the program has a handler of its own
-/// or ignores the signal, and takes it away again when the last `CaughtSignal` of that signal is
-/// dropped. Unlike an ignored signal, one with a handler is back to its default in a program that
-/// this one starts with exec(2).
+/// type gives the signal a handler that does nothing, unless the program has a handler of its own or ignores
+/// the signal, and removes the handler when the last `CaughtSignal` of that signal is dropped. Unlike an
+/// ignored signal, a signal with a handler has its default action again in a program that this one executes.
 ///
 /// Make it before the knote is added, and drop it after the knote is deleted: a signal that arrives
-/// while there is only the knote does what it does by default.
+/// while there is only the knote has its default action.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,8 +62,7 @@ impl CaughtSignal {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a number that is no signal's, and for `SIGKILL` and `SIGSTOP`, which cannot be
-    /// caught.
+    /// `EINVAL` for a number that no signal has, and for `SIGKILL` and `SIGSTOP`, which cannot be caught.
     pub fn new(signum: i32) -> io::Result<CaughtSignal> {
         let number = usize::try_from(signum)
             .ok()
@@ -100,7 +98,7 @@ impl Drop for CaughtSignal {
         let Ok(mut action) = disposition_beneath(signum) else {
             return;
         };
-        // Whatever the program has installed since is the program's.
+        // A handler that the program has installed since stays.
         if action.sa_sigaction == do_nothing as *const () as usize {
             action.sa_sigaction = libc::SIG_DFL;
             action.sa_flags = 0;
@@ -112,7 +110,7 @@ impl Drop for CaughtSignal {
 
 extern "C" fn do_nothing(_: c_int) {}
 
-/// What the process does about a signal now.
+/// The disposition of a signal.
 pub(crate) fn disposition(signum: c_int) -> io::Result<libc::sigaction> {
     let mut action = MaybeUninit::uninit();
     // SAFETY: a null new action only asks, and the old one is read only when the call has filled it
@@ -125,16 +123,15 @@ pub(crate) fn disposition(signum: c_int) -> io::Result<libc::sigaction> {
     }
 }
 
-/// Changes what the process does about a signal, and returns what it did before. The action is one that
-/// [`disposition`] returned, or that with a handler put in that is async-signal-safe and has the signature
-/// that its flags ask for.
+/// Changes the disposition of a signal, and returns the one before. The action is one that [`disposition`]
+/// returned, or has a handler in its place that is async-signal-safe and has the signature that its flags ask
+/// for.
 pub(crate) fn set_disposition(
     signum: c_int,
     action: &libc::sigaction,
 ) -> io::Result<libc::sigaction> {
     let mut before = MaybeUninit::uninit();
-    // SAFETY: what the caller keeps to makes the handler sound; the pointers live until the call
-    // returns. The old action is read only when the call has filled it in.
+    // SAFETY: the handler is sound, as the caller promises; the pointers live until the call returns. The old action is read only when the call has filled it in.
     unsafe {
         match libc::sigaction(signum, action, before.as_mut_ptr()) {
             0 => Ok(before.assume_init()),

@@ -72,7 +72,7 @@ fn k16_of_two_deletions_in_one_call_the_one_without_a_knote_fails_alone() {
     queue.assert_silent();
 }
 
-/// NOTE bits that READ and WRITE have nowhere.
+/// NOTE bits that READ and WRITE have on no system.
 #[cfg(target_os = "linux")]
 const UNKNOWN_NOTE: u32 = 0x0080_0000;
 
@@ -185,7 +185,7 @@ fn k32_a_number_without_a_descriptor_is_ebadf_and_registers_nothing() {
     }
 }
 
-// DragonFly cuts it: its holdfp() takes an int. macOS does so to look, and then minds the number.
+// DragonFly cuts it: its holdfp() takes an int. macOS cuts it for the lookup and refuses it afterwards.
 #[cfg(all(target_pointer_width = "64", not(target_os = "dragonfly")))]
 #[test]
 fn k33_a_descriptor_number_is_not_cut_to_32_bits() {

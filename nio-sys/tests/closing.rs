@@ -139,7 +139,7 @@ fn k100_the_second_knote_of_the_old_file_is_gone_as_well() {
 }
 
 #[test]
-fn k100_adding_a_new_file_of_the_same_number_starts_afresh() {
+fn k100_adding_a_new_file_of_the_same_number_makes_a_new_knote() {
     in_child(|| {
         for old in [CLEAR, LEVEL | DISABLE, ONESHOT, DISPATCH] {
             let queue = Queue::new();
@@ -207,7 +207,7 @@ fn k100_an_event_of_the_old_file_does_not_reach_a_knote_of_the_new() {
 }
 
 #[test]
-fn k100_with_a_duplicate_alive_the_old_file_does_not_speak_for_the_new() {
+fn k100_events_of_the_old_file_with_a_duplicate_are_not_reported_for_the_new() {
     in_child(|| {
         let queue = Queue::new();
         let (old, mut old_peer) = pair();
@@ -312,7 +312,7 @@ fn a_file_that_comes_back_to_its_number_by_a_duplicate_can_be_added() {
         let duplicate = socket.try_clone().unwrap();
         let freed = socket.as_raw_fd();
         drop(socket);
-        // SAFETY: `freed` is not open, and owned by nobody before the call.
+        // SAFETY: `freed` is not open, and nothing owns it before the call.
         let back = unsafe {
             assert_eq!(
                 check(libc::dup2(duplicate.as_raw_fd(), freed)).unwrap(),
@@ -328,7 +328,7 @@ fn a_file_that_comes_back_to_its_number_by_a_duplicate_can_be_added() {
 }
 
 #[test]
-fn k99_a_registration_that_outlives_its_number_in_a_duplicate_does_not_haunt_the_queue() {
+fn k99_a_registration_that_a_duplicate_keeps_alive_does_not_wake_the_queue() {
     in_child(|| {
         let queue = Queue::new();
         let (bystander, mut its_peer) = pair();
@@ -342,7 +342,7 @@ fn k99_a_registration_that_outlives_its_number_in_a_duplicate_does_not_haunt_the
         let (new, mut new_peer) = reuse_by_pair(socket);
         queue.add(&new, READ, LEVEL, 2);
 
-        // Nothing of the old file is returned, and in the end nothing is left of it.
+        // Nothing of the old file is reported, and in the end it has no entry.
         peer.write_all(b"x").unwrap();
         for _ in 0..3 {
             queue.assert_silent();
@@ -362,7 +362,7 @@ fn k99_a_registration_that_outlives_its_number_in_a_duplicate_does_not_haunt_the
     });
 }
 
-/// A socket that is registered and has something to read, closed while a duplicate of it is open. Its
+/// A socket that is registered and readable, closed while a duplicate of it is open. Its
 /// number is that of another socket by now, which is registered as well.
 #[cfg(target_os = "linux")]
 fn leftover(queue: &Queue, mode: EventFlags) -> Leftover {
@@ -385,14 +385,14 @@ struct Leftover {
     _others: [UnixStream; 4],
 }
 
-/// An epoll set in which a queue is, and which tells whether it still is.
+/// An epoll set that watches a queue, to tell whether it still does.
 #[cfg(target_os = "linux")]
 struct Outside(OwnedFd);
 
 #[cfg(target_os = "linux")]
 impl Outside {
     fn watching(queue: &Queue) -> Outside {
-        // SAFETY: takes no pointers, and the number belongs to nobody else.
+        // SAFETY: takes no pointers, and nothing else owns the number.
         let set = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(0)).unwrap()) };
         let outside = Outside(set);
         outside.control(libc::EPOLL_CTL_ADD, queue).unwrap();
@@ -413,7 +413,7 @@ impl Outside {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k99_several_registrations_that_outlive_their_numbers_do_not_haunt_the_queue() {
+fn k99_several_registrations_that_duplicates_keep_alive_do_not_wake_the_queue() {
     in_child(|| {
         for count in 1..4 {
             for room in 1..4 {
@@ -434,10 +434,10 @@ fn k99_several_registrations_that_outlive_their_numbers_do_not_haunt_the_queue()
     });
 }
 
-/// More than a queue remembers events of: every file had every number.
+/// More stale events than a queue remembers: every file had every number.
 #[cfg(target_os = "linux")]
 #[test]
-fn k99_so_do_more_of_them_than_a_queue_remembers_not() {
+fn k99_more_registrations_than_a_queue_remembers_do_not_wake_it() {
     const COUNT: usize = 36;
     in_child(|| {
         for room in [1, 8, 2 * COUNT * COUNT] {
@@ -467,7 +467,7 @@ fn k99_so_do_more_of_them_than_a_queue_remembers_not() {
 /// The limit on descriptors has been lowered below the number of the queue.
 #[cfg(target_os = "linux")]
 #[test]
-fn k99_a_queue_that_cannot_be_made_anew_goes_on_as_it_is() {
+fn k99_a_queue_whose_epoll_set_cannot_be_made_again_goes_on() {
     in_child(|| {
         let below: Vec<_> = (0..40).map(|_| pair()).collect();
         let queue = Queue::new();
@@ -490,7 +490,7 @@ fn k99_a_queue_that_cannot_be_made_anew_goes_on_as_it_is() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k99_whoever_waits_while_the_queue_is_made_anew_hears_of_what_is_registered_later() {
+fn k99_a_thread_that_waits_while_the_epoll_set_is_made_again_gets_later_events() {
     in_child(|| {
         const WAITING: usize = 4;
         let queue = Queue::new();
@@ -549,7 +549,7 @@ fn k9_threads_that_take_each_other_s_events_do_not_end_the_watching_of_their_que
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k9_the_end_of_what_is_disabled_does_not_end_the_watching_of_its_queue() {
+fn k9_the_end_of_a_disabled_knote_does_not_end_the_watching_of_its_queue() {
     in_child(|| {
         let queue = Queue::new();
         let outside = Outside::watching(&queue);

@@ -32,7 +32,7 @@ fn k105_the_data_is_the_bytes_that_can_be_read() {
 }
 
 #[test]
-fn k105_the_data_is_what_is_left() {
+fn k105_the_data_is_the_bytes_that_are_left() {
     let queue = counting();
     let (mut reader, mut writer) = pair();
     queue.add(&reader, READ, LEVEL, 1);
@@ -220,7 +220,7 @@ fn k119_the_data_of_a_writer_is_its_room() {
 }
 
 #[test]
-fn k119_less_room_is_said_to_be_less() {
+fn k119_less_room_is_reported_as_less() {
     let queue = counting();
     let (mut socket, _peer) = pair();
     queue.add(&socket, WRITE, LEVEL, 1);
@@ -237,9 +237,9 @@ fn k119_less_room_is_said_to_be_less() {
 #[test]
 fn k126_a_refused_connection_is_named() {
     let queue = counting();
-    let nobody = bound();
+    let refusing = bound();
     let socket = tcp_socket();
-    let said = connect(&socket, nobody.local_addr().unwrap());
+    let said = connect(&socket, refusing.local_addr().unwrap());
     queue.add(&socket, WRITE, LEVEL, 1);
     let event = queue.end_of(WRITE);
     match said.err().and_then(|error| error.raw_os_error()) {
@@ -319,7 +319,7 @@ fn k68_the_data_of_a_oneshot_that_is_collected_late_may_be_stale_but_not_more_th
 }
 
 #[test]
-fn k85_an_event_that_did_not_fit_says_what_is_there_when_it_comes() {
+fn k85_an_event_that_did_not_fit_has_the_data_of_its_delivery() {
     let queue = counting();
     let (socket, mut peer) = pair();
     peer.write_all(b"x").unwrap();
@@ -336,10 +336,10 @@ fn k85_an_event_that_did_not_fit_says_what_is_there_when_it_comes() {
     );
 }
 
-/// A socket at a number of its own choice; whatever had the number is closed.
+/// A socket at a number of the test's choice; a descriptor that had the number is closed.
 fn at(number: i32, socket: impl Into<OwnedFd>) -> TcpStream {
     let socket: OwnedFd = socket.into();
-    // SAFETY: no other test uses the number, and whoever owned it here is forgotten.
+    // SAFETY: no other test uses the number, and its owner is forgotten.
     let fd = unsafe {
         let fd = check(libc::dup2(socket.as_raw_fd(), number)).unwrap();
         OwnedFd::from_raw_fd(fd)
@@ -348,7 +348,7 @@ fn at(number: i32, socket: impl Into<OwnedFd>) -> TcpStream {
 }
 
 #[test]
-fn k100_the_error_of_an_old_file_is_not_said_of_a_new_one() {
+fn k100_the_error_of_an_old_file_is_not_reported_for_a_new_one() {
     let queue = counting();
     let (old, peer) = tcp_pair();
     let old = at(600, old);
@@ -376,7 +376,7 @@ fn k109_the_error_of_an_attempt_to_connect_is_not_that_of_the_connection_made_la
     assert_eq!(queue.end_of(WRITE).fflags(), libc::ECONNREFUSED as u32);
 
     let listener = listener();
-    // The first attempt after a failure only says that there was one.
+    // The first attempt after a failure only reports the failure.
     for _ in 0..2 {
         connect(&socket, listener.local_addr().unwrap()).unwrap_or_default();
     }
@@ -387,7 +387,7 @@ fn k109_the_error_of_an_attempt_to_connect_is_not_that_of_the_connection_made_la
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k109_nor_where_nobody_asked_whether_it_can_be_written_to() {
+fn k109_a_reader_alone_does_not_get_the_error_of_an_earlier_attempt() {
     for (resets, error) in [(false, 0), (true, reset_error())] {
         let queue = counting();
         let socket = tcp_socket();

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// The rules are numbered from K1.
 const LAST_RULE: u16 = 244;
 
-/// The files in which tests are.
+/// The files with tests.
 const SOURCES: &[&str] = &[
     include_str!("arguments.rs"),
     include_str!("closing.rs"),
@@ -51,7 +51,7 @@ const NOT_COVERED: &[(u16, &str)] = &[
     (144, "no device is known that every system refuses"),
     (
         188,
-        "setting the clock of the system takes root, and disturbs everybody",
+        "setting the clock of the system takes root, and disturbs other programs",
     ),
     (193, "leeway is in a structure that this crate does not use"),
     (194, "a test cannot suspend the machine"),

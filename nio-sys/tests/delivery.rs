@@ -59,7 +59,7 @@ fn k85_both_events_of_a_descriptor_come_though_there_is_room_for_one() {
 }
 
 #[test]
-fn k85_what_does_not_fit_comes_with_the_next_calls() {
+fn k85_events_that_do_not_fit_come_with_the_next_calls() {
     for mode in [CLEAR, ONESHOT, DISPATCH] {
         let queue = Queue::new();
         let sockets: Vec<_> = (0..50).map(|_| pair()).collect();
@@ -241,11 +241,11 @@ fn k88_reading_is_reported_before_writing() {
     }
 }
 
-/// How often a race is run: enough to meet both orders of its threads.
+/// How often a race is run: enough for both orders of its threads.
 const ROUNDS: usize = 100;
 
 #[test]
-fn k89_adding_what_is_ready_wakes_a_waiter() {
+fn k89_adding_a_ready_descriptor_wakes_a_waiter() {
     for mode in [LEVEL, CLEAR] {
         for _ in 0..ROUNDS {
             let queue = Queue::new();
@@ -256,7 +256,7 @@ fn k89_adding_what_is_ready_wakes_a_waiter() {
 }
 
 #[test]
-fn k89_enabling_what_is_ready_wakes_a_waiter() {
+fn k89_enabling_a_ready_descriptor_wakes_a_waiter() {
     for _ in 0..ROUNDS {
         let queue = Queue::new();
         let (socket, _peer) = pair();
@@ -323,7 +323,7 @@ fn k90_one_arrival_goes_to_one_of_several_waiters() {
 }
 
 #[test]
-fn k90_what_one_waiter_has_dealt_with_does_not_reach_another_when_it_is_armed_again() {
+fn k90_an_event_that_one_waiter_has_handled_does_not_reach_another_after_enabling() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, DISPATCH, 1);
@@ -337,7 +337,7 @@ fn k90_what_one_waiter_has_dealt_with_does_not_reach_another_when_it_is_armed_ag
                     if queue.call(&[], 1, timeout).unwrap().is_empty() {
                         continue;
                     }
-                    // Until it is enabled again, nobody else reads.
+                    // Until it is enabled again, no other thread reads.
                     if drain(&reader) == 0 {
                         empty.fetch_add(1, Ordering::Relaxed);
                     }
@@ -424,7 +424,7 @@ fn k94_no_trigger_is_lost() {
                 }
             });
         }
-        // An event may stand for many triggers, but after the last of each there is one.
+        // One event may be for many triggers, but after the last trigger of each knote there is one.
         let mut last = vec![0; threads];
         while last.iter().any(|&count| count < rounds) {
             for event in queue.wait() {
@@ -527,8 +527,8 @@ fn k97_there_may_be_thousands_of_knotes() {
     queue.assert_silent();
 }
 
-/// Changes a knote again and again while another thread waits, and has that thread see each change: what
-/// comes is to be of the knote as it is now.
+/// Changes a knote again and again while another thread waits, and lets that thread see each change: the event
+/// must be of the changed knote.
 fn change_while_another_waits(change: impl Fn(&Queue, usize) + Sync) {
     const CHANGES: usize = 3_000;
     let (queue, seen) = (Queue::new(), AtomicUsize::new(0));
@@ -575,7 +575,7 @@ fn k89_udata_that_is_changed_while_another_thread_waits_comes_with_the_next_even
 }
 
 #[test]
-fn k85_with_room_for_one_everybody_has_a_turn() {
+fn k85_with_room_for_one_every_knote_has_a_turn() {
     let queue = Queue::new();
     let (socket, mut peer) = pair();
     peer.write_all(b"x").unwrap();
@@ -603,7 +603,7 @@ fn dispatched(mode: EventFlags, bytes: usize) -> (usize, usize) {
         AtomicUsize::new(0),
         AtomicUsize::new(0),
     );
-    // Always ready, so that threads hold batches all the time.
+    // Always ready, so that at any time threads hold batches.
     queue.add(&socket, WRITE, LEVEL, 2);
     queue.add(&socket, READ, mode | DISPATCH, 1);
     thread::scope(|scope| {
@@ -643,7 +643,7 @@ fn k90_a_direction_that_is_enabled_again_reports_nothing_of_before() {
     for &mode in modes {
         let (events, vain) = dispatched(mode, 5_000);
         assert!(events > 0);
-        // Not one on Linux; a kernel may have rules of its own for what another thread takes meanwhile.
+        // None on Linux; another kernel may still report bytes that another thread has just taken.
         assert!(
             vain * 50 <= events,
             "{vain} of {events} events in vain ({mode:?})"

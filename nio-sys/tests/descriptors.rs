@@ -9,7 +9,7 @@ use std::io::Write;
 use nio_sys::{Kevent, Kqueue};
 use support::*;
 
-/// The numbers that are open, of those that a test can reach.
+/// The open descriptors, among the numbers that a test can get.
 fn open() -> Vec<i32> {
     // SAFETY: F_GETFD takes no further argument, and a closed number is an error.
     let is_open = |&fd: &i32| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1;
@@ -84,7 +84,7 @@ fn k5_closing_a_queue_leaves_nothing_open_and_its_descriptors_usable() {
             queue.trigger(1);
             queue.make(Kevent::signal(libc::SIGURG, ADD));
             drop(queue);
-            // What a signal needs may stay for the next queue.
+            // The eventfd of a signal may stay for the next queue.
             assert_eq!(*count.get_or_insert(open().len()), open().len());
         }
         peer.write_all(b"x").unwrap();

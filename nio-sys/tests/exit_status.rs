@@ -1,5 +1,5 @@
-//! Whether the status of an exit is known, and what is told where it is not: K212, K214, K225 with a
-//! tracer, ignored and missing SIGCHLDs, and other processes' children.
+//! Whether the status of an exit is known, and the event if it is not: K212, K214, K225 with a tracer, ignored
+//! and missing SIGCHLDs, and other processes' children.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -56,7 +56,7 @@ impl Forked {
         self.go.write_all(&[0]).unwrap();
     }
 
-    /// Waits for it, whatever it sends when it exits.
+    /// Waits for the child, with any signal that it sends when it exits.
     fn reap(&self) -> i32 {
         let mut status = 0;
         // SAFETY: the status has a place that lives until the call returns.
@@ -112,7 +112,7 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
                 };
                 said.write_all(&[u8::from(seized == 0)]).unwrap();
                 waits_for_exit();
-                // It has exited, and is told to its parent when this process ends.
+                // It has exited, and its parent is told when this process ends.
                 said.write_all(&[2]).unwrap();
                 let _ = said.read_exact(&mut [0]);
                 0
@@ -130,7 +130,7 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
             child.go();
             ready.read_exact(&mut byte).unwrap();
             queue.assert_silent_for(20);
-            // Nor is it reported to a queue that begins now.
+            // A queue that is made now does not report it either.
             let second = Queue::new();
             second.make(exit_of(pid));
             second.assert_silent_for(20);
@@ -160,7 +160,7 @@ fn k212_the_status_of_a_child_that_sends_another_signal_or_none_is_known() {
 }
 
 #[test]
-fn k225_the_status_of_a_child_that_is_reaped_by_itself_is_known_or_said_not_to_be() {
+fn k225_the_status_of_a_child_that_is_reaped_by_itself_is_known_or_marked_as_unknown() {
     in_child(|| {
         let remembers = kernel_remembers();
         handle(libc::SIGCHLD, libc::SIG_IGN, 0);
@@ -185,7 +185,7 @@ fn k225_the_status_of_a_child_that_is_reaped_by_itself_is_known_or_said_not_to_b
 }
 
 #[test]
-fn k213_the_status_of_a_child_that_was_waited_for_is_known_or_said_not_to_be() {
+fn k213_the_status_of_a_child_that_was_waited_for_is_known_or_marked_as_unknown() {
     in_child(|| {
         let remembers = kernel_remembers();
         let queue = Queue::new();
@@ -199,7 +199,7 @@ fn k213_the_status_of_a_child_that_was_waited_for_is_known_or_said_not_to_be() {
 }
 
 #[test]
-fn k214_the_status_of_another_process_is_not_said_to_be_0() {
+fn k214_the_status_of_another_process_is_not_reported_as_0() {
     in_child(|| {
         let (mut said, mut say) = UnixStream::pair().unwrap();
         let (end, mut until_end) = UnixStream::pair().unwrap();

@@ -1,5 +1,5 @@
-//! Which file a descriptor names, where that is hard to tell on Linux: threads with tables of descriptors of
-//! their own, a process whose first thread has ended, and file systems that change a file's inode number.
+//! Which file a descriptor names, in the hard cases of Linux: threads with their own tables of descriptors, a
+//! process whose first thread has ended, and file systems that change a file's inode number.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -100,8 +100,8 @@ fn k235_files_are_watched_after_the_first_thread_has_ended() {
     });
 }
 
-/// Mounts an overlay of `lower` and `upper` at `merged`, in a mount namespace of this process. Whether that is
-/// allowed here.
+/// Mounts an overlay of `lower` and `upper` at `merged`, in a mount namespace of this process. Returns whether
+/// that is allowed here.
 fn mount_overlay(lower: &Path, upper: &Path, work: &Path, merged: &Path) -> bool {
     let c = |text: &str| std::ffi::CString::new(text).unwrap();
     let options = format!(

@@ -149,7 +149,7 @@ fn k147_with_clear_each_growth_is_reported_once() {
         append(&path, "e");
         assert_eq!(data(&queue), 5);
         queue.assert_silent();
-        // A change evaluates anew (K61).
+        // A change evaluates the condition again (K61).
         queue.add(&file, READ, LEVEL, 1);
         assert_eq!(data(&queue), 5);
         queue.assert_silent();
@@ -217,7 +217,7 @@ fn k150_devices_are_always_ready() {
 }
 
 #[test]
-fn k151_what_is_always_ready_lets_others_through() {
+fn k151_a_file_that_is_always_ready_does_not_starve_others() {
     in_child(|| {
         let Some(device) = device() else { return };
         let scratch = Scratch::new();
@@ -245,7 +245,7 @@ fn k151_what_is_always_ready_lets_others_through() {
 }
 
 #[test]
-fn k152_what_is_always_ready_lets_no_call_wait() {
+fn k152_no_call_waits_with_a_file_that_is_always_ready() {
     in_child(|| {
         let scratch = Scratch::new();
         let (_, file) = scratch.file("file", "abc");
@@ -263,7 +263,7 @@ fn k152_what_is_always_ready_lets_no_call_wait() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k153_what_cannot_be_had_of_a_file_is_refused() {
+fn k153_flags_that_a_file_cannot_honour_are_refused() {
     use nio_sys::{Filter, ReadWriteFlags};
     in_child(|| {
         let scratch = Scratch::new();
@@ -288,11 +288,11 @@ fn k153_what_cannot_be_had_of_a_file_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k154_what_linux_makes_descriptors_of_can_be_read() {
+fn k154_descriptors_that_only_linux_has_can_be_read() {
     use std::os::fd::{FromRawFd, OwnedFd};
     use std::os::unix::fs::OpenOptionsExt;
     in_child(|| {
-        // SAFETY: takes no pointers, and returns a descriptor that nobody owns.
+        // SAFETY: takes no pointers, and returns a descriptor that nothing else owns.
         let event = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(1, 0)).unwrap()) };
         let queue = Queue::new();
         queue.add(&event, READ, LEVEL, 1);
@@ -300,7 +300,7 @@ fn k154_what_linux_makes_descriptors_of_can_be_read() {
         queue.delete(&event, READ);
 
         let name = c"nio";
-        // SAFETY: the name lives until the call returns, which makes a descriptor that nobody owns.
+        // SAFETY: the name lives until the call returns, which makes a descriptor that nothing else owns.
         let memory = unsafe {
             let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC);
             OwnedFd::from_raw_fd(check(fd).unwrap())
@@ -385,7 +385,7 @@ fn k155_a_socket_of_the_same_number_has_a_knote_of_its_own() {
 }
 
 #[test]
-fn k155_a_file_of_the_same_number_as_a_socket_starts_afresh() {
+fn k155_a_file_of_the_same_number_as_a_socket_has_a_new_knote() {
     in_child(|| {
         for change in [DELETE, ENABLE, DISABLE, LEVEL] {
             let scratch = Scratch::new();
@@ -460,7 +460,7 @@ fn k58_the_udata_of_a_file_is_that_of_the_last_change() {
         queue.add(&file, READ, LEVEL, 1);
         queue.add(&file, READ, CLEAR, 2);
         for _ in 0..2 {
-            // CLEAR came too late (K60).
+            // CLEAR in a modification has no effect (K60).
             assert_eq!(queue.one().udata(), 2);
         }
     });
@@ -557,7 +557,7 @@ fn k8_the_queue_is_readable_while_a_file_is_ready() {
 }
 
 #[test]
-fn k8_the_queue_is_not_readable_for_a_file_that_is_watched_no_more() {
+fn k8_the_queue_is_not_readable_for_a_file_that_is_no_longer_watched() {
     in_child(|| {
         let scratch = Scratch::new();
         let (_, file) = scratch.file("file", "abc");
@@ -578,7 +578,7 @@ fn k20_a_wait_for_growth_lasts_as_long_as_was_asked_for() {
         queue.add(&file, READ, LEVEL, 1);
         queue.one();
         read(&file, 3);
-        // The file is still taken for ready, which wakes the wait at once and comes to nothing.
+        // The file is still in the list of active knotes, which wakes the wait at once without an event.
         let timeout = Duration::from_millis(30);
         let start = std::time::Instant::now();
         assert!(queue.call(&[], 4, Some(timeout)).unwrap().is_empty());
@@ -602,7 +602,7 @@ fn k146_a_file_goes_on_while_its_name_is_removed() {
 }
 
 #[test]
-fn k84_a_knote_comes_once_in_a_call_whatever_wakes_it() {
+fn k84_a_knote_comes_once_in_a_call_for_several_causes() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -613,7 +613,7 @@ fn k84_a_knote_comes_once_in_a_call_whatever_wakes_it() {
         queue.add(&other, READ, LEVEL, 2);
         queue.add_user(3, LEVEL);
         queue.trigger(3);
-        // Now the list of what is ready has an edge, and so has inotify.
+        // Now both the list of active knotes and inotify have an edge.
         append(&other_path, "d");
         append(&path, "d");
         let mut seen: Vec<usize> = queue.collect().iter().map(Kevent::udata).collect();
@@ -623,7 +623,7 @@ fn k84_a_knote_comes_once_in_a_call_whatever_wakes_it() {
 }
 
 #[test]
-fn k100_with_a_duplicate_alive_the_old_socket_does_not_speak_for_the_file() {
+fn k100_events_of_the_old_socket_with_a_duplicate_are_not_reported_for_the_file() {
     in_child(|| {
         for flags in [LEVEL, CLEAR] {
             let scratch = Scratch::new();
@@ -644,12 +644,12 @@ fn k100_with_a_duplicate_alive_the_old_socket_does_not_speak_for_the_file() {
 }
 
 #[test]
-fn k147_what_happened_before_the_knote_was_added_is_not_reported_twice() {
+fn k147_growth_before_the_knote_was_added_is_not_reported_twice() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
         let queue = Queue::new();
-        // Wakes the queue before anything else does.
+        // The first event in the queue's batch.
         queue.add_user(9, CLEAR);
         queue.trigger(9);
         let other = File::open(&path).unwrap();
@@ -672,7 +672,7 @@ fn files_are_watched_on_after_the_queue_has_rebuilt_its_set() {
         queue.add(&file, READ, CLEAR, 1);
         let (socket, mut peer) = pair();
         queue.add(&socket, READ, LEVEL, 2);
-        // An entry of epoll's that nobody can name any more, and that is always ready.
+        // An entry of epoll that no call can name any more, and that is always ready.
         let _duplicate = socket.try_clone().unwrap();
         let (socket, _peer) = {
             let (new, peer) = reuse_by_pair(socket);
@@ -727,7 +727,7 @@ fn k155_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_kno
 }
 
 #[test]
-fn k146_growth_is_told_of_a_file_that_has_no_name_any_more() {
+fn k146_growth_of_a_file_without_a_name_is_reported() {
     let scratch = Scratch::new();
     let queue = Queue::new();
     let (path, file) = scratch.file("first", "");

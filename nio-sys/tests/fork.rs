@@ -1,6 +1,6 @@
-//! What a child of fork(2) has of a queue, which is nothing: K4.
+//! A child of fork(2) does not have the queue: K4.
 //!
-//! The queues are made in the process of the tests, and looked at in a child of it.
+//! The queues are made in the process of the tests, and used in a child of it.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn errno<T>(result: io::Result<T>) -> Option<i32> {
     result.err().and_then(|error| error.raw_os_error())
 }
 
-/// Whatever is asked of a queue that is not there, the answer is EBADF, and comes at once.
+/// Every call on a queue that this process does not have fails with EBADF at once.
 fn assert_gone(queue: &Queue) {
     let change = [user(1, ADD)];
     for changes in [&[][..], &change] {
@@ -91,7 +91,7 @@ fn k4_a_child_may_make_a_queue_of_its_own() {
         assert_eq!(own.one().filter(), Filter::TIMER);
         own.add(&socket, WRITE, LEVEL, 3);
         assert_eq!(own.one().filter(), WRITE);
-        // The number of the queue that is gone may be anybody's on other systems.
+        // On other systems the number of the queue may belong to any file here.
         if cfg!(target_os = "linux") {
             assert_gone(&queue);
         }
@@ -167,7 +167,7 @@ fn k4_a_child_made_while_others_use_the_queue_is_not_held_up() {
             });
         }
         for _ in 0..20 {
-            // Without a word in between: what the child allocates may be locked.
+            // The child prints nothing: a lock of the allocator may be held.
             let (status, _) = child(|| {
                 let result = queue.apply(&mut [trigger(0)]);
                 assert_eq!(errno(result), Some(libc::EBADF));

@@ -65,7 +65,7 @@ fn k24_an_interrupted_call_returns_no_events() {
     });
 }
 
-/// Has this process receive a signal every millisecond.
+/// Sends this process a signal every millisecond.
 fn storm() {
     handle(libc::SIGALRM, do_nothing as *const () as usize, 0);
     let every = libc::itimerval {
@@ -83,7 +83,7 @@ fn storm() {
 }
 
 #[test]
-fn k25_an_event_that_is_there_is_returned_whatever_signals_come() {
+fn k25_an_event_that_is_there_is_returned_under_any_number_of_signals() {
     in_child(|| {
         storm();
         let queue = Queue::new();
@@ -124,7 +124,7 @@ fn k24_wait_goes_on_after_signals_for_the_rest_of_its_time() {
 }
 
 #[test]
-fn k24_wait_returns_what_comes_after_a_signal() {
+fn k24_wait_returns_an_event_that_comes_after_a_signal() {
     in_child(|| {
         storm();
         let (queue, mut events) = (Queue::new(), nio_sys::EventList::with_capacity(4));
@@ -145,7 +145,7 @@ fn k24_wait_returns_what_comes_after_a_signal() {
 }
 
 #[test]
-fn a_change_is_made_whatever_signals_come() {
+fn a_change_is_made_under_any_number_of_signals() {
     in_child(|| {
         storm();
         let queue = Queue::new();

@@ -40,7 +40,7 @@ fn k57_a_modification_does_not_lose_a_pending_event() {
 }
 
 #[test]
-fn k57_a_modification_does_not_lose_what_has_arrived() {
+fn k57_a_modification_does_not_lose_an_arrival() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, CLEAR, 1);
@@ -166,7 +166,7 @@ fn k61_adding_both_again_evaluates_both_though_their_modes_differ() {
 }
 
 #[test]
-fn k62_disabling_silences_what_is_pending_and_enabling_brings_it_back() {
+fn k62_disabling_silences_a_pending_event_and_enabling_brings_it_back() {
     for mode in [LEVEL, CLEAR] {
         let queue = Queue::new();
         let (reader, mut writer) = pair();
@@ -255,7 +255,7 @@ fn k65_enabling_and_disabling_twice_is_no_error() {
 }
 
 #[test]
-fn k66_deleting_removes_what_is_pending() {
+fn k66_deleting_removes_a_pending_event() {
     for mode in [LEVEL, CLEAR, ONESHOT, DISPATCH] {
         let queue = Queue::new();
         let (reader, mut writer) = pair();
@@ -357,7 +357,7 @@ fn k70_a_partial_read_does_not_fire_an_edge() {
 }
 
 #[test]
-fn k71_a_writer_is_told_when_a_full_buffer_was_drained() {
+fn k71_a_writer_reports_when_a_full_buffer_was_drained() {
     let queue = Queue::new();
     let (writer, reader) = pair();
     queue.add(&writer, WRITE, CLEAR, 1);
@@ -382,7 +382,7 @@ fn k73_a_level_knote_reports_while_its_condition_holds() {
 }
 
 #[test]
-fn k74_what_was_consumed_before_the_call_is_not_reported() {
+fn k74_data_that_was_read_before_the_call_is_not_reported() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, LEVEL, 1);
@@ -392,7 +392,7 @@ fn k74_what_was_consumed_before_the_call_is_not_reported() {
 }
 
 #[test]
-fn k75_what_was_consumed_before_the_call_is_not_reported_to_an_edge() {
+fn k75_data_that_was_read_before_the_call_is_not_reported_to_an_edge() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, CLEAR, 1);
@@ -460,7 +460,7 @@ fn k76_a_dispatched_knote_stays_silent_when_its_peer_goes() {
 }
 
 #[test]
-fn k77_what_happens_to_a_dispatched_knote_is_remembered() {
+fn k77_a_trigger_while_dispatched_is_remembered() {
     let queue = Queue::new();
     queue.add_user(1, DISPATCH | CLEAR);
     queue.trigger(1);
@@ -518,7 +518,7 @@ fn k83_an_event_has_neither_error_nor_eof_without_a_reason() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k83_an_event_tells_the_mode_of_its_knote_and_not_what_was_done() {
+fn k83_an_event_has_the_mode_of_its_knote_and_not_the_flags_of_a_change() {
     let queue = Queue::new();
     let (socket, _peer) = pair();
     queue.add(&socket, WRITE, CLEAR | ENABLE, 1);

@@ -47,7 +47,7 @@ fn k156_a_unix_socket_may_have_a_mark() {
 }
 
 #[test]
-fn k156_what_is_there_already_counts() {
+fn k156_bytes_that_are_there_already_count() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     writer.write_all(&[7; 16]).unwrap();
@@ -303,7 +303,7 @@ fn k8_a_queue_is_readable_while_a_mark_is_reached() {
 }
 
 #[test]
-fn k105_the_data_of_a_knote_with_a_mark_is_what_is_there() {
+fn k105_the_data_of_a_knote_with_a_mark_is_all_bytes() {
     let queue = Queue(Kqueue::with_counts().unwrap());
     let (reader, mut writer) = pair();
     queue.make(mark(&reader, 4, ADD));
@@ -315,7 +315,7 @@ fn k105_the_data_of_a_knote_with_a_mark_is_what_is_there() {
 fn k100_a_new_file_of_the_same_number_has_no_mark() {
     let queue = Queue::new();
     let at = |socket: UnixStream| {
-        // SAFETY: no other test uses the number, and whoever owned it here is forgotten.
+        // SAFETY: no other test uses the number, and its owner is forgotten.
         unsafe {
             let fd = check(libc::dup2(socket.as_raw_fd(), 601)).unwrap();
             UnixStream::from(OwnedFd::from_raw_fd(fd))
@@ -373,7 +373,7 @@ fn k158_a_mark_of_writing_is_the_room_that_is_waited_for() {
 }
 
 #[test]
-fn k160_an_urgent_byte_alone_is_nothing_to_read() {
+fn k160_an_urgent_byte_alone_is_not_readable() {
     let queue = Queue::new();
     let (socket, mut peer) = tcp_pair();
     queue.add(&socket, READ, LEVEL, 1);
@@ -384,7 +384,7 @@ fn k160_an_urgent_byte_alone_is_nothing_to_read() {
 }
 
 #[test]
-fn k160_an_urgent_byte_in_line_is_something_to_read() {
+fn k160_an_urgent_byte_in_line_is_readable() {
     let queue = Queue::new();
     let (socket, peer) = tcp_pair();
     let yes: libc::c_int = 1;
@@ -416,7 +416,7 @@ fn k160_an_urgent_byte_is_no_end_in_a_queue_that_counts() {
     assert_eq!((event.is_eof(), event.fflags()), (false, 0));
 }
 
-/// Where there is the filter.
+/// On the systems that have the filter.
 #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
 mod urgent {
     use super::*;
@@ -536,7 +536,7 @@ mod urgent {
     }
 
     #[test]
-    fn k160_an_urgent_byte_is_told_to_the_one_that_asked_for_it() {
+    fn k160_an_urgent_byte_is_reported_to_except_alone() {
         let queue = Queue::new();
         let (socket, peer) = tcp_pair();
         queue.add(&socket, READ, LEVEL, 1);
@@ -545,11 +545,11 @@ mod urgent {
         assert_eq!(queue.one().filter(), Filter::EXCEPT);
     }
 
-    /// A queue which asks the system in vain, and is told so each time, has a zero timeout that never
-    /// ends.
+    /// An epoll entry that reports an end that no knote reports must not make a wait of zero timeout go on
+    /// without end.
     #[cfg(target_os = "linux")]
     #[test]
-    fn k159_an_end_that_is_told_to_nobody_does_not_hold_up_a_call() {
+    fn k159_an_end_that_no_knote_reports_does_not_hold_up_a_call() {
         in_child(|| {
             for mode in [LEVEL, CLEAR, ONESHOT, DISPATCH] {
                 for other in [None, Some(CLEAR), Some(ONESHOT), Some(DISABLE)] {
@@ -561,7 +561,7 @@ mod urgent {
                     }
                     reset(peer);
                     while poll_now(&socket, libc::POLLIN) & libc::POLLHUP == 0 {}
-                    // What READ had to tell, if anything.
+                    // The event of READ, if there is one.
                     queue.collect();
                     for _ in 0..3 {
                         let events = queue.collect_at_most(1);
@@ -574,7 +574,7 @@ mod urgent {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn k159_urgent_data_is_reported_until_it_is_taken_whatever_becomes_of_read() {
+    fn k159_urgent_data_is_reported_until_it_is_taken_with_any_state_of_read() {
         let queue = Queue::new();
         let (socket, peer) = tcp_pair();
         queue.make(urgent(&socket, ADD));

@@ -1,15 +1,14 @@
 //! Random changes and random I/O against a model of knotes.
 //!
-//! The model knows of each knote whether it exists, is enabled, and what its mode is, and of each
-//! descriptor whether its conditions hold (poll(2) says so) and what happened since an edge was
-//! last reported. From that it derives which events *must* come and which *may*:
+//! The model has the state and the mode of each knote, and for each descriptor whether its conditions hold (by
+//! poll(2)) and whether there was activity since an edge was last reported. From these it derives the events that
+//! *must* come and those that *may*:
 //!
 //! - a level knote, a oneshot and a dispatch: exactly while the condition holds;
-//! - an edge must be reported when its condition holds and became true, was fed, or was asked to be
-//!   evaluated since its last event (K55, K61, K69, K70);
-//! - an edge may be reported when its condition holds and anything at all happened to its
-//!   descriptor (K71, K128);
-//! - with less room than events, as many as there is room for;
+//! - an edge must be reported when its condition holds and, since its last event, became true, got more data, or
+//!   was evaluated by a change (K55, K61, K69, K70);
+//! - an edge may be reported when its condition holds and there was any activity of its descriptor (K71, K128);
+//! - with less room than events, as many events as fit;
 //! - nothing else, nothing twice, and always with the udata and the EV_EOF of the moment.
 
 mod support;
@@ -25,9 +24,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use support::*;
 
-/// What is watched: the sockets 0 and 1 for both filters, the ends 2 and 3 of two pipes.
+/// The watched descriptors: the sockets 0 and 1 for both filters, the ends 2 and 3 of two pipes.
 const DESCRIPTORS: usize = 4;
-/// What has knotes: the above, and user events.
+/// The idents that have knotes: those above, and user events.
 const THINGS: usize = 6;
 
 #[derive(Clone, Debug)]
@@ -216,7 +215,7 @@ impl World {
         }
     }
 
-    /// Does some I/O, and notes what it means for the edges of the descriptor.
+    /// Does some I/O, and records what it means for the edges of the descriptor.
     fn act(&mut self, d: usize, step: &Step) {
         let ends = &mut self.ends[d];
         let before = [true, false].map(|read| ends.holds(filter(read)));
@@ -299,7 +298,7 @@ impl World {
         assert_eq!(self.queue.results(&given), expected, "{given:?}");
     }
 
-    /// What a change does to the model; false if it names no knote.
+    /// Applies a change to the model; false if it names no knote.
     fn apply(&mut self, key: Key, change: &Change, udata: usize) -> bool {
         let adds = matches!(change.action, Action::Add | Action::AddDisabled);
         let Some(knote) = self.knotes.get_mut(&key) else {
@@ -390,7 +389,7 @@ impl World {
             }
         }
         for (thing, read) in done {
-            // That it is done may bring its sibling's edge again, as a change would (K128).
+            // The removal may bring its sibling's edge again, as a change would (K128).
             if let Some(sibling) = self.knotes.get_mut(&(thing, !read)) {
                 sibling.touched = true;
             }
@@ -407,9 +406,8 @@ impl World {
         self.collect_late(16, late + 1);
     }
 
-    /// What a delivery does to the model. On Linux an edge that was carried over for lack of room,
-    /// and evaluated anew meanwhile, may come once more. Returns whether the knote is done with
-    /// this one event.
+    /// Applies a delivery to the model. On Linux an edge that did not fit and was evaluated again
+    /// meanwhile may come once more. Returns whether the knote has no event after this one.
     fn delivered(&mut self, key: Key, may_be_carried: bool) -> bool {
         let knote = self.knotes.get_mut(&key).unwrap();
         knote.armed = false;
@@ -432,7 +430,7 @@ fn filter(read: bool) -> Filter {
     if read { READ } else { WRITE }
 }
 
-/// Reads until nothing is left, or until a peer that left data unread says so.
+/// Reads until nothing is left, or until the error of a peer that left data unread.
 fn read_all(from: &mut impl Read) -> usize {
     let mut chunk = [0; 65_536];
     let mut sum = 0;
@@ -446,7 +444,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 600,
         failure_persistence: None,
-        // The same cases each time: a change is to fail, and not by chance its neighbour.
+        // The same cases in each run: a failure must come from the change under test, not by chance.
         rng_seed: RngSeed::Fixed(2001),
         ..ProptestConfig::default()
     })]
@@ -457,7 +455,7 @@ proptest! {
         for step in &steps {
             world.run(step);
         }
-        // In the end everything that is due comes.
+        // In the end every event that must come does.
         world.collect(16);
     }
 }

@@ -1,5 +1,5 @@
-//! What an older kernel, or a container that forbids the newer system calls, makes of a queue. They
-//! are taken away from a child process by a filter of its system calls.
+//! A queue on an older kernel, or in a container that forbids newer system calls. A seccomp filter takes the
+//! calls away from a child process.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nio_sys::{Filter, Kevent, ProcFlags, VnodeFlags};
 use support::*;
 
-/// From now on a system call fails in this process.
+/// Makes a system call fail in this process from now on.
 fn refuse(system_call: libc::c_long, errno: i32) {
     let statement = |code: u32, jt, jf, k| libc::sock_filter {
         code: code as u16,
@@ -22,7 +22,7 @@ fn refuse(system_call: libc::c_long, errno: i32) {
     let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     let answer = libc::BPF_RET | libc::BPF_K;
     let mut filter = [
-        // The number of the system call is the first word of what the filter looks at.
+        // The number of the system call is the first word of the data of the filter.
         statement(load, 0, 0, 0),
         statement(equal, 0, 1, system_call as u32),
         statement(answer, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
@@ -58,7 +58,7 @@ fn k20_without_epoll_pwait2_a_timeout_is_a_minimum_all_the_same() {
     }
 }
 
-/// A child does not have its parent's queue, where madvise(2) answers this.
+/// Checks that a child does not have its parent's queue if madvise(2) returns this.
 fn check_fork_with_madvise(answer: i32) {
     refuse(libc::SYS_madvise, answer);
     let queue = Queue::new();
@@ -91,7 +91,7 @@ fn k4_a_child_does_not_have_the_queue_though_madvise_says_yes_and_does_nothing()
 }
 
 #[test]
-fn k211_without_process_descriptors_there_is_no_such_filter() {
+fn k211_without_process_descriptors_the_filter_is_refused() {
     in_child(|| {
         refuse(libc::SYS_pidfd_open, libc::ENOSYS);
         let queue = Queue::new();
@@ -99,7 +99,7 @@ fn k211_without_process_descriptors_there_is_no_such_filter() {
         let change = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
         assert_eq!(queue.refused(change), libc::EINVAL);
         assert_eq!(queue.refused(change.with_flags(DELETE)), libc::ENOENT);
-        // The others are as they were.
+        // The other filters work.
         queue.add_user(1, CLEAR);
         queue.trigger(1);
         assert_eq!(queue.one().filter(), Filter::USER);
@@ -109,7 +109,7 @@ fn k211_without_process_descriptors_there_is_no_such_filter() {
 }
 
 #[test]
-fn k224_a_limit_on_watches_is_a_lack_of_memory_whatever_is_watched() {
+fn k224_a_limit_on_watches_is_a_lack_of_memory_for_every_filter() {
     in_child(|| {
         let scratch = Scratch::new();
         let (_, file) = scratch.file("file", "abc");

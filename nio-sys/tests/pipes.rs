@@ -26,7 +26,7 @@ fn k131_a_pipe_with_bytes_is_readable() {
 }
 
 #[test]
-fn k132_the_end_comes_with_what_is_unread_and_stays() {
+fn k132_the_end_comes_with_unread_data_and_stays() {
     let queue = Queue::new();
     let (mut reader, mut writer) = pipe();
     queue.add(&reader, READ, LEVEL, 1);

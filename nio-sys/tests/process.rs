@@ -1,5 +1,4 @@
-//! EVFILT_PROC and EVFILT_PROCDESC: K211–K226, and the rules of every knote where a process may be
-//! different.
+//! EVFILT_PROC and EVFILT_PROCDESC: K211–K226, and the rules of every knote that a process might break.
 //!
 //! Children and signals belong to a process, so each test runs in one of its own.
 
@@ -40,13 +39,13 @@ fn shell(end: &str) -> Child {
         .unwrap()
 }
 
-/// A child that runs until it is let go or killed. Should the test fail, its input ends, and it.
+/// A child that runs until it is let go or killed. If the test fails, its input ends, and the child too.
 fn cat() -> Child {
     let cat = Command::new("cat").stdin(Stdio::piped()).spawn();
     cat.unwrap()
 }
 
-/// Lets a child come to its end.
+/// Lets a child end.
 fn let_go(child: &mut Child) {
     drop(child.stdin.take());
 }
@@ -80,7 +79,7 @@ fn status_in(event: &Kevent, pid: u32) -> i32 {
     event.data() as i32
 }
 
-/// The wait(2) status, as the standard library has it.
+/// The wait(2) status, as a type of the standard library.
 fn raw(status: ExitStatus) -> i32 {
     std::os::unix::process::ExitStatusExt::into_raw(status)
 }
@@ -159,7 +158,7 @@ fn k214_the_exit_of_another_process_is_reported() {
         said.read_line(&mut line).unwrap();
         shell.wait().unwrap();
         let pid: u32 = line.trim().parse().unwrap();
-        // The status is for the parent, and Apple's systems refuse to promise it to others.
+        // Apple's systems refuse EXITSTATUS for a process that is not a child.
         queue.make(exit_of(pid, ADD).with_fflags(ProcFlags::EXIT));
         // SAFETY: takes no pointers.
         check(unsafe { libc::kill(pid as i32, libc::SIGKILL) }).unwrap();
@@ -182,7 +181,7 @@ fn k215_a_process_that_does_not_exist_is_esrch() {
     });
 }
 
-// The other systems look for a pid_t, which is what 32 bits of it are.
+// The other systems cut the ident to a pid_t.
 #[cfg(all(
     target_pointer_width = "64",
     any(target_os = "openbsd", target_os = "linux")
@@ -199,7 +198,7 @@ fn k215_a_process_id_is_not_cut_to_32_bits() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k215_what_is_no_process_is_esrch() {
+fn k215_an_ident_that_is_no_process_is_esrch() {
     in_child(|| {
         let queue = Queue::new();
         let (reader, mut writer) = pair();
@@ -247,7 +246,7 @@ fn k216_a_child_that_has_exited_is_reported_at_once_or_refused() {
 
 #[cfg(any(target_os = "freebsd", target_os = "linux"))]
 #[test]
-fn k218_an_exit_that_nobody_asked_about_ends_the_knote_silently() {
+fn k218_an_exit_that_was_not_asked_for_ends_the_knote_silently() {
     in_child(|| {
         let queue = Queue::new();
         let mut child = cat();
@@ -262,7 +261,7 @@ fn k218_an_exit_that_nobody_asked_about_ends_the_knote_silently() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k219_forks_and_executions_are_not_told() {
+fn k219_forks_and_executions_are_refused() {
     in_child(|| {
         let queue = Queue::new();
         let mut child = cat();
@@ -280,7 +279,7 @@ fn k219_forks_and_executions_are_not_told() {
 
 #[cfg(not(target_os = "linux"))]
 #[test]
-fn k219_forks_are_told() {
+fn k219_forks_are_reported() {
     in_child(|| {
         let queue = Queue::new();
         let mut child = shell("sleep 0; exit 0");
@@ -300,7 +299,7 @@ fn k219_forks_are_told() {
 
 #[cfg(not(target_os = "linux"))]
 #[test]
-fn k219_executions_are_told() {
+fn k219_executions_are_reported() {
     in_child(|| {
         let queue = Queue::new();
         let mut child = shell("exec sleep 0");
@@ -331,7 +330,7 @@ fn k220_a_knote_that_asks_for_nothing_can_be_armed() {
     });
 }
 
-// Some systems tell of the end of a process whatever was asked for (K218).
+// Some systems report the end of a process with any flags (K218).
 #[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
 #[test]
 fn k220_a_knote_can_be_disarmed() {
@@ -448,7 +447,7 @@ fn k225_a_child_that_is_reaped_by_itself_is_reported() {
         queue.make(exit_of(child.id(), ADD));
         child.kill().unwrap();
         status_in(&queue.one(), child.id());
-        // Nobody is left to be waited for.
+        // No child is left to wait for.
         assert!(child.wait().is_err());
     });
 }
@@ -489,7 +488,7 @@ fn k57_adding_again_does_not_lose_an_exit() {
         until_zombie(&child);
         match queue.change(exit_of(child.id(), ADD)) {
             Ok(()) => drop(status_in(&queue.one(), child.id())),
-            // Where a process that has exited is looked for and not found.
+            // Systems that do not find a process that has exited.
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ESRCH)),
         }
         child.wait().unwrap();
@@ -623,7 +622,7 @@ fn k95_changes_of_a_process_from_many_threads_leave_the_queue_consistent() {
 }
 
 #[test]
-fn k5_closing_a_queue_closes_what_its_timers_and_processes_needed() {
+fn k5_closing_a_queue_closes_the_descriptors_of_its_timers_and_processes() {
     in_child(|| {
         let mut child = cat();
         let free = next_number();
@@ -734,7 +733,7 @@ mod descriptor {
     }
 
     #[test]
-    fn k226_an_exit_is_reported_though_somebody_reaps_the_process_at_that_moment() {
+    fn k226_an_exit_is_reported_while_another_thread_reaps_the_process() {
         in_child(|| {
             for round in 0..200_u64 {
                 let queue = Queue::new();
@@ -756,7 +755,7 @@ mod descriptor {
     }
 
     #[test]
-    fn k226_what_is_no_process_descriptor_is_refused() {
+    fn k226_a_descriptor_that_is_no_process_descriptor_is_refused() {
         in_child(|| {
             let queue = Queue::new();
             let (socket, _peer) = pair();

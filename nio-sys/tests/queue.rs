@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ fn k7_threads_that_share_a_queue_see_the_same_one() {
     queue.assert_silent();
 }
 
-/// What poll(2) says of a queue. The one of macOS does not know queues.
+/// The answer of poll(2) for a queue; that of macOS does not take queues.
 #[cfg(not(target_vendor = "apple"))]
 fn is_readable(queue: &Queue) -> bool {
     let said = poll_now(queue, libc::POLLIN | libc::POLLOUT);
@@ -156,7 +156,7 @@ fn k9_a_queue_can_be_watched_by_another() {
     inner.trigger(1);
     let event = outer.one();
     assert_eq!((event.ident(), event.udata()), (number(&inner), 7));
-    // Linux tells no amounts unless it is asked to.
+    // On Linux only queues with counts have amounts.
     #[cfg(not(target_os = "linux"))]
     assert!(event.data() >= 1);
     assert_eq!(outer.one().udata(), 7);
@@ -261,7 +261,7 @@ fn k18_a_timeout_of_zero_never_waits() {
 }
 
 #[test]
-fn k18_a_timeout_of_zero_returns_what_is_ready() {
+fn k18_a_timeout_of_zero_returns_events_that_are_ready() {
     let queue = Queue::new();
     let (reader, mut writer) = pipe();
     writer.write_all(b"x").unwrap();
@@ -311,7 +311,7 @@ fn k20_a_wait_that_finds_only_stale_hints_lasts_its_whole_time() {
 }
 
 #[test]
-fn k22_the_longest_timeout_returns_what_is_ready() {
+fn k22_the_longest_timeout_returns_events_that_are_ready() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);
     for seconds in [1 << 31, (1 << 31) - 1, u64::MAX, 3_000_000, 100_000_001] {
@@ -357,7 +357,7 @@ fn k14_a_queue_can_be_neither_read_nor_written() {
     queue.trigger(1);
     let fd = queue.0.as_raw_fd();
     let mut buffer = [0_u8; 64];
-    // SAFETY: the buffer is as long as is said, and lives until each call returns.
+    // SAFETY: the buffer has the length given, and lives until each call returns.
     let results = unsafe {
         [
             libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()),
@@ -432,7 +432,9 @@ fn k10_a_duplicate_of_a_queue_takes_no_filter_but_read_either() {
 #[cfg(target_os = "linux")]
 #[test]
 fn k10_any_epoll_set_takes_no_filter_but_read() {
-    // SAFETY: takes no pointers, and the number belongs to nobody else.
+    use std::os::fd::FromRawFd;
+
+    // SAFETY: takes no pointers, and nothing else owns the number.
     let set = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(0)).unwrap()) };
     let queue = Queue::new();
     assert_eq!(queue.refused(on(&set, WRITE, ADD)), libc::EINVAL);
@@ -449,7 +451,7 @@ fn k10_any_epoll_set_takes_no_filter_but_read() {
     peer.write_all(b"x").unwrap();
     assert_eq!(queue.one().ident(), number(&set));
     // An eventfd has no type of file either, and can be written to.
-    // SAFETY: takes no pointers, and the number belongs to nobody else.
+    // SAFETY: takes no pointers, and nothing else owns the number.
     let eventfd = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, 0)).unwrap()) };
     queue.add(&eventfd, WRITE, CLEAR, 2);
     assert_eq!(queue.one_of(WRITE).udata(), 2);

@@ -102,7 +102,7 @@ fn k42_an_error_ends_the_call_without_waiting() {
 }
 
 #[test]
-fn k43_a_receipt_tells_of_a_success() {
+fn k43_a_receipt_reports_a_success() {
     let queue = Queue::new();
     let change = Kevent::user(5, ADD | RECEIPT).with_udata(6);
     let events = queue.call(&[change], 8, None).unwrap();
@@ -199,7 +199,7 @@ fn k48_an_event_of_a_knote_with_receipt_is_no_receipt() {
 }
 
 #[test]
-fn k49_a_change_of_what_is_not_there_is_enoent() {
+fn k49_a_change_of_a_knote_that_does_not_exist_is_enoent() {
     let queue = Queue::new();
     let (socket, _peer) = pair();
     for flags in [DELETE, ENABLE, DISABLE, LEVEL] {

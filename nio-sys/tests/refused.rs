@@ -1,4 +1,4 @@
-//! What Linux refuses, for each filter in the same way: K52, K53, K241–K243.
+//! Changes that Linux refuses for each filter in the same way: K52, K53, K241–K243.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -39,7 +39,7 @@ fn sound(socket: &std::os::unix::net::UnixStream, cat: &Cat) -> Vec<Kevent> {
 }
 
 #[test]
-fn what_the_other_tests_refuse_variants_of_is_accepted() {
+fn the_sound_changes_are_accepted() {
     let queue = Queue::new();
     let (socket, cat) = (pair().0, Cat::new());
     for change in sound(&socket, &cat) {
@@ -49,7 +49,7 @@ fn what_the_other_tests_refuse_variants_of_is_accepted() {
 }
 
 #[test]
-fn k241_filters_that_there_are_not_are_refused_whatever_is_asked_of_them() {
+fn k241_filters_that_do_not_exist_are_refused_with_any_flags() {
     let queue = Queue::new();
     let (socket, _peer) = pair();
     let known: Vec<i16> = [

@@ -17,7 +17,7 @@ fn signal(number: i32, flags: EventFlags) -> Kevent {
     Kevent::signal(number, flags).with_udata(5)
 }
 
-/// A queue that watches a signal whose default action does not happen.
+/// A queue that watches a signal without a default action.
 fn watching(number: i32) -> (Queue, CaughtSignal) {
     let caught = CaughtSignal::new(number).unwrap();
     let queue = Queue::new();
@@ -122,7 +122,7 @@ fn k198_a_signal_kills_after_a_handler_that_is_to_run_once() {
 }
 
 #[test]
-fn k197_an_ignored_signal_stays_ignored_whatever_its_flags() {
+fn k197_an_ignored_signal_stays_ignored_with_any_flags() {
     in_child(|| {
         handle(SIGTERM, libc::SIG_IGN, libc::SA_RESETHAND);
         let queue = Queue::new();
@@ -260,7 +260,7 @@ fn k198_a_signal_that_stops_several_threads_is_watched_when_they_go_on() {
 }
 
 #[test]
-fn k199_the_count_is_between_one_and_what_was_sent() {
+fn k199_the_count_is_between_one_and_the_signals_sent() {
     in_child(|| {
         let (queue, _caught) = watching(SIGUSR1);
         for _ in 0..3 {
@@ -452,7 +452,7 @@ fn k206_a_dispatched_signal_waits_to_be_enabled() {
 }
 
 #[test]
-fn k207_deleting_restores_what_was_there() {
+fn k207_deleting_restores_the_disposition() {
     in_child(|| {
         for before in [address(count), libc::SIG_IGN, libc::SIG_DFL] {
             handle(SIGUSR1, before, 0);
@@ -477,7 +477,7 @@ fn k207_deleting_leaves_a_handler_that_was_installed_since() {
     });
 }
 
-// On Linux it replaces the handler that counts.
+// On Linux the new handler replaces the one that counts.
 #[cfg(not(target_os = "linux"))]
 #[test]
 fn k208_a_handler_that_is_installed_later_does_not_disturb_the_knote() {
@@ -619,7 +619,7 @@ fn catching_a_signal_leaves_the_programs_handler() {
 }
 
 #[test]
-fn what_cannot_be_caught_is_refused() {
+fn a_signal_that_cannot_be_caught_is_refused() {
     for number in [libc::SIGKILL, libc::SIGSTOP, 0, -1, 9_999] {
         let error = CaughtSignal::new(number).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));

@@ -28,7 +28,7 @@ fn watching(number: i32) -> Queue {
 
 static BENEATH: AtomicUsize = AtomicUsize::new(0);
 
-/// The program's own handler, which was there first.
+/// The program's handler, which was there first.
 extern "C" fn beneath(_: c_int) {
     BENEATH.fetch_add(1, Ordering::SeqCst);
 }
@@ -73,13 +73,13 @@ extern "C" fn careful<const N: usize>(number: c_int, info: *mut siginfo_t, conte
     }
 }
 
-/// A handler that calls the one that it found as signal(3) has it: with the number alone.
+/// A handler that calls the one that it found with the number alone, as after signal(3).
 extern "C" fn plain<const N: usize>(number: c_int) {
     let party = &PARTY[N];
     party.ran.fetch_add(1, Ordering::SeqCst);
     let found = party.found.load(Ordering::SeqCst);
     if found != libc::SIG_DFL && found != libc::SIG_IGN {
-        // SAFETY: what C programs do; no handler of this file looks at the other arguments.
+        // SAFETY: as C programs do; no handler of this file reads the other arguments.
         let found: extern "C" fn(c_int) = unsafe { transmute(found) };
         found(number);
     }
@@ -114,7 +114,7 @@ fn install(party: usize, number: c_int) {
     handle(number, handler, flags);
 }
 
-/// Puts back what a party found, if its handler is on top; or else it stays where it is.
+/// Puts back the disposition that a party found, if its handler is on top; otherwise the handler stays.
 fn remove(party: usize, number: c_int) {
     if disposition(number).sa_sigaction == handler(party).0 {
         put_back(party, number);
@@ -122,7 +122,7 @@ fn remove(party: usize, number: c_int) {
     }
 }
 
-/// Puts back what a party found, whatever is there now.
+/// Puts back the disposition that a party found, over any handler.
 fn put_back(party: usize, number: c_int) {
     let state = &PARTY[party];
     let found = state.found.load(Ordering::SeqCst);
@@ -189,7 +189,7 @@ fn k196_a_handler_that_is_installed_above_ours_though_ours_calls_it_runs_once() 
             in_fork(|| {
                 install(party, SIGUSR1);
                 let queue = watching(SIGUSR1);
-                // A careless one: what it found first is lost.
+                // A careless party: the disposition that it found first is lost.
                 install(party, SIGUSR1);
                 raise_and_be_told(SIGUSR1, &queue);
                 assert_eq!(ran(party), 1);
@@ -263,7 +263,7 @@ impl Random {
 }
 
 #[test]
-fn k196_whatever_the_order_of_installing_and_removing_each_handler_runs_once() {
+fn k196_in_any_order_of_installing_and_removing_each_handler_runs_once() {
     for bottom in [beneath as *const () as usize, libc::SIG_IGN] {
         for seed in 1..30 {
             in_fork(|| {
@@ -320,7 +320,7 @@ fn k208_adding_again_installs_the_handler_again() {
 }
 
 #[test]
-fn k208_a_second_queue_is_told_though_the_handler_was_replaced() {
+fn k208_a_second_queue_reports_though_the_handler_was_replaced() {
     in_child(|| {
         let first = watching(SIGUSR1);
         handle(SIGUSR1, beneath as *const () as usize, 0);
@@ -369,7 +369,7 @@ fn k209_the_default_action_is_taken_in_a_child_that_watches_nothing() {
 }
 
 #[test]
-fn k4_a_child_drops_what_its_parent_was_changing() {
+fn k4_a_child_drops_values_that_its_parent_was_changing() {
     in_child(|| {
         let is_done = AtomicBool::new(false);
         let mut inherited = Some((watching(SIGUSR1), CaughtSignal::new(SIGTERM).unwrap()));
@@ -402,7 +402,7 @@ static BAD: AtomicUsize = AtomicUsize::new(0);
 
 /// A handler that must be given a siginfo.
 extern "C" fn wants_siginfo(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
-    // Of no use where it is the argument of a function with one.
+    // Not valid as the argument of a function with one argument.
     if (info as usize) < 4096 || (info as usize) % 4 != 0 {
         BAD.fetch_add(1, Ordering::SeqCst);
         return;

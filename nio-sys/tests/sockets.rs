@@ -29,7 +29,7 @@ mod stream {
         }
     }
 
-    pub(super) fn the_end_comes_with_what_is_unread_and_stays(
+    pub(super) fn the_end_comes_with_unread_data_and_stays(
         mut reader: impl Read + AsFd,
         writer: impl Write,
     ) {
@@ -75,9 +75,9 @@ fn k105_data_is_readable() {
 }
 
 #[test]
-fn k106_the_end_comes_with_what_is_unread_and_stays() {
+fn k106_the_end_comes_with_unread_data_and_stays() {
     let (a, b) = tcp_pair();
-    stream::the_end_comes_with_what_is_unread_and_stays(a, b);
+    stream::the_end_comes_with_unread_data_and_stays(a, b);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn k108_a_reset_is_the_end_of_both_filters() {
     reset(peer);
     for filter in [READ, WRITE] {
         let event = queue.end_of(filter);
-        // Linux tells the error to the one who asks the socket.
+        // Linux leaves the error to the program, which asks the socket.
         let errno = event.fflags() as i32;
         assert!([0, libc::ECONNRESET].contains(&errno), "{errno}");
     }
@@ -129,7 +129,7 @@ fn k110_a_pending_error_is_readable_and_no_end() {
     let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(gone.local_addr().unwrap()).unwrap();
     socket.set_nonblocking(true).unwrap();
-    // It keeps its port from others, but takes nothing from our socket.
+    // It keeps its port from others, but accepts nothing.
     gone.connect(gone.local_addr().unwrap()).unwrap();
     queue.add(&socket, READ, LEVEL, 1);
     socket.send(b"x").unwrap();
@@ -334,9 +334,9 @@ fn k118_unix_data_is_readable() {
 }
 
 #[test]
-fn k118_the_end_of_a_unix_socket_comes_with_what_is_unread_and_stays() {
+fn k118_the_end_of_a_unix_socket_comes_with_unread_data_and_stays() {
     let (a, b) = pair();
-    stream::the_end_comes_with_what_is_unread_and_stays(a, b);
+    stream::the_end_comes_with_unread_data_and_stays(a, b);
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn k120_a_full_buffer_is_silent_until_it_is_drained() {
 fn k120_a_full_tcp_buffer_is_silent_until_it_is_drained() {
     let queue = Queue::new();
     let (writer, reader) = tcp_pair();
-    // What the peer's buffer takes comes back as room: fill until nothing moves any more.
+    // Bytes that the peer's buffer takes come back as room: fill until nothing moves any more.
     while fill(&writer) > 0 {}
     queue.add(&writer, WRITE, LEVEL, 1);
     let reading = queue_of(&reader);
@@ -421,7 +421,7 @@ fn k121_the_own_shutdown_of_writing_is_reported() {
     queue.add(&socket, WRITE, LEVEL, 1);
     socket.shutdown(Shutdown::Write).unwrap();
     let event = queue.one();
-    // Linux does not let it be seen.
+    // Linux does not report it.
     assert!(event.is_eof() || cfg!(target_os = "linux"));
 }
 
@@ -500,7 +500,7 @@ fn k125_a_socket_becomes_writable_when_its_connection_is_made() {
 }
 
 #[test]
-fn k125_a_socket_added_before_it_is_connected_is_told_of_the_connection() {
+fn k125_a_socket_added_before_it_is_connected_reports_the_connection() {
     for mode in [LEVEL, CLEAR, ONESHOT, DISPATCH] {
         let queue = Queue::new();
         let listener = listener();
@@ -517,10 +517,10 @@ fn k125_a_socket_added_before_it_is_connected_is_told_of_the_connection() {
 #[test]
 fn k126_a_refused_connection_is_the_end_of_writing() {
     let queue = Queue::new();
-    let (nobody, socket) = (bound(), tcp_socket());
-    let said = connect(&socket, nobody.local_addr().unwrap());
+    let (refusing, socket) = (bound(), tcp_socket());
+    let said = connect(&socket, refusing.local_addr().unwrap());
     queue.add(&socket, WRITE, LEVEL, 1);
-    // A system that refused it in connect(2) has told its error there.
+    // A system that refused the connection in connect(2) has returned the error there.
     match said {
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
             assert!(queue.end_of(WRITE).is_eof());
@@ -536,8 +536,8 @@ fn k126_a_refused_connection_is_the_end_of_writing() {
 #[test]
 fn k126_a_refused_connection_is_the_end_of_both_filters() {
     let queue = Queue::new();
-    let (nobody, socket) = (bound(), tcp_socket());
-    let _ = connect(&socket, nobody.local_addr().unwrap());
+    let (refusing, socket) = (bound(), tcp_socket());
+    let _ = connect(&socket, refusing.local_addr().unwrap());
     queue.add(&socket, READ, CLEAR, 1);
     queue.add(&socket, WRITE, CLEAR, 2);
     let events = queue.wait();
@@ -556,7 +556,7 @@ fn k127_a_udp_socket_is_writable_at_once() {
 }
 
 #[test]
-fn k128_an_arrival_is_reported_as_readable_whatever_else_is() {
+fn k128_an_arrival_is_reported_as_readable() {
     let queue = Queue::new();
     let (socket, mut peer) = pair();
     queue.add(&socket, READ, CLEAR, 1);
@@ -630,7 +630,7 @@ fn k129_the_modes_stay_when_the_other_knote_comes_and_goes() {
 }
 
 #[test]
-fn k129_the_end_is_told_in_each_mode() {
+fn k129_the_end_is_reported_in_each_mode() {
     for (read, write) in [(CLEAR, LEVEL), (LEVEL, CLEAR)] {
         let queue = Queue::new();
         let (socket, peer) = pair();

@@ -1,7 +1,7 @@
-//! EVFILT_TIMER: K176–K192, and the rules of every knote where a timer may be different.
+//! EVFILT_TIMER: K176–K192, and the rules of every knote that a timer might break.
 //!
-//! No test relies on being in time. What is asserted is that nothing comes early, that expirations
-//! are counted as often as there were periods, and that what must come does so within [`LIMIT`].
+//! No test relies on being in time. The tests assert that nothing comes early, that the count of expirations is
+//! the number of periods, and that an event that must come does so within [`LIMIT`].
 
 mod support;
 
@@ -18,7 +18,7 @@ fn timer(ident: usize, flags: EventFlags) -> Kevent {
     Kevent::timer(ident, flags).with_udata(ident)
 }
 
-/// A timer that expires every so many milliseconds.
+/// A timer that expires every `period` milliseconds.
 fn every(ident: usize, milliseconds: i64) -> Kevent {
     timer(ident, ADD).with_time(milliseconds, TimerUnit::Milliseconds)
 }
@@ -234,7 +234,7 @@ fn k182_an_unknown_note_is_refused() {
 
 #[cfg(not(target_os = "dragonfly"))]
 #[test]
-fn k183_adding_again_forgets_what_has_expired_and_starts_anew() {
+fn k183_adding_again_forgets_expirations_and_starts_again() {
     let queue = Queue::new();
     queue.make(every(1, 5));
     let_pass(20);
@@ -255,7 +255,7 @@ fn k183_adding_again_may_shorten_the_time() {
 
 #[cfg(not(target_vendor = "apple"))]
 #[test]
-fn k183_enabling_does_not_start_anew() {
+fn k183_enabling_does_not_start_again() {
     let queue = Queue::new();
     queue.make(every(1, 50));
     let_pass(60);
@@ -650,7 +650,7 @@ fn k36_a_timer_and_a_user_event_may_have_the_same_ident() {
 }
 
 #[test]
-fn k49_a_change_of_a_timer_that_is_not_there_is_enoent() {
+fn k49_a_change_of_a_timer_that_does_not_exist_is_enoent() {
     let queue = Queue::new();
     for flags in [DELETE, ENABLE, DISABLE, LEVEL] {
         assert_eq!(queue.refused(every(1, 5).with_flags(flags)), libc::ENOENT);
@@ -728,7 +728,7 @@ fn k66_a_timer_deleted_before_its_time_leaves_the_others() {
 
 #[cfg(not(target_os = "netbsd"))]
 #[test]
-fn k77_what_expires_while_dispatched_is_counted() {
+fn k77_expirations_while_dispatched_are_counted() {
     let queue = Queue::new();
     queue.make(every(1, 5).with_flags(ADD | DISPATCH));
     queue.one();

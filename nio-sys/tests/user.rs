@@ -284,7 +284,7 @@ fn k175_a_trigger_wakes_a_thread_that_waits() {
 }
 
 #[test]
-fn k175_no_trigger_is_lost_whatever_other_threads_do_to_the_queue() {
+fn k175_no_trigger_is_lost_while_other_threads_change_the_queue() {
     const TRIGGERS: usize = 4_000;
     const STOP: usize = 4;
     let queue = Queue::new();

@@ -67,7 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Makes a change, in a call of its own kind, and says whether it was accepted.
+/// Makes a change, by the call that `way` selects, and returns whether it was accepted.
 fn make(queue: &Queue, change: Kevent, alone: bool) -> bool {
     if alone {
         return queue.change(change).is_ok();
@@ -153,7 +153,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 1000,
         failure_persistence: None,
-        // The same cases each time: a change is to fail, and not by chance its neighbour.
+        // The same cases in each run: a failure must come from the change under test, not by chance.
         rng_seed: RngSeed::Fixed(165),
         ..ProptestConfig::default()
     })]

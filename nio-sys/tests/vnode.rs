@@ -18,7 +18,7 @@ use support::*;
 
 const VNODE: Filter = Filter::VNODE;
 
-/// What all systems can tell.
+/// The flags that all systems have.
 const ALL: VnodeFlags = VnodeFlags::DELETE
     .union(VnodeFlags::WRITE)
     .union(VnodeFlags::EXTEND)
@@ -37,13 +37,13 @@ fn watching(file: &File, asked: VnodeFlags) -> Queue {
     queue
 }
 
-/// What an event says happened, of what was asked for: some systems add more (K227).
+/// The flags of an event that were asked for: some systems add more (K227).
 fn happened(event: &Kevent, asked: VnodeFlags) -> VnodeFlags {
     assert_eq!(event.filter(), VNODE);
     VnodeFlags::from_bits_retain(event.fflags()) & asked
 }
 
-/// What has happened is there at once; returns it.
+/// The flags of the event that is there at once.
 #[track_caller]
 fn seen(queue: &Queue, asked: VnodeFlags) -> VnodeFlags {
     let events = queue.collect();
@@ -77,7 +77,7 @@ fn k227_all_that_happened_since_the_last_delivery_comes_in_one_event() {
 }
 
 #[test]
-fn k227_what_was_not_asked_for_is_not_reported() {
+fn k227_changes_that_were_not_asked_for_are_not_reported() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -255,7 +255,7 @@ fn k230_another_name_is_a_link() {
 }
 
 #[test]
-fn k230_a_link_and_a_mode_together_are_both_told() {
+fn k230_a_link_and_a_mode_together_are_both_reported() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -280,7 +280,7 @@ fn k230_a_directory_is_linked_to_by_those_in_it() {
         assert_eq!(seen(&queue, asked), VnodeFlags::WRITE);
         fs::remove_dir(path.join("inner")).unwrap();
         assert_eq!(seen(&queue, asked), asked);
-        // Though by now there are as many as before.
+        // Though now there are as many links as before.
         fs::create_dir(path.join("inner")).unwrap();
         fs::remove_dir(path.join("inner")).unwrap();
         assert_eq!(seen(&queue, asked), asked);
@@ -288,7 +288,7 @@ fn k230_a_directory_is_linked_to_by_those_in_it() {
 }
 
 #[test]
-fn k231_the_removal_of_a_file_is_told_while_it_is_open() {
+fn k231_the_removal_of_a_file_is_reported_while_it_is_open() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -314,7 +314,7 @@ fn k231_a_file_that_another_is_renamed_over_is_deleted() {
 }
 
 #[test]
-fn k231_the_removal_of_a_directory_is_told() {
+fn k231_the_removal_of_a_directory_is_reported() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, directory) = scratch.directory("directory");
@@ -331,7 +331,7 @@ fn k231_the_removal_of_a_directory_is_told() {
 }
 
 #[test]
-fn k231_the_removal_of_a_directory_is_told_beside_that_of_its_entries() {
+fn k231_the_removal_of_a_directory_is_reported_beside_that_of_its_entries() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, directory) = scratch.directory("directory");
@@ -357,7 +357,7 @@ fn k231_a_directory_that_another_is_renamed_over_is_deleted() {
 }
 
 #[test]
-fn k231_the_removal_of_a_directory_is_told_wherever_it_is_by_then() {
+fn k231_the_removal_of_a_directory_that_was_moved_is_reported() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, directory) = scratch.directory("directory");
@@ -372,7 +372,7 @@ fn k231_the_removal_of_a_directory_is_told_wherever_it_is_by_then() {
 }
 
 #[test]
-fn k232_what_is_renamed_is_told() {
+fn k232_a_rename_is_reported() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -412,7 +412,7 @@ fn k232_a_directory_is_written_to_when_an_entry_comes_goes_or_is_renamed() {
 
 #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_os = "linux"))]
 #[test]
-fn k233_opening_reading_and_closing_are_told() {
+fn k233_opening_reading_and_closing_are_reported() {
     use std::io::Read;
     in_child(|| {
         let scratch = Scratch::new();
@@ -435,7 +435,7 @@ fn k233_opening_reading_and_closing_are_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k233_what_cannot_be_told_is_refused_when_asked_for() {
+fn k233_changes_that_cannot_be_reported_are_refused_when_asked_for() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -460,7 +460,7 @@ fn k233_what_cannot_be_told_is_refused_when_asked_for() {
 }
 
 #[test]
-fn k234_what_is_no_file_is_refused() {
+fn k234_a_descriptor_that_is_no_file_is_refused() {
     in_child(|| {
         let queue = Queue::new();
         let (socket, _peer) = pair();
@@ -514,8 +514,8 @@ fn k236_a_file_that_may_not_be_read_cannot_be_watched() {
     in_child(|| {
         let scratch = Scratch::new();
         chmod(scratch.path(), 0o777);
-        // SAFETY: takes no pointers. The administrator may read everything, and nobody else may
-        // become somebody else.
+        // SAFETY: takes no pointers. The administrator may read everything, and no other user may
+        // change its user id.
         unsafe { libc::setuid(65_534) };
         let path = scratch.join("file");
         fs::write(&path, "abc").unwrap();
@@ -578,7 +578,7 @@ fn k237_a_new_file_of_the_same_number_has_no_knote() {
             queue.assert_silent();
             append(&new_path, "f");
             assert_eq!(queue.one().udata(), 2);
-            // It was made anew: this one is not EV_CLEAR.
+            // It was made again: this one is not EV_CLEAR.
             queue.one();
         }
     });
@@ -681,7 +681,7 @@ fn k237_the_watch_goes_with_the_last_knote() {
 }
 
 #[test]
-fn k238_each_queue_is_told() {
+fn k238_each_queue_reports() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -819,7 +819,7 @@ fn k240_a_new_mask_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn k240_a_wider_mask_tells_each_thing_once() {
+fn k240_a_wider_mask_reports_each_change_once() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -837,7 +837,7 @@ fn k240_a_wider_mask_tells_each_thing_once() {
 }
 
 #[test]
-fn k240_what_happens_before_it_is_asked_for_is_not_told() {
+fn k240_changes_before_they_are_asked_for_are_not_reported() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -854,7 +854,7 @@ fn k240_what_happens_before_it_is_asked_for_is_not_told() {
 }
 
 #[test]
-fn k240_what_happens_while_it_is_disabled_is_told_afterwards() {
+fn k240_changes_while_it_is_disabled_are_reported_afterwards() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -963,7 +963,7 @@ fn k89_a_waiting_thread_is_woken() {
 }
 
 #[test]
-fn k8_the_queue_is_readable_while_a_file_has_something_to_tell() {
+fn k8_the_queue_is_readable_while_a_change_of_a_file_is_pending() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -979,7 +979,7 @@ fn k8_the_queue_is_readable_while_a_file_has_something_to_tell() {
 }
 
 #[test]
-fn k8_the_queue_is_not_readable_for_a_file_that_is_watched_no_more() {
+fn k8_the_queue_is_not_readable_for_a_file_that_is_no_longer_watched() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -993,7 +993,7 @@ fn k8_the_queue_is_not_readable_for_a_file_that_is_watched_no_more() {
 }
 
 #[test]
-fn k85_what_does_not_fit_comes_with_the_next_call() {
+fn k85_events_that_do_not_fit_come_with_the_next_call() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, _file) = scratch.file("file", "abc");

@@ -1,14 +1,14 @@
-//! The list of active knotes: those whose condition user space knows to hold, oldest first.
+//! The list of active knotes: those whose condition holds or may hold, as user space knows, oldest first.
 //!
 //! The laws:
 //!
-//! 1. A knote stands in it at most once, and keeps its position, by which it is taken out. So the list is
-//!    empty exactly when nothing is active (K8).
+//! 1. A knote is in the list at most once, and keeps its position, by which it is taken out. So the list is
+//!    empty exactly when no knote is active (K8).
 //! 2. A call takes knotes out from the front and reports them. One that is still active after its report
-//!    goes to the end when the call is over: it comes once in a call (K84), and after all others (K87).
+//!    goes to the end when the call ends: it is reported once in a call (K84), and after all others (K87).
 //!
-//! A doubly linked list in a vector: every operation takes the same time, and none allocates but for a list
-//! that is longer than ever before.
+//! A doubly linked list in a vector: every operation takes constant time, and only a list longer than it has
+//! been before allocates.
 
 use std::os::fd::RawFd;
 
@@ -17,11 +17,11 @@ use std::os::fd::RawFd;
 pub(super) enum Key {
     /// A READ, WRITE or EXCEPT knote of a descriptor that epoll takes: its index among the filters.
     Descriptor(RawFd, usize),
-    /// Any other, by its number in the engine.
+    /// Any other knote, by its number in the engine.
     Knote(u32),
 }
 
-/// Where a knote stands.
+/// The position of a knote in the list.
 pub(super) type Position = u32;
 
 /// The position of a knote that is not in the list.
@@ -59,7 +59,7 @@ impl Default for Active {
 }
 
 impl Active {
-    /// Appends a knote, unless it stands in the list.
+    /// Appends a knote, unless it is in the list.
     #[inline]
     pub(super) fn push(&mut self, key: Key, position: &mut Position) {
         if *position == NOWHERE {
@@ -94,7 +94,7 @@ impl Active {
         position
     }
 
-    /// Takes out a knote that is active no more, if it stands in the list.
+    /// Takes a knote out, if it is in the list.
     pub(super) fn remove(&mut self, position: &mut Position) {
         let position = std::mem::replace(position, NOWHERE);
         if position == NOWHERE {
@@ -113,7 +113,7 @@ impl Active {
         self.vacant = position;
     }
 
-    /// Takes out the oldest.
+    /// Takes out the oldest knote.
     pub(super) fn pop(&mut self) -> Option<Key> {
         let mut first = self.first;
         let key = self.nodes.get(first as usize)?.key;

@@ -1,18 +1,18 @@
-//! How much can be read or written: the `data` of READ and WRITE, for queues that ask for it.
+//! The number of bytes that can be read or written: the `data` of READ and WRITE, for queues that ask for it.
 //!
-//! A BSD kernel knows it when it makes an event; here each answer is a system call, or two.
+//! A BSD kernel knows it when it makes an event; here each answer is one system call or two.
 
 use std::{mem::size_of, os::fd::RawFd, ptr};
 
 use libc::{c_int, c_ulong, c_void, socklen_t};
 
-/// The bytes that can be read, the connections that can be accepted; at least 1 where all that is
-/// known is that there is something.
+/// The bytes that can be read, or the connections that can be accepted; 1 if there are some but the number is
+/// not known.
 pub(super) fn readable(fd: RawFd) -> i64 {
     if let Some(bytes) = ioctl(fd, libc::FIONREAD) {
         return bytes;
     }
-    // A listener has no bytes. That of TCP knows the length of its queue (K112).
+    // A listener has no bytes. A TCP listener knows the length of its queue (K112).
     // SAFETY: all zeroes is a valid tcp_info.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     match option(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) {
@@ -21,21 +21,20 @@ pub(super) fn readable(fd: RawFd) -> i64 {
     }
 }
 
-/// The bytes that can be written without blocking, or nearly: at least 1, for the descriptor is
-/// writable.
+/// About how many bytes can be written without blocking; at least 1, as the descriptor is writable.
 pub(super) fn writable(fd: RawFd) -> i64 {
     let mut size: c_int = 0;
     let (room, used) = if option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut size) {
         (i64::from(size), ioctl(fd, libc::TIOCOUTQ))
     } else {
-        // SAFETY: F_GETPIPE_SZ takes no further argument; what is no pipe answers with an error.
+        // SAFETY: F_GETPIPE_SZ takes no further argument; a descriptor that is no pipe answers with an error.
         let size = unsafe { libc::fcntl(fd, libc::F_GETPIPE_SZ) };
         (i64::from(size), ioctl(fd, libc::FIONREAD))
     };
     (room - used.unwrap_or(0)).max(1)
 }
 
-/// Takes the pending error of a socket: 0 if there is none, or no socket.
+/// Takes the pending error of a socket; 0 if it has none, or is no socket.
 pub(super) fn take_error(fd: RawFd) -> u32 {
     let mut error: c_int = 0;
     option(fd, libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
@@ -50,12 +49,12 @@ fn ioctl(fd: RawFd, request: c_ulong) -> Option<i64> {
     (result == 0).then_some(i64::from(answer))
 }
 
-/// A getsockopt(2) into a value of plain integers. Whether it succeeded.
+/// A getsockopt(2) into a value of plain integers. Returns whether it succeeded.
 fn option<T>(fd: RawFd, level: c_int, name: c_int, value: &mut T) -> bool {
     let mut length = size_of::<T>() as socklen_t;
     let pointer = ptr::from_mut(value).cast::<c_void>();
-    // SAFETY: the kernel writes at most `length` bytes, which is the size of the value; whatever it
-    // writes is a valid value, as callers pass only integers and structs of integers.
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of the value; any bytes
+    // are a valid value, as callers pass only integers and structs of integers.
     unsafe { libc::getsockopt(fd, level, name, pointer, &mut length) == 0 }
 }
 
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn k119_the_room_of_a_socket_is_what_is_left_of_its_buffer() {
+    fn k119_the_room_of_a_socket_is_the_free_part_of_its_buffer() {
         let (reader, mut writer) = UnixStream::pair().unwrap();
         let empty = writable(writer.as_raw_fd());
         writer.write_all(&[0; 1000]).unwrap();

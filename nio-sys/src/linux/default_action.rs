@@ -1,10 +1,9 @@
-//! Does to the process what a signal does by default (K198), from within the signal's handler.
+//! Takes the default action of a signal (K198) from within its handler.
 //!
 //! The disposition becomes SIG_DFL, the signal is raised again and takes effect, and if the process goes on
 //! after that (it was stopped), the handler is put back. One thread at a time does so for a signal: a thread
-//! that raised it while another put the handler back would be in the handler again, on a stack that may
-//! have no room for that. A thread that finds another one at it asks that one to do it again, and does not
-//! wait.
+//! that raised it while another put the handler back would be in the handler again, on a stack that may have no
+//! room for that. A thread that finds another thread doing so asks it to do so again, and does not wait.
 
 use std::{
     mem::MaybeUninit,
@@ -21,12 +20,12 @@ use crate::signal::disposition;
 const IDLE: usize = 0;
 /// A thread takes it. Above these bits is the process's number: a child of fork(2) does not have the thread.
 const TAKING: usize = 1;
-/// It is asked to do it again.
+/// Another thread has asked it to do so again.
 const AGAIN: usize = 2;
 
 static STATES: [AtomicUsize; 65] = [const { AtomicUsize::new(IDLE) }; 65];
 
-/// Takes the default action of a signal, if that is for the handler of this layer to do.
+/// Takes the default action of a signal, if the handler of this layer has to (law 5).
 pub(super) fn take(number: c_int, own_layer: usize) {
     let does_nothing = matches!(
         number,
@@ -66,7 +65,7 @@ fn take_once(number: c_int, own_layer: usize) {
     } else if found.sa_sigaction == libc::SIG_DFL {
         raise(number);
     }
-    // Or else a handler was installed above this one.
+    // Otherwise a handler was installed above this one.
 }
 
 /// Raises a signal, which takes effect here: it is blocked while its handler runs.

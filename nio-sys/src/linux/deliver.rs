@@ -1,9 +1,9 @@
-//! EVFILT_READ, EVFILT_WRITE and EVFILT_EXCEPT, reported: from an event of epoll to the kevents of a
+//! Events of EVFILT_READ, EVFILT_WRITE and EVFILT_EXCEPT: from an event of epoll to the kevents of a
 //! descriptor.
 //!
-//! [`plain`] is what nearly every event takes: all that it needs is in the slot. Everything else
-//! ([`Descriptors::deliver`]) is rare: hang-ups and errors, knotes that fire once, EXCEPT, low-water marks,
-//! two modes on one descriptor, counts, and events that do not fit.
+//! [`plain`] translates nearly every event: one that needs only the knotes of the slot. The others
+//! ([`Descriptors::deliver`]) are hang-ups and errors, knotes that fire once, EXCEPT, low-water marks, two modes
+//! on one descriptor, counts, and events that do not fit.
 
 use std::os::fd::{OwnedFd, RawFd};
 
@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
 
-/// What a call has collected so far.
+/// The events that a call has collected so far.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     pub(super) events: &'a mut Vec<Kevent>,
-    /// How many events there may be now.
+    /// How many events there may be at this point.
     pub(super) room: usize,
-    /// The knotes that go to the end of the list of active ones when the call is over.
+    /// The knotes that go to the end of the list of active ones when the call ends.
     pub(super) again: &'a mut Vec<Key>,
 }
 
@@ -35,17 +35,17 @@ impl Batch<'_> {
     }
 }
 
-/// Turns events of epoll into kevents, up to the first that is not plain: its slot is not enough for it, it
-/// has no room, or it is not a descriptor's. Returns the others.
+/// Turns events of epoll into kevents, up to the first that is not plain: its slot is special, there is no room
+/// for it, or it is of one of the queue's own entries. Returns the events from there on.
 ///
-/// There is room for one kevent of each event at least; `room` is that of the whole list.
+/// There is room for at least one kevent of each event; `room` is the capacity of the whole list.
 pub(super) fn plain<'a>(
     slots: &[Slot],
     mut rest: &'a [libc::epoll_event],
     events: &mut Vec<Kevent>,
     room: usize,
 ) -> &'a [libc::epoll_event] {
-    // How many events may come to two kevents.
+    // How many events may become two kevents.
     let mut twice = room.saturating_sub(events.len() + rest.len());
     let mut vacant = events.spare_capacity_mut().iter_mut();
     let before = vacant.len();
@@ -115,7 +115,7 @@ impl Descriptors {
                 continue;
             };
             if batch.has_room() {
-                // This event says what one that was carried over would have said.
+                // This event replaces one that was carried over.
                 active.remove(&mut slot.queued[index]);
                 report(fd, &mut slot, index, flags, self.counts, batch);
             } else {
@@ -149,7 +149,7 @@ impl Descriptors {
         self.settle(epoll, fd, slot, active);
     }
 
-    /// Puts a knote at the end of the list of active ones, if it is still enabled.
+    /// Puts a knote at the end of the list of active ones if it is still enabled.
     pub(super) fn look_again(&mut self, fd: RawFd, index: usize, active: &mut Active) {
         let mut slot = self.slots.get(fd);
         if slot.knotes[index].is_enabled() {
@@ -159,8 +159,8 @@ impl Descriptors {
     }
 }
 
-/// Reports a knote whose condition holds, unless it is below its low-water mark, and does what follows from a
-/// report.
+/// Reports a knote whose condition holds, unless it is below its low-water mark, and changes the knote as a
+/// report does.
 fn report(
     fd: RawFd,
     slot: &mut Slot,
@@ -186,7 +186,7 @@ fn report(
         event
     });
     if slot.looks_again(index) {
-        // epoll tells no more of it.
+        // epoll does not report it again.
         batch.again.push(Key::Descriptor(fd, index));
     }
     slot.knotes[index] = knote.reported();
@@ -195,7 +195,7 @@ fn report(
     }
 }
 
-/// Fills in how much there is, and the error that a stream has ended with (K105, K108).
+/// Fills in the number of bytes, and the error that a stream has ended with (K105, K108).
 fn fill_in(event: Kevent, slot: &mut Slot) -> Kevent {
     let fd = event.ident() as RawFd;
     let data = match event.filter() {
@@ -211,9 +211,9 @@ fn fill_in(event: Kevent, slot: &mut Slot) -> Kevent {
         return event.with_data(data);
     }
     match count::take_error(fd) {
-        // Connected again, too: a connection that has failed for good has hung up.
+        // Connected again, too: a connection with an error has hung up.
         0 if *error != 0 && poll_now(fd, 0) & HUP == 0 => *error = 0,
-        // The other filter reports it, too.
+        // The error was taken for the event of the other filter.
         0 => {}
         new => *error = new as u16,
     }

@@ -1,15 +1,15 @@
-//! EVFILT_READ, EVFILT_WRITE and EVFILT_EXCEPT, changed: the knotes of a descriptor, which share one entry of
+//! Changes of EVFILT_READ, EVFILT_WRITE and EVFILT_EXCEPT: the knotes of a descriptor, which share one entry of
 //! epoll.
 //!
 //! The laws:
 //!
 //! 1. A change of a slot makes one epoll_ctl(2), and is stored only if that succeeded. Changes of one
 //!    descriptor that follow each other in a list are made together.
-//! 2. The table is never trusted alone: the descriptor may have been closed and its number given to another
-//!    file. Every change asks epoll, and the answer corrects the table. So a descriptor has an entry for as
-//!    long as it has knotes: one that asks for nothing while all of them are disabled.
+//! 2. The table may be out of date: the descriptor may have been closed and its number given to another file.
+//!    Every change asks epoll, and the answer corrects the table. So a descriptor has an entry for as long as
+//!    it has knotes, also while all of them are disabled.
 //! 3. A change with EV_ADD or EV_ENABLE evaluates the condition of its knote again (K61): EPOLL_CTL_MOD
-//!    reports what is ready, also where the mask stays the same.
+//!    reports a condition that holds, also if the mask stays the same.
 
 use std::{
     io,
@@ -30,17 +30,17 @@ use super::{
 };
 use crate::{EventFlags, Kevent, ReadWriteFlags};
 
-/// How many changes are made together at most: one for each filter, and one to spare for a pair of EV_DELETE
-/// and EV_ADD.
+/// How many changes are made together at most: one for each filter, and one more for a pair of EV_DELETE and
+/// EV_ADD.
 pub(super) const RUN: usize = 4;
 
 /// The errnos of the changes of a run; 0 is a success.
 pub(super) type Errnos = [i32; RUN];
 
-/// What a set of changes does to the conditions of the knotes.
+/// The effect of a set of changes on the conditions of the knotes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Effect {
-    /// A knote is enabled that was not.
+    /// A disabled or new knote is enabled.
     enables: bool,
     /// A condition is to be evaluated again.
     evaluates: bool,
@@ -50,11 +50,11 @@ struct Effect {
 #[derive(Debug)]
 pub(super) struct Descriptors {
     pub(super) slots: Slots,
-    /// Events say how much there is, so that every slot is special.
+    /// The `data` of events is the number of bytes, so every slot is special.
     pub(super) counts: bool,
     /// The last generation that was given to an entry.
     generation: u32,
-    /// An eventfd, to ask with whether a descriptor is a queue.
+    /// An eventfd, which only an epoll set takes as an entry: tells whether a descriptor is a queue.
     probe: RawFd,
 }
 
@@ -125,7 +125,7 @@ impl Descriptors {
         errnos
     }
 
-    /// What a change does to a knote, or to the absence of one. Returns an errno.
+    /// Applies a change to a slot: to its knote, or to the absence of one. Returns an errno.
     #[inline]
     fn edit(&self, slot: &mut Slot, fd: RawFd, change: &Kevent, effect: &mut Effect) -> i32 {
         let Some(index) = index(change.filter()) else {
@@ -157,7 +157,7 @@ impl Descriptors {
         0
     }
 
-    /// Tells epoll of the knotes of a descriptor, and notes what it was told.
+    /// Brings the entry of a descriptor in line with its knotes, and records it in the slot.
     #[inline]
     fn sync(
         &mut self,
@@ -185,7 +185,7 @@ impl Descriptors {
             _ if told != wanted || effect.evaluates || effect.enables => {
                 epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, payload)?;
             }
-            // There is nothing to tell epoll, but it is to be asked (law 2).
+            // Nothing changes for epoll, but it has to be asked (law 2).
             _ => check_entry(epoll, fd)?,
         }
         (slot.told, slot.payload) = (wanted, payload);
@@ -210,12 +210,12 @@ impl Descriptors {
         self.slots.set(fd, slot);
     }
 
-    /// Brings the entry of a descriptor in line with its knotes after a report. No caller can be told of an
-    /// error: where there is no memory all stays as it is, and the next event tries again.
+    /// Brings the entry of a descriptor in line with its knotes after a report. An error has no caller to go to:
+    /// without memory everything stays as it is, and the next event tries again.
     pub(super) fn settle(&mut self, epoll: &OwnedFd, fd: RawFd, slot: Slot, active: &mut Active) {
         let mut slot = slot;
         let (told, wanted) = (slot.told, slot.wanted());
-        // A disarmed entry reports nothing: it stays until a knote is to report again.
+        // A disarmed entry reports nothing: it stays until a knote is enabled again.
         let waits = matches!(wanted, 0 | IDLE) || slot.queued != [NOWHERE; 3];
         if told != wanted && !(told == DISARMED && waits) {
             let result = self.sync(epoll, fd, &mut slot, Effect::default());
@@ -226,7 +226,7 @@ impl Descriptors {
         self.store(fd, slot, active);
     }
 
-    /// Drops the knotes of a file that has this number no more.
+    /// Drops the knotes of a file that no longer has this number.
     pub(super) fn forget(&mut self, fd: RawFd, active: &mut Active) {
         let mut slot = self.slots.get(fd);
         slot.queued
@@ -240,7 +240,7 @@ impl Descriptors {
         for fd in self.slots.registered() {
             let slot = self.slots.get(fd);
             let is_used = slot.has_knotes() && check_entry(old, fd).is_ok();
-            // It was possible with the old set; without the memory for the new one it is silent.
+            // Without the memory for an entry in the new set, the knotes are dropped.
             if !is_used || add(new, fd, slot.told, slot.payload).is_err() {
                 self.forget(fd, active);
             }
@@ -248,7 +248,7 @@ impl Descriptors {
     }
 }
 
-/// The errno for what cannot be told (K242).
+/// The errno for flags of a filter that Linux cannot honour (K242).
 #[inline]
 fn check_fflags(index: usize, fflags: u32) -> i32 {
     let (mark, urgent) = (ReadWriteFlags::LOWAT.bits(), ReadWriteFlags::OOB.bits());
@@ -256,21 +256,21 @@ fn check_fflags(index: usize, fflags: u32) -> i32 {
         (READ | WRITE, 0) => 0,
         (READ, fflags) if fflags == mark => 0,
         (EXCEPT, fflags) if fflags == urgent => 0,
-        // Nothing to be exceptional about.
+        // EXCEPT without a condition.
         (EXCEPT, 0) => libc::EINVAL,
         _ => libc::ENOTSUP,
     }
 }
 
-/// The error by which epoll says that a descriptor is not the one that was registered. EPERM is said of
-/// files, which never have an entry.
+/// Whether an error of epoll means that the descriptor is not the one that was registered. EPERM is the answer
+/// for a file, which never has an entry.
 pub(super) fn is_lost(error: &io::Error) -> bool {
     let errno = error.raw_os_error();
     matches!(errno, Some(libc::ENOENT | libc::EBADF | libc::EPERM))
 }
 
-/// The error of an entry that an epoll set does not have any more, or of a descriptor that is closed. It is
-/// asked by adding the entry, which changes nothing where there is one.
+/// An error if the epoll set no longer has the entry, or the descriptor is closed. It asks by adding the
+/// entry, which changes nothing if there is one.
 pub(super) fn check_entry(set: &OwnedFd, fd: RawFd) -> io::Result<()> {
     match epoll::control(set, EPOLL_CTL_ADD, fd, IDLE, u64::from(fd as u32)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -282,8 +282,7 @@ pub(super) fn check_entry(set: &OwnedFd, fd: RawFd) -> io::Result<()> {
     }
 }
 
-/// Adds an entry. The table has lost track if there is one: the file came back to this number by way of a
-/// duplicate.
+/// Adds an entry. If there is one, the table did not know it: the file got this number back from a duplicate.
 fn add(set: &OwnedFd, fd: RawFd, mask: u32, payload: u64) -> io::Result<()> {
     match epoll::control(set, EPOLL_CTL_ADD, fd, mask, payload) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -293,7 +292,7 @@ fn add(set: &OwnedFd, fd: RawFd, mask: u32, payload: u64) -> io::Result<()> {
     }
 }
 
-/// Whether a knote exists, for the run of changes that the engine puts together.
+/// Whether a change is of READ, WRITE or EXCEPT.
 pub(super) fn is_descriptors(change: &Kevent) -> bool {
     index(change.filter()).is_some()
 }

@@ -1,12 +1,12 @@
-//! The engine: what a queue does under its lock. It applies changes and collects the knotes that are active.
+//! The engine: applies changes and collects the active knotes, under the lock of the queue.
 //!
 //! The laws:
 //!
 //! 1. The life of a knote is the same for all filters ([`knote`](super::knote)) and is applied here, and in
 //!    [`descriptor`](super::descriptor) for those that share an entry of epoll. A filter knows its condition.
 //! 2. A change that fails leaves everything as it was (K54).
-//! 3. A knote whose condition may hold, and that is enabled, stands in the list of active knotes. Whether it
-//!    does hold is asked when it is collected (K74).
+//! 3. An enabled knote whose condition may hold is in the list of active knotes. Whether the condition does
+//!    hold is asked when the knote is collected (K74).
 
 use std::{
     collections::BTreeMap,
@@ -21,26 +21,12 @@ use super::{
     epoll::{self, EDGE},
     file,
     filterops::{self, Filterops, Host, Told, attach},
-    knote::{Knote, descriptor, invalid, no_such_knote},
+    knote::{Knote, descriptor, invalid, is_sound, no_such_knote},
     stale::Stale,
     wake::Edge,
     watch::Watches,
 };
 use crate::{EventFlags, Filter, Kevent};
-
-/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is an error
-/// (K243).
-const KNOWN: EventFlags = EventFlags::ADD
-    .union(EventFlags::DELETE)
-    .union(EventFlags::ENABLE)
-    .union(EventFlags::DISABLE)
-    .union(EventFlags::ONESHOT)
-    .union(EventFlags::CLEAR)
-    .union(EventFlags::RECEIPT)
-    .union(EventFlags::DISPATCH);
-
-/// EV_SYSFLAGS: the bits that belong to the system.
-const SYSTEM: u16 = 0xF000;
 
 /// The payload of the queue's eventfd.
 pub(super) const WAKE: u64 = INTERNAL;
@@ -61,7 +47,7 @@ pub(super) fn is_descriptor(payload: u64) -> bool {
     payload & INTERNAL == 0
 }
 
-/// All that the lock of a queue guards.
+/// Everything that the lock of a queue guards.
 #[derive(Debug)]
 pub(super) struct Engine {
     pub(super) descriptors: Descriptors,
@@ -71,7 +57,7 @@ pub(super) struct Engine {
     vacant: Vec<u32>,
     watches: Watches,
     pub(super) active: Active,
-    /// The knotes that go to the end of the list when the call is over.
+    /// The knotes that go to the end of the list when the call ends.
     again: Vec<Key>,
     pub(super) edge: Edge,
     pub(super) stale: Stale,
@@ -107,8 +93,8 @@ impl Engine {
         }
     }
 
-    /// Applies the first change, and those after it that are about the same descriptor. Returns how many that
-    /// is, and their errnos.
+    /// Applies the first change, and the changes of the same descriptor that follow it. Returns how many they
+    /// are, and their errnos.
     #[inline]
     pub(super) fn change(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, Errnos) {
         let first = &changes[0];
@@ -126,8 +112,8 @@ impl Engine {
         (1, errnos)
     }
 
-    /// Changes of one descriptor. EPERM is what epoll says of files, which it does not take; and of a file it
-    /// has no knote (ENOENT).
+    /// Changes of one descriptor. epoll answers EPERM for a file, which it does not take, and a change of a
+    /// file's knote finds no knote among the descriptors (ENOENT): both are then tried as a file's.
     #[inline]
     fn change_descriptor(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> Errnos {
         let mut errnos = match descriptor(&changes[0]) {
@@ -145,7 +131,7 @@ impl Engine {
         errnos
     }
 
-    /// The change of a knote that is not one of a descriptor's entry.
+    /// A change of a knote that is not in a descriptor's entry.
     fn change_knote(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
         if !is_sound(change) || !filterops::exists(change.filter()) {
             return Err(invalid());
@@ -153,8 +139,8 @@ impl Engine {
         if !file::is_watched(change.filter()) {
             return self.make(epoll, change);
         }
-        // Each notice is judged by what was asked for when it was given; and that a watch has ended, which is a
-        // notice too, must not leave the queue readable.
+        // Notices from before the change are handled by the old flags. The end of a watch is a notice too, and
+        // must not leave the queue readable.
         self.read_notices(epoll);
         let result = self.make(epoll, change);
         self.read_notices(epoll);
@@ -207,13 +193,14 @@ impl Engine {
         });
         self.numbers.insert((change.filter(), change.ident()), id);
         if !is_told {
-            // Where epoll tells, it does so of what holds already.
+            // A knote with a descriptor needs no look: epoll reports a condition that holds already.
             self.evaluate(id);
         }
         Ok(())
     }
 
-    /// The knote that a change names. One whose ident names something else by now is gone (K98).
+    /// The knote that a change names. A knote whose ident names another file or process by now is removed
+    /// (K98).
     fn find(&mut self, epoll: &OwnedFd, change: &Kevent) -> Option<u32> {
         let id = *self.numbers.get(&(change.filter(), change.ident()))?;
         let entry = self.knotes[id as usize].as_ref()?;
@@ -238,7 +225,7 @@ impl Engine {
         }
     }
 
-    /// Has a knote stand in the list if it is enabled and its condition holds.
+    /// Puts a knote into the list if it is enabled and its condition holds; takes it out otherwise.
     fn evaluate(&mut self, id: u32) {
         let Some(entry) = &mut self.knotes[id as usize] else {
             return;
@@ -250,7 +237,7 @@ impl Engine {
         }
     }
 
-    /// Has a knote stand in the list if it is enabled: its condition may hold.
+    /// Puts a knote into the list if it is enabled: its condition may hold.
     fn activate(&mut self, id: u32) {
         if let Some(Some(entry)) = self.knotes.get_mut(id as usize) {
             if entry.knote.is_enabled() {
@@ -259,7 +246,7 @@ impl Engine {
         }
     }
 
-    /// What epoll says of one of the queue's own entries.
+    /// Handles an event of one of the queue's own entries.
     pub(super) fn wake(&mut self, epoll: &OwnedFd, payload: u64) {
         match payload {
             WAKE => self.edge.returned(),
@@ -286,14 +273,14 @@ impl Engine {
             .deliver(epoll, event, &mut self.active, &mut batch)
     }
 
-    /// Whether a knote is active, or was reported in this call and may be active still.
+    /// Whether a knote is active, or was reported in this call and may still be active.
     #[inline]
     pub(super) fn has_active(&self) -> bool {
         !self.active.is_empty() || !self.again.is_empty()
     }
 
-    /// Reports the active knotes, oldest first, while there is room. Those that are active still go to the end
-    /// of the list.
+    /// Reports the active knotes, oldest first, while there is room. A knote that is still active goes to the
+    /// end of the list.
     pub(super) fn collect(&mut self, epoll: &OwnedFd, events: &mut Vec<Kevent>, room: usize) {
         while events.len() < room {
             let again = &mut self.again;
@@ -358,7 +345,7 @@ impl Engine {
         event
     }
 
-    /// Reads what inotify has to tell, and passes it on to the knotes that listen.
+    /// Reads the notices of inotify, and passes them to the knotes that listen.
     fn read_notices(&mut self, epoll: &OwnedFd) {
         for notice in self.watches.read() {
             for id in self.watches.listeners(&notice) {
@@ -379,12 +366,9 @@ impl Engine {
     /// Registers everything with a new epoll set, as it is with the old one.
     pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
         for (id, entry) in self.knotes.iter().enumerate() {
-            if let Some(fd) = entry
-                .as_ref()
-                .and_then(|entry| entry.condition.descriptor())
-            {
-                let payload = payload(id as u32);
-                epoll::control(new, libc::EPOLL_CTL_ADD, fd, EDGE, payload)?;
+            let condition = entry.as_ref().map(|entry| &entry.condition);
+            if let Some(fd) = condition.and_then(|condition| condition.descriptor()) {
+                epoll::control(new, libc::EPOLL_CTL_ADD, fd, EDGE, payload(id as u32))?;
             }
         }
         self.watches.attach(new)?;
@@ -399,7 +383,7 @@ fn payload(id: u32) -> u64 {
     u64::from(id) << 32 | KNOTE
 }
 
-/// A knote, and what its filter may use of the queue.
+/// A knote, and the parts of the queue that its filter may use.
 fn parts<'a>(
     knotes: &'a mut [Option<Entry>],
     watches: &'a mut Watches,
@@ -411,14 +395,4 @@ fn parts<'a>(
         entry.ok_or_else(no_such_knote)?,
         Host { epoll, watches, id },
     ))
-}
-
-/// What can be said of the flags of a change without looking at its knote.
-#[inline]
-fn is_sound(change: &Kevent) -> bool {
-    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
-    let both = |a: EventFlags, b: EventFlags| flags.contains(a.union(b));
-    KNOWN.contains(flags)
-        && !both(EventFlags::ADD, EventFlags::DELETE)
-        && !both(EventFlags::ENABLE, EventFlags::DISABLE)
 }

@@ -11,8 +11,8 @@ use std::{
 
 use libc::{c_int, epoll_event};
 
-/// Set once epoll_pwait2 has been refused: an old kernel (it came with Linux 5.11) says ENOSYS, and
-/// the filter of an old container EPERM.
+/// Set once epoll_pwait2 has been refused: a kernel before Linux 5.11 answers ENOSYS, the seccomp filter of an
+/// old container EPERM.
 static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
 
 /// A timeout of 2³¹ seconds or more is the same as none.
@@ -82,7 +82,7 @@ pub(super) fn control(
     }
 }
 
-/// The errno of the last system call, as kqueue(2) calls it.
+/// The error of the last system call, as kqueue(2) has it.
 #[cold]
 fn last_error() -> io::Error {
     let error = io::Error::last_os_error();
@@ -94,7 +94,7 @@ fn last_error() -> io::Error {
 
 /// Puts another epoll set in the place of one, under the same number.
 pub(super) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
-    // SAFETY: both are open, and what the old number stood for is owned by nobody but the caller.
+    // SAFETY: both are open, and the caller alone owns the old descriptor.
     match unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
@@ -102,8 +102,7 @@ pub(super) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
 }
 
 /// Waits for events and puts them into `buffer`, at most `room` of them and at most what the buffer
-/// can hold without growing. An empty buffer afterwards means that the time is up, or after an error
-/// nothing.
+/// can hold without growing. After a success, an empty buffer means that the time is up.
 #[inline]
 pub(super) fn wait(
     set: &OwnedFd,
@@ -125,7 +124,7 @@ pub(super) fn wait(
     Ok(())
 }
 
-/// Waits with the resolution of nanoseconds, or of milliseconds where the kernel has no better.
+/// Waits with the resolution of nanoseconds; of milliseconds on a kernel without epoll_pwait2.
 fn wait_exactly(
     set: &OwnedFd,
     buffer: &mut Vec<epoll_event>,
@@ -165,7 +164,7 @@ fn wait_exactly(
     }
 }
 
-/// Waits with the resolution of milliseconds. What is longer than 24 days takes several waits.
+/// Waits with the resolution of milliseconds. More than 24 days take several waits.
 fn wait_long(
     set: &OwnedFd,
     buffer: &mut Vec<epoll_event>,
@@ -183,7 +182,7 @@ fn wait_long(
     }
 }
 
-/// Waits with the resolution of milliseconds; −1 is for ever.
+/// Waits with the resolution of milliseconds; −1 waits without a limit.
 #[inline]
 fn wait_ms(
     set: &OwnedFd,
@@ -197,7 +196,7 @@ fn wait_ms(
 }
 
 /// Rounded up, because a timeout is a minimum and because rounding down to zero would spin (K20).
-/// What does not fit into an int is cut to 24 days.
+/// A timeout that does not fit into an int is cut to 24 days.
 fn milliseconds(timeout: Duration) -> c_int {
     let up = timeout.as_nanos().div_ceil(1_000_000);
     c_int::try_from(up).unwrap_or(c_int::MAX)
@@ -208,7 +207,7 @@ pub(super) fn owned(fd: c_int) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    // SAFETY: the kernel has just made this descriptor, and nothing else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -218,11 +217,10 @@ mod tests {
     use crate::{EventFlags, EventList, Kevent, Kqueue, UserFlags};
     use std::{sync::Mutex, thread, time::Instant};
 
-    /// The tests that choose how to wait, one at a time.
+    /// Held by a test that chooses the system call of a wait.
     static CHOICE: Mutex<()> = Mutex::new(());
 
-    /// Runs a test as on a kernel that has epoll_pwait2 (as far as this one does), and as on one that
-    /// has not.
+    /// Runs a test with epoll_pwait2 (if this kernel has it), and without.
     fn on_both_kernels(test: impl Fn()) {
         let _alone = CHOICE.lock();
         let before = NO_PWAIT2.load(Ordering::Relaxed);
@@ -279,7 +277,7 @@ mod tests {
     #[test]
     fn k85_there_may_be_more_room_than_the_kernel_takes_in_one_call() {
         let set = create().unwrap();
-        // Address space, of which no page is touched.
+        // Address space only: no page is touched.
         let mut buffer = Vec::with_capacity(MOST_EVENTS + 1);
         let room = buffer.capacity();
         wait(&set, &mut buffer, room, Some(Duration::ZERO)).unwrap();

@@ -1,13 +1,13 @@
-//! READ and WRITE of descriptors that epoll does not take: regular files, and devices that are always ready.
+//! READ and WRITE of descriptors that epoll refuses: regular files, and devices that are always ready.
 //!
 //! The laws:
 //!
-//! 1. A change comes here only after epoll has refused the descriptor, or does not know it.
-//! 2. A knote that is ready stands in the list of active knotes, and goes to its end after a report: so a
-//!    wait does not block (K152), and no other knote starves (K151).
-//! 3. A file that has been read to its end leaves the list. It comes back when inotify tells that the file was
-//!    written to, or by a change of the knote. No event tells that the descriptor's offset was moved.
-//! 4. As soon as the number names another file, or none, the knote is gone (K155).
+//! 1. A change comes here only if epoll has refused the descriptor or has no entry of it.
+//! 2. A knote that is ready is in the list of active knotes, and goes to its end after a report: so a wait does
+//!    not block (K152), and no other knote starves (K151).
+//! 3. A file that has been read to its end leaves the list. It returns when inotify tells of a write, or by a
+//!    change of the knote. No event tells that the descriptor's offset was moved.
+//! 4. When the number names another file or none, the knote is removed (K155).
 
 use std::{io, os::fd::RawFd};
 
@@ -25,7 +25,7 @@ use crate::{Filter, Kevent};
 pub(super) struct File {
     fd: RawFd,
     filter: Filter,
-    /// The file as it was when the knote was made: which one it is.
+    /// Identifies the file that the knote was made for.
     look: Look,
     /// The watch that tells of growth. Only READ of a regular file needs it.
     wd: Option<Wd>,
@@ -37,7 +37,7 @@ pub(super) fn is_watched(filter: Filter) -> bool {
 }
 
 impl File {
-    /// EV_ADD of a new one.
+    /// EV_ADD of a new knote.
     pub(super) fn new(change: &Kevent, host: &mut Host<'_>) -> io::Result<File> {
         check_fflags(change)?;
         let fd = descriptor(change)?;
@@ -53,7 +53,7 @@ impl File {
                 file.watch(host)?;
             }
             libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => {}
-            // Directories (K149), and what is no file.
+            // Directories (K149), and descriptors that are no files.
             _ => return Err(invalid()),
         }
         Ok(file)
@@ -95,12 +95,12 @@ impl Filterops for File {
         if unwatched {
             self.wd = None;
             if Look::at(self.fd).is_ok_and(|now| now.links > 0) {
-                // Another file has the inode, and the number, by now (as in `vnode`).
+                // Another file has the inode and the descriptor's number (as in `vnode`).
                 return self.look.forget();
             }
         }
         if unwatched || notice.mask & libc::IN_Q_OVERFLOW != 0 {
-            // Where that fails, growth is not told.
+            // If that fails, growth is not reported.
             let _ = self.watch(host);
         }
     }
@@ -112,8 +112,8 @@ impl Filterops for File {
     }
 }
 
-/// A low-water mark, urgent data, or "as poll(2) does", cannot be had of a file (K153, K242). EXCEPT never
-/// comes without one.
+/// A file has no low-water mark, no urgent data, and no NOTE_FILE_POLL (K153, K242). EXCEPT always asks for one
+/// of them.
 fn check_fflags(change: &Kevent) -> io::Result<()> {
     if change.fflags() == 0 && change.filter() != Filter::EXCEPT {
         Ok(())

@@ -4,12 +4,12 @@
 //! | | called | |
 //! |---|---|---|
 //! | [`attach`] | EV_ADD of a new knote | make it, or refuse |
-//! | [`touch`](Filterops::touch) | a change of a knote that exists | take over `fflags` and `data`, or refuse and stay as it was |
+//! | [`touch`](Filterops::touch) | a change of a knote that exists | store `fflags` and `data`, or refuse and change nothing |
 //! | [`report`](Filterops::report) | whenever its condition may hold | the event, if it does |
-//! | [`clear`](Filterops::clear) | after a report with EV_CLEAR | forget what was reported |
-//! | [`detach`](Filterops::detach) | the knote goes | release what `Drop` cannot |
+//! | [`clear`](Filterops::clear) | after a report with EV_CLEAR | reset the condition that was reported |
+//! | [`detach`](Filterops::detach) | the knote is removed | release its watches |
 //!
-//! READ, WRITE and EXCEPT of what epoll takes have no such functions: their knotes share an entry of epoll
+//! READ, WRITE and EXCEPT of a descriptor that epoll takes have no filterops: their knotes share an entry of epoll
 //! ([`descriptor`](super::descriptor), [`deliver`](super::deliver)).
 
 use std::{fmt::Debug, io, os::fd::OwnedFd, os::fd::RawFd};
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{EventFlags, Filter, Kevent};
 
-/// What a filter may use of its queue.
+/// The parts of its queue that a filter may use.
 pub(super) struct Host<'a> {
     pub(super) epoll: &'a OwnedFd,
     pub(super) watches: &'a mut Watches,
@@ -28,7 +28,7 @@ pub(super) struct Host<'a> {
     pub(super) id: u32,
 }
 
-/// What an event says besides the key, the mode and the udata of its knote.
+/// The fields of an event that the filter fills in; key, mode and udata are the knote's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report {
     /// EV_EOF, EV_ONESHOT or none.
@@ -55,38 +55,39 @@ pub(super) trait Filterops: Debug + Send {
         None
     }
 
-    /// Whether the ident still names what the knote is for. The end of a descriptor is told by nobody (K98).
+    /// Whether the ident still names the file or process of the knote. No event tells that a descriptor was
+    /// closed (K98).
     fn is_named(&self, _watches: &mut Watches) -> bool {
         true
     }
 
-    /// Takes over a change of the knote.
+    /// Applies a change of the knote.
     fn touch(&mut self, change: &Kevent, host: &mut Host<'_>) -> io::Result<()>;
 
     /// The event, if the condition holds.
     fn report(&mut self) -> Told;
 
-    /// Forgets what has been reported.
+    /// Resets the condition that was reported.
     fn clear(&mut self) {}
 
-    /// inotify has something to tell.
+    /// A notice of inotify for a watch of this knote.
     fn notice(&mut self, _notice: &Notice, _host: &mut Host<'_>) {}
 
-    /// Releases what the knote has of the queue.
+    /// Releases the watches of the knote.
     fn detach(&mut self, _watches: &mut Watches, _id: u32) {}
 }
 
-/// What a filter says of its condition.
+/// The answer of a filter about its condition.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Told {
     /// It does not hold.
     Nothing,
     Event(Report),
-    /// It held once, and never can again: the knote goes with this event, or without one (K211, K218).
+    /// The condition cannot hold again: the knote is removed with this event, or without one (K211, K218).
     Last(Option<Report>),
 }
 
-/// Whether there is such a filter (K31).
+/// Whether Linux has this filter (K31).
 pub(super) fn exists(filter: Filter) -> bool {
     matches!(
         filter,
@@ -102,7 +103,7 @@ pub(super) fn exists(filter: Filter) -> bool {
     )
 }
 
-/// Makes what a new knote is for, and says which flags its filter adds to those of the change.
+/// Makes the condition of a new knote, and returns the flags that its filter adds to those of the change.
 pub(super) fn attach(
     change: &Kevent,
     host: &mut Host<'_>,

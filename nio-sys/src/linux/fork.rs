@@ -1,4 +1,4 @@
-//! Noticing that this process is a child, without a system call (K4).
+//! Tells whether this process is a child of the one that made a queue, without a system call (K4).
 //!
 //! A kqueue is not inherited by fork(2); an epoll set is, and a change that a child makes to it changes
 //! its parent's. So a queue must know whether it is still in the process that made it. A page that the
@@ -14,17 +14,17 @@ use std::{
 /// its parent was when it forked. Never zero, which is the number in an emptied page.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// The page: null until it is first needed, [`NO_PAGE`] where the kernel has none. It is no `OnceLock`: a
+/// The page: null until it is first needed, [`NO_PAGE`] if the kernel has none. It is not a `OnceLock`: a
 /// child that is made while another thread maps the page would wait for that thread without end.
 static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(ptr::null_mut());
 
-/// Says in [`PAGE`] that there is none.
+/// In [`PAGE`]: there is no page.
 static NO_PAGE: AtomicUsize = AtomicUsize::new(0);
 
 /// Which process a queue belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Home {
-    /// Where the number is; none: it is the process id.
+    /// The page; without one, the number is the process id.
     page: Option<&'static AtomicUsize>,
     number: usize,
 }
@@ -115,7 +115,7 @@ fn map() -> Option<*mut AtomicUsize> {
     }
     // SAFETY: the range is the mapping just made, and nothing refers to it.
     let advise = |advice| unsafe { libc::madvise(page, size, advice) } == 0;
-    // An emulator or a seccomp filter may say yes and do nothing. It says yes to any advice.
+    // An emulator or a seccomp filter may answer 0 to any advice and do nothing.
     let is_liar = advise(NONSENSE);
     if is_liar || !advise(libc::MADV_WIPEONFORK) {
         // SAFETY: as above.
@@ -132,7 +132,7 @@ const NONSENSE: libc::c_int = -1;
 mod tests {
     use super::*;
 
-    /// Runs a closure in a child process and returns what it says.
+    /// Runs a closure in a child process and returns its result.
     fn in_a_child(closure: impl FnOnce() -> bool) -> bool {
         // SAFETY: the child runs the closure, which takes no lock, and ends.
         unsafe {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn k4_a_child_is_noticed_by_its_id_where_there_is_no_such_page() {
+    fn k4_a_child_is_noticed_by_its_id_on_a_kernel_without_the_page() {
         check(None);
     }
 }

@@ -1,4 +1,4 @@
-//! The system calls about files: inotify(7), and what there is to know of a file by its descriptor.
+//! The system calls about files: inotify(7), and the state of a file by its descriptor.
 
 use std::{
     ffi::CString,
@@ -11,16 +11,16 @@ use libc::c_int;
 
 use super::watch::Watches;
 
-/// A watch descriptor: the number by which inotify calls an inode.
+/// A watch descriptor: the number of a watched inode in an inotify descriptor.
 pub(super) type Wd = c_int;
 
-/// One read fetches this much: some 200 notices without a name, and at least 15 with the longest.
+/// The bytes of one read: some 200 notices without a name, and at least 15 with the longest name.
 const READ_SIZE: usize = 4096;
 
 /// The size of a notice without its name: wd, mask, cookie and length of the name, 4 bytes each.
 const HEADER: usize = 16;
 
-/// Something that happened to an inode that is watched.
+/// An event of inotify, about an inode that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
     pub(super) wd: Wd,
@@ -32,9 +32,9 @@ pub(super) struct Notice {
 /// Which inode to watch.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
-    /// The file that a descriptor names, whatever it is called now.
+    /// The file that a descriptor names.
     Itself(RawFd),
-    /// The directory that has the one a descriptor names.
+    /// The parent of the directory that a descriptor names.
     Parent(RawFd),
 }
 
@@ -56,12 +56,12 @@ pub(super) fn create() -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    // SAFETY: the kernel has just made this descriptor, and nothing else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Watches an inode, for `mask` beside what it is watched for already. The same inode has the same
-/// watch descriptor.
+/// Watches an inode; `mask` is added to the mask of a watch that exists. The same inode has the same watch
+/// descriptor.
 pub(super) fn watch(inotify: &OwnedFd, place: Place, mask: u32) -> io::Result<Wd> {
     let path = place.path();
     // SAFETY: the path ends with a zero and lives until the call returns.
@@ -73,22 +73,21 @@ pub(super) fn watch(inotify: &OwnedFd, place: Place, mask: u32) -> io::Result<Wd
     }
     let error = io::Error::last_os_error();
     Err(match error.raw_os_error() {
-        // The limit on watches of a user is, for kqueue, a lack of memory.
+        // The limit on watches of a user is a lack of memory in kqueue(2).
         Some(libc::ENOSPC) => io::Error::from_raw_os_error(libc::ENOMEM),
-        // The caller has seen that the file is open, so it is /proc that is missing: without it
-        // there is nothing to be told.
+        // The caller has seen that the file is open, so /proc is missing.
         Some(libc::ENOENT | libc::ENOTDIR) => io::Error::from_raw_os_error(libc::ENOTSUP),
         _ => error,
     })
 }
 
-/// Stops watching an inode. One that is not watched any more, because it is gone, is no error.
+/// Ends a watch. A watch that has ended with its inode is no error.
 pub(super) fn unwatch(inotify: &OwnedFd, wd: Wd) {
     // SAFETY: takes no pointers.
     unsafe { libc::inotify_rm_watch(inotify.as_raw_fd(), wd) };
 }
 
-/// How many bytes of notices are there.
+/// The number of bytes of notices that can be read.
 pub(super) fn pending(inotify: &OwnedFd) -> usize {
     let mut bytes: c_int = 0;
     // SAFETY: FIONREAD writes one int, which lives until the call returns.
@@ -96,8 +95,7 @@ pub(super) fn pending(inotify: &OwnedFd) -> usize {
     usize::try_from(bytes).unwrap_or(0)
 }
 
-/// Appends some of the notices that are there, and returns how many bytes they had; 0 if there were
-/// none.
+/// Appends some of the notices, and returns the number of bytes that were read; 0 if there were none.
 pub(super) fn read(inotify: &OwnedFd, notices: &mut Vec<Notice>) -> usize {
     let mut buffer = [0_u8; READ_SIZE];
     // SAFETY: the buffer has the length given and lives until the call returns.
@@ -108,7 +106,7 @@ pub(super) fn read(inotify: &OwnedFd, notices: &mut Vec<Notice>) -> usize {
             buffer.len(),
         )
     };
-    // EAGAIN is the only error of a buffer that has room for any notice.
+    // EAGAIN: the buffer has room for any notice.
     let Ok(read @ 1..) = usize::try_from(read) else {
         return 0;
     };
@@ -116,7 +114,7 @@ pub(super) fn read(inotify: &OwnedFd, notices: &mut Vec<Notice>) -> usize {
     read
 }
 
-/// Takes notices apart. The kernel never cuts one off.
+/// Parses notices. The kernel returns whole ones only.
 fn parse(mut bytes: &[u8], notices: &mut Vec<Notice>) {
     while let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() {
         let field = |at: usize| {
@@ -133,10 +131,10 @@ fn parse(mut bytes: &[u8], notices: &mut Vec<Notice>) {
     }
 }
 
-/// The numbers of no file.
+/// Device and inode numbers that no file has.
 const GONE: (libc::dev_t, libc::ino64_t) = (libc::dev_t::MAX, libc::ino64_t::MAX);
 
-/// What a look at a file tells.
+/// The state of a file at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     dev: libc::dev_t,
@@ -148,7 +146,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Looks at the file that a descriptor names. EBADF if it is closed.
+    /// The state of the file that a descriptor names. EBADF if it is closed.
     pub(super) fn at(fd: RawFd) -> io::Result<Look> {
         let mut stat = MaybeUninit::<libc::stat64>::uninit();
         // SAFETY: fstat64 fills in the whole struct when it returns 0, and only then is it read.
@@ -168,8 +166,8 @@ impl Look {
         })
     }
 
-    /// Whether the number still names this file; not once it was closed, whether or not another file has the
-    /// number now (K98, K100). `wd` is the watch of the file, if it has one.
+    /// Whether the number still names this file; not after it was closed, also if another file has the number
+    /// (K98, K100). `wd` is the watch of the file, if it has one.
     pub(super) fn is_of(&self, fd: RawFd, wd: Option<Wd>, watches: &Watches) -> bool {
         Look::at(fd).is_ok_and(|now| {
             (now.dev, now.inode) == (self.dev, self.inode)
@@ -177,7 +175,7 @@ impl Look {
         })
     }
 
-    /// Says that no descriptor names this file any more.
+    /// From now on no descriptor names this file.
     pub(super) fn forget(&mut self) {
         (self.dev, self.inode) = GONE;
     }
@@ -186,7 +184,7 @@ impl Look {
         (self.dev, self.inode) == GONE
     }
 
-    /// One of the `S_IF…` constants, or 0 for what is no file at all.
+    /// One of the `S_IF…` constants, or 0 for a descriptor without a type of file.
     pub(super) fn file_type(&self) -> libc::mode_t {
         self.mode & libc::S_IFMT
     }
@@ -195,18 +193,18 @@ impl Look {
         self.file_type() == libc::S_IFDIR
     }
 
-    /// Whether mode and owner are what they were.
+    /// Whether mode and owner are the same.
     pub(super) fn has_attributes_of(&self, other: &Look) -> bool {
         (self.mode, self.owner) == (other.mode, other.owner)
     }
 
-    /// Takes over what IN_ATTRIB is about.
+    /// Copies the attributes that IN_ATTRIB tells of.
     pub(super) fn take_attributes(&mut self, now: &Look) {
         (self.mode, self.owner, self.links) = (now.mode, now.owner, now.links);
     }
 }
 
-/// Where in its file a descriptor is. 0 for what has no such place.
+/// The offset of a descriptor in its file; 0 if it has none.
 pub(super) fn offset(fd: RawFd) -> i64 {
     // SAFETY: takes no pointers, and moves by nothing.
     unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) }.max(0)

@@ -32,8 +32,8 @@ impl Knote {
     /// No knote.
     pub(super) const NONE: Knote = Knote(0);
 
-    /// What a change makes of this knote; `None` if there is none and the change does not add one (K49). The
-    /// udata is not part of it: every change replaces that (K58).
+    /// This knote after a change; `None` if there is none and the change does not add one (K49). The udata is
+    /// stored elsewhere: every change replaces it (K58).
     #[inline]
     pub(super) fn changed(self, change: &Kevent) -> Option<Knote> {
         let flags = change.flags();
@@ -57,7 +57,7 @@ impl Knote {
         })
     }
 
-    /// What a report makes of it: EV_ONESHOT deletes it (K67), EV_DISPATCH disables it (K76).
+    /// This knote after a report: EV_ONESHOT deletes it (K67), EV_DISPATCH disables it (K76).
     #[inline]
     pub(super) fn reported(self) -> Knote {
         if self.has(EventFlags::ONESHOT) {
@@ -79,7 +79,7 @@ impl Knote {
         self.0 & ENABLED != 0
     }
 
-    /// Whether it reports new activity only.
+    /// Whether it is edge-triggered.
     #[inline]
     pub(super) fn is_clear(self) -> bool {
         self.has(EventFlags::CLEAR)
@@ -103,17 +103,41 @@ impl Knote {
     }
 }
 
+/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is an error
+/// (K243).
+const KNOWN: EventFlags = EventFlags::ADD
+    .union(EventFlags::DELETE)
+    .union(EventFlags::ENABLE)
+    .union(EventFlags::DISABLE)
+    .union(EventFlags::ONESHOT)
+    .union(EventFlags::CLEAR)
+    .union(EventFlags::RECEIPT)
+    .union(EventFlags::DISPATCH);
+
+/// EV_SYSFLAGS: the bits that belong to the system.
+const SYSTEM: u16 = 0xF000;
+
+/// Whether the flags of a change are valid for any knote.
+#[inline]
+pub(super) fn is_sound(change: &Kevent) -> bool {
+    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
+    let both = |a: EventFlags, b: EventFlags| flags.contains(a.union(b));
+    KNOWN.contains(flags)
+        && !both(EventFlags::ADD, EventFlags::DELETE)
+        && !both(EventFlags::ENABLE, EventFlags::DISABLE)
+}
+
 /// The error of a change that names no knote (K49).
 pub(super) fn no_such_knote() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOENT)
 }
 
-/// The error of a change that makes no sense.
+/// The error of a change with invalid flags or an invalid ident.
 pub(super) fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
-/// The error of a change that asks for what Linux cannot tell (K242).
+/// The error of a change that asks for an event that Linux cannot report (K242).
 pub(super) fn unsupported() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOTSUP)
 }

@@ -1,7 +1,7 @@
 //! kqueue(2) on Linux: the same interface over epoll(7), eventfd(2), timerfd(2), pidfds, inotify(7) and signal
 //! handlers.
 //!
-//! Laid out like a BSD kernel: one engine, and a filter for each kind of thing that can be waited for.
+//! Laid out like a BSD kernel: one engine, and a file for each filter.
 //!
 //! ```text
 //!   queue ── kevent(2): changes, then one wait        wake ── how one thread wakes another
@@ -19,9 +19,9 @@
 //! The laws:
 //!
 //! 1. The queue's descriptor is an epoll descriptor, so it can itself be polled or nested.
-//! 2. What the kernel watches is told by epoll; what user space knows stands in the list of active knotes.
-//!    While the list is not empty the queue's eventfd has an edge that no wait has returned, or a thread is
-//!    about to write it ([`wake`]). So one wait on epoll sees both.
+//! 2. epoll reports the conditions that the kernel watches. A knote whose condition user space knows is in the
+//!    list of active knotes. While the list is not empty, the queue's eventfd has an edge that no wait has
+//!    returned, or a thread is about to write it ([`wake`]). So one wait on epoll sees both.
 //! 3. The lock is never held across a wait, and no foreign code runs under it.
 //! 4. A wait makes one system call, and none for each event, and takes the lock once.
 

@@ -1,4 +1,4 @@
-//! What the kernel is asked about a process, by a pidfd.
+//! The system calls about a process, by its pidfd.
 
 use std::{
     io,
@@ -37,12 +37,12 @@ pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
     }
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     let result = waitid(fd, options);
-    // A process that is not a child of this one is a process all the same.
+    // ECHILD: a process that is not a child.
     Ok(!result.is_err_and(|error| error.raw_os_error() != Some(libc::ECHILD)))
 }
 
-/// Whether a number is a pidfd, and of the same process as another one. Without /proc, which knows the
-/// process, it is taken to be.
+/// Whether a number is a pidfd of the same process as another pidfd. Without /proc any pidfd is taken for
+/// that.
 pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
     let process = |fd: RawFd| {
         let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{fd}")).ok()?;
@@ -52,14 +52,14 @@ pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
     if !is_pidfd(number).unwrap_or(false) {
         return false;
     }
-    // Once it has been reaped, /proc does not know the process any more, and that may be at any time: what
-    // is said of the number is what is said of the other one before that, or after.
+    // The process may be reaped between two looks, and /proc then has no id of it. So the number is compared with
+    // the pidfd before its own look and after it.
     let before = process(pidfd);
     let named = process(number);
     named == before || named == process(pidfd)
 }
 
-/// What is known of the end of a process.
+/// The state of a process, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
     /// It has not exited, or its status cannot be told yet; the pidfd will have another edge.
@@ -70,11 +70,9 @@ pub(super) enum Exit {
     Unknown,
 }
 
-/// Asks for the exit of a process, without reaping it.
+/// Asks for the exit of a process, without reaping it. A pidfd has up to three edges:
 ///
-/// A pidfd has up to three edges, and each state has its own answer:
-///
-/// | state | poll | a child of ours | any other process |
+/// | state | poll(2) | a child | any other process |
 /// |---|---|---|---|
 /// | exited, its tracer has not been told | IN | not yet | unknown |
 /// | exited | IN | the status | unknown |
@@ -105,7 +103,7 @@ enum Waited {
     Status(c_int),
     /// It is a child and has not exited, or its tracer has to be told first.
     NotYet,
-    /// It is no child of this process, or has been reaped.
+    /// It is not a child of this process, or has been reaped.
     NoChild,
 }
 
@@ -139,14 +137,14 @@ fn waitid(pidfd: RawFd, options: c_int) -> io::Result<libc::siginfo_t> {
 /// The kernel's `struct pidfd_info` as it was first (linux/pidfd.h).
 #[repr(C)]
 struct Info {
-    /// What is asked for, and then what is there.
+    /// The fields that are asked for; after the call, those that are filled in.
     mask: u64,
     _cgroup: u64,
     _pid: u32,
     _group: u32,
     parent: u32,
     _credentials: [u32; 8],
-    /// As wait(2) has it.
+    /// The wait(2) status.
     status: i32,
 }
 
@@ -159,11 +157,11 @@ impl Info {
 
 /// Asks the pidfd itself: Linux 6.13, and 6.15 for the status of a process that has been reaped.
 fn info(pidfd: RawFd) -> Option<Info> {
-    // SAFETY: all zeroes is a valid one.
+    // SAFETY: all zeroes is a valid Info.
     let mut info: Info = unsafe { std::mem::zeroed() };
     info.mask = Info::PID | Info::EXIT;
-    // SAFETY: the kernel writes as many bytes as the request says, which is the size of the struct, and
-    // any bytes make a valid one; it lives until the call returns.
+    // SAFETY: the kernel writes as many bytes as the request says, the size of the struct, which lives until the
+    // call returns; any bytes are a valid Info.
     let result = unsafe { libc::ioctl(pidfd, Info::GET as _, ptr::from_mut(&mut info)) };
     (result == 0).then_some(info)
 }

@@ -1,7 +1,7 @@
-//! EVFILT_PROC and EVFILT_PROCDESC: the exit of a process, told by a pidfd.
+//! EVFILT_PROC and EVFILT_PROCDESC: the exit of a process, by a pidfd.
 //!
-//! A pidfd names one process, also when its number has gone to another; it becomes readable when the process
-//! has exited. EVFILT_PROC opens one for its knote; EVFILT_PROCDESC is given one, and duplicates it, so that
+//! A pidfd names one process, also after its process id has been given to another; it becomes readable when the
+//! process has exited. EVFILT_PROC opens one for its knote; EVFILT_PROCDESC is given one, and duplicates it, so that
 //! the caller's number is free for other filters and for other files.
 
 use std::{
@@ -21,14 +21,14 @@ use crate::{EventFlags, Filter, Kevent, ProcFlags};
 #[derive(Debug)]
 pub(super) struct Process {
     pidfd: OwnedFd,
-    /// What is asked for: NOTE_EXIT or nothing.
+    /// The flags that are asked for: NOTE_EXIT or none.
     fflags: u32,
     /// The caller's own pidfd, of EVFILT_PROCDESC.
     named_by: Option<RawFd>,
 }
 
 impl Process {
-    /// EV_ADD of a new one.
+    /// EV_ADD of a new knote.
     pub(super) fn new(change: &Kevent) -> io::Result<Process> {
         check_fflags(change)?;
         if change.filter() == Filter::PROC {
@@ -66,7 +66,7 @@ impl Filterops for Process {
         Ok(())
     }
 
-    /// The exit, after which the knote is gone, also where nothing had been asked for (K211, K218).
+    /// The exit. The knote is removed then, also if it did not ask for NOTE_EXIT (K211, K218).
     fn report(&mut self) -> Told {
         let (fflags, status) = match pidfd::exit(self.pidfd.as_raw_fd()) {
             Exit::NotYet => return Told::Nothing,
@@ -90,14 +90,14 @@ fn check_fflags(change: &Kevent) -> io::Result<()> {
     }
 }
 
-/// The pidfd of a process.
+/// A pidfd of the process with this id.
 fn open(ident: usize) -> io::Result<OwnedFd> {
     let no_such_process = || io::Error::from_raw_os_error(libc::ESRCH);
     let pid = i32::try_from(ident).ok().filter(|&pid| pid > 0);
     pidfd::open(pid.ok_or_else(no_such_process)?).map_err(|error| match error.raw_os_error() {
         // A kernel before 5.3 has no such filter.
         Some(libc::ENOSYS) => invalid(),
-        // What kernels say of the number of a thread.
+        // The answers of kernels for the id of a thread.
         Some(libc::EINVAL | libc::ENOENT) => no_such_process(),
         _ => error,
     })

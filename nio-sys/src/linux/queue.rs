@@ -1,4 +1,4 @@
-//! The queue: kevent(2) made of one wait on epoll and one look under the lock.
+//! The queue: kevent(2) as one wait on epoll, and one translation of its events under the lock.
 //!
 //! ```text
 //!   kevent(changes, events, timeout)
@@ -8,7 +8,7 @@
 //!      └─ wait on epoll ── lock: events of epoll → kevents (deliver)
 //!            ▲                   active knotes → kevents (engine)   unlock, write the eventfd if need be
 //!            │                        │
-//!            └── nothing came of it ──┴── there are events: return them
+//!            └── no event is left ────┴── there are events: return them
 //! ```
 
 use std::{
@@ -38,14 +38,14 @@ pub(crate) struct Queue {
     /// Ends a wait when a knote becomes active ([`wake`](super::wake)).
     eventfd: OwnedFd,
     pending: Pending,
-    /// How many batches of epoll have been translated; wraps round. A wait notes it before it begins
+    /// How many batches of epoll have been translated; wraps round. A wait reads it before it begins
     /// ([`stale`](super::stale)).
     batches: AtomicUsize,
     engine: ManuallyDrop<Mutex<Engine>>,
 }
 
 impl Queue {
-    /// A queue; `counts` says whether READ and WRITE events are to say how much there is.
+    /// A queue; `counts`: the `data` of READ and WRITE is the number of bytes.
     pub(crate) fn new(counts: bool) -> io::Result<Queue> {
         let (epoll, eventfd) = (epoll::create()?, epoll::eventfd()?);
         epoll::control(&epoll, libc::EPOLL_CTL_ADD, eventfd.as_raw_fd(), EDGE, WAKE)?;
@@ -92,7 +92,7 @@ impl Queue {
         self.wait(events, timeout, true)
     }
 
-    /// All changes, each one's result written over it.
+    /// Applies all changes, and writes the result of each over it.
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
         self.check_home()?;
         let mut engine = self.lock();
@@ -109,14 +109,14 @@ impl Queue {
         Ok(())
     }
 
-    /// Applies changes; errors and receipts become entries of `events`. Where there is no room for an error
-    /// the call fails at that change (K40), where there is none for a receipt it is dropped (K46).
+    /// Applies changes; errors and receipts become entries of `events`. Without room for an error the call
+    /// fails at that change (K40); without room for a receipt the receipt is dropped (K46).
     fn change(&self, changes: &[Kevent], events: &mut EventList) -> io::Result<()> {
         let mut engine = self.lock();
         let mut outcome = Ok(());
         let mut rest = changes;
         while !rest.is_empty() && outcome.is_ok() {
-            // A change that ends the call, because its error has no room, has to be the last one made.
+            // Changes after an error without room must not be made, so no more are made together than fit.
             let most = rest.len().min(events.capacity() - events.len() + 1);
             let (count, errnos) = engine.change(&self.epoll, &rest[..most]);
             for (change, errno) in rest[..count].iter().zip(errnos) {
@@ -137,9 +137,9 @@ impl Queue {
         outcome
     }
 
-    /// Waits until at least one event is there, the time is up, or a signal handler has run; `resumes` says to
-    /// go on after that. An event of epoll may come to nothing: another thread was faster, or the descriptor
-    /// is not the one it was. Then the rest of the time is waited for (K92).
+    /// Waits until there is an event, the time is up, or a signal handler has run; with `resumes` it goes on
+    /// after a handler. An event of epoll may yield no kevent: another thread was faster, or the event is
+    /// stale. Then the time that is left is waited for (K92).
     #[inline]
     fn wait(
         &self,
@@ -151,7 +151,7 @@ impl Queue {
         if room == 0 {
             return Ok(());
         }
-        // The rest of the time can be told only from its beginning.
+        // The time that is left is computed from the beginning of the wait.
         let start = timeout
             .filter(|timeout| !timeout.is_zero())
             .map(|_| Instant::now());
@@ -178,8 +178,8 @@ impl Queue {
         }
     }
 
-    /// Turns the batch that epoll returned, and the active knotes, into kevents. Returns whether what comes to
-    /// nothing would only come again.
+    /// Turns the batch that epoll returned, and the active knotes, into kevents. Returns true if the batch had
+    /// a stale event that the next wait would only return again.
     #[inline]
     fn translate(&self, events: &mut EventList, began: usize) -> bool {
         let room = events.capacity();
@@ -189,8 +189,8 @@ impl Queue {
         let mut has_leftover = false;
         let number = self.batches.load(Ordering::Relaxed).wrapping_add(1);
         self.batches.store(number, Ordering::Release);
-        // Each event of epoll that is still to come has room for one kevent, and each of the queue's own for
-        // one active knote. So no knote starves.
+        // Room for one kevent is kept for each event of epoll that is not translated yet, and for one active
+        // knote for each event of the queue's own entries. So no knote starves.
         let (mut rest, mut room_left) = (epoll.as_slice(), room);
         loop {
             rest = deliver::plain(engine.descriptors.slots.as_slice(), rest, events, room_left);
@@ -211,15 +211,15 @@ impl Queue {
         if engine.has_active() {
             engine.collect(&self.epoll, events, room);
         }
-        // Without the memory or the descriptor for it, the set stays as it is: slow, but right.
+        // Without the memory or a descriptor for a new set, the old one stays: waits spin, but no event is lost.
         let is_settled = has_leftover && self.rebuild(engine).is_err();
         self.unlock(guard);
         is_settled
     }
 
-    /// Makes the epoll set again, without the entries that no call can remove, and puts it in the place of the
-    /// old one. The threads that wait in the old one are woken, all of them: it is given something that is
-    /// always ready. A program that watches this queue from outside has to register it again.
+    /// Makes the epoll set again, without the entries that no call can remove, under the number of the old one.
+    /// All threads that wait in the old one are woken: an eventfd that is always ready is added to it. A
+    /// program that watches this queue by another poller has to register it there again.
     #[cold]
     fn rebuild(&self, engine: &mut Engine) -> io::Result<()> {
         let new = epoll::create()?;
@@ -240,7 +240,7 @@ impl Queue {
         })
     }
 
-    /// The child of the process that made a queue does not have it (K4).
+    /// A child of fork(2) does not have the queue (K4).
     #[inline]
     fn check_home(&self) -> io::Result<()> {
         if self.home.is_here() {
@@ -256,7 +256,7 @@ impl Queue {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Releases the lock, and does what the wake-up needs.
+    /// Releases the lock, and writes or reads the eventfd as the wake-up protocol asks.
     #[inline]
     fn unlock(&self, mut engine: MutexGuard<'_, Engine>) {
         let (active, grew) = (!engine.active.is_empty(), engine.active.take_grew());
@@ -271,7 +271,7 @@ impl Queue {
     }
 }
 
-/// The entry that reports what came of a change: EV_ERROR, and the errno or 0 (K38, K43, K45).
+/// The entry that reports the result of a change: EV_ERROR, and the errno or 0 (K38, K43, K45).
 #[inline]
 fn receipt(change: &Kevent, errno: i32) -> Kevent {
     Kevent::new(change.ident(), change.filter(), EventFlags::ERROR)

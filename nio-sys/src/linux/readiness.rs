@@ -1,5 +1,5 @@
-//! What a mask of epoll says of READ, WRITE and EXCEPT: where EPOLLRDHUP, EPOLLHUP and EPOLLERR become
-//! EV_EOF.
+//! From a mask of epoll to the readiness of READ, WRITE and EXCEPT: when EPOLLRDHUP, EPOLLHUP and EPOLLERR
+//! become EV_EOF.
 //!
 //! | the mask | of | READ | WRITE |
 //! |---|---|---|---|
@@ -22,13 +22,14 @@ use super::{
 };
 use crate::EventFlags;
 
-/// What a mask says of each filter: not ready, or ready with EV_EOF or no flag.
+/// The readiness of each filter: not ready, or ready with EV_EOF or no flag.
 pub(super) type Readiness = [Option<EventFlags>; 3];
 
 const READY: Option<EventFlags> = Some(EventFlags::empty());
 const EOF: Option<EventFlags> = Some(EventFlags::EOF);
 
-/// What a mask says of the filters of a descriptor. Notes in the slot what had to be found out.
+/// The readiness of the filters of a descriptor by a mask. Records the kind of the descriptor in the slot if it
+/// had to be asked for.
 #[inline]
 pub(super) fn readiness(fd: RawFd, mask: u32, slot: &mut Slot) -> Readiness {
     let hang_up = mask & (HUP | ERR) != 0;
@@ -49,8 +50,8 @@ pub(super) fn readiness(fd: RawFd, mask: u32, slot: &mut Slot) -> Readiness {
     ]
 }
 
-/// Whether a hang-up is that of a socket that was never connected. A socket that is closed says so by
-/// RDHUP, but only if it was asked: an entry for WRITE alone was not.
+/// Whether a hang-up is that of a socket that was never connected. A connection that has ended has RDHUP, but an
+/// entry for WRITE alone did not ask for it: then poll(2) is asked.
 fn is_unconnected(fd: RawFd, mask: u32, slot: &mut Slot) -> bool {
     mask & (HUP | IN | RDHUP | ERR) == HUP
         && kind(fd, slot) == Kind::Socket
@@ -71,8 +72,8 @@ fn kind(fd: RawFd, slot: &mut Slot) -> Kind {
     })
 }
 
-/// What kind of file a descriptor names: one of the `S_IF…` constants, or 0 for what has none (an epoll, an
-/// eventfd) and where fstat(2) fails.
+/// The type of the file that a descriptor names: one of the `S_IF…` constants; 0 for an epoll set, an eventfd
+/// and others without a type, and if fstat(2) fails.
 fn file_type(fd: RawFd) -> libc::mode_t {
     let mut stat = MaybeUninit::<libc::stat64>::uninit();
     // SAFETY: fstat64 fills in the whole struct when it returns 0, and only then is it read.
@@ -84,7 +85,7 @@ fn file_type(fd: RawFd) -> libc::mode_t {
     }
 }
 
-/// What poll(2) says of a descriptor now, asked for `events`, in the bits of epoll. Never blocks.
+/// The answer of poll(2) for a descriptor now, asked for `events`, in the bits of epoll. Never blocks.
 pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
     let mut entry = libc::pollfd {
         fd,
@@ -98,8 +99,8 @@ pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
     }
 }
 
-/// Whether a descriptor is a queue, or any other epoll set: those are never writable, and epoll would let
-/// them be waited for without end (K10). `probe` is an eventfd of the caller.
+/// Whether a descriptor is a queue, or any other epoll set. An epoll set is never writable, and epoll would
+/// accept WRITE of it and report nothing (K10). `probe` is an eventfd of the caller.
 pub(super) fn is_queue(fd: RawFd, probe: RawFd) -> bool {
     if file_type(fd) != 0 {
         return false;
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn k10_queues_are_told_from_other_descriptors() {
+    fn k10_queues_are_distinguished_from_other_descriptors() {
         let (one, other) = (epoll::create().unwrap(), epoll::create().unwrap());
         let probe = epoll::eventfd().unwrap();
         let is_queue = |fd: &dyn AsRawFd| is_queue(fd.as_raw_fd(), probe.as_raw_fd());

@@ -1,4 +1,4 @@
-//! EVFILT_SIGNAL: how often a signal has been seen. [`signal_handler`](super::signal_handler) counts.
+//! EVFILT_SIGNAL: the number of deliveries of a signal, which [`signal_handler`](super::signal_handler) counts.
 //!
 //! Every queue that watches a signal has the signal's eventfd in its epoll set, edge-triggered.
 
@@ -14,13 +14,13 @@ use crate::{EventFlags, Kevent};
 #[derive(Debug)]
 pub(super) struct Signal {
     installed: Installed,
-    /// The count that has been reported, and what the last report added to it.
+    /// The count that has been reported, and the number in the last report.
     seen: usize,
     told: usize,
 }
 
 impl Signal {
-    /// EV_ADD of a new one.
+    /// EV_ADD of a new knote.
     pub(super) fn new(change: &Kevent) -> io::Result<Signal> {
         let installed = Installed::new(change.ident())?;
         Ok(Signal {

@@ -1,26 +1,25 @@
-//! The process's signal handler: it counts signals for all queues, and then lets happen what the process
-//! does about the signal otherwise.
+//! The process's signal handler: it counts signals for all queues, and then runs the action that the process has
+//! for the signal otherwise.
 //!
-//! A knote only observes a signal. So the handler counts it, writes its eventfd, and goes on to its
-//! *previous action*, which is what the process did about the signal before: nothing, the default action
-//! (`default_action.rs`), or a call of the program's handler. The handler is in `signal_layer.rs`; this file
-//! installs it. The laws:
+//! A knote only observes a signal. So the handler counts it, writes its eventfd, and runs its *previous action*,
+//! the disposition that it replaced: nothing, the default action (`default_action.rs`), or the program's handler.
+//! The handler is in `signal_layer.rs`; this file installs it. The laws:
 //!
 //! 1. **A layer has one previous action.** The handler exists several times, as functions that differ only in
-//!    a number, the layer. A layer of a signal gets its previous action before it is first installed and
-//!    keeps it. A layer cannot be taken out while a handler of the program is installed above it and calls
-//!    it. It stays, another layer is installed above that handler, and each calls the one beneath it.
+//!    a number, the layer. A layer of a signal gets its previous action before it is first installed, and keeps
+//!    it. A layer cannot be removed while a handler of the program is installed above it and calls it. It stays,
+//!    another layer is installed above that handler, and each calls the one beneath it.
 //! 2. **A layer runs once in a delivery.** If the program installs a handler a second time, above a layer
 //!    whose previous action it is, the calls make a circle. A layer that is called again by its own previous
 //!    action returns, and a layer does not call the handler that is the disposition.
-//! 3. **The first layer of a delivery counts.** The others only go on to their previous actions.
+//! 3. **The first layer of a delivery counts.** The others only run their previous actions.
 //! 4. **The kernel is asked.** Every EV_ADD asks for the disposition, and installs a layer unless it is one:
 //!    the program, also a child of fork(2), may have replaced the handler. When the last knote of a signal
 //!    goes and the disposition is a layer, its previous action is put back.
 //! 5. **The default action** is taken if the previous action is SIG_DFL and the disposition is this layer, or
 //!    SIG_DFL by now. Any other disposition is a handler that replaces the default action.
-//! 6. **A child of fork(2)** inherits the dispositions, and in it the handler only goes on to the previous
-//!    action. The number of knotes and the eventfds belong to one process ([`PerProcess`]).
+//! 6. **A child of fork(2)** inherits the dispositions. In it the handler only runs the previous action. The
+//!    number of knotes and the eventfds belong to one process ([`PerProcess`]).
 //! 7. **The handler is async-signal-safe**: it uses atomics, a thread-local variable that needs no
 //!    constructor, sigaction(2), write(2), raise(3) and pthread_sigmask(3); it allocates and locks nothing,
 //!    and leaves `errno` as it was.
@@ -49,18 +48,18 @@ use crate::{
 /// Signals are numbered from 1 to 64.
 pub(super) const SIGNALS: usize = 65;
 
-/// How often each signal was seen; wraps round.
+/// The deliveries of each signal; wraps round.
 static COUNTS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 
-/// What belongs to one process.
+/// The state that belongs to one process.
 static WATCHED: PerProcess<Watched> = PerProcess::new();
 
 #[derive(Debug)]
 struct Watched {
-    /// How many knotes each signal has. The lock is held while dispositions change.
+    /// The number of knotes of each signal. The lock is held while dispositions change.
     knotes: Mutex<[usize; SIGNALS]>,
-    /// What the handler writes; −1 until a knote is made. Never closed: the handler may be running on
-    /// any thread at any time.
+    /// The eventfds that the handler writes; −1 until a knote is made. Never closed: the handler may be running
+    /// on any thread at any time.
     eventfds: [AtomicI32; SIGNALS],
 }
 
@@ -72,7 +71,7 @@ impl Watched {
         }
     }
 
-    /// The dispositions of this process are the caller's to change.
+    /// Takes the lock: the caller may change the dispositions of this process.
     fn lock() -> (&'static Watched, MutexGuard<'static, [usize; SIGNALS]>) {
         let watched = WATCHED.get_or_make(Watched::new);
         let knotes = watched.knotes.lock();
@@ -80,7 +79,7 @@ impl Watched {
     }
 }
 
-/// One knote's share in the handler of its signal.
+/// A knote's reference to the handler of its signal; the last one to go uninstalls it.
 #[derive(Debug)]
 pub(super) struct Installed {
     number: usize,
@@ -90,8 +89,7 @@ pub(super) struct Installed {
 impl Installed {
     /// Installs the handler, unless it is there already.
     pub(super) fn new(number: usize) -> io::Result<Installed> {
-        // SIGKILL and SIGSTOP have no handlers, and sigaction(2) answers EINVAL; a number that does not
-        // fit cannot be asked for.
+        // sigaction(2) answers EINVAL for SIGKILL and SIGSTOP, which have no handlers.
         if number == 0 || number >= SIGNALS {
             return Err(invalid());
         }
@@ -111,7 +109,7 @@ impl Installed {
         install(self.number)
     }
 
-    /// How often the signal was seen; wraps round.
+    /// The deliveries of the signal; wraps round.
     pub(super) fn count(&self) -> usize {
         COUNTS[self.number].load(Ordering::Acquire)
     }
@@ -136,7 +134,7 @@ impl Drop for Installed {
     }
 }
 
-/// Makes one of our layers the disposition, if none is.
+/// Makes a layer the disposition, unless one is.
 fn install(number: usize) -> io::Result<()> {
     loop {
         let found = disposition(number as c_int)?;
@@ -152,8 +150,8 @@ fn install(number: usize) -> io::Result<()> {
     }
 }
 
-/// Changes a disposition that was found to be this one. If another thread has changed it meanwhile, it
-/// stays what that thread has made it, and the answer is false.
+/// Replaces the disposition `found`. If another thread has changed it meanwhile, that change stays, and the
+/// answer is false.
 pub(super) fn exchange(
     number: c_int,
     found: &libc::sigaction,
@@ -167,8 +165,8 @@ pub(super) fn exchange(
     Ok(is_found)
 }
 
-/// The action of the layer above a previous action. The mask stays: what the previous handler wants
-/// blocked while it runs stays blocked.
+/// The action of the layer above a previous action. The mask stays: the signals that the previous handler blocks
+/// while it runs stay blocked.
 fn action_above(number: usize, previous: &libc::sigaction) -> io::Result<libc::sigaction> {
     let mut action = *previous;
     action.sa_sigaction = HANDLERS[layer_above(number, previous)?] as *const () as usize;
@@ -176,8 +174,8 @@ fn action_above(number: usize, previous: &libc::sigaction) -> io::Result<libc::s
     Ok(action)
 }
 
-/// The flags of a handler above a previous action. A function gets what it asked for; where there is
-/// none, the handler disturbs as little as it can.
+/// The flags of a handler above a previous action. A function keeps its own flags; above SIG_DFL and SIG_IGN the
+/// handler restarts system calls and runs on the alternate stack.
 fn flags_above(previous: &libc::sigaction) -> c_int {
     let of_signal = previous.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
     let of_handler = libc::SA_RESTART | libc::SA_ONSTACK;
@@ -187,7 +185,7 @@ fn flags_above(previous: &libc::sigaction) -> c_int {
     }
 }
 
-/// Puts back what was there, unless the program has installed something else since (K207).
+/// Puts back the previous action, unless the program has installed a handler since (K207).
 fn uninstall(number: usize) {
     while let Ok(found) = disposition(number as c_int) {
         let Some(previous) = layer(&found).and_then(|layer| previous(number, layer)) else {
@@ -197,21 +195,20 @@ fn uninstall(number: usize) {
         action.sa_sigaction = previous.peek();
         action.sa_flags = previous.flags;
         is_about_to_be_put_back(number);
-        // It was accepted when it was read from there.
+        // sigaction(2) has accepted this action before.
         if exchange(number as c_int, &found, &action).unwrap_or(true) {
             return;
         }
     }
 }
 
-/// What the process does about a signal apart from its knotes.
+/// The disposition of a signal without the layers.
 pub(crate) fn disposition_beneath(signum: c_int) -> io::Result<libc::sigaction> {
     let _knotes = Watched::lock();
     Ok(beneath(signum as usize, disposition(signum)?))
 }
 
-/// Changes what the process does about a signal apart from its knotes. The action is as for
-/// [`set_disposition`].
+/// Changes the disposition of a signal beneath the layers. The action is as for [`set_disposition`].
 pub(crate) fn set_disposition_beneath(signum: c_int, action: &libc::sigaction) -> io::Result<()> {
     let (_, knotes) = Watched::lock();
     loop {
@@ -228,7 +225,7 @@ pub(crate) fn set_disposition_beneath(signum: c_int, action: &libc::sigaction) -
     }
 }
 
-/// The previous action of an action of ours; any other action as it is.
+/// The previous action of a layer; any other action as it is.
 fn beneath(number: usize, mut action: libc::sigaction) -> libc::sigaction {
     if let Some(previous) = layer(&action).and_then(|layer| previous(number, layer)) {
         action.sa_sigaction = previous.peek();

@@ -1,4 +1,4 @@
-//! The signal handler: its layers, and what each goes on to.
+//! The signal handler: its layers, and the previous action of each.
 //!
 //! The laws are in [`signal_handler`](super::signal_handler).
 
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::signal::disposition;
 
-/// How many different previous actions a signal can have in the life of a process. Most have one; each
-/// handler of the program that stays above a layer of ours costs another.
+/// How many previous actions a signal can have in the life of a process. Most signals have one; each handler of
+/// the program that stays above a layer takes another.
 const LAYERS: usize = 16;
 
 /// The handlers of the layers.
@@ -29,7 +29,7 @@ pub(super) static HANDLERS: [extern "C" fn(c_int, *mut siginfo_t, *mut c_void); 
     on_signal::<12>, on_signal::<13>, on_signal::<14>, on_signal::<15>,
 ];
 
-/// What each layer of each signal goes on to: null, or leaked once and never freed (law 1).
+/// The previous action of each layer of each signal: null, or leaked once and never freed (law 1).
 static PREVIOUS: [[AtomicPtr<Previous>; LAYERS]; SIGNALS] =
     [const { [const { AtomicPtr::new(ptr::null_mut()) }; LAYERS] }; SIGNALS];
 
@@ -75,7 +75,7 @@ pub(super) fn layer_above(number: usize, action: &libc::sigaction) -> io::Result
     Err(io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
-/// What a layer goes on to.
+/// The previous action of a layer.
 pub(super) fn previous(number: usize, layer: usize) -> Option<&'static Previous> {
     let previous = PREVIOUS[number][layer].load(Ordering::Acquire);
     // SAFETY: it is null, or was leaked by `layer_above` and is never freed.
@@ -105,7 +105,7 @@ impl Previous {
         (self.handler, self.flags) == (action.sa_sigaction, action.sa_flags)
     }
 
-    /// What it is now.
+    /// Its handler now.
     pub(super) fn peek(&self) -> usize {
         match self.is_used.load(Ordering::Acquire) {
             true => libc::SIG_DFL,
@@ -113,9 +113,9 @@ impl Previous {
         }
     }
 
-    /// Whether this handler is the disposition because the program has installed it again, above a layer
-    /// that has it beneath: then it has called the layer. It may also have been put back, while the layer
-    /// was already running.
+    /// Whether the program has installed this handler again, above a layer that has it beneath: then the handler
+    /// has called the layer. It is also the disposition if it was put back while the layer was running; that case is
+    /// excluded.
     fn is_above(&self, number: c_int) -> bool {
         let changes = &CHANGES[number as usize];
         let before = changes.load(Ordering::SeqCst);
@@ -124,7 +124,7 @@ impl Previous {
             && changes.load(Ordering::SeqCst) == before
     }
 
-    /// What it is for one signal.
+    /// Its handler for one delivery.
     fn take(&self) -> usize {
         let resets = self.flags & libc::SA_RESETHAND != 0 && self.handler != libc::SIG_IGN;
         match resets && self.is_used.swap(true, Ordering::AcqRel) {
@@ -134,7 +134,7 @@ impl Previous {
     }
 }
 
-/// The delivery that a thread is in: what the last layer that ran has left.
+/// The delivery that a thread is in, as the last layer that ran has recorded it.
 #[derive(Clone, Copy)]
 struct Delivery {
     number: c_int,
@@ -151,7 +151,7 @@ thread_local! {
 
 impl Delivery {
     /// Whether a layer that is called with these arguments is in this delivery, and not in one that has
-    /// interrupted it. (A handler calls the one beneath as it likes, also without a siginfo.)
+    /// interrupted it. A handler may call the one beneath without a siginfo.
     fn goes_on(&self, number: c_int, frame: usize, info: *mut siginfo_t) -> bool {
         // The stack grows down. A frame that is not above was left by longjmp(3).
         if self.number != number || frame >= self.frame {
@@ -159,8 +159,8 @@ impl Delivery {
         }
         // The kernel puts the siginfo of a new delivery between the two frames.
         let is_between = (frame..self.frame).contains(&(info as usize));
-        // SAFETY: it points into this thread's stack, between frames that are in use; whatever is there
-        // is read as an int. A siginfo begins with its signal's number.
+        // SAFETY: it points into this thread's stack, between frames that are in use, and any bytes
+        // there can be read as an int. A siginfo begins with its signal's number.
         !(is_between && unsafe { info.cast::<c_int>().read_unaligned() } == number)
     }
 }
@@ -193,7 +193,7 @@ extern "C" fn on_signal<const LAYER: usize>(
     unsafe { *libc::__errno_location() = errno };
 }
 
-/// Does what a layer's previous action does.
+/// Runs the previous action of a layer.
 fn run_previous(layer: usize, number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(previous) = previous(number as usize, layer) else {
         return;

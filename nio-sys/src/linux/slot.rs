@@ -1,13 +1,13 @@
-//! What a queue knows of each descriptor: its knotes, and what epoll has been told.
+//! The state of each descriptor: its knotes, and its entry in the epoll set.
 //!
 //! The laws:
 //!
 //! 1. A slot has the index of its descriptor in one vector. The queue's lock guards it.
 //! 2. An event of epoll belongs to a slot if its payload is the slot's: descriptor, generation, and whether
 //!    the entry is level-triggered. Any other event is stale.
-//! 3. The generation changes whenever a direction is enabled that was not (K90), so an event of an earlier
-//!    life, or of a batch that another thread holds, is recognised.
-//! 4. A slot that is not *special* turns into events by its knotes alone.
+//! 3. The generation changes whenever a disabled or new knote is enabled (K90). So an event of an earlier
+//!    registration, or of a batch that another thread holds, is recognised as stale.
+//! 4. An event of a slot that is not *special* needs only the knotes to become kevents.
 
 use std::os::fd::RawFd;
 
@@ -26,7 +26,8 @@ pub(super) const ERR: u32 = libc::EPOLLERR as u32;
 pub(super) const ET: u32 = libc::EPOLLET as u32;
 pub(super) const ONCE: u32 = libc::EPOLLONESHOT as u32;
 
-/// An entry that asks for nothing. epoll adds HUP and ERR to every mask; edge-triggered, they come once.
+/// The mask of an entry without an enabled knote. epoll adds HUP and ERR to every mask; edge-triggered, they
+/// come once.
 pub(super) const IDLE: u32 = ET;
 
 /// An entry that the kernel has disarmed, after the one event of EPOLLONESHOT.
@@ -36,14 +37,14 @@ pub(super) const READ: usize = 0;
 pub(super) const WRITE: usize = 1;
 pub(super) const EXCEPT: usize = 2;
 
-/// The filters of a descriptor, in the order in which they are reported, and what epoll calls them.
+/// The filters of a descriptor, in the order in which they are reported, and the bits of epoll for them.
 pub(super) const FILTERS: [(Filter, u32); 3] = [
     (Filter::READ, IN | RDHUP),
     (Filter::WRITE, OUT),
     (Filter::EXCEPT, PRI),
 ];
 
-/// The index of a filter in [`FILTERS`], if it is one of a descriptor.
+/// The index of a filter in [`FILTERS`]; `None` for any other filter.
 #[inline]
 pub(super) fn index(filter: Filter) -> Option<usize> {
     match filter {
@@ -54,32 +55,32 @@ pub(super) fn index(filter: Filter) -> Option<usize> {
     }
 }
 
-/// What is known of a descriptor: 64 bytes, one cache line.
+/// The state of a descriptor: 64 bytes, one cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     /// By filter, as all arrays here.
     pub(super) udata: [usize; 3],
-    /// What epoll was given for its entry: see [`payload`].
+    /// The payload of its entry: see [`payload`].
     pub(super) payload: u64,
     /// The low-water mark of READ (K156).
     pub(super) low_water: i64,
-    /// Where its knotes stand in the list of active ones.
+    /// The positions of its knotes in the list of active ones.
     pub(super) queued: [Position; 3],
-    /// The mask that epoll was given; 0 is "no entry".
+    /// The mask of its entry; 0 is "no entry".
     pub(super) told: u32,
-    /// The error that a socket has reported; it can be asked for only once (K108).
+    /// The error that the socket has reported: asking a socket for its error clears it (K108).
     pub(super) error: u16,
     pub(super) knotes: [Knote; 3],
     /// A socket that is not connected hangs up without end: until it is connected its entry is
     /// edge-triggered, whatever its knotes are (K115).
     pub(super) unconnected: bool,
-    /// Whether it is a pipe or a socket, once that had to be known.
+    /// Whether it is a pipe or a socket, once a hang-up or an error has asked for it.
     pub(super) kind: Option<Kind>,
-    /// An event needs more than the knotes.
+    /// An event needs more than the knotes (law 4).
     pub(super) special: bool,
 }
 
-/// Every count of bytes reaches this mark.
+/// No low-water mark: every count of bytes reaches it.
 pub(super) const NO_MARK: i64 = i64::MIN;
 
 /// A descriptor that is not registered.
@@ -96,7 +97,7 @@ pub(super) const VACANT: Slot = Slot {
     special: false,
 };
 
-/// What EPOLLHUP and EPOLLERR depend on.
+/// The kinds of descriptors for which EPOLLHUP and EPOLLERR mean different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Pipe,
@@ -110,15 +111,15 @@ impl Slot {
         self.knotes != [Knote::NONE; 3]
     }
 
-    /// The mask that epoll has to be told for its knotes; 0 is "no entry".
+    /// The mask that its knotes need; 0 is "no entry".
     ///
     /// | the enabled knotes | the entry |
     /// |---|---|
-    /// | all report activity | edge-triggered |
-    /// | none does | level-triggered |
-    /// | they differ | edge-triggered; the level one is looked at again in each call |
-    /// | one, and it fires once | EPOLLONESHOT, so that one waiter is woken and the kernel disarms it |
-    /// | none | edge-triggered for nothing, so that the kernel still answers for the descriptor |
+    /// | all EV_CLEAR | edge-triggered |
+    /// | none EV_CLEAR | level-triggered |
+    /// | both | edge-triggered; the condition of the level one is asked again in each call |
+    /// | one, which fires once | EPOLLONESHOT, so that one waiter is woken and the kernel disarms it |
+    /// | none | [`IDLE`], so that epoll still tells whether the descriptor is the same |
     #[inline]
     pub(super) fn wanted(&self) -> u32 {
         let [read, write, except] = self.knotes;
@@ -129,8 +130,8 @@ impl Slot {
         let mut edge = clears(read) || clears(write) || marked || self.unconnected;
         let mut once = false;
         if except.is_enabled() {
-            // epoll tells every entry of an end or an error, which are nothing to EXCEPT: where no
-            // level-triggered knote takes them, a level-triggered entry would report them without end.
+            // epoll reports a hang-up or an error to every entry, and EXCEPT ignores them. Without a
+            // level-triggered knote that takes them, a level-triggered entry would wake every wait.
             edge |= except.is_clear() || mask == 0;
             mask |= PRI;
         } else if read.is_enabled() != write.is_enabled() {
@@ -143,8 +144,8 @@ impl Slot {
         mask | bits(edge, ET) | bits(once, ONCE)
     }
 
-    /// Whether a level-triggered knote has an edge-triggered entry: epoll tells of it once, so it stands
-    /// in the list of active knotes as long as its condition holds.
+    /// Whether a level-triggered knote has an edge-triggered entry: epoll reports it once, so it stays in the
+    /// list of active knotes while its condition holds.
     pub(super) fn looks_again(&self, index: usize) -> bool {
         let knote = self.knotes[index];
         self.told & ET != 0 && !knote.is_clear() && !knote.fires_once()
@@ -182,7 +183,7 @@ pub(super) fn generation(payload: u64) -> u32 {
     (payload >> 33) as u32
 }
 
-/// Whether an entry with this payload reports as long as its condition holds.
+/// Whether the entry with this payload is level-triggered.
 pub(super) fn is_level(payload: u64) -> bool {
     payload & LEVEL != 0
 }
@@ -197,13 +198,13 @@ impl Slots {
         &self.0
     }
 
-    /// What is known of a descriptor.
+    /// The state of a descriptor.
     #[inline]
     pub(super) fn get(&self, fd: RawFd) -> Slot {
         self.0.get(fd as usize).copied().unwrap_or(VACANT)
     }
 
-    /// Stores what is known of a descriptor that is open.
+    /// Stores the state of a descriptor that is open.
     #[inline]
     pub(super) fn set(&mut self, fd: RawFd, slot: Slot) {
         match self.0.get_mut(fd as usize) {

@@ -1,19 +1,17 @@
 //! Stale events: those that belong to no registration.
 //!
 //! Nearly all come from a batch that a thread held while another one changed the registration, and are
-//! dropped. The others come from a descriptor that was closed while it was registered and has a duplicate
-//! that is still open, once its number has gone to another file: epoll goes on reporting it, and no call can
-//! name its entry any more (K99). An edge-triggered entry does no harm: its events are dropped as they come.
-//! A level-triggered one would wake every wait. It is found by this law: an event that is stale, and was
-//! returned by a wait that began after the same event had been found stale before, comes from such an entry.
-//! Then the epoll set has to be made again.
+//! dropped. The others are *leftovers*: a descriptor was closed while it was registered, a duplicate of it is
+//! open, and its number belongs to another file. epoll goes on reporting it, and no call can name its entry
+//! any more (K99). The events of an edge-triggered leftover are dropped. A level-triggered one would wake
+//! every wait. It is found by this law: a stale event is of a leftover if it was returned by a wait that began
+//! after the same event had been found stale. Then the epoll set has to be made again.
 
 use std::collections::HashMap;
 
 use super::slot::is_level;
 
-/// How many events are remembered. Each of so many entries would have to report before the first reports
-/// again; should that happen, they are found later.
+/// How many stale events are remembered. More leftovers than this are found later, not at once.
 const MOST: usize = 65_536;
 
 /// The stale events of level-triggered entries.
@@ -24,8 +22,8 @@ pub(super) struct Stale {
 }
 
 impl Stale {
-    /// Takes note of a stale event, in the batch with the number `batch`, of a wait that began when `began`
-    /// batches had been translated. Whether it shows that the epoll set has an entry that no call can remove.
+    /// Records a stale event of the batch with the number `batch`, of a wait that began when `began` batches had
+    /// been translated. Returns whether it is of a level-triggered leftover.
     pub(super) fn note(&mut self, payload: u64, batch: usize, began: usize) -> bool {
         if !is_level(payload) {
             return false;
@@ -41,7 +39,7 @@ impl Stale {
         false
     }
 
-    /// The epoll set has been made again, without such entries.
+    /// The epoll set has been made again, without leftovers.
     pub(super) fn clear(&mut self) {
         self.seen.clear();
     }

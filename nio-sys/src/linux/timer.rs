@@ -2,12 +2,11 @@
 //!
 //! The laws:
 //!
-//! 1. The timerfd is set, once, for the next expiration. It is edge-triggered and never read: each setting
-//!    of it is good for one edge.
-//! 2. How often a timer has expired is computed when it is reported, so a program that was stopped gets the
+//! 1. The timerfd is set for the next expiration alone. It is edge-triggered and never read: each setting gives
+//!    one edge.
+//! 2. The number of expirations is computed when the timer is reported. So a program that was stopped gets the
 //!    right count, and a disabled timer goes on counting (K185).
-//! 3. The clock is read once for each report. A wall clock that was set back meanwhile makes the timer wait
-//!    again.
+//! 3. The clock is read once for each report. A wall clock that was set back makes the timer wait again.
 //!
 //! One timerfd for all timers of a queue would save descriptors, but a queue that is itself watched
 //! edge-triggered would give no edge for the second timer that expires.
@@ -26,10 +25,10 @@ use super::{
 };
 use crate::{EventFlags, Kevent, TimerFlags, TimerUnit};
 
-/// A point in time of one of the system's clocks, or a time between two, in nanoseconds.
+/// A point in time of a clock, or a duration, in nanoseconds.
 type Nanos = u64;
 
-/// A timer that is set for this never expires, and a period of this is none.
+/// A deadline that never comes; as a period, no period.
 const NEVER: Nanos = Nanos::MAX;
 
 /// A timer.
@@ -39,7 +38,7 @@ pub(super) struct Timer {
     /// EV_ONESHOT: it does not repeat.
     once: bool,
     schedule: Schedule,
-    /// How many expirations the last report told.
+    /// The number of expirations in the last report.
     told: u64,
 }
 
@@ -53,7 +52,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// What a change with EV_ADD asks for.
+    /// The schedule that a change with EV_ADD asks for.
     fn new(change: &Kevent, once: bool) -> io::Result<Schedule> {
         let unit = TimerUnit::from_fflags(change.fflags()).ok_or_else(invalid)?;
         let flags = TimerFlags::from_bits_retain(change.fflags() & !u32::from(unit));
@@ -74,7 +73,7 @@ impl Schedule {
                 clock: libc::CLOCK_REALTIME,
             });
         }
-        // A period of nothing is one unit; once after nothing is now (K181).
+        // A period of 0 is one unit; a oneshot of 0 is due now (K181).
         let amount = if once { amount } else { amount.max(1) };
         let time = amount.saturating_mul(unit);
         Ok(Schedule {
@@ -84,7 +83,7 @@ impl Schedule {
         })
     }
 
-    /// How often it has expired and not been reported.
+    /// The number of expirations that have not been reported.
     fn expirations(&self, now: Nanos) -> u64 {
         if self.next == NEVER || now < self.next {
             return 0;
@@ -94,14 +93,14 @@ impl Schedule {
 }
 
 impl Timer {
-    /// EV_ADD of a new one.
+    /// EV_ADD of a new timer.
     pub(super) fn new(change: &Kevent) -> io::Result<Timer> {
         let once = change.flags().contains(EventFlags::ONESHOT);
         let schedule = Schedule::new(change, once)?;
         // SAFETY: takes no pointers.
         let timerfd = unsafe {
-            // By this clock it can be set for a time of the wall clock, and for a span, which then is one of
-            // the monotonic clock.
+            // A timerfd of this clock takes a point in time of the wall clock, and also a duration, which
+            // the kernel measures with the monotonic clock.
             libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK)
         };
         let timer = Timer {
@@ -118,7 +117,7 @@ impl Timer {
         self.schedule.clock == libc::CLOCK_MONOTONIC
     }
 
-    /// Sets the timerfd for the next expiration, which may have passed (law 1).
+    /// Sets the timerfd for the next expiration, also if it has passed (law 1).
     fn arm(&self) {
         let next = self.schedule.next;
         let (flags, time) = if next == NEVER {
@@ -134,8 +133,8 @@ impl Timer {
         let seconds = libc::time_t::try_from(time / 1_000_000_000);
         setting.it_value.tv_sec = seconds.unwrap_or(libc::time_t::MAX);
         setting.it_value.tv_nsec = (time % 1_000_000_000) as libc::c_long;
-        // SAFETY: the setting lives until the call returns. It is a valid one and so is the descriptor, so
-        // that there is no error.
+        // SAFETY: the setting lives until the call returns. Setting and descriptor are valid, so there is no
+        // error.
         unsafe {
             libc::timerfd_settime(self.timerfd.as_raw_fd(), flags, &setting, ptr::null_mut())
         };
@@ -149,8 +148,7 @@ impl Filterops for Timer {
 
     fn touch(&mut self, change: &Kevent, _: &mut Host<'_>) -> io::Result<()> {
         if change.flags().contains(EventFlags::ADD) {
-            // Adding again starts it again, and forgets what has expired (K183). It does not change the mode
-            // (K60).
+            // Adding again starts the timer again, and forgets expirations (K183). The mode stays (K60).
             self.schedule = Schedule::new(change, self.once)?;
             self.arm();
         }
@@ -179,7 +177,7 @@ impl Filterops for Timer {
     }
 }
 
-/// The time of a clock.
+/// The time of a clock, now.
 fn now(clock: libc::clockid_t) -> Nanos {
     let mut now = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: clock_gettime fills in the whole struct for a clock that exists, and both that this file asks

@@ -1,4 +1,4 @@
-//! EVFILT_USER: events that the program triggers itself. Their state is in user space alone.
+//! EVFILT_USER: events that the program triggers. Their state is in user space alone.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub(super) struct User {
 }
 
 impl User {
-    /// EV_ADD of a new one. NOTE_TRIGGER in the same change triggers it (K163).
+    /// EV_ADD of a new knote. NOTE_TRIGGER in the same change triggers it (K163).
     pub(super) fn new(change: &Kevent) -> User {
         User {
             fflags: change.fflags() & UserFlags::FFLAGSMASK.bits(),
@@ -38,7 +38,7 @@ impl Filterops for User {
         self.data = change.data();
         self.triggered |= given & UserFlags::TRIGGER.bits() != 0;
         if change.flags().contains(EventFlags::CLEAR) {
-            // EV_CLEAR in a modification resets the state, a trigger in the very same change included (K167).
+            // EV_CLEAR in a modification resets the state, including a trigger in the same change (K167).
             self.triggered = false;
         }
         Ok(())

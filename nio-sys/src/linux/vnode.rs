@@ -1,12 +1,12 @@
-//! EVFILT_VNODE: what happens to files and directories, told by inotify.
+//! EVFILT_VNODE: changes of files and directories, reported by inotify.
 //!
 //! The laws:
 //!
-//! 1. A knote is for the file that its descriptor names, whatever becomes of the file's names. As soon as the
-//!    number names another file, or none, the knote is gone. No event tells of a close, so the file is looked
-//!    at before anything is reported of it (K98, K237).
-//! 2. inotify tells that something happened; what it was is seen by comparing the file with the last look at
-//!    it. What happened is kept until it is delivered, also while the knote is disabled (K240).
+//! 1. A knote is for the file that its descriptor names, also if the file is renamed or loses its names. When
+//!    the number names another file or none, the knote is removed. No event tells of a close, so the descriptor
+//!    is checked before anything is reported (K98, K237).
+//! 2. inotify tells that a file has changed; the engine finds the changes by comparing the file with its last
+//!    state. They are kept until they are delivered, also while the knote is disabled (K240).
 
 use std::{io, os::fd::RawFd};
 
@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{Kevent, VnodeFlags};
 
-/// What can be told. All the rest is refused rather than never reported (K242). NOTE_REVOKE is accepted
-/// though nothing here reports it: what it tells cannot happen to a file that is open.
+/// The flags that are accepted. Others are refused, as they would never be reported (K242). NOTE_REVOKE is
+/// accepted though nothing reports it: on Linux no access to an open file is revoked.
 const KNOWN: VnodeFlags = VnodeFlags::DELETE
     .union(VnodeFlags::WRITE)
     .union(VnodeFlags::EXTEND)
@@ -38,18 +38,18 @@ const KNOWN: VnodeFlags = VnodeFlags::DELETE
     .union(VnodeFlags::CLOSE_WRITE)
     .union(VnodeFlags::READ);
 
-/// An entry of a directory came, went or was renamed.
+/// An entry of a directory was made, removed or renamed.
 const ENTRIES: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 
-/// What is asked of the parent of a directory: its removal, or its replacement by another, is told
-/// to nobody else (K231).
+/// The mask of the watch on the parent of a directory: only the parent is told that a directory was removed or
+/// replaced (K231).
 const OF_PARENT: u32 = IN_DELETE | IN_MOVED_TO;
 
-/// What inotify is asked for, for each thing that can be reported of a file.
+/// The mask of inotify for each flag of a file.
 const OF_FILE: [(VnodeFlags, u32); 8] = [
     (VnodeFlags::WRITE.union(VnodeFlags::EXTEND), IN_MODIFY),
     (VnodeFlags::ATTRIB, IN_ATTRIB),
-    // The number of links is an attribute; at none the file is deleted, though it is open.
+    // The number of links is an attribute; at 0 the file is deleted, though it is open.
     (VnodeFlags::LINK.union(VnodeFlags::DELETE), IN_ATTRIB),
     (VnodeFlags::RENAME, IN_MOVE_SELF),
     (VnodeFlags::OPEN, IN_OPEN),
@@ -67,7 +67,7 @@ const OF_DIRECTORY: [(VnodeFlags, u32); 8] = [
         ENTRIES,
     ),
     (VnodeFlags::ATTRIB, IN_ATTRIB),
-    // When it has moved, it has another parent to be asked.
+    // After a move it has another parent to watch.
     (VnodeFlags::DELETE, IN_MOVE_SELF),
     OF_FILE[3],
     OF_FILE[4],
@@ -82,7 +82,7 @@ pub(super) struct Vnode {
     fd: RawFd,
     asked: VnodeFlags,
     happened: VnodeFlags,
-    /// The file as it was when it was last looked at.
+    /// The last state of the file.
     look: Look,
     wd: Option<Wd>,
     /// The watch on the parent of a directory.
@@ -90,11 +90,11 @@ pub(super) struct Vnode {
 }
 
 impl Vnode {
-    /// EV_ADD of a new one.
+    /// EV_ADD of a new knote.
     pub(super) fn new(change: &Kevent, host: &mut Host<'_>) -> io::Result<Vnode> {
         let fd = descriptor(change)?;
         let look = Look::at(fd)?;
-        // inotify would watch sockets, pipes and devices too, and never tell anything (K234).
+        // inotify would accept sockets, pipes and devices, and never report anything (K234).
         if !matches!(look.file_type(), libc::S_IFREG | libc::S_IFDIR) {
             return Err(invalid());
         }
@@ -113,7 +113,7 @@ impl Vnode {
         Ok(vnode)
     }
 
-    /// Watches the file for what is asked of it.
+    /// Watches the file for the flags `asked`.
     fn watch(&mut self, host: &mut Host<'_>, asked: VnodeFlags) -> io::Result<()> {
         let table = if self.look.is_directory() {
             OF_DIRECTORY
@@ -128,27 +128,26 @@ impl Vnode {
             return Ok(());
         }
         match replace(&mut self.parent, Place::Parent(self.fd), OF_PARENT, host) {
-            // A program that may not read the parent is not told what happens there.
+            // Without permission to read the parent, the removal is not reported.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(()),
             result => result,
         }
     }
 
-    /// Takes in a notice about an entry of the directory; `now` is what the directory is like now.
+    /// Handles a notice about an entry of the directory; `now` is the state of the directory.
     fn absorb_entry(&mut self, mask: u32, now: &Look) -> VnodeFlags {
         if mask & ENTRIES == 0 {
             return VnodeFlags::empty();
         }
         let mut bits = VnodeFlags::WRITE | self.absorb_size(now) | self.absorb_links(now);
-        // A new directory has a link to this one, and takes it along when it goes. Not all file systems
-        // count those.
+        // A directory in this one is a link to it. Not all file systems count those links.
         if mask & IN_ISDIR != 0 && mask & (IN_CREATE | IN_DELETE) != 0 {
             bits |= VnodeFlags::LINK;
         }
         bits
     }
 
-    /// Takes in a notice about the file, or about the directory itself.
+    /// Handles a notice about the file, or about the directory itself.
     fn absorb_own(&mut self, mask: u32, now: &Look) -> VnodeFlags {
         let mut bits = VnodeFlags::empty();
         if mask & IN_MODIFY != 0 {
@@ -194,7 +193,7 @@ impl Vnode {
         }
     }
 
-    /// Notices were lost: all that may have happened has happened (K239).
+    /// Notices were lost: everything that may have happened is reported (K239).
     fn absorb_anything(&mut self, now: &Look) -> VnodeFlags {
         let bits =
             VnodeFlags::WRITE | VnodeFlags::ATTRIB | self.absorb_size(now) | self.absorb_links(now);
@@ -202,9 +201,9 @@ impl Vnode {
         bits
     }
 
-    /// The watch of the file, or of the parent of the directory, is gone. It goes with the last name of a
-    /// file; or with the last descriptor after that, and then a new file may have the inode already, and the
-    /// number of the descriptor too (K100). A file that is deleted gets no name any more.
+    /// The watch of the file, or of the parent of the directory, has ended. The watch of a file ends with its
+    /// last name, or after that with its last descriptor; then a new file may have the same inode and the same
+    /// descriptor (K100). A deleted file cannot have a name again.
     fn unwatched(&mut self, wd: Wd, now: &Look, host: &mut Host<'_>) {
         if self.parent == Some(wd) {
             self.parent = None;
@@ -214,7 +213,7 @@ impl Vnode {
             if now.links > 0 {
                 self.look.forget();
             } else {
-                // Where that fails, what happens from now on is not told.
+                // If that fails, later changes are not reported.
                 let _ = self.watch(host, self.asked);
             }
         }
@@ -270,7 +269,7 @@ impl Filterops for Vnode {
         } else if notice.mask & IN_Q_OVERFLOW != 0
             || self.parent.is_some() && notice.mask & IN_MOVE_SELF != 0
         {
-            // The directory may have another parent. Where that cannot be watched, the removal is not told.
+            // The directory may have another parent. If that cannot be watched, the removal is not reported.
             let _ = self.watch(host, self.asked);
         }
         self.happened |= bits & self.asked;
@@ -283,7 +282,7 @@ impl Filterops for Vnode {
     }
 }
 
-/// What a change asks for.
+/// The flags that a change asks for.
 fn asked(change: &Kevent) -> io::Result<VnodeFlags> {
     let asked = VnodeFlags::from_bits_retain(change.fflags());
     if KNOWN.contains(asked) {
@@ -293,7 +292,7 @@ fn asked(change: &Kevent) -> io::Result<VnodeFlags> {
     }
 }
 
-/// Watches an inode, in place of the one that was watched before if that is another.
+/// Watches an inode, and ends the watch of the one before if it was another.
 pub(super) fn replace(
     wd: &mut Option<Wd>,
     place: Place,

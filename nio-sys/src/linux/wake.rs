@@ -1,19 +1,19 @@
-//! The wake-up: how a thread that makes a knote active tells the threads that wait.
+//! The wake-up: how a thread that makes a knote active wakes the threads that wait.
 //!
-//! Waiting threads sleep in epoll. The queue's eventfd is in the epoll set, edge-triggered, and never read to
-//! learn something: each write to it is an edge, which ends one wait. The protocol:
+//! Waiting threads sleep in epoll. The queue's eventfd is in the epoll set, edge-triggered: each write to it is
+//! an edge, which ends one wait. Its count means nothing. The protocol:
 //!
 //! 1. Everything here changes only under the queue's lock. The flag `pending` mirrors "the list of active
 //!    knotes is not empty" and is read without the lock in one place (rule 4).
-//! 2. A thread that has made a knote active, or leaves one in the list that no edge stands for, writes the
-//!    eventfd after it has released the lock: written before, the thread it wakes would run into the lock.
-//!    So a knote that is triggered twice costs one write.
-//! 3. A wait to which epoll gave the edge notes that under the lock, before it looks at the list. Whatever it
-//!    leaves in the list gets a new edge by rule 2.
+//! 2. A thread that has made a knote active, or leaves the list not empty without an edge, writes the eventfd.
+//!    It does so after it has released the lock; the woken thread would wait for the lock otherwise. A knote
+//!    that is triggered twice costs one write.
+//! 3. A wait that epoll gave the edge to records that under the lock, before it looks at the list. If it leaves
+//!    knotes in the list, rule 2 makes a new edge.
 //! 4. A wait that comes back without events looks at the flag, and at the list if it is set: the thread that
 //!    is to write the edge may not have done so yet.
-//! 5. A thread that leaves the list empty takes back an edge that no wait has had, by reading the eventfd, so
-//!    that the queue does not stay readable (K8).
+//! 5. A thread that leaves the list empty takes back an edge that no wait has returned, by reading the eventfd,
+//!    so that the queue does not stay readable (K8).
 //! 6. An edge too many is harmless: the wait that it ends finds nothing, and goes on.
 
 #[cfg(all(test, loom))]
@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Pending(AtomicBool);
 
 impl Pending {
-    /// Rule 4. What this thread has made active itself it always sees; for what another thread has made
-    /// active meanwhile there is an edge.
+    /// Rule 4. A thread always sees the knotes that it has made active itself; for those that another thread
+    /// makes active there is an edge.
     #[inline]
     pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -46,7 +46,7 @@ impl Pending {
 #[derive(Debug, Default)]
 pub(super) struct Edge(bool);
 
-/// What a thread has to do about the eventfd as it releases the lock.
+/// The call that a thread makes on the eventfd as it releases the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Duty {
     Nothing,
@@ -63,8 +63,8 @@ impl Edge {
         self.0 = false;
     }
 
-    /// What there is to do before the lock is released: `active` says whether the list has knotes, `grew`
-    /// whether one has come since it was taken.
+    /// Decides the call on the eventfd before the lock is released: `active` says whether the list has knotes,
+    /// `grew` whether one was added under this lock.
     #[inline]
     pub(super) fn settle(&mut self, pending: &Pending, active: bool, grew: bool) -> Duty {
         pending.set(active);
@@ -93,7 +93,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// A queue as far as the protocol goes: the list is a count of active knotes.
+    /// A queue, reduced to the protocol: the list is a count of active knotes.
     #[derive(Default)]
     struct Queue {
         pending: Pending,
@@ -140,7 +140,7 @@ mod loom_tests {
             deleted
         }
 
-        /// A wait that does not block, and has room for so many.
+        /// A wait that does not block, with room for `room` knotes.
         fn wait(&self, room: usize) -> usize {
             let edge = self.eventfd.swap(false, Ordering::AcqRel);
             if !edge && !self.pending.is_set() {
@@ -156,7 +156,7 @@ mod loom_tests {
             taken
         }
 
-        /// What a thread would get that sleeps until there is an edge, and then again.
+        /// The knotes that a thread gets that waits for one edge after another.
         fn wait_while_there_is_an_edge(&self) -> usize {
             let mut taken = 0;
             while self.eventfd.load(Ordering::Acquire) {
@@ -179,7 +179,7 @@ mod loom_tests {
     }
 
     #[test]
-    fn loom_a_thread_finds_what_it_has_triggered_whichever_thread_writes_the_edge() {
+    fn loom_a_thread_finds_its_own_trigger_whichever_thread_writes_the_edge() {
         loom::model(|| {
             let queue = Arc::new(Queue::default());
             let other = spawn(&queue, Queue::trigger);

@@ -4,10 +4,10 @@
 //!
 //! 1. The descriptor is made by the first knote that needs it, and lives as long as the queue.
 //! 2. An inode has one watch however many knotes listen to it. The watch goes with the last of them.
-//! 3. A watch asks for all that any of its listeners ever asked for: a knote passes over what it is not
-//!    interested in.
-//! 4. A watch names its inode for as long as it exists. So where the numbers of the inode (device and inode)
-//!    change, as on overlayfs when a file is copied up, the watch still tells which file a descriptor has.
+//! 3. A watch has every flag that any of its listeners has ever asked for: a knote ignores the notices that it
+//!    has not asked for.
+//! 4. A watch names one inode. So if the device and inode numbers of a file change, as on overlayfs when a file
+//!    is copied up, the watch still tells whether a descriptor names the file.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -29,7 +29,7 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    /// Has a knote listen to an inode.
+    /// Makes a knote a listener of an inode.
     pub(super) fn add(
         &mut self,
         epoll: &OwnedFd,
@@ -53,7 +53,7 @@ impl Watches {
         Ok(wd)
     }
 
-    /// Has a knote listen no more.
+    /// Ends the listening of a knote.
     pub(super) fn remove(&mut self, wd: Wd, id: u32) {
         let Some(listeners) = self.listeners.get_mut(&wd) else {
             return;
@@ -81,7 +81,7 @@ impl Watches {
         found.is_ok_and(|found| found == wd)
     }
 
-    /// The knotes that a notice concerns. A watch that is gone (IN_IGNORED) has no listeners afterwards.
+    /// The knotes that a notice is for. After the end of a watch (IN_IGNORED) it has no listeners.
     pub(super) fn listeners(&mut self, notice: &Notice) -> Vec<u32> {
         if notice.mask & libc::IN_Q_OVERFLOW != 0 {
             let all: BTreeSet<u32> = self.listeners.values().flatten().copied().collect();
@@ -93,8 +93,8 @@ impl Watches {
         self.listeners.get(&notice.wd).cloned().unwrap_or_default()
     }
 
-    /// What has happened since this was last asked. What happens while it is being read stays for the
-    /// next time, so that a fast writer does not hold up the queue.
+    /// Reads the notices that are there. Those that come meanwhile stay for the next time, so that a fast writer
+    /// does not hold up the queue.
     pub(super) fn read(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
         if let Some(inotify) = &self.inotify {
@@ -118,7 +118,7 @@ impl Watches {
     }
 }
 
-/// Level-triggered: what one wait leaves, the next one finds.
+/// Level-triggered: the notices that one wait leaves, the next one finds.
 fn attach(inotify: &OwnedFd, epoll: &OwnedFd) -> io::Result<()> {
     let (fd, mask) = (inotify.as_raw_fd(), libc::EPOLLIN as u32);
     epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, mask, WATCH)

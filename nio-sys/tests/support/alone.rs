@@ -19,12 +19,12 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Set in the process that runs one test alone.
 const ALONE: &str = "NIO_TEST_ALONE";
 
-/// Runs a test in a process of its own: no other thread opens descriptors, changes limits or
-/// receives signals there. A binary in which one test does so has all those do so that count on a
-/// descriptor's being closed at once: a process that begins has all of them for a moment.
+/// Runs a test in a process of its own: no other thread opens descriptors, changes limits or receives signals
+/// there. In a binary with a test of this kind, every test that relies on a descriptor being closed at once has to
+/// use it too: a new process has copies of all descriptors for a moment.
 ///
-/// It is this program again, and not a fork: that would have the locks which the library's other threads
-/// had at that moment, and could wait for ever where it begins a thread itself.
+/// It executes this program again. A fork would have the locks that other threads of the process held, and could
+/// wait for one without end.
 pub(crate) fn in_child(test: impl FnOnce()) {
     if env::var_os(ALONE).is_some() {
         // SAFETY: takes no pointers. A test that hangs is ended by SIGALRM.
@@ -34,7 +34,7 @@ pub(crate) fn in_child(test: impl FnOnce()) {
     }
     let thread = thread::current();
     let Some(name) = thread.name().filter(|name| *name != "main") else {
-        // Tests run one after the other, in the one thread that there is.
+        // Tests run one after the other, in one thread.
         return in_fork(test);
     };
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +54,7 @@ pub(crate) fn in_child(test: impl FnOnce()) {
     unsafe { program.pre_exec(|| mask_all_signals(libc::SIG_BLOCK)) };
     let run = program.output().unwrap();
     let [said, result] = [&run.stderr, &run.stdout].map(|text| String::from_utf8_lossy(text));
-    // A name that no test had would be a success, too.
+    // A name that no test has would be a success, too.
     let passed = run.status.success() && result.contains("1 passed");
     assert!(passed, "{}: {result}{said}", run.status);
 }

@@ -1,5 +1,5 @@
-//! What the tests of this crate have in common: a queue that is short to write, descriptors of
-//! every kind, and child processes for what must not disturb other tests.
+//! Helpers of the tests of this crate: a queue with short calls, descriptors of every kind, and child processes
+//! for tests that must not disturb others.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
@@ -36,8 +36,8 @@ pub const WRITE: Filter = Filter::WRITE;
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use alone::{child, in_child, in_fork, raise};
 
-/// How long to wait for what must come. Far more than it takes, so that a busy machine does not
-/// fail a test.
+/// How long to wait for an event that must come. Far more than it takes, so that a busy machine does not fail a
+/// test.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// Room for more events than a test has knotes.
@@ -65,7 +65,7 @@ impl Queue {
         Queue(Kqueue::new().unwrap())
     }
 
-    /// Makes one change and returns what came of it.
+    /// Makes one change and returns its result.
     pub fn change(&self, change: Kevent) -> io::Result<()> {
         let mut changes = [change];
         self.apply(&mut changes)?;
@@ -119,7 +119,7 @@ impl Queue {
         self.make(trigger(ident));
     }
 
-    /// kevent(2) with everything to be said.
+    /// kevent(2) with all its arguments.
     pub fn call(
         &self,
         changes: &[Kevent],
@@ -133,7 +133,7 @@ impl Queue {
         Ok(events.to_vec())
     }
 
-    /// What is there now.
+    /// The events that are pending.
     pub fn collect(&self) -> Vec<Kevent> {
         self.collect_at_most(ROOM)
     }
@@ -142,8 +142,8 @@ impl Queue {
         self.call(&[], room, Some(Duration::ZERO)).unwrap()
     }
 
-    /// Waits for so long, and returns what comes. A signal does not end it, nor whatever else ends
-    /// a wait on some systems: that the process was stopped, or frozen together with its container.
+    /// Waits for this time at most, and returns the events. A signal does not end it, nor does a stop of the
+    /// process or of its container, which ends a wait on some systems.
     pub fn take(&self, room: usize, timeout: Option<Duration>) -> Vec<Kevent> {
         let start = Instant::now();
         loop {
@@ -156,7 +156,7 @@ impl Queue {
         }
     }
 
-    /// Waits until there is something, and returns it. A signal does not end it.
+    /// Waits until there are events, and returns them. A signal does not end it.
     pub fn wait(&self) -> Vec<Kevent> {
         loop {
             match self.call(&[], ROOM, Some(LIMIT)) {
@@ -196,14 +196,14 @@ impl Queue {
         }
     }
 
-    /// Nothing is there now.
+    /// Asserts that no event is pending.
     #[track_caller]
     pub fn assert_silent(&self) {
         let events = self.collect();
         assert!(events.is_empty(), "{events:?}");
     }
 
-    /// Nothing comes for a while.
+    /// Asserts that no event comes for a while.
     #[track_caller]
     pub fn assert_silent_for(&self, milliseconds: u64) {
         let events = self.take(ROOM, Some(Duration::from_millis(milliseconds)));
@@ -226,7 +226,7 @@ pub fn trigger(ident: usize) -> Kevent {
     user(ident, EventFlags::empty()).with_fflags(UserFlags::TRIGGER)
 }
 
-/// The number of a descriptor, as events have it.
+/// The number of a descriptor, as the ident of an event.
 pub fn number(fd: &impl AsFd) -> usize {
     fd.as_fd().as_raw_fd() as usize
 }
@@ -353,7 +353,7 @@ pub fn tcp_socket() -> TcpStream {
     TcpStream::from(socket)
 }
 
-/// A TCP socket that has an address but does not listen: whoever connects to it is refused.
+/// A TCP socket that has an address but does not listen: connections to it are refused.
 pub fn bound() -> TcpStream {
     let socket = tcp_socket();
     with_address(([127, 0, 0, 1], 0).into(), |address, length| {
@@ -364,7 +364,7 @@ pub fn bound() -> TcpStream {
     socket
 }
 
-/// connect(2), which on a non-blocking socket mostly answers EINPROGRESS.
+/// connect(2), which on a non-blocking socket usually answers EINPROGRESS.
 pub fn connect(socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
     with_address(to, |address, length| {
         // SAFETY: the address is as long as is said, and lives until the call returns.
@@ -372,7 +372,7 @@ pub fn connect(socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
     })
 }
 
-/// Calls a function with an address as the system has it.
+/// Calls a function with an address as a struct of the system.
 fn with_address(
     address: SocketAddr,
     call: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> libc::c_int,
@@ -408,7 +408,7 @@ pub fn reset(socket: TcpStream) {
     .unwrap();
 }
 
-/// A directory of the test's own, which goes with all that is in it.
+/// A directory of the test, which is removed with its content.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -520,7 +520,7 @@ pub fn pty() -> (File, File) {
     (File::from(master), File::from(slave))
 }
 
-/// Writes until nothing fits any more; returns how much did.
+/// Writes until nothing fits any more; returns the number of bytes.
 pub fn fill(mut to: impl Write) -> usize {
     let chunk = [7; 4096];
     let mut sum = 0;
@@ -533,7 +533,7 @@ pub fn fill(mut to: impl Write) -> usize {
     }
 }
 
-/// Reads until nothing is left; returns how much there was.
+/// Reads until nothing is left; returns the number of bytes.
 pub fn drain(mut from: impl Read) -> usize {
     let mut chunk = [0; 4096];
     let mut sum = 0;
@@ -547,7 +547,7 @@ pub fn drain(mut from: impl Read) -> usize {
     }
 }
 
-/// What poll(2) says of a descriptor now.
+/// The answer of poll(2) for a descriptor.
 pub fn poll_now(fd: &impl AsFd, events: libc::c_short) -> libc::c_short {
     let mut entry = libc::pollfd {
         fd: fd.as_fd().as_raw_fd(),
