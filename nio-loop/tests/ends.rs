@@ -244,7 +244,7 @@ fn l105_a_sleep_of_a_loop_that_is_gone_is_neither_early_nor_endless() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle().clone();
     let start = Instant::now();
-    let (mut armed, mut unarmed) = (pin!(handle.sleep(ms(30))), pin!(handle.sleep(ms(30))));
+    let (mut armed, mut unarmed) = (pin!(handle.sleep(ms(200))), pin!(handle.sleep(ms(200))));
     let wakes = Arc::new(Wakes::default());
     assert!(poll_with(&wakes, armed.as_mut()).is_pending());
     drop(event_loop);
@@ -252,7 +252,7 @@ fn l105_a_sleep_of_a_loop_that_is_gone_is_neither_early_nor_endless() {
     other
         .block_on(async {
             unarmed.as_mut().await;
-            assert!(start.elapsed() >= ms(30));
+            assert!(start.elapsed() >= ms(200));
             armed.as_mut().await;
         })
         .unwrap();

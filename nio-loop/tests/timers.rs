@@ -407,7 +407,8 @@ fn l83_a_sleep_counts_from_its_making_and_is_armed_when_polled() {
 
 #[test]
 fn a_sleep_wakes_the_task_that_polled_it_last() {
-    let mut event_loop = event_loop();
+    // The clock stands still until the loop waits.
+    let mut event_loop = support::automatic_loop();
     let handle = event_loop.handle().clone();
     let (first, last) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
     let mut sleep = Box::pin(handle.sleep(ms(3)));
@@ -421,7 +422,8 @@ fn a_sleep_wakes_the_task_that_polled_it_last() {
 
 #[test]
 fn a_dropped_sleep_wakes_nobody() {
-    let mut event_loop = event_loop();
+    // The clock stands still until the loop waits.
+    let mut event_loop = support::automatic_loop();
     let handle = event_loop.handle().clone();
     let wakes = Arc::new(Wakes::default());
     let mut sleep = Box::pin(handle.sleep(ms(1)));
