@@ -84,7 +84,10 @@ fn refuse(context: &Context<'_>) -> bool {
 /// Draws a unit, if one is left.
 #[inline]
 pub(crate) fn draw() {
-    LEFT.set(LEFT.get().saturating_sub(1));
+    let left = LEFT.get();
+    if left > 0 {
+        LEFT.set(left - 1);
+    }
 }
 
 /// For work that is polled for the last time: it gets the whole budget.
@@ -92,7 +95,7 @@ pub(crate) fn refill() {
     LEFT.set(LEFT.get().max(UNITS));
 }
 
-/// The budget of one poll, for as long as it lives.
+/// The budget of one poll.
 pub(crate) struct Allowance {
     /// That of the task which runs this loop, if it is run by a task of another one.
     outer: (u64, bool),
@@ -105,17 +108,10 @@ impl Allowance {
         Allowance { outer }
     }
 
-    /// Whether an await was refused.
+    /// Returns whether an await was refused.
     #[inline]
-    pub(crate) fn was_refused(&self) -> bool {
-        REFUSED.get()
-    }
-}
-
-impl Drop for Allowance {
-    #[inline]
-    fn drop(&mut self) {
+    pub(crate) fn end(self) -> bool {
         LEFT.set(self.outer.0);
-        REFUSED.set(self.outer.1);
+        REFUSED.replace(self.outer.1)
     }
 }

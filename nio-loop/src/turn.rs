@@ -28,7 +28,7 @@ use crate::{
     state::State,
     timers::Due,
     trace,
-    wakers::Running,
+    wakers::{Lent, Running},
     watch::{FIRST_RETRY, OnEvent},
 };
 
@@ -80,6 +80,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) state: &'a State,
     poll: &'a Poll,
     batch: &'a mut Batch,
+    pub(crate) lent: &'a mut Lent,
     /// Until it is ready.
     pub(crate) root: Option<Root<'a>>,
     _running: Running,
@@ -90,6 +91,7 @@ impl<'a> Turn<'a> {
         handle: &'a Handle,
         poll: &'a Poll,
         batch: &'a mut Batch,
+        lent: &'a mut Lent,
         root: Option<Root<'a>>,
     ) -> Turn<'a> {
         let state = &*handle.state;
@@ -103,6 +105,7 @@ impl<'a> Turn<'a> {
             state,
             poll,
             batch,
+            lent,
             root,
             _running: Running::new(&handle.state),
         }
