@@ -101,17 +101,23 @@ impl Turn<'_> {
 
     /// Polls a task that was woken. Returns whether it has spent its budget: then it goes on in the
     /// next turn.
-    #[inline]
+    #[inline(always)]
     fn run_task(&mut self, task: Rc<Task>) -> bool {
         if self.state.meter.is_timing() || cfg!(feature = "tracing") {
-            let (handle, place) = (self.handle, task.place);
-            let mut spent = false;
-            handle.timed(CallbackKind::Task, place, || spent = self.poll_any(task));
-            return spent;
+            return self.run_timed_task(task);
         }
         self.poll_any(task)
     }
 
+    #[inline(never)]
+    fn run_timed_task(&mut self, task: Rc<Task>) -> bool {
+        let (handle, place) = (self.handle, task.place);
+        let mut spent = false;
+        handle.timed(CallbackKind::Task, place, || spent = self.poll_any(task));
+        spent
+    }
+
+    #[inline(always)]
     fn poll_any(&mut self, task: Rc<Task>) -> bool {
         match &self.root {
             Some(root) if Rc::ptr_eq(&root.task, &task) => self.poll_root(task),
@@ -119,7 +125,7 @@ impl Turn<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_task(&mut self, task: Rc<Task>) -> bool {
         let state = self.state;
         let Some(mut work) = task.take_work() else {

@@ -233,7 +233,7 @@ impl Readiness {
     }
 
     /// An event of the poll. It comes once, so both directions know of it before any waker runs.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn notify(&self, tasks: &Tasks, later: &Later, event: Event) {
         let ends = event.is_read_closed();
         // The end of a pipe's reader comes to its writer as an end of reading on some BSDs.
