@@ -235,11 +235,12 @@ impl<S: AsFd> Source<S> {
     /// may try.
     #[inline]
     fn leave(&self, direction: Direction, ticket: Option<&Cell<Ticket>>) {
+        let Some(ticket) = ticket.filter(|ticket| ticket.get() != NO_TICKET) else {
+            return;
+        };
         let tasks = &self.handle.state.tasks;
-        match ticket.map_or(NO_TICKET, |ticket| ticket.replace(NO_TICKET)) {
-            NO_TICKET => {}
-            ticket => self.readiness.leave(tasks, direction, ticket),
-        }
+        let ticket = ticket.replace(NO_TICKET);
+        self.readiness.leave(tasks, direction, ticket);
     }
 
     /// Whether an operation that has failed is to be tried again: at once or, from here on, after an

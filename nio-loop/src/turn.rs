@@ -60,18 +60,6 @@ impl Batch {
     pub(crate) fn is_done(&self) -> bool {
         self.dispatched == self.events.len() && self.late.is_empty()
     }
-
-    #[inline]
-    fn next(&mut self) -> Option<Event> {
-        while let Some(event) = self.events.get(self.dispatched) {
-            self.dispatched += 1;
-            if !event.is_signal() && !event.is_exit() {
-                return Some(event);
-            }
-            self.late.push_back(event);
-        }
-        self.late.pop_front()
-    }
 }
 
 /// A loop that runs. Only a `Turn` runs callbacks and polls tasks.
@@ -176,8 +164,16 @@ impl<'a> Turn<'a> {
         if self.batch.is_done() {
             self.ask_for_events(wait)?;
         }
-        while let Some(event) = self.batch.next() {
-            self.dispatch(event);
+        while let Some(event) = self.batch.events.get(self.batch.dispatched) {
+            self.batch.dispatched += 1;
+            if event.is_signal() || event.is_exit() {
+                self.batch.late.push_back(event);
+            } else {
+                self.dispatch(event);
+            }
+        }
+        while let Some(event) = self.batch.late.pop_front() {
+            self.dispatch_with_nothing_borrowed(event);
         }
         state.later.end(self.batch.resumes, &state.tasks);
         self.drain();
@@ -201,18 +197,33 @@ impl<'a> Turn<'a> {
     }
 
     /// Passes an event on to the source or the watch that it is for, if that is still there.
+    #[inline(always)]
     fn dispatch(&mut self, event: Event) {
         let state = self.state;
         let mut registrations = state.registrations.borrow_mut();
-        // Without a registration it is the mailbox's, or of something that is gone.
+        match registrations.get_by_word(event.token().0) {
+            Some((_, Registration::Source(readiness))) if !readiness.is_crowded() => {
+                readiness.notify(&state.tasks, &state.later, event);
+            }
+            // It is the mailbox's, or of something that is gone.
+            None => {}
+            Some(_) => {
+                drop(registrations);
+                self.dispatch_with_nothing_borrowed(event);
+            }
+        }
+    }
+
+    /// The same, where foreign code may run.
+    #[inline(never)]
+    fn dispatch_with_nothing_borrowed(&mut self, event: Event) {
+        let state = self.state;
+        let mut registrations = state.registrations.borrow_mut();
         let Some((key, registration)) = registrations.get_by_word(event.token().0) else {
             return;
         };
         match registration {
             Registration::Pending => {}
-            Registration::Source(readiness) if !readiness.is_crowded() => {
-                readiness.notify(&state.tasks, &state.later, event);
-            }
             Registration::Source(readiness) => {
                 let readiness = Rc::clone(readiness);
                 drop(registrations);
