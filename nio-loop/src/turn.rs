@@ -127,11 +127,16 @@ impl<'a> Turn<'a> {
     }
 
     /// Timers: those that are due now.
+    #[inline]
     fn run_timers(&mut self) {
-        let state = self.state;
-        if state.timers.is_empty() {
-            return;
+        if !self.state.timers.is_empty() {
+            self.run_due_timers();
         }
+    }
+
+    #[inline(never)]
+    fn run_due_timers(&mut self) {
+        let state = self.state;
         let now = state.clock.now();
         state.meter.saw(now);
         state.timers.begin(now);
@@ -267,39 +272,54 @@ impl<'a> Turn<'a> {
     }
 
     /// Posts: the closures of other threads that were there when the poll returned.
+    #[inline]
     fn run_posts(&mut self) {
-        let queues = &self.state.queues;
-        let count = queues.posts.borrow().len();
+        let count = self.state.queues.posts.borrow().len();
         for _ in 0..count {
-            let next = queues.posts.borrow_mut().pop_front();
-            if let Some(post) = next {
-                self.call(CallbackKind::Post, post.place, post.closure);
-            }
+            self.run_post();
+        }
+    }
+
+    #[inline(never)]
+    fn run_post(&mut self) {
+        let next = self.state.queues.posts.borrow_mut().pop_front();
+        if let Some(post) = next {
+            self.call(CallbackKind::Post, post.place, post.closure);
         }
     }
 
     /// Immediates: those that were set before this phase.
+    #[inline]
     fn run_immediates(&mut self) {
-        let state = self.state;
-        for _ in 0..state.queues.immediates_of_this_turn() {
-            if let Some(immediate) = state.queues.next_immediate() {
-                state.release(immediate.referenced);
-                let place = immediate.origin.place;
-                self.call(CallbackKind::Immediate, place, immediate.callback);
-            }
+        for _ in 0..self.state.queues.immediates_of_this_turn() {
+            self.run_immediate();
+        }
+    }
+
+    #[inline(never)]
+    fn run_immediate(&mut self) {
+        if let Some(immediate) = self.state.queues.next_immediate() {
+            self.state.release(immediate.referenced);
+            let place = immediate.origin.place;
+            self.call(CallbackKind::Immediate, place, immediate.callback);
         }
     }
 
     /// Closing: the callbacks that follow the closes before this phase.
+    #[inline]
     fn run_closing(&mut self) {
-        let queues = &self.state.queues;
-        let count = queues.closing.borrow().len();
+        let count = self.state.queues.closing.borrow().len();
         for _ in 0..count {
-            let next = queues.closing.borrow_mut().pop_front();
-            if let Some(close) = next {
-                self.state.release(true);
-                self.call(CallbackKind::Close, close.place, close.callback);
-            }
+            self.run_close();
+        }
+    }
+
+    #[inline(never)]
+    fn run_close(&mut self) {
+        let next = self.state.queues.closing.borrow_mut().pop_front();
+        if let Some(close) = next {
+            self.state.release(true);
+            self.call(CallbackKind::Close, close.place, close.callback);
         }
     }
 
