@@ -166,7 +166,7 @@ mod loom_tests {
     }
 
     #[test]
-    fn l70_a_notification_that_changes_nothing_still_publishes_item_was_written_before() {
+    fn l70_a_notification_that_changes_nothing_still_publishes_everything_written_before() {
         loom::model(|| {
             let model_loop = Model::new();
             let written = Arc::new(AtomicUsize::new(0));

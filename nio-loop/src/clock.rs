@@ -197,7 +197,7 @@ impl fmt::Debug for Clock {
 }
 
 impl Handle {
-    /// The time of the loop. On the system's clock it is read anew each time, so it also passes
+    /// The time of the loop. On the system's clock it is read again each time, so it also passes
     /// within a callback.
     #[must_use]
     pub fn now(&self) -> Time {
@@ -218,16 +218,16 @@ impl Handle {
     /// # fn main() -> Result<(), nio_loop::Error> {
     /// let mut event_loop = EventLoop::with_clock(Clock::manual())?;
     /// let handle = event_loop.handle().clone();
-    /// let rung = Rc::new(Cell::new(false));
-    /// let bell = Rc::clone(&rung);
-    /// handle.set_timeout(Duration::from_secs(60), move |_| bell.set(true));
+    /// let fired = Rc::new(Cell::new(false));
+    /// let flag = Rc::clone(&fired);
+    /// handle.set_timeout(Duration::from_secs(60), move |_| flag.set(true));
     ///
     /// handle.advance(Duration::from_secs(59))?;
     /// event_loop.run_nowait()?;
-    /// assert!(!rung.get());
+    /// assert!(!fired.get());
     /// handle.advance(Duration::from_secs(1))?;
     /// event_loop.run_nowait()?;
-    /// assert!(rung.get());
+    /// assert!(fired.get());
     /// # Ok(())
     /// # }
     /// ```

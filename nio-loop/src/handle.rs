@@ -207,7 +207,7 @@ impl Handle {
 
     /// Ends a callback as [`clear`](Handle::clear) does, and runs another one when that is over: in
     /// the last phase of this turn, in the order of the calls. There, what was closed is gone: its
-    /// descriptor is no more registered, and closed if nobody else has it. Returns false, and drops
+    /// descriptor is no longer registered, and closed unless the program has another reference to it. Returns false, and drops
     /// the closure, if the callback was gone already.
     ///
     /// ```

@@ -55,7 +55,7 @@
 //! | `handle`, `watch`, `join`, `sleep`, `source`, `blocking`, `remote` | the handle, through which the parts are used |
 //! | `meter`, `report`, `trace` | what a loop tells about itself |
 //!
-//! The parts know nothing of the loop, nor mostly of each other:
+//! The parts know nothing of the loop, and little of each other:
 //!
 //! | file | its subject |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! What a loop tells about itself: counts, idle time, and warnings.
 //!
 //! The counts cost an addition each. Idle time costs two looks at the clock for each wait, so it is
-//! measured from when somebody has first asked for it; and callbacks are timed only when somebody
-//! wants to know of slow ones.
+//! measured from the first time that it is asked for; and callbacks are timed only from when a
+//! function for warnings is set.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,7 +13,7 @@ use std::{
 
 use crate::{Handle, clock::Time, report::CallbackKind, state::State, wakers};
 
-/// What a loop has done since it was made. Got by [`Handle::metrics`], mostly twice, because what lies
+/// Counts of a loop since it was made. Got by [`Handle::metrics`], usually twice, because the difference
 /// [between](Metrics::since) tells more. The times count from the first call; on a test's clock, from
 /// the start.
 ///
@@ -137,7 +137,7 @@ pub(crate) struct Meter {
     measured: Cell<Option<Time>>,
     idle: Cell<Duration>,
     longest: Cell<Duration>,
-    /// The time in this turn, if somebody has looked at the clock.
+    /// The time in this turn, if the clock was read.
     last_seen: Cell<Option<Time>>,
     /// Callbacks that take longer are reported; none are timed without it.
     slow: Cell<Option<Duration>>,
@@ -200,7 +200,7 @@ impl Meter {
         self.last_seen.set(None);
     }
 
-    /// Somebody has looked at the clock.
+    /// The clock was read.
     pub(crate) fn saw(&self, time: Time) {
         self.last_seen.set(Some(time));
     }
@@ -209,7 +209,7 @@ impl Meter {
         self.last_seen.get()
     }
 
-    /// Nobody is to be told any more. Returns who was.
+    /// Takes out the function for warnings.
     pub(crate) fn take_hook(&self) -> Option<Hook> {
         self.hook.take()
     }

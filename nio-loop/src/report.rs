@@ -6,7 +6,7 @@ use crate::{
     CallbackId, Handle, handle::Target, queues::Origin, sources::Registration, timers::Timer,
 };
 
-/// What somebody has given to a loop.
+/// A kind of callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallbackKind {

@@ -92,14 +92,25 @@ fn leave_nothing_behind(hundreds: usize) {
         }
         (open_descriptors(), IN_USE.load(Ordering::Relaxed))
     };
-    // What the loop keeps for its next connections it has after some of them.
-    let (descriptors, bytes) = measure(10);
-    let (descriptors_after, bytes_after) = measure(hundreds);
-    assert_eq!(descriptors_after, descriptors);
+    // Memory that the loop keeps for its next connections is there after some of them. A table may still grow
+    // once, when more tasks are ready at the same time than ever before; a leak grows in each part.
+    let (descriptors, _) = measure(10);
+    let grown = (0..PARTS).map(|_| {
+        let before = IN_USE.load(Ordering::Relaxed);
+        let (descriptors_after, bytes) = measure(hundreds / PARTS);
+        assert_eq!(descriptors_after, descriptors);
+        bytes.saturating_sub(before)
+    });
+    let least = grown.min().unwrap();
     // A byte for every ten connections is more than any of them may leave.
-    let allowed = bytes + hundreds * AT_ONCE / 10;
-    assert!(bytes_after <= allowed, "{bytes} became {bytes_after} bytes");
+    assert!(
+        least <= hundreds / PARTS * AT_ONCE / 10,
+        "each part left {least} bytes or more"
+    );
 }
+
+/// In how many parts the connections are made.
+const PARTS: usize = 4;
 
 #[test]
 fn ten_thousand_connections_leave_nothing_behind() {

@@ -131,7 +131,8 @@ pub(crate) fn set_disposition(
     action: &libc::sigaction,
 ) -> io::Result<libc::sigaction> {
     let mut before = MaybeUninit::uninit();
-    // SAFETY: the handler is sound, as the caller promises; the pointers live until the call returns. The old action is read only when the call has filled it in.
+    // SAFETY: the handler is sound, as the caller promises; the pointers live until the call returns.
+    // The old action is read only when the call has filled it in.
     unsafe {
         match libc::sigaction(signum, action, before.as_mut_ptr()) {
             0 => Ok(before.assume_init()),

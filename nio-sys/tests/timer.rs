@@ -23,7 +23,7 @@ fn every(ident: usize, milliseconds: i64) -> Kevent {
     timer(ident, ADD).with_time(milliseconds, TimerUnit::Milliseconds)
 }
 
-/// A timer that expires once, after so many milliseconds.
+/// A timer that expires once, after this many milliseconds.
 fn after(ident: usize, milliseconds: i64) -> Kevent {
     every(ident, milliseconds).with_flags(ADD | ONESHOT)
 }
@@ -306,7 +306,7 @@ mod absolute {
     use nio_sys::TimerFlags;
     use std::time::{SystemTime, UNIX_EPOCH};
 
-    /// The time of the system's clock in so many milliseconds.
+    /// The time of the system's clock this many milliseconds from now.
     fn in_ms(milliseconds: i64) -> i64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         now.as_millis() as i64 + milliseconds

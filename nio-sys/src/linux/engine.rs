@@ -247,6 +247,7 @@ impl Engine {
     }
 
     /// Handles an event of one of the queue's own entries.
+    #[inline(never)]
     pub(super) fn wake(&mut self, epoll: &OwnedFd, payload: u64) {
         match payload {
             WAKE => self.edge.returned(),
@@ -256,6 +257,7 @@ impl Engine {
     }
 
     /// Turns any event of a user's descriptor into kevents. False if it is stale.
+    #[inline(never)]
     pub(super) fn deliver(
         &mut self,
         epoll: &OwnedFd,
@@ -281,6 +283,7 @@ impl Engine {
 
     /// Reports the active knotes, oldest first, while there is room. A knote that is still active goes to the
     /// end of the list.
+    #[inline(never)]
     pub(super) fn collect(&mut self, epoll: &OwnedFd, events: &mut Vec<Kevent>, room: usize) {
         while events.len() < room {
             let again = &mut self.again;

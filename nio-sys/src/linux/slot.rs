@@ -215,7 +215,9 @@ impl Slots {
 
     #[cold]
     fn grow(&mut self, fd: usize, slot: Slot) {
-        let length = (fd + 1).next_power_of_two().max(FIRST);
+        // By a quarter, so that little is unused where there are many.
+        let length = (fd + 1).max(self.0.len() / 4 * 5).max(FIRST);
+        self.0.reserve_exact(length - self.0.len());
         self.0.resize(length, VACANT);
         self.0[fd] = slot;
     }

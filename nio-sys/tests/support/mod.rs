@@ -284,7 +284,7 @@ pub fn share(queue: &Queue, cause: impl FnOnce()) -> usize {
 /// A number that no descriptor has: far above what a test opens.
 pub const CLOSED: usize = 1_000_003;
 
-/// What a system call returned, -1 turned into its error.
+/// The result of a system call, -1 turned into its error.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     match result {
         -1 => Err(io::Error::last_os_error()),
