@@ -21,14 +21,18 @@ use crate::wakers;
 const UNITS: u64 = 32;
 
 /// Outside of a task: more than is ever drawn.
-const UNLIMITED: u64 = u64::MAX;
+const UNLIMITED: u64 = u64::MAX - REFUSED;
+
+/// An await of this poll was refused because the budget was spent.
+const REFUSED: u64 = 1;
+
+/// What a unit counts beside that flag.
+const UNIT: u64 = 2;
 
 thread_local! {
-    /// How many units are left. Of the thread, not of a loop: a task may await what belongs to
-    /// another loop.
+    /// How many units are left, and whether an await was refused. Of the thread, not of a loop: a
+    /// task may await what belongs to another loop.
     static LEFT: Cell<u64> = const { Cell::new(UNLIMITED) };
-    /// An await of this poll was refused because the budget was spent.
-    static REFUSED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Draws one unit on the budget of the task that is polled now. For futures written by hand that
@@ -71,12 +75,12 @@ pub fn poll_budget(context: &mut Context<'_>) -> Poll<()> {
 /// Whether the budget is spent. If so, the await is to be pending.
 #[inline]
 pub(crate) fn is_spent(context: &mut Context<'_>) -> bool {
-    LEFT.get() == 0 && refuse(context)
+    LEFT.get() < UNIT && refuse(context)
 }
 
 #[cold]
 fn refuse(context: &Context<'_>) -> bool {
-    REFUSED.set(true);
+    LEFT.set(LEFT.get() | REFUSED);
     wakers::wake_in_next_turn(context.waker());
     true
 }
@@ -84,38 +88,34 @@ fn refuse(context: &Context<'_>) -> bool {
 /// Draws a unit, if one is left.
 #[inline]
 pub(crate) fn draw() {
-    LEFT.set(LEFT.get().saturating_sub(1));
+    let left = LEFT.get();
+    if left >= UNIT {
+        LEFT.set(left - UNIT);
+    }
 }
 
 /// For work that is polled for the last time: it gets the whole budget.
 pub(crate) fn refill() {
-    LEFT.set(LEFT.get().max(UNITS));
+    let left = LEFT.get();
+    LEFT.set(left.max(UNITS * UNIT) | left & REFUSED);
 }
 
-/// The budget of one poll, for as long as it lives.
+/// The budget of one poll.
 pub(crate) struct Allowance {
     /// That of the task which runs this loop, if it is run by a task of another one.
-    outer: (u64, bool),
+    outer: u64,
 }
 
 impl Allowance {
     #[inline]
     pub(crate) fn new() -> Allowance {
-        let outer = (LEFT.replace(UNITS), REFUSED.replace(false));
+        let outer = LEFT.replace(UNITS * UNIT);
         Allowance { outer }
     }
 
-    /// Whether an await was refused.
+    /// Returns whether an await was refused.
     #[inline]
-    pub(crate) fn was_refused(&self) -> bool {
-        REFUSED.get()
-    }
-}
-
-impl Drop for Allowance {
-    #[inline]
-    fn drop(&mut self) {
-        LEFT.set(self.outer.0);
-        REFUSED.set(self.outer.1);
+    pub(crate) fn end(self) -> bool {
+        LEFT.replace(self.outer) & REFUSED != 0
     }
 }

@@ -11,7 +11,7 @@
 
 use std::{
     future::Future,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -19,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    CallbackKind, Handle, Time, Warning,
+    CallbackKind, Clock, Handle, Time, Warning,
     state::State,
     tasks::{Task, Waiter},
     trace,
@@ -62,6 +62,7 @@ impl Turn<'_> {
         let state = self.state;
         let mut ticks = TICKS_BETWEEN_CALLBACKS;
         let mut share = Share::new();
+        let mut may_poll = true;
         loop {
             while let Some(place) = self.next_tick() {
                 if ticks == 0 {
@@ -71,11 +72,12 @@ impl Turn<'_> {
                 ticks -= 1;
                 self.run_tick();
             }
-            while !state.tasks.is_ready_empty() && !share.is_used_up(state) {
+            while may_poll {
                 let Some(task) = state.tasks.pop() else {
                     break;
                 };
-                share.spent |= self.run_task(&task);
+                let spent = self.run_task(task);
+                may_poll = share.has_more(state, spent);
             }
             if state.queues.ticks.borrow().is_empty() {
                 return;
@@ -99,31 +101,32 @@ impl Turn<'_> {
 
     /// Polls a task that was woken. Returns whether it has spent its budget: then it goes on in the
     /// next turn.
-    fn run_task(&mut self, task: &Rc<Task>) -> bool {
-        let (handle, state) = (self.handle, self.state);
-        state.meter.count_task();
+    #[inline(always)]
+    fn run_task(&mut self, task: Rc<Task>) -> bool {
+        if self.state.meter.is_timing() || cfg!(feature = "tracing") {
+            return self.run_timed_task(task);
+        }
+        self.poll_any(task)
+    }
+
+    #[inline(never)]
+    fn run_timed_task(&mut self, task: Rc<Task>) -> bool {
+        let (handle, place) = (self.handle, task.place);
         let mut spent = false;
-        if state.meter.is_timing() || cfg!(feature = "tracing") {
-            handle.timed(CallbackKind::Task, task.place, || {
-                spent = self.poll_any(task)
-            });
-        } else {
-            spent = self.poll_any(task);
-        }
-        if spent {
-            state.later.add(Waiter::Task(Rc::clone(task)));
-        }
+        handle.timed(CallbackKind::Task, place, || spent = self.poll_any(task));
         spent
     }
 
-    fn poll_any(&mut self, task: &Rc<Task>) -> bool {
+    #[inline(always)]
+    fn poll_any(&mut self, task: Rc<Task>) -> bool {
         match &self.root {
-            Some(root) if Rc::ptr_eq(&root.task, task) => self.poll_root(),
+            Some(root) if Rc::ptr_eq(&root.task, &task) => self.poll_root(task),
             _ => self.poll_task(task),
         }
     }
 
-    fn poll_task(&self, task: &Rc<Task>) -> bool {
+    #[inline(always)]
+    fn poll_task(&mut self, task: Rc<Task>) -> bool {
         let state = self.state;
         let Some(mut work) = task.take_work() else {
             return false;
@@ -131,28 +134,39 @@ impl Turn<'_> {
         let poll = |context: &mut Context<'_>| {
             catch_unwind(AssertUnwindSafe(|| work.as_mut().work(context)))
         };
-        let (polled, spent) = state.tasks.poll_as(task, poll);
+        let (polled, task, spent) = state.tasks.poll_as(task, self.lent, poll);
         match polled {
             // It has aborted itself if it comes back.
             Ok(Poll::Pending) => drop(task.put_back(work)),
-            Ok(Poll::Ready(output)) => state.finish(task, work, Ok(output)),
-            Err(payload) => state.finish(task, work, Err(payload)),
+            Ok(Poll::Ready(output)) => state.finish(&task, work, Ok(output)),
+            Err(payload) => state.finish(&task, work, Err(payload)),
         }
-        spent && !task.is_over()
+        let goes_on = spent && !task.is_over();
+        if goes_on {
+            state.later.add(Waiter::Task(task));
+        }
+        goes_on
     }
 
     /// Polls the future of `block_on`. Its panic is one of `block_on`.
     #[inline(never)]
-    fn poll_root(&mut self) -> bool {
-        let Some(Root { task, future }) = &mut self.root else {
+    fn poll_root(&mut self, task: Rc<Task>) -> bool {
+        let Some(Root { future, .. }) = &mut self.root else {
             return false;
         };
-        let poll = |context: &mut Context<'_>| future.as_mut().poll(context);
-        let (polled, spent) = self.state.tasks.poll_as(task, poll);
+        let poll = |context: &mut Context<'_>| {
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
+        };
+        let (polled, task, spent) = self.state.tasks.poll_as(task, self.lent, poll);
+        let polled = polled.unwrap_or_else(|payload| resume_unwind(payload));
         if polled.is_ready() {
             self.root = None;
         }
-        spent && polled.is_pending()
+        let goes_on = spent && polled.is_pending();
+        if goes_on {
+            self.state.later.add(Waiter::Task(task));
+        }
+        goes_on
     }
 }
 
@@ -161,8 +175,6 @@ struct Share {
     polls: u32,
     /// When it ends, from the first look at the clock.
     end: Option<Time>,
-    /// A poll has spent its budget since the last look.
-    spent: bool,
 }
 
 impl Share {
@@ -170,23 +182,24 @@ impl Share {
         Share {
             polls: 0,
             end: None,
-            spent: false,
         }
     }
 
-    /// Counts a poll, unless the share is used up. On a clock of a test only the polls count.
+    /// Counts a poll, which may have spent its budget. Returns whether there may be another one. On a
+    /// clock of a test only the polls count.
     #[inline]
-    fn is_used_up(&mut self, state: &State) -> bool {
-        if self.polls == POLLS_BETWEEN_CALLBACKS {
-            return true;
-        }
-        let looks = self.spent || self.polls % POLLS_PER_LOOK == 1;
+    fn has_more(&mut self, state: &State, spent: bool) -> bool {
         self.polls += 1;
-        looks && state.clock.is_real() && self.is_late(state.clock.now())
+        let looks = spent || self.polls % POLLS_PER_LOOK == 2;
+        self.polls < POLLS_BETWEEN_CALLBACKS && !(looks && self.is_late(&state.clock))
     }
 
-    fn is_late(&mut self, now: Time) -> bool {
-        self.spent = false;
+    #[cold]
+    fn is_late(&mut self, clock: &Clock) -> bool {
+        if !clock.is_real() {
+            return false;
+        }
+        let now = clock.now();
         let end = *self.end.get_or_insert(now + TIME_BETWEEN_CALLBACKS);
         now >= end
     }

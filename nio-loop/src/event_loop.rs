@@ -18,6 +18,7 @@ use crate::{
     state::State,
     tasks::Task,
     turn::{Batch, Turn},
+    wakers::Lent,
 };
 
 /// An event loop. It owns everything that is registered with it; [`handle`](EventLoop::handle)
@@ -52,6 +53,7 @@ pub struct EventLoop {
     handle: Handle,
     poll: Rc<Poll>,
     batch: Batch,
+    waker: Lent,
 }
 
 impl EventLoop {
@@ -75,6 +77,7 @@ impl EventLoop {
             poll: state.poll()?,
             handle: Handle { state },
             batch: Batch::new(),
+            waker: Lent::default(),
         })
     }
 
@@ -133,7 +136,8 @@ impl EventLoop {
         run: impl FnOnce(&mut Turn<'_>, &State) -> Result<(), Error>,
     ) -> Result<bool, Error> {
         let state = &self.handle.state;
-        let mut turn = Turn::new(&self.handle, &self.poll, &mut self.batch, None);
+        let (batch, lent) = (&mut self.batch, &mut self.waker);
+        let mut turn = Turn::new(&self.handle, &self.poll, batch, lent, None);
         if !state.stopping.get() {
             run(&mut turn, state)?;
         }
@@ -165,7 +169,8 @@ impl EventLoop {
             let guard = RootTask::new(state, Location::caller());
             let task = Rc::clone(&guard.task);
             let root = Some(Root { task, future });
-            let mut turn = Turn::new(&self.handle, &self.poll, &mut self.batch, root);
+            let (batch, lent) = (&mut self.batch, &mut self.waker);
+            let mut turn = Turn::new(&self.handle, &self.poll, batch, lent, root);
             turn.drain();
             while turn.has_root() {
                 turn.take(Wait::Always)?;

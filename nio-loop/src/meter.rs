@@ -155,7 +155,6 @@ struct Counts {
     events: Cell<u64>,
     timers: Cell<u64>,
     callbacks: Cell<u64>,
-    tasks: Cell<u64>,
 }
 
 fn add(count: &Cell<u64>, more: u64) {
@@ -194,10 +193,6 @@ impl Meter {
 
     pub(crate) fn count_callback(&self) {
         add(&self.counts.callbacks, 1);
-    }
-
-    pub(crate) fn count_task(&self) {
-        add(&self.counts.tasks, 1);
     }
 
     /// Time is going to pass.
@@ -244,7 +239,7 @@ impl Handle {
             events: meter.counts.events.get(),
             timers: meter.counts.timers.get(),
             callbacks: meter.counts.callbacks.get(),
-            polled_tasks: meter.counts.tasks.get(),
+            polled_tasks: self.state.tasks.polls(),
             longest_callback: meter.longest.get(),
             idle: meter.idle.get(),
             elapsed: now - since,

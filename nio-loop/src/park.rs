@@ -34,11 +34,10 @@ pub(crate) fn park(
 ) -> Result<(), Error> {
     let result = match pause(state, wait) {
         Pause::None => poll.poll(events, Some(Duration::ZERO)).map(drop),
-        Pause::Until(deadline) if state.clock.is_automatic() && state.jobs.get() == 0 => {
+        Pause::Until(Some(deadline)) if state.clock.is_automatic() && state.jobs.get() == 0 => {
             jump(state, poll, events, deadline)
         }
-        Pause::Until(deadline) => sleep(state, poll, events, Some(deadline)),
-        Pause::Forever => sleep(state, poll, events, None),
+        Pause::Until(deadline) => sleep(state, poll, events, deadline),
     };
     // A notification may have come while the loop was awake, too.
     state.collect();
@@ -48,8 +47,8 @@ pub(crate) fn park(
 /// How long a poll waits.
 enum Pause {
     None,
-    Until(Time),
-    Forever,
+    /// Until there is an event, or a deadline has passed.
+    Until(Option<Time>),
 }
 
 fn pause(state: &State, wait: Wait) -> Pause {
@@ -61,13 +60,11 @@ fn pause(state: &State, wait: Wait) -> Pause {
     if !sleeps || state.is_busy() {
         return Pause::None;
     }
-    state
-        .timers
-        .next_deadline()
-        .map_or(Pause::Forever, Pause::Until)
+    Pause::Until(state.timers.next_deadline())
 }
 
 /// Waits until a deadline at most.
+#[inline]
 fn sleep(
     state: &State,
     poll: &Poll,

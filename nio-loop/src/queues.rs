@@ -63,6 +63,7 @@ pub(crate) struct Queues {
 
 impl Queues {
     /// Whether something is to be run before the loop may sleep.
+    #[inline]
     pub(crate) fn are_busy(&self) -> bool {
         self.referenced.get() > 0
             || !self.ticks.borrow().is_empty()

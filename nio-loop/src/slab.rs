@@ -28,6 +28,15 @@ impl Key {
         (self.0.get() >> 32) as u32
     }
 
+    pub(crate) fn to_number(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The key of a number of [`to_number`](Key::to_number).
+    pub(crate) fn from_number(number: u64) -> Option<Key> {
+        NonZeroU64::new(number).map(Key)
+    }
+
     /// The key in one word, so that it can travel through the kernel.
     pub(crate) fn to_word(self) -> usize {
         (self.generation() as usize) << INDEX_BITS | self.index()

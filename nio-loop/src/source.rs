@@ -227,40 +227,20 @@ impl<S: AsFd> Source<S> {
                 Err(error) => self.check_failure(direction, error)?,
             }
         }
-        self.wait(context, direction, ticket)?;
+        wait(&self.handle, &self.readiness, context, direction, ticket)?;
         Poll::Pending
-    }
-
-    /// Has the direction's next event wake the task. An error if the loop is gone.
-    fn wait(
-        &self,
-        context: &Context<'_>,
-        direction: Direction,
-        ticket: Option<&Cell<Ticket>>,
-    ) -> io::Result<()> {
-        let state = &self.handle.state;
-        state.check_open()?;
-        self.handle.check_loop();
-        let waiter = state.tasks.waiter(context.waker());
-        let ticket = ticket.map_or(NO_TICKET, |ticket| {
-            if ticket.get() == NO_TICKET {
-                ticket.set(self.readiness.new_ticket());
-            }
-            ticket.get()
-        });
-        self.readiness.wait(direction, ticket, waiter);
-        Ok(())
     }
 
     /// A future waits no more: the operation was successful, or it was dropped. Then another one
     /// may try.
     #[inline]
     fn leave(&self, direction: Direction, ticket: Option<&Cell<Ticket>>) {
+        let Some(ticket) = ticket.filter(|ticket| ticket.get() != NO_TICKET) else {
+            return;
+        };
         let tasks = &self.handle.state.tasks;
-        match ticket.map_or(NO_TICKET, |ticket| ticket.replace(NO_TICKET)) {
-            NO_TICKET => {}
-            ticket => self.readiness.leave(tasks, direction, ticket),
-        }
+        let ticket = ticket.replace(NO_TICKET);
+        self.readiness.leave(tasks, direction, ticket);
     }
 
     /// Whether an operation that has failed is to be tried again: at once or, from here on, after an
@@ -325,6 +305,28 @@ impl<S: AsFd> Source<S> {
             let _ = poll.deregister(inner);
         }
     }
+}
+
+/// Has the direction's next event wake the task. An error if the loop is gone.
+fn wait(
+    handle: &Handle,
+    readiness: &Readiness,
+    context: &Context<'_>,
+    direction: Direction,
+    ticket: Option<&Cell<Ticket>>,
+) -> io::Result<()> {
+    let state = &handle.state;
+    state.check_open()?;
+    handle.check_loop();
+    let waiter = state.tasks.waiter(context.waker());
+    let ticket = ticket.map_or(NO_TICKET, |ticket| {
+        if ticket.get() == NO_TICKET {
+            ticket.set(readiness.new_ticket());
+        }
+        ticket.get()
+    });
+    readiness.wait(direction, ticket, waiter);
+    Ok(())
 }
 
 impl<S: AsFd> Drop for Source<S> {

@@ -65,7 +65,7 @@ pub(crate) struct Readiness {
     /// The first that waits, if that is a task.
     first: [Cell<Option<Rc<Task>>>; 2],
     crowd: Cell<Option<Box<Crowd>>>,
-    /// The tickets of the first.
+    /// The tickets of the first; none where there is no first.
     tickets: [Cell<Ticket>; 2],
     last_ticket: Cell<Ticket>,
     levels: [Cell<Level>; 2],
@@ -98,23 +98,25 @@ impl Readiness {
     }
 
     /// Adds a waiter, or has the one with this ticket wake another task.
+    #[inline]
     pub(crate) fn wait(&self, direction: Direction, ticket: Ticket, waiter: Waiter) {
+        let Waiter::Task(task) = waiter else {
+            return self.wait_in_crowd(direction, ticket, waiter);
+        };
         let first = &self.first[direction as usize];
         let known = &self.tickets[direction as usize];
-        match (first.take(), waiter) {
-            (None, Waiter::Task(task)) if !self.crowded.get() => {
-                known.set(ticket);
-                first.set(Some(task));
-            }
-            (Some(old), Waiter::Task(task))
-                if known.get() == ticket && (ticket != NO_TICKET || Rc::ptr_eq(&old, &task)) =>
-            {
-                first.set(Some(task));
-            }
-            (old, waiter) => {
-                first.set(old);
-                self.wait_in_crowd(direction, ticket, waiter);
-            }
+        let old = first.take();
+        let is_first = match &old {
+            None => !self.crowded.get(),
+            Some(_) if ticket != NO_TICKET => known.get() == ticket,
+            Some(old) => known.get() == NO_TICKET && Rc::ptr_eq(old, &task),
+        };
+        if is_first {
+            known.set(ticket);
+            first.set(Some(task));
+        } else {
+            first.set(old);
+            self.wait_in_crowd(direction, ticket, Waiter::Task(task));
         }
     }
 
@@ -148,10 +150,18 @@ impl Readiness {
     }
 
     /// A future does not wait any more. If it was woken and has not tried since, the next one is.
+    #[inline]
     pub(crate) fn leave(&self, tasks: &Tasks, direction: Direction, ticket: Ticket) {
-        let first = &self.first[direction as usize];
-        let is_first = self.tickets[direction as usize].get() == ticket;
-        if is_first && first.take().is_some() {
+        let was_woken = self.tickets[direction as usize].get() != ticket;
+        if was_woken && self.is_blocked(direction) && !self.crowded.get() {
+            return;
+        }
+        self.leave_or_pass_on(tasks, direction, ticket);
+    }
+
+    fn leave_or_pass_on(&self, tasks: &Tasks, direction: Direction, ticket: Ticket) {
+        if self.tickets[direction as usize].get() == ticket {
+            drop(self.take_first(direction));
             return;
         }
         if self.crowded.get() {
@@ -169,10 +179,17 @@ impl Readiness {
         }
     }
 
-    /// Wakes the next future that waits for a direction.
+    /// Takes the first out, with its ticket.
     #[inline]
-    pub(crate) fn pass_on(&self, tasks: &Tasks, direction: Direction) {
-        if let Some(task) = self.first[direction as usize].take() {
+    fn take_first(&self, direction: Direction) -> Option<(Ticket, Rc<Task>)> {
+        let task = self.first[direction as usize].take()?;
+        let ticket = self.tickets[direction as usize].replace(NO_TICKET);
+        Some((ticket, task))
+    }
+
+    /// Wakes the next future that waits for a direction.
+    fn pass_on(&self, tasks: &Tasks, direction: Direction) {
+        if let Some((_, task)) = self.take_first(direction) {
             tasks.wake(task);
         } else if self.crowded.get() {
             self.pass_on_in_crowd(tasks, direction);
@@ -204,8 +221,9 @@ impl Readiness {
             .iter()
             .for_each(|level| level.set(Level::Unregistered));
         let mut waiters = Vec::new();
-        for first in &self.first {
-            waiters.extend(first.take().map(Waiter::Task));
+        for direction in Direction::BOTH {
+            let first = self.take_first(direction);
+            waiters.extend(first.map(|(_, task)| Waiter::Task(task)));
         }
         for waiting in self.crowd.take().into_iter().flat_map(|crowd| *crowd) {
             waiters.extend(waiting.into_iter().map(|(_, waiter)| waiter));
@@ -215,7 +233,7 @@ impl Readiness {
     }
 
     /// An event of the poll. It comes once, so both directions know of it before any waker runs.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn notify(&self, tasks: &Tasks, later: &Later, event: Event) {
         let ends = event.is_read_closed();
         // The end of a pipe's reader comes to its writer as an end of reading on some BSDs.
@@ -235,17 +253,17 @@ impl Readiness {
 
     /// Changes the level of a direction and wakes the first, which is a task: no foreign code runs.
     /// Returns whether a future with a ticket was woken.
-    #[inline]
+    #[inline(always)]
     fn tell(&self, tasks: &Tasks, direction: Direction, level: Level) -> bool {
         let own = self.level(direction);
         if own.get() != Level::Unregistered {
             own.set(level);
         }
-        let Some(task) = self.first[direction as usize].take() else {
+        let Some((ticket, task)) = self.take_first(direction) else {
             return false;
         };
         tasks.wake(task);
-        self.tickets[direction as usize].get() != NO_TICKET
+        ticket != NO_TICKET
     }
 
     /// Wakes those without a ticket and, unless it was passed on already, the next one with one.

@@ -136,6 +136,7 @@ impl State {
     }
 
     /// Whether there is something to do that needs no event and no timer.
+    #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         !self.tasks.is_ready_empty() || !self.later.is_empty() || self.queues.are_busy()
     }

@@ -29,7 +29,7 @@ use crate::{
     clock::Time,
     mailbox::Mailbox,
     slab::{Key, Slab},
-    wakers::{TaskWaker, Wakers},
+    wakers::Lent,
 };
 
 /// A spawned future.
@@ -69,8 +69,8 @@ pub(crate) struct Task {
     key: Cell<Option<Key>>,
     /// Absent while it is polled, when it is over, and for `block_on`, which keeps its own.
     work: Cell<Option<BoxedWork>>,
-    /// A waker of its own, from when a waker of it was first kept.
-    pub(crate) waker: Cell<Option<Arc<TaskWaker>>>,
+    /// A waker of its own, from when a clone of one was first kept. Absent while it is polled.
+    waker: Cell<Option<Waker>>,
     join: Cell<Option<Box<Join>>>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) since: Time,
@@ -147,16 +147,22 @@ impl Waiter {
 /// Tells a waker from others: compared, never used.
 type Identity = (*const (), *const RawWakerVTable);
 
+#[inline]
+fn identity(waker: &Waker) -> Identity {
+    (waker.data(), ptr::from_ref(waker.vtable()))
+}
+
 /// The tasks of a loop.
 pub(crate) struct Tasks {
     table: RefCell<Slab<Rc<Task>>>,
     /// Tasks that were woken, in order.
     ready: RefCell<VecDeque<Rc<Task>>>,
-    /// How many have left the ready queue.
+    /// How many have left the ready queue, to be polled.
     popped: Cell<u64>,
-    /// The task that is polled now, and its waker.
-    polled: RefCell<Option<(Rc<Task>, Identity)>>,
-    wakers: Wakers,
+    /// The task that is polled now.
+    polled: Cell<Option<Rc<Task>>>,
+    /// The waker that it is polled with.
+    polled_with: Cell<Identity>,
     /// To notify a loop that drives this one.
     mailbox: Arc<Mailbox>,
 }
@@ -167,8 +173,8 @@ impl Tasks {
             table: RefCell::default(),
             ready: RefCell::default(),
             popped: Cell::new(0),
-            polled: RefCell::default(),
-            wakers: Wakers::new(Arc::clone(&mailbox)),
+            polled: Cell::new(None),
+            polled_with: Cell::new((ptr::null(), ptr::null())),
             mailbox,
         }
     }
@@ -209,7 +215,7 @@ impl Tasks {
     }
 
     /// Puts a task into the ready queue, unless it is in it or over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self, task: Rc<Task>) {
         if task.is_over() || task.queued.replace(true) {
             return;
@@ -251,62 +257,52 @@ impl Tasks {
         self.popped.get() + self.ready.borrow().len() as u64
     }
 
+    /// How often a task was polled.
+    pub(crate) fn polls(&self) -> u64 {
+        self.popped.get()
+    }
+
     pub(crate) fn has_passed(&self, end: u64) -> bool {
         self.popped.get() > end
     }
 
-    /// Polls a future as a task. Returns its result, and whether an await was refused because the
-    /// budget was spent: then the task is to be woken in the next turn.
+    /// Polls a future as a task. Returns its result, the task, and whether an await was refused
+    /// because the budget was spent: then the task is to be woken in the next turn. A panic must not
+    /// leave `poll`.
     #[inline]
     pub(crate) fn poll_as<R>(
         &self,
-        task: &Rc<Task>,
+        task: Rc<Task>,
+        lent: &mut Lent,
         poll: impl FnOnce(&mut Context<'_>) -> R,
-    ) -> (R, bool) {
-        let lent = self.wakers.lend(task);
-        let waker = Waker::from(Arc::clone(&lent.waker));
-        let identity = (waker.data(), ptr::from_ref(waker.vtable()));
-        let polled = Polled::new(self, Rc::clone(task), identity);
+    ) -> (R, Rc<Task>, bool) {
+        let own = task.waker.take();
+        let waker = match &own {
+            Some(waker) => waker,
+            None => lent.lend(&self.mailbox, task.key()),
+        };
+        self.polled_with.set(identity(waker));
+        self.polled.set(Some(task));
         let allowance = Allowance::new();
-        let result = poll(&mut Context::from_waker(&waker));
-        let spent = allowance.was_refused();
-        drop((allowance, polled, waker));
-        self.wakers.take_back(task, lent);
-        (result, spent)
+        let result = poll(&mut Context::from_waker(waker));
+        let spent = allowance.end();
+        let task = self.polled.take().expect("only this takes it");
+        if let Some(kept) = own.or_else(|| lent.take_back()) {
+            task.waker.set(Some(kept));
+        }
+        (result, task, spent)
     }
 
     /// The one that waits when a future is polled with this waker: usually the task that runs now.
     #[inline]
     pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
-        match &*self.polled.borrow() {
-            Some((task, identity))
-                if *identity == (waker.data(), ptr::from_ref(waker.vtable())) =>
-            {
-                return Waiter::Task(Rc::clone(task));
+        if self.polled_with.get() == identity(waker) {
+            if let Some(task) = self.polled.take() {
+                self.polled.set(Some(Rc::clone(&task)));
+                return Waiter::Task(task);
             }
-            _ => {}
         }
-        // With nothing borrowed: a clone runs foreign code.
         Waiter::Waker(waker.clone())
-    }
-}
-
-/// While it lives, a task is the one that is polled.
-struct Polled<'a>(&'a Tasks);
-
-impl<'a> Polled<'a> {
-    #[inline]
-    fn new(tasks: &'a Tasks, task: Rc<Task>, identity: Identity) -> Polled<'a> {
-        *tasks.polled.borrow_mut() = Some((task, identity));
-        Polled(tasks)
-    }
-}
-
-impl Drop for Polled<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // The turn has another reference to the task, so no foreign code runs here.
-        *self.0.polled.borrow_mut() = None;
     }
 }
 
@@ -315,8 +311,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_takes_64_bytes_and_a_waiter_16() {
-        assert_eq!(size_of::<Task>(), 64);
+    fn a_task_takes_72_bytes_and_a_waiter_16() {
+        assert_eq!(size_of::<Task>(), 72);
         assert_eq!(size_of::<Waiter>(), 16);
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     state::State,
     timers::Due,
     trace,
-    wakers::Running,
+    wakers::{Lent, Running},
     watch::{FIRST_RETRY, OnEvent},
 };
 
@@ -60,18 +60,6 @@ impl Batch {
     pub(crate) fn is_done(&self) -> bool {
         self.dispatched == self.events.len() && self.late.is_empty()
     }
-
-    #[inline]
-    fn next(&mut self) -> Option<Event> {
-        while let Some(event) = self.events.get(self.dispatched) {
-            self.dispatched += 1;
-            if !event.is_signal() && !event.is_exit() {
-                return Some(event);
-            }
-            self.late.push_back(event);
-        }
-        self.late.pop_front()
-    }
 }
 
 /// A loop that runs. Only a `Turn` runs callbacks and polls tasks.
@@ -80,6 +68,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) state: &'a State,
     poll: &'a Poll,
     batch: &'a mut Batch,
+    pub(crate) lent: &'a mut Lent,
     /// Until it is ready.
     pub(crate) root: Option<Root<'a>>,
     _running: Running,
@@ -90,6 +79,7 @@ impl<'a> Turn<'a> {
         handle: &'a Handle,
         poll: &'a Poll,
         batch: &'a mut Batch,
+        lent: &'a mut Lent,
         root: Option<Root<'a>>,
     ) -> Turn<'a> {
         let state = &*handle.state;
@@ -103,6 +93,7 @@ impl<'a> Turn<'a> {
             state,
             poll,
             batch,
+            lent,
             root,
             _running: Running::new(&handle.state),
         }
@@ -136,11 +127,16 @@ impl<'a> Turn<'a> {
     }
 
     /// Timers: those that are due now.
+    #[inline]
     fn run_timers(&mut self) {
-        let state = self.state;
-        if state.timers.is_empty() {
-            return;
+        if !self.state.timers.is_empty() {
+            self.run_due_timers();
         }
+    }
+
+    #[inline(never)]
+    fn run_due_timers(&mut self) {
+        let state = self.state;
         let now = state.clock.now();
         state.meter.saw(now);
         state.timers.begin(now);
@@ -173,8 +169,16 @@ impl<'a> Turn<'a> {
         if self.batch.is_done() {
             self.ask_for_events(wait)?;
         }
-        while let Some(event) = self.batch.next() {
-            self.dispatch(event);
+        while let Some(event) = self.batch.events.get(self.batch.dispatched) {
+            self.batch.dispatched += 1;
+            if event.is_signal() || event.is_exit() {
+                self.batch.late.push_back(event);
+            } else {
+                self.dispatch(event);
+            }
+        }
+        while let Some(event) = self.batch.late.pop_front() {
+            self.dispatch_with_nothing_borrowed(event);
         }
         state.later.end(self.batch.resumes, &state.tasks);
         self.drain();
@@ -198,18 +202,33 @@ impl<'a> Turn<'a> {
     }
 
     /// Passes an event on to the source or the watch that it is for, if that is still there.
+    #[inline(always)]
     fn dispatch(&mut self, event: Event) {
         let state = self.state;
         let mut registrations = state.registrations.borrow_mut();
-        // Without a registration it is the mailbox's, or of something that is gone.
+        match registrations.get_by_word(event.token().0) {
+            Some((_, Registration::Source(readiness))) if !readiness.is_crowded() => {
+                readiness.notify(&state.tasks, &state.later, event);
+            }
+            // It is the mailbox's, or of something that is gone.
+            None => {}
+            Some(_) => {
+                drop(registrations);
+                self.dispatch_with_nothing_borrowed(event);
+            }
+        }
+    }
+
+    /// The same, where foreign code may run.
+    #[inline(never)]
+    fn dispatch_with_nothing_borrowed(&mut self, event: Event) {
+        let state = self.state;
+        let mut registrations = state.registrations.borrow_mut();
         let Some((key, registration)) = registrations.get_by_word(event.token().0) else {
             return;
         };
         match registration {
             Registration::Pending => {}
-            Registration::Source(readiness) if !readiness.is_crowded() => {
-                readiness.notify(&state.tasks, &state.later, event);
-            }
             Registration::Source(readiness) => {
                 let readiness = Rc::clone(readiness);
                 drop(registrations);
@@ -253,39 +272,54 @@ impl<'a> Turn<'a> {
     }
 
     /// Posts: the closures of other threads that were there when the poll returned.
+    #[inline]
     fn run_posts(&mut self) {
-        let queues = &self.state.queues;
-        let count = queues.posts.borrow().len();
+        let count = self.state.queues.posts.borrow().len();
         for _ in 0..count {
-            let next = queues.posts.borrow_mut().pop_front();
-            if let Some(post) = next {
-                self.call(CallbackKind::Post, post.place, post.closure);
-            }
+            self.run_post();
+        }
+    }
+
+    #[inline(never)]
+    fn run_post(&mut self) {
+        let next = self.state.queues.posts.borrow_mut().pop_front();
+        if let Some(post) = next {
+            self.call(CallbackKind::Post, post.place, post.closure);
         }
     }
 
     /// Immediates: those that were set before this phase.
+    #[inline]
     fn run_immediates(&mut self) {
-        let state = self.state;
-        for _ in 0..state.queues.immediates_of_this_turn() {
-            if let Some(immediate) = state.queues.next_immediate() {
-                state.release(immediate.referenced);
-                let place = immediate.origin.place;
-                self.call(CallbackKind::Immediate, place, immediate.callback);
-            }
+        for _ in 0..self.state.queues.immediates_of_this_turn() {
+            self.run_immediate();
+        }
+    }
+
+    #[inline(never)]
+    fn run_immediate(&mut self) {
+        if let Some(immediate) = self.state.queues.next_immediate() {
+            self.state.release(immediate.referenced);
+            let place = immediate.origin.place;
+            self.call(CallbackKind::Immediate, place, immediate.callback);
         }
     }
 
     /// Closing: the callbacks that follow the closes before this phase.
+    #[inline]
     fn run_closing(&mut self) {
-        let queues = &self.state.queues;
-        let count = queues.closing.borrow().len();
+        let count = self.state.queues.closing.borrow().len();
         for _ in 0..count {
-            let next = queues.closing.borrow_mut().pop_front();
-            if let Some(close) = next {
-                self.state.release(true);
-                self.call(CallbackKind::Close, close.place, close.callback);
-            }
+            self.run_close();
+        }
+    }
+
+    #[inline(never)]
+    fn run_close(&mut self) {
+        let next = self.state.queues.closing.borrow_mut().pop_front();
+        if let Some(close) = next {
+            self.state.release(true);
+            self.call(CallbackKind::Close, close.place, close.callback);
         }
     }
 

@@ -6,33 +6,29 @@
 //! 1. A waker may be used and dropped on any thread. A wake on the loop's own thread, while it runs,
 //!    goes straight into the ready queue; any other goes through the inbox.
 //! 2. A waker wakes one task, always the same. A waker that is lent serves the next task only if
-//!    nothing of it was kept, which [`Arc::get_mut`] tells.
+//!    no clone of it was kept, which its reference count tells.
 //! 3. A waker that was kept is its task's own from then on: all later polls have the same one, so
 //!    that `Waker::will_wake` tells the truth.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     mem::ManuallyDrop,
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
     task::{Wake, Waker},
 };
 
-use crate::{
-    mailbox::Mailbox,
-    slab::Key,
-    state::State,
-    tasks::{Task, Waiter},
-};
+use crate::{mailbox::Mailbox, slab::Key, state::State, tasks::Waiter};
 
 /// Shared by the clones of a waker.
 #[derive(Debug)]
 pub(crate) struct TaskWaker {
     mailbox: Arc<Mailbox>,
-    task: Option<Key>,
+    /// The key of the task as a number. Changes only while no clone of the waker is kept.
+    task: AtomicU64,
     /// It is in the inbox.
     left: AtomicBool,
 }
@@ -43,7 +39,11 @@ impl TaskWaker {
         // From here on it can be left there again. Everything written before a wake that found the
         // flag set is acquired here.
         self.left.swap(false, Ordering::AcqRel);
-        self.task
+        self.task()
+    }
+
+    fn task(&self) -> Option<Key> {
+        Key::from_number(self.task.load(Ordering::Relaxed))
     }
 }
 
@@ -61,65 +61,42 @@ impl Wake for TaskWaker {
     }
 }
 
-/// A waker for one poll.
-pub(crate) struct Lent {
-    pub(crate) waker: Arc<TaskWaker>,
-    /// It is the task's own.
-    own: bool,
+/// The waker that a loop lends to the tasks that have none of their own, from the first poll on.
+#[derive(Default)]
+pub(crate) struct Lent(Option<(Arc<TaskWaker>, Waker)>);
+
+impl Lent {
+    /// The waker, for a poll of this task.
+    #[inline]
+    pub(crate) fn lend(&mut self, mailbox: &Arc<Mailbox>, task: Option<Key>) -> &Waker {
+        let (shared, waker) = self.0.get_or_insert_with(|| new_waker(mailbox));
+        let number = task.map_or(0, Key::to_number);
+        shared.task.store(number, Ordering::Relaxed);
+        waker
+    }
+
+    /// After the poll. Returns the waker if a clone of it was kept: then it is the task's own.
+    #[inline]
+    pub(crate) fn take_back(&mut self) -> Option<Waker> {
+        let (shared, _) = self.0.as_ref()?;
+        if Arc::strong_count(shared) == 2 {
+            // No clone is left to make others of. What the last one on another thread has read, it
+            // has read before the next task is stored.
+            fence(Ordering::Acquire);
+            return None;
+        }
+        self.0.take().map(|(_, waker)| waker)
+    }
 }
 
-/// The wakers that a loop lends.
-pub(crate) struct Wakers {
-    /// The one that was lent last, and of which nothing was kept.
-    last: Cell<Option<Arc<TaskWaker>>>,
-    mailbox: Arc<Mailbox>,
-}
-
-impl Wakers {
-    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Wakers {
-        let last = Cell::new(None);
-        Wakers { last, mailbox }
-    }
-
-    /// The waker for a poll of a task: its own, or one that is lent.
-    #[inline]
-    pub(crate) fn lend(&self, task: &Task) -> Lent {
-        let (waker, own) = match task.waker.take() {
-            Some(waker) => (waker, true),
-            None => (self.lent(task.key()), false),
-        };
-        Lent { waker, own }
-    }
-
-    #[inline]
-    fn lent(&self, task: Option<Key>) -> Arc<TaskWaker> {
-        if let Some(mut last) = self.last.take() {
-            if let Some(unused) = Arc::get_mut(&mut last) {
-                unused.task = task;
-                return last;
-            }
-        }
-        self.new_waker(task)
-    }
-
-    #[cold]
-    fn new_waker(&self, task: Option<Key>) -> Arc<TaskWaker> {
-        Arc::new(TaskWaker {
-            mailbox: Arc::clone(&self.mailbox),
-            task,
-            left: AtomicBool::new(false),
-        })
-    }
-
-    /// Takes it back after the poll. One that was kept is the task's own.
-    #[inline]
-    pub(crate) fn take_back(&self, task: &Task, Lent { waker, own }: Lent) {
-        if !own && Arc::strong_count(&waker) == 1 {
-            self.last.set(Some(waker));
-        } else {
-            task.waker.set(Some(waker));
-        }
-    }
+#[cold]
+fn new_waker(mailbox: &Arc<Mailbox>) -> (Arc<TaskWaker>, Waker) {
+    let shared = Arc::new(TaskWaker {
+        mailbox: Arc::clone(mailbox),
+        task: AtomicU64::new(0),
+        left: AtomicBool::new(false),
+    });
+    (Arc::clone(&shared), Waker::from(shared))
 }
 
 thread_local! {
@@ -133,7 +110,7 @@ thread_local! {
 fn wake_here(waker: &TaskWaker) -> bool {
     RUNNING.with(|running| match &*running.borrow() {
         Some(state) if Arc::ptr_eq(&state.mailbox, &waker.mailbox) => {
-            if let Some(key) = waker.task {
+            if let Some(key) = waker.task() {
                 state.tasks.wake_key(key);
             }
             true
