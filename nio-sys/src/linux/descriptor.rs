@@ -137,7 +137,7 @@ impl Descriptors {
         };
         if after.exists() {
             match check_fflags(index, change.fflags()) {
-                0 if index != READ && !before.exists() && is_queue(fd, self.probe) => {
+                0 if index != READ && !before.exists() && is_queue(fd, slot, self.probe) => {
                     return libc::EINVAL;
                 }
                 0 => {}

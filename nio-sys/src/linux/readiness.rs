@@ -100,9 +100,10 @@ pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
 }
 
 /// Whether a descriptor is a queue, or any other epoll set. An epoll set is never writable, and epoll would
-/// accept WRITE of it and report nothing (K10). `probe` is an eventfd of the caller.
-pub(super) fn is_queue(fd: RawFd, probe: RawFd) -> bool {
-    if file_type(fd) != 0 {
+/// accept WRITE of it and report nothing (K10). Asked once for each registration. `probe` is an eventfd of the
+/// caller.
+pub(super) fn is_queue(fd: RawFd, slot: &mut Slot, probe: RawFd) -> bool {
+    if slot.kind.is_some() || kind(fd, slot) != Kind::Other {
         return false;
     }
     // Only an epoll set takes an entry; the entry asks for nothing and is removed at once.
@@ -194,7 +195,8 @@ mod tests {
     fn k10_queues_are_distinguished_from_other_descriptors() {
         let (one, other) = (epoll::create().unwrap(), epoll::create().unwrap());
         let probe = epoll::eventfd().unwrap();
-        let is_queue = |fd: &dyn AsRawFd| is_queue(fd.as_raw_fd(), probe.as_raw_fd());
+        let is_queue =
+            |fd: &dyn AsRawFd| is_queue(fd.as_raw_fd(), &mut VACANT.clone(), probe.as_raw_fd());
         epoll::control(&one, libc::EPOLL_CTL_ADD, probe.as_raw_fd(), IN, 0).unwrap();
         assert!(is_queue(&one) && is_queue(&other));
         assert!(is_queue(&other.try_clone().unwrap()));
