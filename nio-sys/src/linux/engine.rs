@@ -37,8 +37,7 @@ pub(super) const WATCH: u64 = INTERNAL | 1;
 /// The payload of a knote's own descriptor: this, and the knote's number in the upper half.
 const KNOTE: u64 = INTERNAL | 2;
 
-/// A bit in the lower half of the payload of every entry that is not a user's descriptor. No descriptor has
-/// a number with it.
+/// A bit in the payload of each of the queue's own entries, and in no descriptor's number.
 const INTERNAL: u64 = 1 << 31;
 
 /// Whether a payload is that of a user's descriptor.
@@ -93,8 +92,7 @@ impl Engine {
         }
     }
 
-    /// Applies the first change, and the changes of the same descriptor that follow it. Returns how many they
-    /// are, and their errnos.
+    /// Applies the first change and those of its descriptor that follow it. Returns their number and errnos.
     #[inline]
     pub(super) fn change(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, Errnos) {
         let first = &changes[0];

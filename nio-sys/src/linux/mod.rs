@@ -23,7 +23,7 @@
 //!    list of active knotes. While the list is not empty, the queue's eventfd has an edge that no wait has
 //!    returned, or a thread is about to write it ([`wake`]). So one wait on epoll sees both.
 //! 3. The lock is never held across a wait, and no foreign code runs under it.
-//! 4. A wait makes one system call, and none for each event, and takes the lock once.
+//! 4. A wait makes one system call and takes the lock once. An event of a plain descriptor needs no other.
 
 mod active;
 mod count;
