@@ -288,28 +288,23 @@ fn l95_a_burst_of_missed_ticks_comes_one_in_each_turn() {
 fn l77_tasks_that_take_long_leave_timers_their_turn() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle().clone();
-    // More work than a timer may wait for.
+    // More work than a timer may wait for. It is counted, and not timed: a busy machine may stop the thread.
+    let polls = Rc::new(Cell::new(0));
     let tasks: Vec<_> = (0..200)
         .map(|_| {
-            let own = handle.clone();
+            let (own, polls) = (handle.clone(), Rc::clone(&polls));
             handle.spawn(async move {
                 loop {
+                    polls.set(polls.get() + 1);
                     spin(ms(1));
                     own.yield_now().await;
                 }
             })
         })
         .collect();
-    let start = Instant::now();
-    let fired = Rc::new(Cell::new(None));
-    let time = Rc::clone(&fired);
-    handle.set_timeout(ms(1), move |handle| {
-        time.set(Some(start.elapsed()));
-        handle.stop();
-    });
+    handle.set_timeout(ms(1), Handle::stop);
     event_loop.run().unwrap();
-    let fired = fired.get().unwrap();
-    assert!(fired < ms(100), "{fired:?}, and all tasks take 200 ms");
+    assert!(polls.get() < 100, "{} polls before the timer", polls.get());
     drop(tasks);
 }
 
