@@ -42,7 +42,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         files = vec![None; 6];
     }
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
 
     // There may be four threads for files; with two it is easier to see that the rest waits.
     handle.set_threads(2)?;

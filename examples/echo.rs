@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|_| format!("{address} is not an address; try 127.0.0.1:7000"))?;
 
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let listener = TcpListener::bind(&handle, address).map_err(|error| error.to_string())?;
     let address = listener.local_addr()?;
 

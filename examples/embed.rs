@@ -27,7 +27,7 @@ use nio_loop::{EventLoop, Handle};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     start(&handle);
     // A descriptor of its own: what `io::stdin` has read ahead, poll(2) would not know of.
     let mut keyboard = Some(File::from(io::stdin().as_fd().try_clone_to_owned()?));

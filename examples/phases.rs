@@ -32,7 +32,7 @@ fn callback(handle: &Handle, phase: &str, what: &str) {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
 
     // A connection on which something has arrived: the loop finds it in its first poll.
     let (ours, mut theirs) = UnixStream::pair()?;

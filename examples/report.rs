@@ -16,7 +16,7 @@ use nio_loop::{EventLoop, Handle, Interest, JoinHandle, Signal};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
 
     let task = forget(&handle)?;
     help(&handle, task)?;

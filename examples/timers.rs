@@ -14,7 +14,7 @@ use nio_loop::EventLoop;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let start = Instant::now();
     let say = move |what: &str| println!("{:>4} ms  {what}", start.elapsed().as_millis());
 

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     // The only difference from a program in real time, where this is `EventLoop::new()`.
     let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
 
     handle.set_interval(Duration::from_secs(15 * 60), |handle, _| {
         say(handle, "a quarter of an hour")
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_late_answer_is_got_when_it_is_asked_for_next() {
         let mut event_loop = EventLoop::with_clock(Clock::automatic()).unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let mut attempts = 0;
         let answer = persist(&handle, || {
             attempts += 1;
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn nobody_is_asked_before_the_pause_is_over() {
         let mut event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let attempts = Rc::new(Cell::new(0));
         handle.spawn({
             let (handle, attempts) = (handle.clone(), Rc::clone(&attempts));
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_pause_never_becomes_longer_than_the_longest() {
         let mut event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         handle.spawn({
             let handle = handle.clone();
             async move { persist(&handle, || None::<()>).await }

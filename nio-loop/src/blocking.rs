@@ -54,7 +54,7 @@ impl Handle {
     /// # use nio_loop::EventLoop;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// let size = event_loop.block_on(async {
     ///     let job = handle.spawn_blocking(|| std::fs::metadata("Cargo.toml"))?;
     ///     Ok::<_, Box<dyn std::error::Error>>(job.await??.len())

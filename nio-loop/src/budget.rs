@@ -48,7 +48,7 @@ thread_local! {
 /// # use nio_loop::EventLoop;
 /// # fn main() -> Result<(), nio_loop::Error> {
 /// let mut event_loop = EventLoop::new()?;
-/// let handle = event_loop.handle().clone();
+/// let handle = event_loop.handle();
 /// let always_ready = async {
 ///     loop {
 ///         poll_fn(|context| {

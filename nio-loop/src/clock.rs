@@ -99,7 +99,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 ///
 /// # fn main() -> Result<(), nio_loop::Error> {
 /// let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
-/// let handle = event_loop.handle().clone();
+/// let handle = event_loop.handle();
 /// let slept = event_loop.block_on(async {
 ///     let start = handle.now();
 ///     handle.sleep(Duration::from_secs(3600)).await;
@@ -217,7 +217,7 @@ impl Handle {
     /// # use nio_loop::{Clock, EventLoop};
     /// # fn main() -> Result<(), nio_loop::Error> {
     /// let mut event_loop = EventLoop::with_clock(Clock::manual())?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// let fired = Rc::new(Cell::new(false));
     /// let flag = Rc::clone(&fired);
     /// handle.set_timeout(Duration::from_secs(60), move |_| flag.set(true));

@@ -39,7 +39,7 @@ impl From<Error> for io::Error {
 /// # use nio_loop::EventLoop;
 /// # fn main() -> io::Result<()> {
 /// let event_loop = EventLoop::new()?;
-/// let handle = event_loop.handle().clone();
+/// let handle = event_loop.handle();
 /// drop(event_loop);
 /// let child = Command::new("true").spawn()?;
 /// let mut refused = handle.on_exit(child, |_, _| {}).unwrap_err();

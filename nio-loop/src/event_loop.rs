@@ -81,10 +81,10 @@ impl EventLoop {
         })
     }
 
-    /// The handle by which this loop is used. Clone it into callbacks and tasks.
+    /// A handle, by which this loop is used. Callbacks and tasks each hold one.
     #[must_use]
-    pub fn handle(&self) -> &Handle {
-        &self.handle
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Runs until nothing keeps the loop alive, or until it is stopped. Returns whether something

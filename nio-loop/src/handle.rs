@@ -91,7 +91,7 @@ impl Handle {
     /// # use nio_loop::EventLoop;
     /// # fn main() -> Result<(), nio_loop::Error> {
     /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// let ticks = Rc::new(Cell::new(0));
     /// let count = Rc::clone(&ticks);
     /// let interval = handle.set_interval(Duration::from_millis(1), move |_, periods| {
@@ -215,7 +215,7 @@ impl Handle {
     /// # use nio_loop::EventLoop;
     /// # fn main() -> Result<(), nio_loop::Error> {
     /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// let closed = Rc::new(Cell::new(false));
     /// let flag = Rc::clone(&closed);
     /// let timeout = handle.set_timeout(Duration::from_secs(3600), |_| unreachable!());

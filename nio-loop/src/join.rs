@@ -28,7 +28,7 @@ impl Handle {
     /// # use nio_loop::EventLoop;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// let answer = event_loop.block_on(async {
     ///     let task = handle.spawn({
     ///         let handle = handle.clone();

@@ -7,7 +7,7 @@
 //!
 //! # fn main() -> Result<(), nio_loop::Error> {
 //! let mut event_loop = EventLoop::new()?;
-//! let handle = event_loop.handle().clone();
+//! let handle = event_loop.handle();
 //!
 //! let interval = handle.set_interval(Duration::from_millis(10), |_, _| println!("tick"));
 //! handle.set_timeout(Duration::from_millis(35), move |handle| {

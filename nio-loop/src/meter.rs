@@ -22,7 +22,7 @@ use crate::{Handle, clock::Time, report::CallbackKind, state::State, wakers};
 /// # use nio_loop::{Clock, EventLoop};
 /// # fn main() -> Result<(), nio_loop::Error> {
 /// let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
-/// let handle = event_loop.handle().clone();
+/// let handle = event_loop.handle();
 /// let before = handle.metrics();
 /// handle.set_timeout(Duration::from_secs(3), |_| {});
 /// event_loop.run()?;

@@ -221,7 +221,7 @@ impl Handle {
     /// # use nio_loop::{Clock, EventLoop};
     /// # fn main() -> Result<(), nio_loop::Error> {
     /// let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// event_loop.block_on(async {
     ///     let mut interval = handle.interval(Duration::from_secs(1));
     ///     assert_eq!(interval.tick().await, 1);
@@ -258,7 +258,7 @@ impl Handle {
     /// # use nio_loop::EventLoop;
     /// # fn main() -> Result<(), nio_loop::Error> {
     /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// let limit = Duration::from_millis(1);
     /// let elapsed = event_loop.block_on(handle.timeout(limit, pending::<()>()))?.unwrap_err();
     /// assert_eq!(elapsed.to_string(), "not done within 1ms");

@@ -60,7 +60,7 @@ impl Direction {
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let mut event_loop = EventLoop::new()?;
-/// let handle = event_loop.handle().clone();
+/// let handle = event_loop.handle();
 /// let (ours, mut theirs) = UnixStream::pair()?;
 /// ours.set_nonblocking(true)?;
 /// let source = Source::new(&handle, ours)?;

@@ -99,7 +99,7 @@ impl Handle {
     /// # use nio_loop::{EventLoop, Interest};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle().clone();
+    /// let handle = event_loop.handle();
     /// let (ours, mut theirs) = UnixStream::pair()?;
     /// ours.set_nonblocking(true)?;
     /// handle.watch(ours, Interest::READABLE, |handle, mut stream, _event| {

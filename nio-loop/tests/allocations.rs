@@ -43,7 +43,7 @@ fn allocations<F: Future<Output = ()> + 'static>(
     event_loop: &mut EventLoop,
     mut make: impl FnMut(&Handle) -> F,
 ) -> usize {
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let mut hundred = || {
         let futures: Vec<F> = (0..TASKS).map(|_| make(&handle)).collect();
         let mut tasks = Vec::with_capacity(TASKS);

@@ -47,7 +47,7 @@ fn fill(handle: &Handle, threads: usize) -> (Vec<Sender<()>>, Vec<JoinHandle<Thr
 #[test]
 fn what_a_blocking_closure_returns_comes_back_to_the_loop() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let here = thread::current().id();
     let closure = || (thread::current().id(), vec![1, 2]);
     for job in [
@@ -64,7 +64,7 @@ fn what_a_blocking_closure_returns_comes_back_to_the_loop() {
 fn many_closures_all_come_back_and_each_once() {
     const JOBS: usize = 200;
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let ran = Arc::new(AtomicUsize::new(0));
     let jobs: Vec<_> = (0..JOBS)
         .map(|n| {
@@ -89,7 +89,7 @@ fn many_closures_all_come_back_and_each_once() {
 #[test]
 fn slow_closures_have_a_limit_of_their_own_and_delay_no_others() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (begun, begins) = mpsc::channel();
     let (mut gates, mut jobs) = (Vec::new(), Vec::new());
     // The default is four.
@@ -114,7 +114,7 @@ fn slow_closures_have_a_limit_of_their_own_and_delay_no_others() {
 #[test]
 fn a_slow_closure_has_a_thread_though_there_is_only_one() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_threads(1).unwrap();
     for _ in 0..3 {
         let job = handle.spawn_slow(|| 7).unwrap();
@@ -125,7 +125,7 @@ fn a_slow_closure_has_a_thread_though_there_is_only_one() {
 #[test]
 fn more_threads_are_started_for_closures_that_wait_when_more_are_allowed() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_threads(1).unwrap();
     let (begun, begins) = mpsc::channel();
     let (mut gates, mut jobs) = (Vec::new(), Vec::new());
@@ -146,7 +146,7 @@ fn more_threads_are_started_for_closures_that_wait_when_more_are_allowed() {
 #[test]
 fn there_are_no_more_threads_than_the_limit_and_begins_in_order() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_threads(2).unwrap();
     let (begun, begins) = mpsc::channel();
     let (mut gates, mut jobs) = (Vec::new(), Vec::new());
@@ -181,7 +181,7 @@ fn there_are_no_more_threads_than_the_limit_and_begins_in_order() {
 #[test]
 fn there_is_at_least_one_thread() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_threads(0).unwrap();
     let job = handle.spawn_blocking(|| 7).unwrap();
     assert_eq!(event_loop.block_on(job).unwrap().unwrap(), 7);
@@ -190,7 +190,7 @@ fn there_is_at_least_one_thread() {
 #[test]
 fn a_thread_with_nothing_to_do_is_used_again() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     // All at once, so that each has a thread; then one after the other.
     let barrier = Arc::new(Barrier::new(4));
     let jobs: Vec<_> = (0..4)
@@ -226,7 +226,7 @@ fn a_closure_that_is_aborted_before_it_begins_never_begins_and_is_dropped_here()
         }
     }
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (gates, jobs) = fill(&handle, 4);
     let (dropped, place) = mpsc::channel();
     let held = Where(dropped);
@@ -247,7 +247,7 @@ fn a_closure_that_is_aborted_before_it_begins_never_begins_and_is_dropped_here()
 #[test]
 fn a_closure_that_is_aborted_while_it_runs_goes_on_and_keeps_nothing_alive() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (done, outcome) = mpsc::channel();
     let (begun, begins) = mpsc::channel();
     let (gate, closure) = gated(&begun, ());
@@ -267,7 +267,7 @@ fn a_closure_that_is_aborted_while_it_runs_goes_on_and_keeps_nothing_alive() {
 #[test]
 fn l81_a_panic_of_a_closure_is_given_to_who_joins_it_and_ends_no_thread() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_threads(1).unwrap();
     let job = handle
         .spawn_blocking(|| -> ThreadId { panic!("{:?}", thread::current().id()) })
@@ -296,7 +296,7 @@ fn l81_an_output_that_panics_when_it_is_dropped_ends_no_thread() {
         }
     }
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_threads(1).unwrap();
     let (begun, begins) = mpsc::channel();
     let (gate, closure) = gated(&begun, ());
@@ -317,7 +317,7 @@ fn l81_an_output_that_panics_when_it_is_dropped_ends_no_thread() {
 #[test]
 fn a_closure_keeps_the_loop_alive_unless_it_is_not_referenced() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (begun, begins) = mpsc::channel();
     let (gate, closure) = gated(&begun, ());
     let job = handle.spawn_blocking(closure).unwrap();
@@ -337,7 +337,7 @@ fn a_closure_keeps_the_loop_alive_unless_it_is_not_referenced() {
 #[test]
 fn a_loop_dropped_while_a_closure_runs_does_not_wait_and_those_that_wait_never_begin() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (gates, jobs) = fill(&handle, 4);
     let (held, dropped) = mpsc::channel::<()>();
     let never = move || {
@@ -369,7 +369,7 @@ fn a_detached_closure_runs_to_its_end() {
 #[test]
 fn l71_a_closure_that_ends_wakes_a_loop_that_waits() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     for _ in 0..100 {
         let job = handle.spawn_blocking(|| {}).unwrap();
         event_loop.block_on(job).unwrap().unwrap();
@@ -379,7 +379,7 @@ fn l71_a_closure_that_ends_wakes_a_loop_that_waits() {
 #[test]
 fn a_time_limit_for_a_closure_leaves_it_alone() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (gates, jobs) = fill(&handle, 1);
     for job in jobs {
         let outcome = event_loop.block_on(handle.timeout(ms(2), job)).unwrap();
@@ -392,7 +392,7 @@ fn a_time_limit_for_a_closure_leaves_it_alone() {
 #[test]
 fn a_panic_elsewhere_does_not_lose_what_a_closure_returns() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (gates, jobs) = fill(&handle, 2);
     for (n, job) in jobs.into_iter().enumerate() {
@@ -420,7 +420,7 @@ fn the_threads_of_a_loop_that_is_gone_end() {
     }
     thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ended, ends) = mpsc::channel();
     let last = Last(Some(ended));
     let job = handle.spawn_blocking(move || LAST.set(Some(last)));

@@ -82,7 +82,7 @@ fn l92_a_child_that_is_dead_already_is_told_in_the_next_turn() {
 #[test]
 fn l92_an_exit_is_told_whenever_the_child_dies() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     // Before the loop runs, and while it waits.
     let mut child = shell("exit 3");
@@ -200,7 +200,7 @@ fn l94_an_exit_is_told_after_the_output_that_is_there_with_it() {
         told.push(text.trim());
         handle.clear(id.get().unwrap());
     };
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     own.set(Some(
         handle.watch(later, Interest::READABLE, watch).unwrap(),
     ));
@@ -230,7 +230,7 @@ fn l94_an_exit_is_told_after_the_end_of_the_output_if_both_are_there() {
 #[test]
 fn l40_an_exit_cleared_by_the_io_of_its_batch_is_not_told_and_the_child_is_dropped() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let mut child = shell("exit 1");
     let (pid, input) = (child.id(), child.stdin.take());
@@ -262,7 +262,7 @@ fn l40_an_exit_cleared_by_the_io_of_its_batch_is_not_told_and_the_child_is_dropp
 #[test]
 fn l54_a_child_keeps_the_loop_alive_unless_it_is_not_referenced() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let mut child = shell("exit 0");
     let input = child.stdin.take();
     let id = handle.on_exit(child, |_, _| {}).unwrap();
@@ -296,7 +296,7 @@ fn an_exit_whose_callback_panics_is_over_and_leaves_no_zombie() {
 #[test]
 fn a_loop_that_is_gone_takes_no_children_and_no_files() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     drop(event_loop);
     let mut dead = shell("exit 0");
     finish(&mut dead);
@@ -334,7 +334,7 @@ impl Drop for Scratch {
 #[test]
 fn a_change_of_a_file_is_told_with_what_has_changed() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let scratch = Scratch::new("change");
     let asked = FileChange::WRITTEN | FileChange::DELETED;
@@ -377,7 +377,7 @@ fn a_change_of_a_file_is_told_with_what_has_changed() {
 #[test]
 fn a_watched_file_cleared_in_its_callback_is_closed_and_told_no_more() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let scratch = Scratch::new("clear");
     let file = Rc::new(File::open(&scratch.0).unwrap());
@@ -403,7 +403,7 @@ fn a_watched_file_cleared_in_its_callback_is_closed_and_told_no_more() {
 #[test]
 fn l54_a_watched_file_keeps_the_loop_alive_unless_it_is_not_referenced() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let scratch = Scratch::new("alive");
     let file = Rc::new(File::open(&scratch.0).unwrap());
     let never = |_: &Handle, _: &Rc<File>, _| panic!("nothing has happened");

@@ -21,7 +21,7 @@ fn says_when(log: &Log, name: &str) -> impl FnOnce(&Handle) + 'static {
 /// Timers, tasks and immediates for an hour, as they come.
 fn an_hour() -> Vec<String> {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let seconds = log.clone();
     let interval = handle.set_interval(secs(1), move |handle, periods| {
@@ -55,7 +55,7 @@ fn an_hour_on_an_automatic_clock_takes_a_moment_and_is_the_same_each_time() {
 #[test]
 fn l20_each_timer_of_an_automatic_clock_runs_at_its_very_time() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for millis in [7, 3, 11, 3, 0] {
         handle.set_timeout(ms(millis), says_when(&log, "timer"));
@@ -68,7 +68,7 @@ fn l20_each_timer_of_an_automatic_clock_runs_at_its_very_time() {
 #[test]
 fn an_automatic_clock_stands_still_while_there_is_something_to_do() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(ms(1), says_when(&log, "timer"));
     fn again(handle: &Handle, log: Log, left: u32) {
@@ -94,7 +94,7 @@ fn an_automatic_clock_stands_still_while_there_is_something_to_do() {
 #[test]
 fn an_automatic_clock_does_not_jump_over_what_can_be_read() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, _theirs) = readable();
     let (told, mut times) = (log.clone(), 0);
@@ -117,7 +117,7 @@ fn an_automatic_clock_does_not_jump_over_what_can_be_read() {
 #[test]
 fn an_automatic_clock_does_not_jump_for_a_turn_that_does_not_wait() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_timeout(secs(1), |_| panic!("not yet"));
     assert!(event_loop.run_nowait().unwrap());
     assert_eq!(handle.now(), Time::START);
@@ -126,7 +126,7 @@ fn an_automatic_clock_does_not_jump_for_a_turn_that_does_not_wait() {
 #[test]
 fn l33_an_automatic_clock_does_not_jump_for_what_does_not_keep_the_loop_alive() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let id = handle.set_timeout(secs(1), |_| panic!("it keeps nothing alive"));
     handle.unref(id);
     assert!(!event_loop.run().unwrap());
@@ -137,7 +137,7 @@ fn l33_an_automatic_clock_does_not_jump_for_what_does_not_keep_the_loop_alive() 
 #[test]
 fn an_automatic_clock_waits_for_what_blocks() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (go, wait) = mpsc::channel();
     let job = handle.spawn_blocking(move || wait.recv().unwrap()).unwrap();
@@ -159,7 +159,7 @@ fn an_automatic_clock_waits_for_what_blocks() {
 #[test]
 fn an_automatic_clock_runs_what_is_due_though_something_blocks() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (go, wait) = mpsc::channel();
     let job = handle.spawn_blocking(move || wait.recv().unwrap()).unwrap();
@@ -174,7 +174,7 @@ fn an_automatic_clock_runs_what_is_due_though_something_blocks() {
 #[test]
 fn an_automatic_clock_goes_on_when_what_blocks_is_aborted() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (go, wait) = mpsc::channel::<()>();
     let job = handle.spawn_blocking(move || wait.recv()).unwrap();
@@ -188,7 +188,7 @@ fn an_automatic_clock_goes_on_when_what_blocks_is_aborted() {
 #[test]
 fn a_manual_clock_moves_when_it_is_told_to() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(ms(10), says_when(&log, "timer"));
     for millis in 1..=9 {
@@ -207,7 +207,7 @@ fn a_manual_clock_moves_when_it_is_told_to() {
 #[test]
 fn a_manual_clock_moves_to_one_deadline_after_the_other() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for millis in [5, 2, 5] {
         handle.set_timeout(ms(millis), says_when(&log, "timer"));
@@ -227,7 +227,7 @@ fn a_manual_clock_moves_to_one_deadline_after_the_other() {
 #[test]
 fn l23_a_manual_clock_does_not_move_to_a_time_that_does_not_come() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let id = handle.set_timeout(Duration::MAX, |_| panic!("for ever has passed"));
     assert_eq!(handle.advance_to_next().unwrap(), None);
     assert_eq!(handle.now(), Time::START);
@@ -281,7 +281,7 @@ fn clocks_and_times_say_what_they_are() {
 fn l36_a_timer_that_is_due_keeps_a_loop_of_a_manual_clock_from_waiting() {
     for run in [EventLoop::run, EventLoop::run_once] {
         let mut event_loop = manual_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let log = Log::new();
         let told = log.clone();
         // The second is armed when the phase is under way, and is due in the next.
@@ -297,7 +297,7 @@ fn l36_a_timer_that_is_due_keeps_a_loop_of_a_manual_clock_from_waiting() {
 #[test]
 fn a_loop_of_a_manual_clock_waits_for_other_threads_but_not_for_its_time() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(secs(1), says_when(&log, "timer"));
     let remote = handle.remote();
@@ -313,7 +313,7 @@ fn a_loop_of_a_manual_clock_waits_for_other_threads_but_not_for_its_time() {
 #[test]
 fn l24_all_that_is_due_in_a_phase_sees_one_time_unless_a_callback_moves_it() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for millis in [1, 2, 3] {
         let told = log.clone();
@@ -334,7 +334,7 @@ fn l24_all_that_is_due_in_a_phase_sees_one_time_unless_a_callback_moves_it() {
 #[test]
 fn l25_what_a_slow_callback_arms_counts_from_the_end_of_its_work() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     handle.set_timeout(ms(5), move |handle| {
@@ -354,7 +354,7 @@ fn l25_what_a_slow_callback_arms_counts_from_the_end_of_its_work() {
 /// When an interval of 10 ms runs, and for how many periods, if its second run takes `busy`.
 fn runs_of_interval(missed: MissedTicks, busy: Duration) -> String {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let own = Rc::new(Cell::new(None));
     let (id, told, mut runs) = (Rc::clone(&own), log.clone(), 0);
@@ -399,7 +399,7 @@ fn l29_a_run_that_ends_exactly_with_a_period_misses_nothing() {
 #[test]
 fn l30_an_interval_that_catches_up_runs_once_in_a_turn() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     handle.set_interval_with(ms(1), MissedTicks::Burst, move |_, _| told.push("burst"));
@@ -415,7 +415,7 @@ fn l30_an_interval_that_catches_up_runs_once_in_a_turn() {
 #[test]
 fn l28_an_interval_is_armed_again_before_its_callback_runs() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     handle.set_interval(ms(10), move |handle, _| {
@@ -432,7 +432,7 @@ fn l28_an_interval_is_armed_again_before_its_callback_runs() {
 #[test]
 fn l18_an_interval_that_was_armed_again_comes_after_what_was_armed_before() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     let interval = handle.set_interval(ms(10), move |_, _| told.push("interval"));

@@ -18,7 +18,7 @@ use support::{
 #[test]
 fn l1_the_closing_phase_comes_after_the_immediates_and_before_the_next_timers() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let victim = handle.set_timeout(secs(9), |_| panic!("closed"));
     let told = log.clone();
@@ -35,7 +35,7 @@ fn l1_the_closing_phase_comes_after_the_immediates_and_before_the_next_timers() 
 #[test]
 fn l1_what_an_immediate_closes_follows_in_the_same_turn() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let victim = handle.set_timeout(secs(9), |_| panic!("closed"));
     let told = log.clone();
@@ -53,7 +53,7 @@ fn l1_what_an_immediate_closes_follows_in_the_same_turn() {
 #[test]
 fn l1_what_a_close_closes_follows_in_the_next_turn() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let [first, second] = [1, 2].map(|n| handle.set_timeout(secs(n), |_| panic!("closed")));
     let told = log.clone();
@@ -72,7 +72,7 @@ fn l1_what_a_close_closes_follows_in_the_next_turn() {
 #[test]
 fn l5_ticks_and_then_tasks_run_after_each_close() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for name in ["A", "B"] {
         let id = handle.set_timeout(secs(1), |_| panic!("closed"));
@@ -90,7 +90,7 @@ fn l5_ticks_and_then_tasks_run_after_each_close() {
 #[test]
 fn l51_what_follows_a_close_never_runs_within_it() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let ids = [
         handle.set_timeout(secs(1), |_| panic!("closed")),
@@ -112,7 +112,7 @@ fn l51_what_follows_a_close_never_runs_within_it() {
 #[test]
 fn l51_closing_what_is_gone_already_says_so_and_never_calls() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let id = handle.set_timeout(secs(1), |_| panic!("closed"));
     assert!(handle.close(id, log.says("closed")));
@@ -129,7 +129,7 @@ fn l51_closing_what_is_gone_already_says_so_and_never_calls() {
 #[test]
 fn l52_what_a_callback_holds_is_gone_before_what_follows_its_close() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, mut theirs) = pair();
     theirs.set_nonblocking(false).unwrap();
@@ -151,7 +151,7 @@ fn l52_what_a_callback_holds_is_gone_before_what_follows_its_close() {
 #[test]
 fn l52_a_callback_that_closes_itself_is_gone_before_what_follows() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, theirs) = readable();
     let own = Rc::new(Cell::new(None));
@@ -174,7 +174,7 @@ fn l52_a_callback_that_closes_itself_is_gone_before_what_follows() {
 #[test]
 fn l52_a_descriptor_can_be_watched_again_by_what_follows_its_close() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, mut theirs) = pair();
     let (ours, never) = (Rc::new(ours), |_: &Handle, _: &Rc<UnixStream>, _| {});
@@ -196,7 +196,7 @@ fn l52_a_descriptor_can_be_watched_again_by_what_follows_its_close() {
 #[test]
 fn l53_what_follows_closes_runs_in_their_order() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let ids: Vec<_> = (0..10)
         .map(|n| handle.set_timeout(secs(10 - n), |_| panic!("closed")))
@@ -211,7 +211,7 @@ fn l53_what_follows_closes_runs_in_their_order() {
 #[test]
 fn l54_what_follows_a_close_keeps_the_loop_alive_also_where_the_callback_did_not() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let id = handle.set_timeout(LIMIT, |_| panic!("closed"));
     handle.unref(id);
@@ -227,7 +227,7 @@ fn l54_what_follows_a_close_keeps_the_loop_alive_also_where_the_callback_did_not
 #[test]
 fn l36_a_loop_that_closes_something_does_not_wait() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(LIMIT, |_| panic!("it waited"));
     let id = handle.set_timeout(LIMIT, |_| panic!("closed"));
@@ -241,7 +241,7 @@ fn l36_a_loop_that_closes_something_does_not_wait() {
 #[test]
 fn l16_a_due_timer_closed_by_an_earlier_one_does_not_run() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let target = Rc::new(Cell::new(None));
     let (id, told) = (Rc::clone(&target), log.clone());
@@ -259,7 +259,7 @@ fn l16_a_due_timer_closed_by_an_earlier_one_does_not_run() {
 #[test]
 fn a_close_that_panics_loses_no_other() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for n in 0..3 {
         let id = handle.set_timeout(secs(1), |_| panic!("closed"));
@@ -278,7 +278,7 @@ fn a_close_that_panics_loses_no_other() {
 #[test]
 fn l59_what_follows_a_close_is_dropped_with_the_loop_and_may_use_it() {
     let event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let [first, second] = [1, 2].map(|n| handle.set_timeout(secs(n), |_| {}));
     let (on_drop, told) = (handle.clone(), log.clone());
@@ -296,7 +296,7 @@ fn l59_what_follows_a_close_is_dropped_with_the_loop_and_may_use_it() {
 #[test]
 fn a_guard_clears_its_callback_when_it_is_dropped() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let kept = handle.guard(handle.set_timeout(secs(1), log.says("kept")));
     let held = log.drops("dropped");
@@ -317,7 +317,7 @@ fn a_guard_clears_its_callback_when_it_is_dropped() {
 #[test]
 fn a_guard_may_be_dropped_by_the_callback_that_it_guards_and_after_the_loop() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let own = Rc::new(Cell::new(None));
     let (guard, told) = (Rc::clone(&own), log.clone());

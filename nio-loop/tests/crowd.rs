@@ -38,7 +38,7 @@ fn l38_more_events_than_a_batch_holds_all_come_and_immediates_have_their_turn() 
         return;
     }
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (seen, turns) = (
         Rc::new(RefCell::new(vec![0; SOCKETS])),
         Rc::new(Cell::new(0)),

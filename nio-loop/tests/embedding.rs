@@ -35,7 +35,7 @@ fn parked() -> EventLoop {
 #[test]
 fn the_next_deadline_is_that_of_the_next_timer() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let at = |millis| Some(Time::after_start(ms(millis)));
     assert_eq!(event_loop.next_deadline(), None);
     handle.set_timeout(ms(9), |_| {});
@@ -70,7 +70,7 @@ fn a_loop_with_something_to_do_wants_to_run_at_once() {
     ];
     for (name, give) in gifts {
         let mut event_loop = manual_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         handle.advance(ms(3)).unwrap();
         assert_eq!(event_loop.next_deadline(), None);
         event_loop.run_nowait().unwrap();
@@ -84,7 +84,7 @@ fn a_loop_with_something_to_do_wants_to_run_at_once() {
 #[test]
 fn the_descriptor_is_readable_when_something_that_is_watched_is() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, theirs) = pair();
     let told = log.clone();
@@ -109,7 +109,7 @@ fn the_descriptor_is_readable_when_something_that_is_watched_is() {
 #[test]
 fn l48_a_cleared_watch_leaves_nothing_behind_in_the_system() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = readable();
     let ours = Rc::new(ours);
     let never = |_: &Handle, _: &Rc<UnixStream>, _| panic!("cleared");
@@ -148,7 +148,7 @@ fn the_descriptor_is_readable_when_something_is_given_while_another_loop_waits()
     ];
     for (name, give) in gifts {
         let mut event_loop = parked();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         give(&handle);
         assert!(is_readable(&event_loop), "{name}");
         // A stop lets the first of them do nothing.
@@ -164,7 +164,7 @@ fn the_descriptor_is_readable_when_something_is_given_while_another_loop_waits()
 #[test]
 fn the_descriptor_is_readable_when_what_follows_a_close_waits() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let id = handle.set_timeout(LIMIT, |_| {});
     event_loop.run_nowait().unwrap();
@@ -179,7 +179,7 @@ fn the_descriptor_is_readable_when_what_follows_a_close_waits() {
 #[test]
 fn the_descriptor_is_readable_when_a_task_was_woken_while_another_loop_waits() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let slot = Slot::new();
     let (get, told) = (slot.clone(), log.clone());
@@ -200,7 +200,7 @@ fn the_descriptor_is_readable_when_a_task_was_woken_while_another_loop_waits() {
 #[test]
 fn the_descriptor_is_readable_when_an_immediate_is_referenced_while_another_loop_waits() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     event_loop.run_nowait().unwrap();
     let id = handle.set_immediate(log.says("immediate"));
@@ -221,7 +221,7 @@ fn poll_elsewhere<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 #[test]
 fn the_descriptor_is_readable_when_a_sleep_is_armed_while_another_loop_waits() {
     let mut event_loop = parked();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let mut sleep = Box::pin(handle.sleep(secs(1)));
     assert!(poll_elsewhere(sleep.as_mut()).is_pending());
     assert!(is_readable(&event_loop));
@@ -241,7 +241,7 @@ fn the_descriptor_is_readable_when_a_sleep_is_armed_while_another_loop_waits() {
 #[test]
 fn the_descriptor_is_readable_when_a_future_yields_while_another_loop_waits() {
     let mut event_loop = parked();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let mut yielded = Box::pin(handle.next_turn());
     assert!(poll_elsewhere(yielded.as_mut()).is_pending());
     assert!(is_readable(&event_loop));
@@ -252,7 +252,7 @@ fn the_descriptor_is_readable_when_a_future_yields_while_another_loop_waits() {
 #[test]
 fn what_a_running_loop_is_given_makes_its_descriptor_not_readable() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let descriptor = event_loop.as_fd().try_clone_to_owned().unwrap();
     // As if another loop had waited before.
     event_loop.run_nowait().unwrap();
@@ -285,7 +285,7 @@ fn a_loop_dropped_while_another_one_waited_for_it_can_still_be_reached_by_thread
 #[test]
 fn l74_a_loop_that_panicked_in_a_turn_wants_to_go_on_at_once() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = readable();
     let (other, _other) = readable();
     for stream in [ours, other] {
@@ -332,7 +332,7 @@ fn drive(event_loop: &mut EventLoop) {
 #[test]
 fn a_loop_around_poll_can_drive_it() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, mut theirs) = pair();
     let told = log.clone();
@@ -369,7 +369,7 @@ fn l47_a_loop_can_be_watched_by_another_of_its_kind() {
     let log = Log::new();
     let (ours, theirs) = pair();
     let mut peer = theirs.try_clone().unwrap();
-    let (told, stop) = (log.clone(), outer.handle().clone());
+    let (told, stop) = (log.clone(), outer.handle());
     let watch = move |_: &Handle, mut stream: &UnixStream, _| {
         stream.read_exact(&mut [0]).unwrap();
         told.push("io");
@@ -403,7 +403,7 @@ fn l47_a_loop_can_be_watched_by_another_of_its_kind() {
 #[test]
 fn the_descriptor_is_readable_when_a_source_is_woken_while_another_loop_waits() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = pair();
     let source = Rc::new(Source::new(&handle, ours).unwrap());
     let (reading, tries) = (Rc::clone(&source), Rc::new(Cell::new(0)));
@@ -435,7 +435,7 @@ fn l81_the_descriptor_is_readable_when_a_waker_panics_while_another_loop_waits()
     }
     let mut event_loop = event_loop();
     let (ours, _theirs) = pair();
-    let source = Source::new(event_loop.handle(), ours).unwrap();
+    let source = Source::new(&event_loop.handle(), ours).unwrap();
     let wakes = Arc::new(Wakes::default());
     for waker in [Waker::from(Arc::new(Panics)), Waker::from(wakes.clone())] {
         let blocks =

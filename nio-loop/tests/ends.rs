@@ -46,7 +46,7 @@ fn blocks(_: &UnixStream) -> io::Result<()> {
 #[test]
 fn l96_a_future_that_is_dropped_while_it_waits_keeps_no_waker() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let source = Source::new(&handle, pair().0).unwrap();
     leaves_nothing(source.io(Direction::Read, blocks));
     leaves_nothing(source.io(Direction::Write, blocks));
@@ -75,7 +75,7 @@ fn l96_a_future_that_is_dropped_while_it_waits_keeps_no_waker() {
 #[test]
 fn l96_a_second_future_that_is_dropped_keeps_no_waker_either() {
     let event_loop = event_loop();
-    let source = Source::new(event_loop.handle(), pair().0).unwrap();
+    let source = Source::new(&event_loop.handle(), pair().0).unwrap();
     let [first, third] = [(); 2].map(|()| Arc::new(Wakes::default()));
     let mut stays = pin!(source.io(Direction::Read, blocks));
     assert!(poll_with(&first, stays.as_mut()).is_pending());
@@ -90,7 +90,7 @@ fn l96_a_second_future_that_is_dropped_keeps_no_waker_either() {
 #[test]
 fn l96_a_task_that_is_aborted_leaves_no_timer_and_no_turn() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let source = Rc::new(Source::new(&handle, pair().0).unwrap());
     let (own, waits) = (handle.clone(), Rc::clone(&source));
     let tasks = [
@@ -115,7 +115,7 @@ fn l96_a_task_that_is_aborted_leaves_no_timer_and_no_turn() {
 #[test]
 fn l96_waits_that_are_given_up_again_and_again_cost_the_same_each_time() {
     let event_loop = event_loop();
-    let source = Source::new(event_loop.handle(), pair().0).unwrap();
+    let source = Source::new(&event_loop.handle(), pair().0).unwrap();
     let wakes: Vec<_> = (0..100).map(|_| Arc::new(Wakes::default())).collect();
     let round = || {
         let start = Instant::now();
@@ -134,7 +134,7 @@ fn l96_waits_that_are_given_up_again_and_again_cost_the_same_each_time() {
 #[test]
 fn l99_a_loop_that_is_gone_gives_back_what_it_is_given() {
     let event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let remote = handle.remote();
     drop(event_loop);
 
@@ -224,7 +224,7 @@ fn l105_what_is_kept_of_a_loop_that_is_gone_keeps_no_descriptor() {
     in_child(|| {
         let before = next_descriptor();
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let remote = handle.remote();
         let waker = event_loop.block_on(waker()).unwrap();
         let task = handle.spawn(pending::<()>());
@@ -242,7 +242,7 @@ fn l105_what_is_kept_of_a_loop_that_is_gone_keeps_no_descriptor() {
 #[test]
 fn l105_a_sleep_of_a_loop_that_is_gone_is_neither_early_nor_endless() {
     let event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let start = Instant::now();
     let (mut armed, mut unarmed) = (pin!(handle.sleep(ms(200))), pin!(handle.sleep(ms(200))));
     let wakes = Arc::new(Wakes::default());
@@ -271,7 +271,7 @@ fn l105_a_sleep_of_a_loop_that_is_gone_is_neither_early_nor_endless() {
 #[test]
 fn l105_a_sleep_of_a_loop_of_a_test_that_is_gone_is_ready_at_once() {
     for event_loop in [manual_loop(), automatic_loop()] {
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let (mut armed, mut unarmed) = (pin!(handle.sleep(LIMIT)), pin!(handle.sleep(LIMIT)));
         let wakes = Arc::new(Wakes::default());
         assert!(poll_with(&wakes, armed.as_mut()).is_pending());
@@ -294,7 +294,7 @@ impl<F: Fn()> AsFd for Hostile<F> {
 #[test]
 fn l105_a_descriptor_that_clears_all_there_is_while_it_is_registered_is_counted_once() {
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let own = handle.clone();
     let clears = move || {
         for entry in own.report().entries {
@@ -313,7 +313,7 @@ fn l105_a_descriptor_that_clears_all_there_is_while_it_is_registered_is_counted_
 #[test]
 fn l105_a_descriptor_that_ends_the_loop_while_it_is_registered_is_given_back() {
     let event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let owner = Rc::new(Cell::new(Some(event_loop)));
     let ends = {
         let owner = Rc::clone(&owner);
@@ -345,7 +345,7 @@ fn l105_a_second_panic_does_not_end_the_process() {
         }
     }
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let held = Bomb;
     // The future panics when it is polled, and when it is dropped after that; its joiner's waker too.
     let task = handle.spawn(poll_fn(move |_| -> Poll<()> {
@@ -380,7 +380,7 @@ fn l105_a_task_that_waits_for_a_loop_that_is_not_running_is_warned_of_once() {
     idle.handle().on_warning(LIMIT, move |_, warning| {
         told.borrow_mut().push(warning.clone())
     });
-    let source = Source::new(idle.handle(), pair().0).unwrap();
+    let source = Source::new(&idle.handle(), pair().0).unwrap();
     let mut sleep = pin!(idle.handle().sleep(LIMIT));
     event_loop
         .block_on(poll_fn(|context: &mut Context<'_>| {

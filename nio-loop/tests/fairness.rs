@@ -21,7 +21,7 @@ use support::{LIMIT, Log, event_loop, ms, pair, spin};
 #[track_caller]
 fn is_ended_by_its_limit<F: Future<Output = ()>>(work: impl FnOnce(Handle) -> F) {
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let start = Instant::now();
     let limited = handle.timeout(ms(100), work(handle.clone()));
     assert!(event_loop.block_on(limited).unwrap().is_err());
@@ -130,7 +130,7 @@ fn l95_a_future_that_draws_on_the_budget_is_ended_by_its_limit() {
 #[test]
 fn l95_a_ready_await_starves_neither_timers_nor_io_nor_posts_nor_other_tasks() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let seen = Rc::new(Cell::new(0));
     let count = {
         let seen = Rc::clone(&seen);
@@ -176,7 +176,7 @@ fn l95_a_ready_await_starves_neither_timers_nor_io_nor_posts_nor_other_tasks() {
 #[test]
 fn l95_a_task_over_many_ready_sources_has_one_budget_for_all() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let sources: Vec<_> = (0..200)
         .map(|_| Source::new(&handle, pair().0).unwrap())
         .collect();
@@ -264,7 +264,7 @@ fn l95_a_future_behind_a_waker_of_its_own_goes_on_after_its_budget() {
 #[test]
 fn l95_a_burst_of_missed_ticks_comes_one_in_each_turn() {
     let mut event_loop = support::manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let ticks = Rc::new(Cell::new(0));
     let (count, own) = (Rc::clone(&ticks), handle.clone());
     handle.spawn(async move {
@@ -287,7 +287,7 @@ fn l95_a_burst_of_missed_ticks_comes_one_in_each_turn() {
 #[test]
 fn l77_tasks_that_take_long_leave_timers_their_turn() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     // More work than a timer may wait for. It is counted, and not timed: a busy machine may stop the thread.
     let polls = Rc::new(Cell::new(0));
     let tasks: Vec<_> = (0..200)
@@ -311,7 +311,7 @@ fn l77_tasks_that_take_long_leave_timers_their_turn() {
 #[test]
 fn l97_an_event_wakes_one_future_after_the_other_in_their_order() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, mut theirs) = pair();
     let source = Rc::new(Source::new(&handle, ours).unwrap());
     let order = Rc::new(RefCell::new(Vec::new()));
@@ -352,7 +352,7 @@ fn l97_an_event_wakes_one_future_after_the_other_in_their_order() {
 #[test]
 fn l97_a_wake_up_that_is_not_used_is_passed_on() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, mut theirs) = pair();
     let source = Rc::new(Source::new(&handle, ours).unwrap());
     let log = Log::new();
@@ -392,7 +392,7 @@ fn l97_a_wake_up_that_is_not_used_is_passed_on() {
 /// busy from 5 ms to 205 ms.
 fn read_in_time(busy: impl FnOnce(&Handle)) {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, mut theirs) = pair();
     let source = Source::new(&handle, ours).unwrap();
     let start = Instant::now();
@@ -449,7 +449,7 @@ fn l98_a_result_that_was_there_in_time_is_not_lost_to_a_busy_callback() {
 #[test]
 fn l98_a_result_of_another_thread_is_not_lost_to_a_busy_loop() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let job = handle.spawn_blocking(|| 7).unwrap();
     handle.set_immediate(|_| spin(ms(30)));
     let result = event_loop.block_on(handle.timeout(ms(10), job)).unwrap();
@@ -459,7 +459,7 @@ fn l98_a_result_of_another_thread_is_not_lost_to_a_busy_loop() {
 #[test]
 fn l98_a_result_in_time_is_not_lost_because_another_part_of_the_task_spends_the_budget() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = support::readable();
     let source = Source::new(&handle, ours).unwrap();
     let work = async {

@@ -106,7 +106,7 @@ fn golden(transcript: &str, program: impl FnOnce(&Script)) {
     let mut event_loop: EventLoop = event_loop();
     let script = Script {
         log: Log::new(),
-        handle: event_loop.handle().clone(),
+        handle: event_loop.handle(),
     };
     program(&script);
     loop {

@@ -85,7 +85,7 @@ fn l36_a_loop_whose_last_callback_has_run_does_not_wait() {
 #[test]
 fn l54_each_kind_of_work_keeps_the_loop_alive_until_it_is_done() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(ms(1), log.says("timeout"));
     assert!(!event_loop.run().unwrap());
@@ -111,14 +111,14 @@ fn l54_a_source_and_a_sleep_keep_nothing_alive_by_themselves() {
     let mut event_loop = event_loop();
     let _sleep = event_loop.handle().sleep(LIMIT);
     let (ours, _theirs) = pair();
-    let _source = Source::new(event_loop.handle(), ours).unwrap();
+    let _source = Source::new(&event_loop.handle(), ours).unwrap();
     assert!(!event_loop.run().unwrap());
 }
 
 #[test]
 fn l55_ref_and_unref_are_no_counters() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let ids = [
         handle.set_timeout(LIMIT, |_| {}),
         handle.set_interval(LIMIT, |_, _| {}),
@@ -151,7 +151,7 @@ fn l55_ref_and_unref_are_no_counters() {
 #[test]
 fn l55_an_immediate_can_be_unreferenced_and_referenced_again() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let id = handle.set_immediate(log.says("immediate"));
     assert!(handle.unref(id) && handle.unref(id));
@@ -169,7 +169,7 @@ fn l55_an_immediate_can_be_unreferenced_and_referenced_again() {
 #[test]
 fn l55_an_unreferenced_immediate_can_be_cleared() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let id = handle.set_immediate(|_| panic!("cleared"));
     assert!(handle.unref(id) && handle.clear(id));
     // Had it been counted twice, the loop would wait now, or not be alive.
@@ -196,7 +196,7 @@ fn l55_an_interval_can_unreference_itself_in_its_callback() {
 #[test]
 fn l56_stop_lets_the_turn_end_and_leaves_what_is_set() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let stopper = log.clone();
     handle.set_timeout(Duration::ZERO, move |handle| {
@@ -216,7 +216,7 @@ fn l56_stop_lets_the_turn_end_and_leaves_what_is_set() {
 #[test]
 fn l56_a_stop_before_a_run_makes_that_one_return_at_once() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for run in [EventLoop::run, EventLoop::run_once, EventLoop::run_nowait] {
         handle.next_tick(log.says("tick"));
@@ -232,7 +232,7 @@ fn l56_a_stop_before_a_run_makes_that_one_return_at_once() {
 #[test]
 fn l56_a_stop_from_elsewhere_before_a_run_makes_that_one_return_at_once() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for run in [EventLoop::run, EventLoop::run_once, EventLoop::run_nowait] {
         handle.set_timeout(Duration::ZERO, log.says("timer"));
@@ -261,7 +261,7 @@ fn l56_a_stop_from_elsewhere_is_over_after_a_run_with_nothing_to_do() {
 #[test]
 fn l57_a_run_tells_whether_something_is_left() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_timeout(Duration::ZERO, |_| {});
     let far = handle.set_timeout(LIMIT, |_| {});
     assert!(event_loop.run_nowait().unwrap());
@@ -277,7 +277,7 @@ fn l57_a_run_tells_whether_something_is_left() {
 #[test]
 fn l59_the_loops_end_drops_everything_without_running_it() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     macro_rules! held {
         ($text:literal) => {{
@@ -325,7 +325,7 @@ fn l59_the_loops_end_drops_everything_without_running_it() {
 #[test]
 fn l59_what_is_dropped_with_the_loop_may_use_it() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let bomb = || {
         let (handle, log) = (handle.clone(), log.clone());
@@ -371,7 +371,7 @@ fn l59_what_is_dropped_with_the_loop_may_use_it() {
 #[test]
 fn l59_what_is_cleared_may_use_the_loop_when_it_is_dropped() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let bomb = || {
         let (handle, log) = (handle.clone(), log.clone());
@@ -402,7 +402,7 @@ fn l59_what_is_cleared_may_use_the_loop_when_it_is_dropped() {
 #[test]
 fn l59_an_interval_that_clears_itself_drops_what_it_holds_with_nothing_borrowed() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (on_drop, told) = (handle.clone(), log.clone());
     let held = OnDrop::new(move || {
@@ -421,7 +421,7 @@ fn l59_an_interval_that_clears_itself_drops_what_it_holds_with_nothing_borrowed(
 #[test]
 fn l84_a_task_dropped_with_the_loop_may_spawn_and_abort_others() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let other = handle.spawn(std::future::pending::<()>());
     let (on_drop, told) = (handle.clone(), log.clone());
@@ -440,7 +440,7 @@ fn l84_a_task_dropped_with_the_loop_may_spawn_and_abort_others() {
 #[test]
 fn l84_a_sleeping_task_dropped_with_the_loop_is_not_polled() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (sleeper, told) = (handle.clone(), log.clone());
     let held = log.drops("dropped");
@@ -458,7 +458,7 @@ fn l84_a_sleeping_task_dropped_with_the_loop_is_not_polled() {
 #[test]
 fn l84_who_waits_elsewhere_for_a_part_of_the_loop_is_woken_when_it_ends() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let source = Source::new(&handle, pair().0).unwrap();
     let [sleeps, yields, reads, joins] = [(); 4].map(|()| Arc::new(Wakes::default()));
     let mut sleep = pin!(handle.sleep(LIMIT));
@@ -502,7 +502,7 @@ fn l81_what_panics_when_it_is_dropped_with_the_loop_keeps_nothing_else() {
     ];
     for set in set {
         let event_loop = event_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let log = Log::new();
         // Two of a kind, and what comes behind them.
         set(&handle, Bomb);
@@ -534,7 +534,7 @@ fn l81_a_waker_that_panics_at_the_loops_end_loses_no_other() {
         }
     }
     let event_loop = event_loop();
-    let sources = [(); 2].map(|()| Source::new(event_loop.handle(), pair().0).unwrap());
+    let sources = [(); 2].map(|()| Source::new(&event_loop.handle(), pair().0).unwrap());
     let wait = |source, direction, context: &mut Context<'_>| {
         let blocks = |_: &UnixStream| -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
         let source: &Source<UnixStream> = source;
@@ -567,7 +567,7 @@ fn the_loops_end_closes_what_it_watched() {
         .handle()
         .watch(ours, Interest::READABLE, |_, _, _| {})
         .unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     drop(event_loop);
     assert_eq!(theirs.read(&mut [0; 8]).unwrap(), 0);
     drop(handle);
@@ -576,7 +576,7 @@ fn the_loops_end_closes_what_it_watched() {
 #[test]
 fn handles_of_a_loop_that_is_gone_drop_what_they_are_given() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     drop(event_loop);
     let log = Log::new();
     let held = log.drops("timeout");
@@ -622,7 +622,7 @@ fn handles_of_a_loop_that_is_gone_drop_what_they_are_given() {
 #[test]
 fn ids_of_a_loop_that_is_gone_name_nothing() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = pair();
     let ids = [
         handle.set_timeout(LIMIT, |_| {}),
@@ -648,7 +648,7 @@ fn a_loop_that_is_gone_becomes_an_error_of_io() {
 #[test]
 fn a_loop_can_be_dropped_after_a_panic() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let dropped = log.drops("dropped");
     handle.set_timeout(Duration::ZERO, |_| panic!("now"));
@@ -662,7 +662,7 @@ fn a_loop_can_be_dropped_after_a_panic() {
 fn a_loop_is_freed_when_the_last_handle_is_gone() {
     // What the loop holds holds the loop: its end undoes the circle.
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let counted = Rc::new(());
     for _ in 0..2 {
         let (own, held) = (handle.clone(), Rc::clone(&counted));

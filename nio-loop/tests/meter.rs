@@ -42,7 +42,7 @@ fn takes(time: Duration) -> impl FnOnce(&Handle) {
 #[test]
 fn the_counts_are_those_of_what_has_happened() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     assert_eq!(handle.metrics(), Metrics::default());
     let (ours, _theirs) = readable();
     let own = Rc::new(Cell::new(None));
@@ -74,7 +74,7 @@ fn the_counts_are_those_of_what_has_happened() {
 #[test]
 fn a_wait_counts_as_idle_and_work_does_not() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     assert_eq!(handle.metrics().utilization(), 0.0, "before any time");
     handle.set_timeout(secs(3), takes(secs(1)));
     assert!(!event_loop.run().unwrap());
@@ -94,7 +94,7 @@ fn a_wait_counts_as_idle_and_work_does_not() {
 #[test]
 fn a_turn_with_something_to_do_is_no_wait() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     for _ in 0..5 {
         handle.set_immediate(|_| {});
         event_loop.run_once().unwrap();
@@ -118,7 +118,7 @@ fn a_turn_with_something_to_do_is_no_wait() {
 #[test]
 fn a_slow_callback_is_told_with_its_kind_and_where_it_was_made() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let warnings = warnings(&handle, ms(10));
     let mut places = Vec::new();
     let mut made = |kind, line| places.push((kind, line));
@@ -190,7 +190,7 @@ fn a_slow_callback_is_told_with_its_kind_and_where_it_was_made() {
 #[test]
 fn a_callback_that_takes_as_long_as_it_may_is_not_told() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let warnings = warnings(&handle, ms(10));
     handle.set_immediate(takes(ms(10)));
     // Each of them on its own.
@@ -205,7 +205,7 @@ fn a_callback_that_takes_as_long_as_it_may_is_not_told() {
 #[test]
 fn a_warning_says_what_it_is_about() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     handle.on_warning(ms(1), move |_, warning| told.push(warning.to_string()));
@@ -224,7 +224,7 @@ fn a_warning_says_what_it_is_about() {
 #[test]
 fn a_warning_may_use_the_loop_and_replace_itself() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (told, held) = (log.clone(), log.drops("dropped"));
     handle.on_warning(ms(10), move |handle, _| {
@@ -243,7 +243,7 @@ fn a_warning_may_use_the_loop_and_replace_itself() {
 #[test]
 fn a_warning_that_panics_passes_through_and_the_callback_has_run() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.on_warning(ms(10), |_, warning| panic!("{warning}"));
     handle.set_timeout(Duration::ZERO, takes(ms(11)));
@@ -263,7 +263,7 @@ fn flood(handle: &Handle, left: usize) {
 #[test]
 fn l10_a_flood_of_ticks_is_told_and_lets_the_other_phases_have_their_turn() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let warnings = warnings(&handle, LIMIT);
     fn forever(handle: &Handle, stop: Rc<Cell<bool>>) {
@@ -295,7 +295,7 @@ fn l10_a_flood_of_ticks_is_told_and_lets_the_other_phases_have_their_turn() {
 fn l10_as_many_ticks_as_there_may_be_are_no_flood_and_one_more_is() {
     for (ticks, floods) in [(100_000, 0), (100_001, 1)] {
         let mut event_loop = automatic_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let warnings = warnings(&handle, LIMIT);
         flood(&handle, ticks);
         assert!(!event_loop.run().unwrap());
@@ -306,7 +306,7 @@ fn l10_as_many_ticks_as_there_may_be_are_no_flood_and_one_more_is() {
 #[test]
 fn l10_no_tick_of_a_flood_is_lost_and_they_stay_in_order() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let warnings = warnings(&handle, LIMIT);
     let seen = Rc::new(RefCell::new(Vec::new()));
     for n in 0..250_000_u32 {
@@ -330,7 +330,7 @@ fn the_report_of_a_loop_with_nothing_to_do_is_empty() {
 #[test]
 fn the_report_has_all_that_the_loop_waits_for_and_where_it_was_made() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let mut made: Vec<(CallbackKind, u32)> = Vec::new();
     made.push((CallbackKind::Timeout, line!() + 1));
     handle.set_timeout(LIMIT, |_| {});
@@ -377,7 +377,7 @@ fn the_report_has_all_that_the_loop_waits_for_and_where_it_was_made() {
 #[test]
 fn the_report_tells_ages_and_when_timers_are_due() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_timeout(secs(60), |_| {});
     let (ours, _theirs) = pair();
     handle.advance(secs(5)).unwrap();
@@ -425,7 +425,7 @@ fn the_report_tells_ages_and_when_timers_are_due() {
 #[test]
 fn the_age_of_an_interval_is_since_it_was_set() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_interval(secs(1), |_, _| {});
     handle.set_timeout(ms(10_500), |handle| {
         let report = handle.report();
@@ -441,7 +441,7 @@ fn the_age_of_an_interval_is_since_it_was_set() {
 #[test]
 fn the_report_can_be_made_in_any_callback() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let ids: Rc<RefCell<Vec<CallbackId>>> = Rc::default();
     let count = {
@@ -499,7 +499,7 @@ fn the_report_names_what_runs_next() {
 #[test]
 fn what_the_report_names_can_be_cleared_by_it() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = support::pair();
     handle.set_interval(ms(1), |_, _| {});
     handle.set_immediate(|_| {});

@@ -36,7 +36,7 @@ fn drained(name: &str) -> String {
 #[test]
 fn l1_a_turn_runs_timers_then_io_then_immediates() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, _theirs) = readable();
     handle.set_immediate(log.says("immediate"));
@@ -52,7 +52,7 @@ fn l1_a_turn_runs_timers_then_io_then_immediates() {
 fn l1_posts_run_after_the_io_of_their_turn_and_before_its_immediates() {
     thread_local!(static LOG: Log = Log::new());
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = LOG.with(Log::clone);
     let (ours, _theirs) = readable();
     let post = |_: &Handle| LOG.with(|log| log.push("post"));
@@ -193,7 +193,7 @@ fn l5_ticks_and_then_tasks_run_after_each_post() {
 #[test]
 fn l6_tasks_run_dry_before_the_next_tick() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.spawn({
         let (log, handle) = (log.clone(), handle.clone());
@@ -213,7 +213,7 @@ fn l6_tasks_run_dry_before_the_next_tick() {
 #[test]
 fn l7_ticks_and_tasks_from_before_the_run_come_before_the_first_timer() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(Duration::ZERO, log.says("timer"));
     handle.spawn(log.told("task"));
@@ -225,7 +225,7 @@ fn l7_ticks_and_tasks_from_before_the_run_come_before_the_first_timer() {
 #[test]
 fn l8_a_tick_that_panics_loses_no_other_and_they_run_before_the_next_phase() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(Duration::ZERO, log.says("timer"));
     handle.next_tick(|_| panic!("first"));
@@ -267,7 +267,7 @@ fn l10_ticks_of_ticks_run_before_anything_else() {
         }
     }
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(Duration::ZERO, log.says("timer"));
     handle.spawn(log.told("task"));
@@ -309,7 +309,7 @@ fn l11_immediates_for_ever_starve_nobody() {
 #[test]
 fn l12_an_immediate_cleared_by_an_earlier_one_does_not_run() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let second = Rc::new(Cell::new(None));
     let (first, target) = (log.clone(), Rc::clone(&second));
@@ -338,7 +338,7 @@ fn l12_an_immediate_that_clears_itself_is_gone_already() {
 #[test]
 fn l13_an_immediate_that_panics_loses_no_other() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_immediate(log.says("1"));
     handle.set_immediate(|_| panic!("2"));
@@ -352,7 +352,7 @@ fn l13_an_immediate_that_panics_loses_no_other() {
 #[test]
 fn l14_an_immediate_keeps_the_loop_from_waiting() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_immediate(log.says("immediate"));
     handle.set_timeout(LIMIT, log.says("timer"));
@@ -365,7 +365,7 @@ fn l14_an_immediate_keeps_the_loop_from_waiting() {
 #[test]
 fn l14_an_unreferenced_immediate_does_not_keep_the_loop_from_waiting() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let immediate = handle.set_immediate(log.says("immediate"));
     handle.unref(immediate);
@@ -379,7 +379,7 @@ fn l14_an_unreferenced_immediate_does_not_keep_the_loop_from_waiting() {
 #[test]
 fn l14_an_immediate_that_has_run_or_was_cleared_lets_the_loop_wait() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_immediate(|_| {});
     let cleared = handle.set_immediate(|_| panic!("cleared"));
     assert!(handle.clear(cleared));
@@ -419,7 +419,7 @@ fn l5_a_tick_is_not_forgotten_when_the_loop_goes_to_sleep() {
     // The task that is polled last queues a tick, and the tick is all that there is to do.
     for count in 250..260 {
         let mut event_loop = event_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let log = Log::new();
         let start = Instant::now();
         let wait = handle.set_timeout(LIMIT / 2, |_| {});
@@ -443,7 +443,7 @@ fn l5_a_tick_is_not_forgotten_when_the_loop_goes_to_sleep() {
 #[test]
 fn l5_ticks_of_the_root_run_before_the_next_callback() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     event_loop
         .block_on(async {
@@ -472,7 +472,7 @@ fn l5_ticks_of_the_root_run_before_the_next_callback() {
 #[test]
 fn l5_what_a_callback_has_queued_before_it_panicked_runs_before_the_next_callback() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     handle.set_timeout(Duration::ZERO, move |handle| {

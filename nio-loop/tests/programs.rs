@@ -1040,7 +1040,7 @@ fn run_real(event_loop: &mut EventLoop, run: Run) -> Result<bool, Panicked> {
 /// Runs a program in both worlds. Returns how much happened.
 fn compare(program: &[(Body, Run)]) -> usize {
     let mut event_loop = automatic_loop();
-    let real = Real::new(event_loop.handle());
+    let real = Real::new(&event_loop.handle());
     let model = Model::default();
     let mut happened = 0;
     let mut both = |run: Run| {

@@ -187,7 +187,7 @@ fn l70_what_was_written_before_a_wake_that_became_one_with_another_is_seen() {
 #[test]
 fn l71_a_wake_in_any_callback_is_not_lost_when_the_loop_goes_to_sleep() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for n in 0..4 {
         let slot = Slot::new();
@@ -248,7 +248,7 @@ fn l72_a_post_to_a_loop_that_is_gone_gives_the_closure_back() {
 
 fn event_loop_and_handle() -> (EventLoop, Handle) {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     (event_loop, handle)
 }
 
@@ -395,7 +395,7 @@ fn a_post_may_drop_the_remote_that_posted_it() {
 #[test]
 fn a_remote_can_be_used_on_the_loops_own_thread_in_any_callback() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let remote = handle.remote();
     let drops = remote.clone();
     let held = OnDrop::new(move || drops.post(|_| {}).unwrap());
@@ -410,7 +410,7 @@ fn a_remote_can_be_used_on_the_loops_own_thread_in_any_callback() {
 #[test]
 fn l74_tasks_woken_from_elsewhere_all_the_time_do_not_stop_the_timers() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let done = Arc::new(AtomicBool::new(false));
     let slot = Slot::new();
     let (give, ended) = (slot.clone(), Arc::clone(&done));
@@ -447,7 +447,7 @@ fn l69_a_wake_ends_the_wait_of_a_loop() {
 fn l69_a_wake_between_two_runs_is_not_lost() {
     let mut event_loop = event_loop();
     keep_alive(&event_loop);
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let remote = handle.remote();
     let start = std::time::Instant::now();
     for _ in 0..3 {
@@ -466,7 +466,7 @@ fn l69_a_wake_between_two_runs_is_not_lost() {
 #[test]
 fn l69_a_wake_is_a_turn_also_of_a_loop_with_nothing_to_do() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.remote().wake();
     handle.remote().wake();
     assert!(!event_loop.run().unwrap());
@@ -478,7 +478,7 @@ fn l69_a_wake_is_a_turn_also_of_a_loop_with_nothing_to_do() {
 #[test]
 fn l69_a_wake_in_a_callback_is_a_turn_that_does_not_wait() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_timeout(ms(1), |_| {});
     let remote = handle.remote();
     handle.set_immediate(move |_| remote.wake());
@@ -491,7 +491,7 @@ fn l69_a_wake_in_a_callback_is_a_turn_that_does_not_wait() {
 #[test]
 fn l71_wakes_and_posts_to_a_loop_that_runs_cost_no_system_call() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let descriptor = event_loop.as_fd().try_clone_to_owned().unwrap();
     let slot = Slot::new();
     let give = slot.clone();
@@ -521,7 +521,7 @@ fn l71_wakes_and_posts_to_a_loop_that_runs_cost_no_system_call() {
 #[test]
 fn l71_many_rings_at_a_loop_that_waits_are_one_event() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     event_loop.run_nowait().unwrap();
     let _ = event_loop.next_deadline();
     let before = handle.metrics();

@@ -185,7 +185,7 @@ fn a_signal_that_cannot_be_caught_is_refused_and_keeps_nothing_alive() {
 fn l54_a_signal_keeps_the_loop_alive_unless_it_is_not_referenced() {
     in_child(|| {
         let mut event_loop = event_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let id = handle.on_signal(raw(libc::SIGTTIN), |_, _| {}).unwrap();
         assert!(event_loop.run_nowait().unwrap());
         assert!(handle.unref(id) && handle.unref(id));
@@ -227,7 +227,7 @@ fn a_callback_of_a_signal_may_clear_itself_and_be_set_again() {
 fn a_callback_of_a_signal_that_panics_is_gone_and_the_loop_goes_on() {
     in_child(|| {
         let mut event_loop = event_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let signal = raw(libc::SIGALRM);
         let log = Log::new();
         handle.on_signal(signal, |_, _| panic!("once")).unwrap();

@@ -21,7 +21,7 @@ use support::{
 /// Runs a future to its end on a clock that jumps.
 fn at_once<F: Future>(make: impl FnOnce(Handle) -> F) -> F::Output {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     event_loop.block_on(make(handle)).unwrap()
 }
 
@@ -85,7 +85,7 @@ fn l32_a_sleep_that_has_ended_can_be_reset_and_ends_again() {
 #[test]
 fn l32_a_sleep_reset_in_the_turn_of_its_end_ends_at_the_new_time() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let mut sleep = Box::pin(handle.sleep(ms(10)));
     let wakes = Arc::new(Wakes::default());
     assert!(poll_with(&wakes, sleep.as_mut()).is_pending());
@@ -104,7 +104,7 @@ fn l32_a_sleep_reset_in_the_turn_of_its_end_ends_at_the_new_time() {
 #[test]
 fn l23_a_sleep_reset_to_never_does_not_end() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let mut sleep = Box::pin(handle.sleep(ms(10)));
     let wakes = Arc::new(Wakes::default());
     assert!(poll_with(&wakes, sleep.as_mut()).is_pending());
@@ -121,7 +121,7 @@ fn l23_a_sleep_reset_to_never_does_not_end() {
 #[test]
 fn a_timeout_pushed_back_at_each_message_ends_once_it_is_quiet() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (own, told) = (handle.clone(), log.clone());
     handle.spawn(async move {
@@ -209,7 +209,7 @@ fn l86_a_tick_given_up_loses_no_period() {
 #[test]
 fn l23_an_interval_of_zero_gives_way_and_one_of_for_ever_does_not_tick() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let done = Rc::new(Cell::new(false));
     let flag = Rc::clone(&done);
     handle.set_timeout(ms(1), move |_| flag.set(true));
@@ -247,7 +247,7 @@ fn l82_a_result_at_the_very_moment_of_the_deadline_wins() {
     });
     // Also where the result comes in the same turn, and was not there when the deadline was set.
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let slot = Slot::new();
     let (get, own, told) = (slot.clone(), handle.clone(), log.clone());
@@ -283,7 +283,7 @@ fn l82_a_future_that_runs_out_of_time_is_dropped_and_its_limit_told() {
 #[test]
 fn l82_a_future_that_has_spent_its_share_does_not_hide_the_deadline() {
     let mut event_loop = manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = pair();
     let source = Source::new(&handle, ours).unwrap();
     let tries = Rc::new(Cell::new(0));
@@ -317,7 +317,7 @@ fn l82_a_future_that_has_spent_its_share_does_not_hide_the_deadline() {
 #[test]
 fn l76_a_task_that_yields_goes_on_after_timers_io_and_other_tasks() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, _theirs) = readable();
     let told = log.clone();
@@ -353,7 +353,7 @@ fn l76_a_task_that_yields_lets_what_was_due_run_whatever_phase_it_is_in() {
     ];
     for (name, phase) in phases {
         let mut event_loop = manual_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let log = Log::new();
         let told = log.clone();
         let yields = move |handle: &Handle| {
@@ -384,7 +384,7 @@ fn l76_a_task_that_yields_lets_what_was_due_run_whatever_phase_it_is_in() {
 #[test]
 fn l76_tasks_that_yield_take_turns_and_never_wait() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for name in ["a", "b"] {
         let (own, told) = (handle.clone(), log.clone());
@@ -404,7 +404,7 @@ fn l76_tasks_that_yield_take_turns_and_never_wait() {
 #[test]
 fn l76_a_yield_is_not_over_because_something_else_has_woken_the_task() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (own, told) = (handle.clone(), log.clone());
     handle.spawn(async move {
@@ -429,7 +429,7 @@ fn l76_a_yield_is_not_over_because_something_else_has_woken_the_task() {
 #[test]
 fn l76_a_yield_in_a_loop_that_is_gone_is_over() {
     let event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     drop(event_loop);
     let wakes = Arc::new(Wakes::default());
     let mut yielded = Box::pin(handle.next_turn());
@@ -439,7 +439,7 @@ fn l76_a_yield_in_a_loop_that_is_gone_is_over() {
 #[test]
 fn a_detached_task_goes_on_by_itself() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (own, told, held) = (handle.clone(), log.clone(), log.drops("dropped"));
     handle
@@ -456,7 +456,7 @@ fn a_detached_task_goes_on_by_itself() {
 #[test]
 fn l55_a_task_can_be_unreferenced_and_referenced_again() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (own, told) = (handle.clone(), log.clone());
     let task = handle.spawn(async move {
@@ -482,7 +482,7 @@ fn l55_a_task_can_be_unreferenced_and_referenced_again() {
 #[test]
 fn l55_an_unreferenced_task_that_is_aborted_or_finishes_is_not_counted_twice() {
     let mut event_loop = automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let aborted = handle.spawn(pending::<()>());
     aborted.unref();
     aborted.abort();
@@ -506,7 +506,7 @@ fn l81_a_waker_that_panics_loses_no_other_that_yields() {
         }
     }
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (mut first, mut second) = (pin!(handle.next_turn()), pin!(handle.next_turn()));
     let panics = Waker::from(Arc::new(Panics));
     assert!(
@@ -525,7 +525,7 @@ fn l81_a_waker_that_panics_loses_no_other_that_yields() {
 #[test]
 fn l76_a_callback_that_panics_in_the_poll_leaves_those_who_yield_where_they_are() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (ours, _theirs) = readable();
     let watch = |_: &Handle, _: &_, _| panic!("in a callback");

@@ -50,7 +50,7 @@ fn fill(source: &Source<UnixStream>) -> usize {
 #[test]
 fn an_operation_that_does_not_block_is_not_waited_for() {
     let mut event_loop = event_loop();
-    let (source, mut theirs) = sources(event_loop.handle());
+    let (source, mut theirs) = sources(&event_loop.handle());
     theirs.write_all(b"hello").unwrap();
     let wakes = Arc::new(Wakes::default());
     let mut buffer = [0; 8];
@@ -62,7 +62,7 @@ fn an_operation_that_does_not_block_is_not_waited_for() {
 #[test]
 fn a_blocked_direction_is_not_tried_until_something_happens() {
     let mut event_loop = event_loop();
-    let (source, mut theirs) = sources(event_loop.handle());
+    let (source, mut theirs) = sources(&event_loop.handle());
     assert_eq!(try_read(&source).unwrap_err().kind(), ErrorKind::WouldBlock);
     theirs.write_all(b"x").unwrap();
     let untried = source.try_io(READ, |_| -> io::Result<()> { panic!("it was tried") });
@@ -74,7 +74,7 @@ fn a_blocked_direction_is_not_tried_until_something_happens() {
 #[test]
 fn those_who_are_woken_without_an_event_try_again() {
     let mut event_loop = event_loop();
-    let (source, _theirs) = sources(event_loop.handle());
+    let (source, _theirs) = sources(&event_loop.handle());
     fill(&source);
     let wakes = Arc::new(Wakes::default());
     let mut write = pin!(source.io(WRITE, |mut stream| stream.write(b"x")));
@@ -95,7 +95,7 @@ fn those_who_are_woken_without_an_event_try_again() {
 #[test]
 fn a_source_that_was_woken_before_it_ever_waited_waits_all_the_same() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     source.wake(READ);
     handle.set_timeout(ms(1), move |_| theirs.write_all(b"x").unwrap());
@@ -106,7 +106,7 @@ fn a_source_that_was_woken_before_it_ever_waited_waits_all_the_same() {
 #[test]
 fn one_direction_blocked_does_not_block_the_other() {
     let mut event_loop = event_loop();
-    let (source, mut theirs) = sources(event_loop.handle());
+    let (source, mut theirs) = sources(&event_loop.handle());
     assert!(try_read(&source).is_err());
     assert_eq!(
         source
@@ -123,7 +123,7 @@ fn one_direction_blocked_does_not_block_the_other() {
 #[test]
 fn a_read_waits_until_there_is_something() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     handle.set_timeout(ms(2), move |_| theirs.write_all(b"late").unwrap());
     let mut buffer = [0; 8];
@@ -137,7 +137,7 @@ fn a_read_waits_until_there_is_something() {
 #[test]
 fn a_write_waits_until_there_is_room() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     let filled = fill(&source);
     handle.set_timeout(ms(2), move |_| {
@@ -155,7 +155,7 @@ fn a_write_waits_until_there_is_room() {
 #[test]
 fn l43_a_blocked_writer_wakes_when_the_other_side_is_gone() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, theirs) = sources(&handle);
     fill(&source);
     handle.set_timeout(ms(2), move |_| drop(theirs));
@@ -170,7 +170,7 @@ fn l43_a_blocked_writer_wakes_when_the_other_side_is_gone() {
 #[test]
 fn l44_what_was_sent_before_the_end_is_read_before_the_end() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     handle.set_timeout(ms(2), move |_| {
         theirs.write_all(b"last words").unwrap();
@@ -199,7 +199,7 @@ fn l44_what_was_sent_before_the_end_is_read_before_the_end() {
 #[test]
 fn l60_a_source_that_never_runs_dry_lets_others_run() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, _theirs) = sources(&handle);
     let done = Rc::new(Cell::new(false));
     let flag = Rc::clone(&done);
@@ -216,7 +216,7 @@ fn l60_a_source_that_never_runs_dry_lets_others_run() {
 #[test]
 fn l61_after_a_short_read_the_next_waits_without_being_tried() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     let tries = Cell::new(0);
     let read = |buffer: &mut [u8], mut stream: &UnixStream| {
@@ -251,7 +251,7 @@ fn l61_the_end_is_seen_after_a_short_read_whenever_it_comes() {
     // Before the data are noticed, between the event and the read, and after the read.
     for when in 0..4 {
         let mut event_loop = event_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let (source, mut theirs) = sources(&handle);
         event_loop
             .block_on(async {
@@ -283,7 +283,7 @@ fn l61_the_end_is_seen_after_a_short_read_whenever_it_comes() {
 #[test]
 fn l61_exhausted_says_nothing_after_a_wake_without_an_event() {
     let mut event_loop = event_loop();
-    let (source, mut theirs) = sources(event_loop.handle());
+    let (source, mut theirs) = sources(&event_loop.handle());
     assert!(try_read(&source).is_err());
     theirs.write_all(b"x").unwrap();
     source.wake(READ);
@@ -303,7 +303,7 @@ fn l61_exhausted_says_nothing_after_a_wake_without_an_event() {
 #[test]
 fn l61_exhausted_says_nothing_of_a_source_that_never_blocked() {
     let mut event_loop = event_loop();
-    let (source, mut theirs) = sources(event_loop.handle());
+    let (source, mut theirs) = sources(&event_loop.handle());
     theirs.write_all(b"x").unwrap();
     assert_eq!(try_read(&source).unwrap(), 1);
     source.exhausted(READ);
@@ -315,7 +315,7 @@ fn l61_exhausted_says_nothing_of_a_source_that_never_blocked() {
 #[test]
 fn l62_after_a_short_write_the_next_waits_for_room() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     let filled = fill(&source);
     event_loop
@@ -333,7 +333,7 @@ fn l62_after_a_short_write_the_next_waits_for_room() {
 #[test]
 fn l86_a_read_given_up_loses_no_byte() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     event_loop
         .block_on(async {
@@ -357,7 +357,7 @@ fn l86_an_accept_given_up_loses_no_connection() {
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let source = Source::new(&handle, listener).unwrap();
     event_loop
         .block_on(async {
@@ -378,7 +378,7 @@ fn l86_an_accept_given_up_loses_no_connection() {
 #[test]
 fn two_tasks_may_wait_for_one_direction() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     let source = Rc::new(source);
     let log = Log::new();
@@ -404,7 +404,7 @@ fn two_tasks_may_wait_for_one_direction() {
 #[test]
 fn a_task_may_wait_for_one_direction_twice() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     handle.set_timeout(ms(1), move |_| theirs.write_all(b"ab").unwrap());
     event_loop
@@ -423,7 +423,7 @@ fn a_task_may_wait_for_one_direction_twice() {
 #[test]
 fn both_directions_may_be_waited_for_at_once() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     let source = Rc::new(source);
     let filled = fill(&source);
@@ -455,7 +455,7 @@ fn both_directions_may_be_waited_for_at_once() {
 #[test]
 fn an_interrupted_operation_is_tried_again() {
     let mut event_loop = event_loop();
-    let (source, _theirs) = sources(event_loop.handle());
+    let (source, _theirs) = sources(&event_loop.handle());
     let mut left = 3;
     let operation = |_: &UnixStream| {
         left -= 1;
@@ -477,7 +477,7 @@ fn an_interrupted_operation_is_tried_again() {
 #[test]
 fn an_error_of_an_operation_is_passed_on() {
     let mut event_loop = event_loop();
-    let (source, _theirs) = sources(event_loop.handle());
+    let (source, _theirs) = sources(&event_loop.handle());
     let operation = |_: &UnixStream| -> io::Result<()> { Err(ErrorKind::InvalidData.into()) };
     let error = event_loop
         .block_on(source.io(READ, operation))
@@ -489,10 +489,10 @@ fn an_error_of_an_operation_is_passed_on() {
 #[test]
 fn a_source_taken_out_can_be_used_in_another_loop() {
     let (mut first, mut second) = (event_loop(), event_loop());
-    let (source, mut theirs) = sources(first.handle());
+    let (source, mut theirs) = sources(&first.handle());
     assert!(try_read(&source).is_err());
     let stream = source.into_inner();
-    let source = Source::new(second.handle(), stream).unwrap();
+    let source = Source::new(&second.handle(), stream).unwrap();
     second
         .handle()
         .set_timeout(ms(1), move |_| theirs.write_all(b"x").unwrap());
@@ -521,7 +521,7 @@ fn a_source_taken_out_can_be_used_in_another_loop() {
 #[test]
 fn l54_a_task_that_waits_for_a_source_keeps_the_loop_alive() {
     let mut event_loop = event_loop();
-    let (source, _theirs) = sources(event_loop.handle());
+    let (source, _theirs) = sources(&event_loop.handle());
     let task = event_loop.handle().spawn(async move {
         let _ = read(&source, &mut [0; 8]).await;
     });
@@ -533,7 +533,7 @@ fn l54_a_task_that_waits_for_a_source_keeps_the_loop_alive() {
 #[test]
 fn a_dropped_source_closes_its_descriptor_and_gets_no_event() {
     let mut event_loop = event_loop();
-    let (source, mut theirs) = sources(event_loop.handle());
+    let (source, mut theirs) = sources(&event_loop.handle());
     assert!(try_read(&source).is_err());
     theirs.write_all(b"x").unwrap();
     drop(source);
@@ -545,7 +545,7 @@ fn a_dropped_source_closes_its_descriptor_and_gets_no_event() {
 #[test]
 fn a_source_dropped_earlier_in_the_batch_wakes_nobody() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (a, mut a_theirs) = sources(&handle);
     let (b, mut b_theirs) = sources(&handle);
     let wakes = Arc::new(Wakes::default());
@@ -567,7 +567,7 @@ fn a_source_dropped_earlier_in_the_batch_wakes_nobody() {
 fn an_event_behind_a_callback_that_panics_is_not_lost() {
     // Events of sources come once, so the rest of the batch has to be kept.
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (watched, mut first) = pair();
     let panics = |_: &Handle, _: &UnixStream, _| panic!("in the batch");
     handle.watch(watched, Interest::READABLE, panics).unwrap();
@@ -601,7 +601,7 @@ fn l81_a_waker_that_panics_costs_nobody_else_the_event() {
         }
     }
     let mut event_loop = event_loop();
-    let (source, theirs) = sources(event_loop.handle());
+    let (source, theirs) = sources(&event_loop.handle());
     fill(&source);
     let panics = Waker::from(Arc::new(Panics));
     let mut panics = Context::from_waker(&panics);
@@ -630,8 +630,8 @@ fn l81_a_waker_that_panics_costs_nobody_else_the_event() {
 #[test]
 fn a_source_of_a_loop_that_is_gone_says_so() {
     let event_loop = event_loop();
-    let (source, _theirs) = sources(event_loop.handle());
-    let (blocked, _theirs) = sources(event_loop.handle());
+    let (source, _theirs) = sources(&event_loop.handle());
+    let (blocked, _theirs) = sources(&event_loop.handle());
     let wakes = Arc::new(Wakes::default());
     let mut buffer = [0; 8];
     let mut waits = Box::pin(read(&blocked, &mut buffer));
@@ -654,7 +654,7 @@ fn a_source_of_a_loop_that_is_gone_says_so() {
 #[test]
 fn a_source_that_is_watched_already_says_so_each_time() {
     let event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = pair();
     let ours = Rc::new(ours);
     handle
@@ -670,7 +670,7 @@ fn a_source_that_is_watched_already_says_so_each_time() {
 #[test]
 fn poll_io_serves_futures_written_by_hand() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
     handle.set_timeout(ms(1), move |_| theirs.write_all(b"hand").unwrap());
     let mut buffer = [0; 8];
@@ -685,7 +685,7 @@ fn poll_io_serves_futures_written_by_hand() {
 #[test]
 fn echo_between_two_tasks_is_complete() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, theirs) = pair();
     let ours = Source::new(&handle, ours).unwrap();
     let theirs = Source::new(&handle, theirs).unwrap();
@@ -744,8 +744,8 @@ fn a_waker_that_an_event_wakes_may_drop_sources() {
         }
     }
     let mut event_loop = event_loop();
-    let (source, mut theirs) = sources(event_loop.handle());
-    let (kept, _other) = sources(event_loop.handle());
+    let (source, mut theirs) = sources(&event_loop.handle());
+    let (kept, _other) = sources(&event_loop.handle());
     let waker = Waker::from(Arc::new(Drops));
     let mut context = Context::from_waker(&waker);
     let read = |mut stream: &UnixStream| stream.read(&mut [0; 8]);

@@ -111,7 +111,7 @@ fn a_spawned_task_is_polled_when_the_callback_has_returned() {
 #[test]
 fn l77_tasks_run_in_the_order_in_which_they_became_ready() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let slots: Vec<Slot<()>> = (0..4).map(|_| Slot::new()).collect();
     for (n, slot) in slots.iter().cloned().enumerate() {
@@ -154,7 +154,7 @@ fn l77_a_task_that_wakes_itself_for_ever_starves_no_timer() {
 #[test]
 fn l77_a_task_that_wakes_itself_for_ever_starves_no_io_immediate_or_post() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let flag = Rc::new(Cell::new(false));
     handle.spawn(restless(Rc::clone(&flag)));
     let (ours, theirs) = support::pair();
@@ -201,7 +201,7 @@ fn l77_tasks_that_spawn_tasks_for_ever_starve_neither_timers_nor_woken_tasks_nor
         });
     }
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let flag = Rc::new(Cell::new(false));
     let (woken, root) = (Slot::new(), Slot::new());
     let (wake, then) = (woken.clone(), root.clone());
@@ -219,7 +219,7 @@ fn l77_tasks_that_spawn_tasks_for_ever_starve_neither_timers_nor_woken_tasks_nor
 #[test]
 fn l77_a_task_that_queues_ticks_for_ever_starves_no_timer() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let flag = Rc::new(Cell::new(false));
     let (done, own) = (Rc::clone(&flag), handle.clone());
     handle.spawn(async move {
@@ -303,7 +303,7 @@ fn l78_the_last_waker_of_an_aborted_task_may_go_on_another_thread() {
 #[test]
 fn l79_waking_a_task_that_has_finished_or_was_aborted_does_nothing() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let slot = Slot::new();
     let (give, told) = (slot.clone(), log.clone());
@@ -352,7 +352,7 @@ fn l79_a_waker_of_an_earlier_root_does_nothing_to_the_next() {
     let old = event_loop.block_on(waker()).unwrap();
     old.wake_by_ref();
     assert!(!event_loop.run().unwrap());
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     old.wake_by_ref();
     let start = Instant::now();
     event_loop.block_on(handle.sleep(ms(3))).unwrap();
@@ -362,7 +362,7 @@ fn l79_a_waker_of_an_earlier_root_does_nothing_to_the_next() {
 #[test]
 fn l80_a_task_whose_handle_is_dropped_goes_on() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (sleeper, told) = (handle.clone(), log.clone());
     drop(handle.spawn(async move {
@@ -408,7 +408,7 @@ fn l80_a_task_aborted_before_its_first_poll_is_never_polled() {
 #[test]
 fn l80_an_abort_wakes_a_task_that_awaits() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let cell: Rc<RefCell<JoinHandle<()>>> = Rc::new(RefCell::new(handle.spawn(pending())));
     let (awaited, told) = (Rc::clone(&cell), log.clone());
@@ -428,7 +428,7 @@ fn l80_an_abort_wakes_a_task_that_awaits() {
 #[test]
 fn l80_a_task_can_abort_itself_and_is_dropped_when_it_next_awaits() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
     let (me, told, held) = (Rc::clone(&own), log.clone(), log.drops("dropped"));
@@ -451,7 +451,7 @@ fn l80_a_task_can_abort_itself_and_is_dropped_when_it_next_awaits() {
 #[test]
 fn l80_a_task_can_abort_another_that_is_about_to_be_polled() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let other: Slot<JoinHandle<()>> = Slot::new();
     let (target, told) = (other.clone(), log.clone());
@@ -467,7 +467,7 @@ fn l80_a_task_can_abort_another_that_is_about_to_be_polled() {
 #[test]
 fn l81_a_panic_of_a_task_is_given_to_who_joins_it() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let name = String::from("dear");
     let task = handle.spawn(async move { panic!("oh {name}") });
@@ -509,7 +509,7 @@ fn l81_a_panic_with_anything_is_an_error_that_can_be_shown() {
 #[test]
 fn l81_a_destructor_that_panics_does_not_kill_the_loop() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     // Dropped as the output that nobody wants, inside of the loop.
     let bomb = OnDrop::new(|| panic!("in drop"));
@@ -529,7 +529,7 @@ fn l81_a_payload_that_panics_when_it_is_dropped_does_not_kill_the_loop() {
         }
     }
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     drop(handle.spawn(async { panic_any(Payload) }));
     handle.spawn(log.told("other"));
@@ -540,7 +540,7 @@ fn l81_a_payload_that_panics_when_it_is_dropped_does_not_kill_the_loop() {
 #[test]
 fn l81_who_joins_a_task_whose_future_panics_in_its_destructor_is_told() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let mut bomb = Some(OnDrop::new(|| panic!("in drop")));
     let task = handle.spawn(poll_fn(move |_| {
@@ -566,7 +566,7 @@ fn l81_a_waker_that_panics_does_not_kill_the_loop() {
         }
     }
     let mut event_loop = support::automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let waker = Waker::from(Arc::new(Panics));
     let mut context = std::task::Context::from_waker(&waker);
@@ -581,7 +581,7 @@ fn l81_a_waker_that_panics_does_not_kill_the_loop() {
 #[test]
 fn a_panic_of_the_root_passes_through_and_leaves_the_loop_usable() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_immediate(log.says("immediate"));
     let root = async {
@@ -597,7 +597,7 @@ fn a_panic_of_the_root_passes_through_and_leaves_the_loop_usable() {
 #[test]
 fn l87_block_on_returns_when_its_future_is_ready_and_leaves_the_rest() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(ms(5), log.says("timer"));
     handle.set_interval(LIMIT, |_, _| {});
@@ -611,7 +611,7 @@ fn l87_block_on_returns_when_its_future_is_ready_and_leaves_the_rest() {
 #[test]
 fn l87_block_on_waits_though_nothing_keeps_the_loop_alive() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     event_loop.block_on(handle.sleep(ms(3))).unwrap();
     let woken = Arc::new(AtomicBool::new(false));
     let mut thread = None;
@@ -634,7 +634,7 @@ fn l87_block_on_waits_though_nothing_keeps_the_loop_alive() {
 #[test]
 fn l87_a_stop_does_not_end_block_on() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let start = Instant::now();
     event_loop
         .block_on(async {
@@ -654,7 +654,7 @@ fn l87_a_stop_does_not_end_block_on() {
 #[test]
 fn l36_a_stop_does_not_keep_block_on_from_waiting() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let turns = Rc::new(Cell::new(0));
     let count = Rc::clone(&turns);
     // Runs in each turn, without keeping the loop from waiting.
@@ -686,7 +686,7 @@ fn block_on_takes_a_future_that_borrows() {
 #[test]
 fn the_root_is_polled_only_when_it_is_woken() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let slot = Slot::new();
     let give = slot.clone();
@@ -708,7 +708,7 @@ fn the_root_is_polled_only_when_it_is_woken() {
 #[test]
 fn a_join_handle_gives_the_output_to_another_task() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let output = event_loop.block_on(async {
         let sleeper = handle.clone();
         let inner = handle.spawn(async move {
@@ -724,7 +724,7 @@ fn a_join_handle_gives_the_output_to_another_task() {
 #[test]
 fn a_join_handle_remembers_the_last_that_polled_it() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let slot = Slot::new();
     let mut task = Box::pin(handle.spawn({
         let slot = slot.clone();
@@ -760,7 +760,7 @@ fn who_joins_a_task_of_a_loop_that_is_dropped_is_woken_and_told() {
 #[test]
 fn what_an_aborted_task_holds_may_use_the_loop_when_it_is_dropped() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let other = handle.spawn(pending::<()>());
     let (on_drop, told) = (handle.clone(), log.clone());
@@ -783,7 +783,7 @@ fn what_an_aborted_task_holds_may_use_the_loop_when_it_is_dropped() {
 #[test]
 fn a_finished_task_drops_what_it_holds_before_it_is_joined() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let held = log.drops("dropped");
     let task = handle.spawn(async move {
@@ -801,7 +801,7 @@ fn a_finished_task_drops_what_it_holds_before_it_is_joined() {
 #[test]
 fn a_sleep_given_up_for_another_future_wakes_nobody_later() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     event_loop
         .block_on(async {
             {

@@ -38,7 +38,7 @@ fn l16_timers_that_arm_themselves_with_zero_starve_nobody() {
         handle.set_timeout(Duration::ZERO, again);
     }
     let mut event_loop = event_loop();
-    again(event_loop.handle());
+    again(&event_loop.handle());
     event_loop.handle().set_immediate(|handle| handle.stop());
     assert!(event_loop.run().unwrap());
 }
@@ -46,7 +46,7 @@ fn l16_timers_that_arm_themselves_with_zero_starve_nobody() {
 #[test]
 fn l17_a_due_timer_cancelled_by_an_earlier_one_does_not_run() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let targets: Rc<RefCell<Vec<CallbackId>>> = Rc::default();
     let (first, cleared) = (log.clone(), Rc::clone(&targets));
@@ -85,7 +85,7 @@ fn l18_equal_delays_fire_in_the_order_of_arming() {
 fn l19_timers_fire_in_the_order_of_their_deadlines_whatever_their_delays() {
     // On a clock of its own: a pause of the thread between two calls would change the order.
     let mut event_loop = support::manual_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(ms(9), log.says("9"));
     handle.set_timeout(ms(3), log.says("3"));
@@ -101,7 +101,7 @@ fn l19_timers_fire_in_the_order_of_their_deadlines_whatever_their_delays() {
 #[test]
 fn l20_no_timer_is_early() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let fired = Rc::new(Cell::new(0));
     for micros in [0, 1, 50, 300, 999, 1000, 1001, 1500, 2999, 7777] {
         let delay = Duration::from_micros(micros);
@@ -118,7 +118,7 @@ fn l20_no_timer_is_early() {
 #[test]
 fn l20_no_sleep_is_early() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     event_loop
         .block_on(async {
             for micros in [0, 1, 50, 999, 1001, 2999] {
@@ -148,7 +148,7 @@ fn l21_a_wait_for_less_than_a_millisecond_ends_when_the_timer_is_due() {
 fn l22_a_wait_longer_than_the_system_takes_is_a_wait() {
     for years in [1, 100, 500] {
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let delay = Duration::from_secs(years * 365 * 24 * 3600);
         handle.set_timeout(delay, |_| panic!("years have passed"));
         let remote = handle.remote();
@@ -164,7 +164,7 @@ fn l22_a_wait_longer_than_the_system_takes_is_a_wait() {
 #[test]
 fn l23_a_delay_of_for_ever_never_passes() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     handle.set_timeout(Duration::MAX, |_| panic!("for ever has passed"));
     handle.set_interval(Duration::MAX, |_, _| panic!("for ever has passed"));
     handle.set_timeout(ms(3), |handle| handle.stop());
@@ -175,7 +175,7 @@ fn l23_a_delay_of_for_ever_never_passes() {
 #[test]
 fn l23_a_sleep_of_for_ever_never_ends() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (sleeper, told) = (handle.clone(), log.clone());
     let task = handle.spawn(async move {
@@ -325,7 +325,7 @@ fn l30_a_timer_fires_once_in_a_run_once_and_one_that_it_arms_does_not() {
 #[test]
 fn l33_timers_that_are_not_referenced_do_not_run_when_nothing_else_is_left() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let timeout = handle.set_timeout(ms(1), log.says("timeout"));
     let ticks = log.clone();
@@ -345,7 +345,7 @@ fn l33_timers_that_are_not_referenced_do_not_run_when_nothing_else_is_left() {
 #[test]
 fn l34_the_id_of_a_timer_that_has_fired_names_nothing() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let old = handle.set_timeout(Duration::ZERO, log.says("old"));
     event_loop.run().unwrap();
@@ -359,7 +359,7 @@ fn l34_the_id_of_a_timer_that_has_fired_names_nothing() {
 #[test]
 fn l34_a_cleared_timer_does_not_fire_and_its_callback_is_dropped_at_once() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let dropped = log.drops("dropped");
     let id = handle.set_timeout(ms(1), move |_| drop(dropped));
@@ -396,7 +396,7 @@ fn l83_a_sleep_that_is_over_costs_no_timer() {
 #[test]
 fn l83_a_sleep_counts_from_its_making_and_is_armed_when_polled() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let wakes = Arc::new(Wakes::default());
     let mut sleep = Box::pin(handle.sleep(ms(2)));
     handle.set_timeout(ms(4), |_| {});
@@ -409,7 +409,7 @@ fn l83_a_sleep_counts_from_its_making_and_is_armed_when_polled() {
 fn a_sleep_wakes_the_task_that_polled_it_last() {
     // The clock stands still until the loop waits.
     let mut event_loop = support::automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (first, last) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
     let mut sleep = Box::pin(handle.sleep(ms(3)));
     assert!(poll_with(&first, sleep.as_mut()).is_pending());
@@ -424,7 +424,7 @@ fn a_sleep_wakes_the_task_that_polled_it_last() {
 fn a_dropped_sleep_wakes_nobody() {
     // The clock stands still until the loop waits.
     let mut event_loop = support::automatic_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let wakes = Arc::new(Wakes::default());
     let mut sleep = Box::pin(handle.sleep(ms(1)));
     assert!(poll_with(&wakes, sleep.as_mut()).is_pending());
@@ -438,7 +438,7 @@ fn a_dropped_sleep_wakes_nobody() {
 #[test]
 fn a_timeout_that_panics_is_gone_and_the_others_run() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     handle.set_timeout(Duration::ZERO, log.says("1"));
     let id = handle.set_timeout(Duration::ZERO, |_| panic!("2"));
@@ -453,7 +453,7 @@ fn a_timeout_that_panics_is_gone_and_the_others_run() {
 #[test]
 fn an_interval_that_panics_is_gone_and_the_others_run() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let runs = log.clone();
     handle.set_interval(ms(1), move |_, _| {
@@ -473,7 +473,7 @@ fn an_interval_that_panics_is_gone_and_the_others_run() {
 #[test]
 fn a_timer_far_away_does_not_delay_one_that_is_near() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let far = handle.set_timeout(LIMIT * 2, |_| panic!("it waits"));
     handle.set_timeout(ms(2), move |handle| {
         handle.clear(far);

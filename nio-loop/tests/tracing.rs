@@ -53,7 +53,7 @@ fn turns_callbacks_tasks_and_warnings_are_traced() {
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), || {
         let mut event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         handle.on_warning(Duration::from_secs(1), |_, _| {});
         handle.spawn(async {});
         handle.set_immediate(|handle| handle.advance(Duration::from_secs(2)).unwrap());

@@ -60,7 +60,7 @@ fn tasks_that_do_not_keep_their_waker_are_polled_with_one() {
 #[test]
 fn a_waker_wakes_the_task_that_it_was_got_from_and_no_other() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let slots: Vec<Slot<Waker>> = (0..6).map(|_| Slot::new()).collect();
     for (number, slot) in slots.iter().enumerate() {
@@ -87,7 +87,7 @@ fn a_waker_wakes_the_task_that_it_was_got_from_and_no_other() {
 #[test]
 fn a_task_that_has_kept_its_waker_is_always_polled_with_that() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let kept = Rc::new(RefCell::new(None::<Waker>));
     let polls = Rc::new(Cell::new(0));
     let (keep, counts) = (Rc::clone(&kept), Rc::clone(&polls));
@@ -117,7 +117,7 @@ fn a_task_that_has_kept_its_waker_is_always_polled_with_that() {
 #[test]
 fn a_lent_waker_wakes_by_reference_the_task_that_is_polled() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for text in ["a", "b", "c"] {
         let mut first = true;
@@ -136,7 +136,7 @@ fn a_lent_waker_wakes_by_reference_the_task_that_is_polled() {
 #[test]
 fn a_waker_of_a_task_that_is_gone_wakes_nobody_also_if_it_was_lent() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let wakers = Rc::new(RefCell::new(Vec::new()));
     let keep = || {
@@ -194,7 +194,7 @@ fn a_waker_of_a_task_that_is_gone_wakes_nobody_also_if_it_was_lent() {
 #[test]
 fn l69_a_wake_on_another_thread_that_is_over_before_the_poll_is_not_lost() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     for text in ["a", "b", "c"] {
         let mut first = true;
@@ -214,7 +214,7 @@ fn l69_a_wake_on_another_thread_that_is_over_before_the_poll_is_not_lost() {
 #[test]
 fn l69_a_wake_on_another_thread_by_reference_in_the_poll_is_not_lost() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let mut first = true;
     let task = each_time(&log, "a", move |waker| {
@@ -237,7 +237,7 @@ fn l69_no_wake_that_races_with_the_end_of_a_poll_is_lost_or_goes_astray() {
     const TASKS: usize = 8;
     const ROUNDS: usize = 2_000;
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (send, receive) = mpsc::channel::<(Waker, Arc<AtomicBool>)>();
     let thread = thread::spawn(move || {
         for (number, (waker, woken)) in receive.into_iter().enumerate() {
@@ -318,7 +318,7 @@ fn a_loop_that_is_run_by_a_task_of_another_has_wakers_of_its_own() {
 #[test]
 fn the_waker_of_the_root_is_lent_too_and_becomes_its_own() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     let kept = Slot::new();
@@ -345,7 +345,7 @@ fn the_waker_of_the_root_is_lent_too_and_becomes_its_own() {
 #[test]
 fn a_panic_in_a_poll_leaves_the_lent_waker_to_the_next_task() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let mut task = Box::pin(handle.spawn(async { panic!("in a task") }));
     let told = log.clone();
@@ -364,7 +364,7 @@ fn a_panic_in_a_poll_leaves_the_lent_waker_to_the_next_task() {
 #[test]
 fn who_joins_is_woken_also_by_another_waker_than_his_own() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let told = log.clone();
     let slot = Slot::new();

@@ -74,7 +74,7 @@ fn a_watch_tells_of_the_end_of_reading() {
 #[test]
 fn l40_the_events_of_a_watch_cleared_earlier_in_the_batch_are_dropped() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let ids = Ids::default();
     let mut sockets = Vec::new();
@@ -98,7 +98,7 @@ fn l41_a_descriptor_number_used_again_in_the_batch_does_not_inherit_the_event() 
     let mut inherited = 0;
     for _ in 0..20 {
         let mut event_loop = event_loop();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let ids = Ids::default();
         let old: Rc<RefCell<Vec<i32>>> = Rc::default();
         let new: Rc<RefCell<Vec<i32>>> = Rc::default();
@@ -182,7 +182,7 @@ fn l42_a_new_interest_in_the_same_descriptor_gets_no_event_of_the_old_one() {
 #[test]
 fn l50_a_callback_may_close_any_other_of_the_batch_also_one_with_an_error() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let ids = Ids::default();
     for n in 0..6 {
@@ -265,7 +265,7 @@ fn a_descriptor_can_be_watched_again_in_its_own_callback() {
 #[test]
 fn a_second_watch_of_a_descriptor_is_refused_by_name_and_leaves_the_first() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = readable();
     let ours = Rc::new(ours);
     let log = Log::new();
@@ -323,7 +323,7 @@ fn a_watch_that_is_refused_keeps_nothing_alive() {
 #[test]
 fn l54_a_watch_keeps_the_loop_alive_unless_it_is_not_referenced() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = pair();
     let never = |_: &Handle, _: &UnixStream, _| panic!("nothing has happened");
     let id = handle.watch(ours, Interest::READABLE, never).unwrap();
@@ -340,7 +340,7 @@ fn l54_a_watch_keeps_the_loop_alive_unless_it_is_not_referenced() {
 #[test]
 fn a_watch_that_panics_is_gone_and_the_rest_of_the_batch_is_delivered() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let mut sockets = Vec::new();
     for n in 0..4 {
@@ -371,7 +371,7 @@ fn a_watch_that_panics_is_gone_and_the_rest_of_the_batch_is_delivered() {
 #[test]
 fn what_a_watch_holds_may_use_the_loop_when_it_is_dropped() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (other, _theirs1) = pair();
     let never = |_: &Handle, _: &UnixStream, _| {};
@@ -396,7 +396,7 @@ fn what_a_watch_holds_may_use_the_loop_when_it_is_dropped() {
 #[test]
 fn a_watch_that_clears_itself_drops_what_it_holds_with_nothing_borrowed() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let log = Log::new();
     let (on_drop, told) = (handle.clone(), log.clone());
     let bomb = OnDrop::new(move || {
@@ -435,7 +435,7 @@ impl AsFd for Meddler {
 #[test]
 fn a_descriptor_may_use_the_loop_when_it_is_asked_for_its_number() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (other, _theirs1) = pair();
     let other = handle
         .watch(other, Interest::READABLE, |_, _, _| {})
@@ -452,7 +452,7 @@ fn a_descriptor_may_use_the_loop_when_it_is_asked_for_its_number() {
 #[test]
 fn timers_and_io_take_turns() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (ours, _theirs) = readable();
     // Never read: it is ready in each turn.
     handle
@@ -518,7 +518,7 @@ impl AsFd for Fickle {
 #[test]
 fn l49_the_end_of_a_watch_that_the_system_does_not_know_is_no_error() {
     let mut event_loop = event_loop();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (first, _theirs1) = readable();
     let (second, _theirs2) = pair();
     let fickle = Rc::new(Fickle(Cell::new(false), first, second));

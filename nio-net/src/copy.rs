@@ -94,7 +94,7 @@ impl From<CopyError> for io::Error {
 /// # use std::net::Shutdown;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// let (client, from_client) = UnixStream::pair(&handle)?;
 /// let (server, to_server) = UnixStream::pair(&handle)?;
 /// let proxy = handle.spawn(async move { copy_bidirectional(&from_client, &to_server).await });

@@ -183,7 +183,7 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// # use nio_net::{Batch, UdpSocket};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle().clone();
+    /// # let handle = event_loop.handle();
     /// # let sender = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
     /// let socket = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
     /// # let address = socket.local_addr()?;

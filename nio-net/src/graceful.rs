@@ -27,7 +27,7 @@ use crate::waiters::Waiters;
 /// # use nio_net::{GracefulShutdown, TcpListener};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
 /// let shutdown = GracefulShutdown::new(&handle);
 /// let ctrl_c = shutdown.clone();

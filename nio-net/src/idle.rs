@@ -28,7 +28,7 @@ use nio_loop::{Elapsed, Handle, NextTurn, Time, poll_budget};
 /// # use nio_net::{Idle, UnixStream};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// # event_loop.block_on(async {
 /// # let (stream, other) = UnixStream::pair(&handle)?;
 /// # other.write_all(b"hello").await?;

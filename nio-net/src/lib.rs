@@ -8,7 +8,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut event_loop = EventLoop::new()?;
-//! let handle = event_loop.handle().clone();
+//! let handle = event_loop.handle();
 //!
 //! let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
 //! let address = listener.local_addr()?;
@@ -79,7 +79,7 @@
 //! #
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let mut event_loop = nio_loop::EventLoop::new()?;
-//! # let handle = event_loop.handle().clone();
+//! # let handle = event_loop.handle();
 //! # let listener = nio_net::TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
 //! # let client = TcpStream::connect(&handle, listener.local_addr()?);
 //! # event_loop.block_on(async {

@@ -137,7 +137,7 @@ impl<L: Listen> Listener<L> {
     /// # use nio_net::{TcpListener, TcpStream};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle().clone();
+    /// # let handle = event_loop.handle();
     /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
     /// # let address = listener.local_addr()?;
     /// # let client = handle.spawn({ let handle = handle.clone(); async move {

@@ -33,7 +33,7 @@ pub struct WriteEnd(OwnedFd);
 /// # use nio_loop::EventLoop;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// let (reader, writer) = nio_net::pipe(&handle)?;
 /// let mut child = Command::new("echo")
 ///     .arg("hello")

@@ -45,7 +45,7 @@ impl<S: Stream> ByteStream<S> {
     /// # use nio_net::UnixStream;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle().clone();
+    /// # let handle = event_loop.handle();
     /// # event_loop.block_on(async {
     /// # let (stream, other) = UnixStream::pair(&handle)?;
     /// # other.write_all(b"hello").await?;

@@ -21,7 +21,7 @@ use crate::Error;
 /// # use nio_loop::EventLoop;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// let addresses = event_loop.block_on(nio_net::resolve(&handle, "localhost", 80))??;
 /// assert!(addresses.iter().all(|address| address.ip().is_loopback()));
 /// # Ok(())

@@ -19,7 +19,7 @@ use crate::{Error, Listener, Options, Refused, TcpListener, TcpStream, raw, tcp:
 /// # use nio_net::TcpSocket;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// let socket = TcpSocket::new_v4()?;
 /// socket.options().set_reuse_port(true)?;
 /// socket.bind("127.0.0.1:0".parse()?)?;

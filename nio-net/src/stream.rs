@@ -105,12 +105,12 @@ impl<S: Stream> ByteStream<S> {
     /// # use nio_net::UnixStream;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut here = EventLoop::new()?;
-    /// # let handle = here.handle().clone();
+    /// # let handle = here.handle();
     /// # let (stream, other) = UnixStream::pair(&handle)?;
     /// let stream = stream.into_std();
     /// let there = std::thread::spawn(move || {
     ///     let mut event_loop = EventLoop::new().unwrap();
-    ///     let stream = UnixStream::from_std(event_loop.handle(), stream).unwrap();
+    ///     let stream = UnixStream::from_std(&event_loop.handle(), stream).unwrap();
     ///     event_loop.block_on(async move { stream.write_all(b"hello").await.unwrap() })
     /// });
     /// # let mut bytes = [0; 5];

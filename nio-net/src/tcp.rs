@@ -52,7 +52,7 @@ impl ByteStream<net::TcpStream> {
     /// # use nio_net::{TcpListener, TcpStream, resolve};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle().clone();
+    /// # let handle = event_loop.handle();
     /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
     /// # let port = listener.local_addr()?.port();
     /// # event_loop.block_on(async {
@@ -89,7 +89,7 @@ impl ByteStream<net::TcpStream> {
     /// # use nio_net::{TcpListener, TcpStream};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle().clone();
+    /// # let handle = event_loop.handle();
     /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
     /// # let port = listener.local_addr()?.port();
     /// # event_loop.block_on(async {

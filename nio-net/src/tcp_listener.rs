@@ -16,7 +16,7 @@ use crate::{Error, Listener, TcpSocket, listener::BACKLOG, resolve};
 /// # use nio_net::{TcpListener, TcpStream};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
 /// let address = listener.local_addr()?;
 /// # let client = handle.spawn({ let handle = handle.clone(); async move {

@@ -25,7 +25,7 @@ const HOPS_V6: Name = name!(IPPROTO_IPV6, IPV6_MULTICAST_HOPS);
 /// # use nio_net::UdpSocket;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// let one = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
 /// let other = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
 /// let address = other.local_addr()?;

@@ -28,7 +28,7 @@ pub type UnixStream = ByteStream<net::UnixStream>;
 /// # use nio_net::{UnixListener, UnixStream};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle().clone();
+/// # let handle = event_loop.handle();
 /// # let path = std::env::temp_dir().join(format!("nio-net-doc-{}", std::process::id()));
 /// let listener = UnixListener::bind(&handle, &path)?;
 /// # event_loop.block_on(async move {
@@ -147,7 +147,7 @@ impl ByteStream<net::UnixStream> {
     /// # use nio_net::UnixStream;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle().clone();
+    /// # let handle = event_loop.handle();
     /// # event_loop.block_on(async {
     /// # let (one, other) = UnixStream::pair(&handle)?;
     /// one.write_with_descriptors(b"!", &[std::io::stdout().as_fd()]).await?;

@@ -54,7 +54,7 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle().clone();
+    /// # let handle = event_loop.handle();
     /// # event_loop.block_on(async {
     /// # let (stream, other) = UnixStream::pair(&handle)?;
     /// let mut pieces = [IoSlice::new(b"head"), IoSlice::new(b" and body")];
@@ -263,7 +263,7 @@ mod tests {
     /// how often it was tried.
     fn tries_of_a_write(without_memory: u32, by_hand: bool) -> u32 {
         let mut event_loop = EventLoop::new().unwrap();
-        let (stream, _other) = UnixStream::pair(event_loop.handle()).unwrap();
+        let (stream, _other) = UnixStream::pair(&event_loop.handle()).unwrap();
         let mut tries = 0;
         let mut write = |_: &Descriptor<_>| {
             tries += 1;
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn l65_to_those_who_try_no_memory_is_no_room() {
         let event_loop = EventLoop::new().unwrap();
-        let (stream, _other) = UnixStream::pair(event_loop.handle()).unwrap();
+        let (stream, _other) = UnixStream::pair(&event_loop.handle()).unwrap();
         let fails = |error: io::Error| stream.try_write_with(|_| Err(error)).unwrap_err();
         let error = fails(io::Error::from_raw_os_error(libc::ENOBUFS));
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);

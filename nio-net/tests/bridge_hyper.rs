@@ -229,7 +229,7 @@ fn on_any_thread_a_sleep_lasts_as_long() {
 #[test]
 fn sleeps_do_not_keep_the_loop_alive_nor_outlive_it() {
     let mut event_loop = EventLoop::new().unwrap();
-    let timer = Timer::new(event_loop.handle());
+    let timer = Timer::new(&event_loop.handle());
     let mut sleep = timer.sleep(HOUR);
     assert!(poll(sleep.as_mut()).is_pending());
     assert!(!event_loop.run().unwrap());

@@ -169,7 +169,7 @@ fn connecting_on_a_dropped_loop_is_an_error_of_the_loop() {
     let listener = net::TcpListener::bind(ANY_PORT).unwrap();
     let address = listener.local_addr().unwrap();
     let event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     drop(event_loop);
     match poll_once(TcpStream::connect(&handle, address)) {
         Poll::Ready(Err(Error::Loop(nio_loop::Error::Closed))) => {}
@@ -431,7 +431,7 @@ fn an_address_is_its_own_name() {
 #[test]
 fn a_loop_that_goes_while_a_connect_waits_is_an_error_of_the_loop() {
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let Some((full, _made)) = event_loop.block_on(hanging(&handle)).unwrap() else {
         return;
     };

@@ -83,7 +83,7 @@ async fn a_hundred_connections(handle: &Handle, listener: &TcpListener, address:
 
 fn leave_nothing_behind(hundreds: usize) {
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let (listener, address) = listen(&handle);
     let mut measure = |rounds: usize| {
         for _ in 0..rounds {

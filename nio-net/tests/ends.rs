@@ -117,7 +117,7 @@ fn l107_closing_by_futures_io_and_dropping_ends_writing_once() {
 
 /// The handle of a loop that is gone.
 fn handle_of_no_loop() -> Handle {
-    EventLoop::new().unwrap().handle().clone()
+    EventLoop::new().unwrap().handle()
 }
 
 #[test]

@@ -17,7 +17,7 @@ use support::{in_child, listen, open_descriptors, pair, pair_with_std, poll_once
 fn a_dropped_loop_closes_the_connections_of_its_tasks() {
     in_child(|| {
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let (stream, mut peer) = pair_with_std(&handle);
         let (listener, address) = listen(&handle);
         handle.spawn(async move { stream.read(&mut [0]).await.map(drop) });
@@ -34,7 +34,7 @@ fn a_dropped_loop_closes_the_connections_of_its_tasks() {
 #[test]
 fn a_stream_that_outlives_its_loop_can_be_dropped() {
     let event_loop = EventLoop::new().unwrap();
-    let (stream, mut peer) = pair_with_std(event_loop.handle());
+    let (stream, mut peer) = pair_with_std(&event_loop.handle());
     assert!(poll_once(stream.read(&mut [0])).is_pending());
     drop(event_loop);
     drop(stream);
@@ -44,7 +44,7 @@ fn a_stream_that_outlives_its_loop_can_be_dropped() {
 #[test]
 fn a_stream_that_outlives_its_loop_works_while_it_need_not_wait() {
     let event_loop = EventLoop::new().unwrap();
-    let (stream, mut peer) = pair_with_std(event_loop.handle());
+    let (stream, mut peer) = pair_with_std(&event_loop.handle());
     drop(event_loop);
     peer.write_all(b"!").unwrap();
     let mut byte = [0];
@@ -58,8 +58,8 @@ fn a_stream_that_outlives_its_loop_works_while_it_need_not_wait() {
 #[test]
 fn waiting_without_a_loop_is_an_error_every_time() {
     let event_loop = EventLoop::new().unwrap();
-    let (waiting, _peer) = pair_with_std(event_loop.handle());
-    let (new, _peer) = pair_with_std(event_loop.handle());
+    let (waiting, _peer) = pair_with_std(&event_loop.handle());
+    let (new, _peer) = pair_with_std(&event_loop.handle());
     assert!(poll_once(waiting.read(&mut [0])).is_pending());
     drop(event_loop);
     for stream in [&new, &new, &waiting, &waiting] {
@@ -73,8 +73,8 @@ fn waiting_without_a_loop_is_an_error_every_time() {
 #[test]
 fn l54_a_socket_by_itself_does_not_keep_the_loop_alive() {
     let mut event_loop = EventLoop::new().unwrap();
-    let (stream, _peer) = pair_with_std(event_loop.handle());
-    let (listener, _) = listen(event_loop.handle());
+    let (stream, _peer) = pair_with_std(&event_loop.handle());
+    let (listener, _) = listen(&event_loop.handle());
     assert!(poll_once(stream.read(&mut [0])).is_pending());
     assert!(poll_once(listener.accept()).is_pending());
     assert!(!event_loop.run().unwrap());

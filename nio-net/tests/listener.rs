@@ -61,7 +61,7 @@ fn an_address_of_another_machine_is_an_error_that_names_it() {
 #[test]
 fn listening_on_a_dropped_loop_is_an_error_of_the_loop() {
     let event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     drop(event_loop);
     let error = TcpListener::bind(&handle, ANY_PORT).unwrap_err();
     assert!(matches!(error, Error::Loop(nio_loop::Error::Closed)));
@@ -217,7 +217,7 @@ fn l64_a_connection_that_breaks_in_the_queue_does_not_end_accepting() {
 fn l64_without_descriptors_accept_fails_now_and_then_and_serves_the_connection_later() {
     in_child(|| {
         let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         let (listener, address) = listen(&handle);
         let client = net::TcpStream::connect(address).unwrap();
         let mut hoard = hoard_descriptors();
@@ -271,7 +271,7 @@ fn l64_without_descriptors_what_comes_in_is_waited_for_in_silence() {
 fn l64_a_shortage_does_not_keep_the_loop_alive() {
     in_child(|| {
         let mut event_loop = EventLoop::new().unwrap();
-        let (listener, address) = listen(event_loop.handle());
+        let (listener, address) = listen(&event_loop.handle());
         let _client = net::TcpStream::connect(address).unwrap();
         let _hoard = hoard_descriptors();
         assert!(matches!(poll_once(listener.accept()), Poll::Ready(Err(_))));
@@ -383,7 +383,7 @@ fn a_waker_that_panics_costs_nobody_else_the_end_of_a_pause() {
 #[test]
 fn a_paused_listener_of_a_loop_that_is_gone_is_not_waited_for() {
     let event_loop = EventLoop::new().unwrap();
-    let (listener, _) = listen(event_loop.handle());
+    let (listener, _) = listen(&event_loop.handle());
     listener.pause();
     drop(event_loop);
     assert!(matches!(poll_once(listener.accept()), Poll::Ready(Err(_))));

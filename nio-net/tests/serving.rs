@@ -22,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Runs a test in a time of its own, which passes when nothing else is to be done.
 fn run_in_no_time<T>(test: impl AsyncFnOnce(Handle) -> T) -> T {
     let mut event_loop = EventLoop::with_clock(Clock::automatic()).unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     event_loop.block_on(test(handle)).unwrap()
 }
 

@@ -40,7 +40,7 @@ impl fmt::Debug for Failure {
 pub fn run(program: impl AsyncFnOnce(Handle) -> Result<(), Failure>) -> ExitCode {
     let result = || {
         let mut event_loop = EventLoop::new()?;
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         event_loop.block_on(program(handle))?
     };
     match result() {

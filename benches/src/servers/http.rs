@@ -9,7 +9,7 @@ use nio_loop::EventLoop;
 /// On nio: its streams are what hyper asks for.
 pub(super) fn nio(streams: Vec<net::TcpStream>) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     for stream in streams {
         let stream = nio_net::TcpStream::from_std(&handle, stream)?;
         let service = service_fn(|request| future::ready(answer(request)));

@@ -9,7 +9,7 @@ use super::{BUFFER, SHORT_BUFFER};
 
 pub(super) fn echo<const SIZE: usize>(streams: Vec<net::TcpStream>) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     for stream in streams {
         let stream = TcpStream::from_std(&handle, stream)?;
         handle.spawn(serve::<SIZE>(stream)).detach();
@@ -37,7 +37,7 @@ fn serve<const SIZE: usize>(stream: TcpStream) -> impl Future<Output = io::Resul
 /// One buffer for all connections: what has been read is written before anybody else runs, or kept.
 pub(super) fn echo_shared(streams: Vec<net::TcpStream>) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let buffer = Rc::new(RefCell::new([0; BUFFER]));
     for stream in streams {
         let stream = TcpStream::from_std(&handle, stream)?;
@@ -78,7 +78,7 @@ fn serve_shared(
 
 pub(super) fn short(listener: net::TcpListener, connections: usize) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let listener = TcpListener::from_std(&handle, listener)?;
     event_loop.block_on(async {
         for _ in 0..connections {

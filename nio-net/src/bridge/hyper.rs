@@ -11,8 +11,8 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut event_loop = EventLoop::new()?;
-//! let timer = Timer::new(event_loop.handle());
-//! let executor = Executor::new(event_loop.handle());
+//! let timer = Timer::new(&event_loop.handle());
+//! let executor = Executor::new(&event_loop.handle());
 //! // With the features `server` and `http1` of hyper, for each connection that is accepted:
 //! //     let connection = http1::Builder::new().timer(timer).serve_connection(stream, service);
 //! //     executor.execute(connection);

@@ -36,7 +36,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// Runs a test on a loop of its own, which it ends if it hangs.
 pub(crate) fn run<T>(test: impl AsyncFnOnce(Handle) -> T) -> T {
     let mut event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.handle().clone();
+    let handle = event_loop.handle();
     let limit = handle.set_timeout(LIMIT, |_| panic!("not done after {LIMIT:?}"));
     handle.unref(limit);
     event_loop.block_on(test(handle)).unwrap()

@@ -58,7 +58,7 @@ impl Runtime for Nio {
     }
 
     fn block_on<F: Future>(&mut self, main: impl FnOnce(Self::Tasks) -> F) -> F::Output {
-        let main = main(self.0.handle().clone());
+        let main = main(self.0.handle());
         self.0.block_on(main).expect("it can wait")
     }
 }

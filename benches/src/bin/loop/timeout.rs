@@ -20,7 +20,7 @@ pub(crate) fn group() -> Group {
     let group = Group::new("timeout", about, 5_000);
     let group = group.with("nio", || {
         let event_loop = nio_loop::EventLoop::new().expect("there are descriptors");
-        let handle = event_loop.handle().clone();
+        let handle = event_loop.handle();
         move |times| {
             let _event_loop = &event_loop;
             time(times, || {

@@ -167,7 +167,7 @@ mod tests {
 
     fn store() -> (EventLoop, Rc<RefCell<Store>>) {
         let event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
-        let store = Store::new(event_loop.handle());
+        let store = Store::new(&event_loop.handle());
         (event_loop, store)
     }
 
