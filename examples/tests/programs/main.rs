@@ -8,6 +8,7 @@ mod children;
 mod echo;
 mod embed;
 mod kqueue_101;
+mod mini_loop;
 mod nobody_listens;
 mod phases;
 mod poll_echo;

@@ -62,6 +62,15 @@ impl Program {
         Program::spawn_with(&mut command, OwnedFd::from(theirs), Stdio::piped())
     }
 
+    /// Starts it with arguments, and an input that the test writes.
+    pub(crate) fn start_with_terminal(name: &str, arguments: &[&str]) -> (Program, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut command = Command::new(path(name));
+        let command = command.args(arguments);
+        let program = Program::spawn_with(command, OwnedFd::from(theirs), Stdio::piped());
+        (program, ours)
+    }
+
     /// Starts it with an output to which nobody listens any more.
     pub(crate) fn start_unheard(name: &str, arguments: &[&str]) -> Program {
         let (_, theirs) = UnixStream::pair().unwrap();
