@@ -13,7 +13,8 @@ use std::{
 use nio_timer::TimerKey;
 
 use crate::{
-    Handle, budget,
+    Handle,
+    budget::{self, poll_budget},
     clock::Time,
     state::State,
     timers::{MissedTicks, Timer, at_least_a_nanosecond},
@@ -107,14 +108,10 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if budget::is_spent(context) {
-            return Poll::Pending;
-        }
-        let polled = self.poll_unbudgeted(context);
-        if polled.is_ready() {
-            budget::draw();
-        }
-        polled
+        let unit = ready!(budget::draw(context));
+        ready!(self.poll_unbudgeted(context));
+        unit.spend();
+        Poll::Ready(())
     }
 }
 
@@ -162,12 +159,13 @@ impl Interval {
     /// theirs before it, however late it is.
     pub async fn tick(&mut self) -> u64 {
         let armed = Armed(&mut self.sleep);
-        poll_fn(|context| match budget::is_spent(context) {
-            true => Poll::Pending,
-            false => armed.0.poll_timer(context),
+        poll_fn(|context| {
+            let unit = ready!(budget::draw(context));
+            ready!(armed.0.poll_timer(context));
+            unit.spend();
+            Poll::Ready(())
         })
         .await;
-        budget::draw();
         drop(armed);
         let now = self.sleep.handle.now();
         let (next, periods) = self.missed.next(self.sleep.deadline, self.period, now);
@@ -278,13 +276,12 @@ impl Handle {
             let mut begun = false;
             poll_fn(|context| {
                 if !mem::replace(&mut begun, true) {
-                    if budget::is_spent(context) {
+                    if poll_budget(context).is_pending() {
                         // The deadline counts from here all the same.
                         let sleep = sleep.insert(handle.sleep(limit));
                         let _ = sleep.poll_unbudgeted(context);
                         return Poll::Pending;
                     }
-                    budget::draw();
                 }
                 let last = match &mut next_turn {
                     None => false,
@@ -326,7 +323,7 @@ impl Handle {
             let end = *end.get_or_insert_with(|| state.tasks.end_of_queue());
             // Another wake may come sooner, and is not what was asked for. In another executor the
             // next poll is as good as any.
-            if !first && (state.tasks.has_passed(end) || !state.running.get()) {
+            if !first && (state.tasks.has_passed(end) || !state.tasks.is_running()) {
                 return Poll::Ready(());
             }
             context.waker().wake_by_ref();
@@ -358,15 +355,15 @@ impl Future for NextTurn {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let closed = self.state.closed.get();
         // Another wake may come sooner, and is not what was asked for.
-        let has_ended = |(poll, _)| self.state.later.has_ended(poll);
+        let has_ended = |(poll, _)| self.state.tasks.later.has_ended(poll);
         if closed || self.waits.is_some_and(has_ended) {
             return Poll::Ready(());
         }
         let waiter = self.state.tasks.waiter(context.waker());
         match self.waits {
-            Some((_, ticket)) => drop(self.state.later.replace(ticket, waiter)),
+            Some((_, ticket)) => drop(self.state.tasks.later.replace(ticket, waiter)),
             None => {
-                let later = &self.state.later;
+                let later = &self.state.tasks.later;
                 self.waits = Some((later.next_poll(), later.add(waiter)));
                 self.state.mailbox.rouse();
             }
@@ -378,7 +375,7 @@ impl Future for NextTurn {
 impl Drop for NextTurn {
     fn drop(&mut self) {
         if let Some((_, ticket)) = self.waits {
-            drop(self.state.later.remove(ticket));
+            drop(self.state.tasks.later.remove(ticket));
         }
     }
 }

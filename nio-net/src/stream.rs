@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_takes_three_words() {
-        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 24);
+    fn a_stream_takes_two_words() {
+        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 16);
     }
 }
