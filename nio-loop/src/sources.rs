@@ -254,9 +254,10 @@ impl Readiness {
         wake_each(waiters, tasks);
     }
 
-    /// An event of the poll. It comes once, so both directions know of it before any waker runs.
+    /// An event of the poll, where no crowd waits: no foreign code runs. Returns which directions it is
+    /// for, and in which of them a future with a ticket was woken.
     #[inline(always)]
-    pub(crate) fn notify(&self, tasks: &Tasks, event: Event) {
+    pub(crate) fn notify(&self, tasks: &Tasks, event: Event) -> ([bool; 2], [bool; 2]) {
         let ends = event.is_read_closed();
         // The end of a pipe's reader comes to its writer as an end of reading on some BSDs.
         let told = [event.is_readable(), event.is_writable() || ends];
@@ -268,9 +269,14 @@ impl Readiness {
         if told[1] {
             passed[1] = self.tell(tasks, Direction::Write, Level::Open);
         }
-        if self.crowded.get() {
-            self.wake_crowd(tasks, told, passed);
-        }
+        (told, passed)
+    }
+
+    /// An event of the poll. It comes once, so both directions know of it before any waker runs.
+    #[cold]
+    pub(crate) fn notify_crowd(&self, tasks: &Tasks, event: Event) {
+        let (told, passed) = self.notify(tasks, event);
+        self.wake_crowd(tasks, told, passed);
     }
 
     /// Changes the level of a direction and wakes the first, which is a task: no foreign code runs.

@@ -242,7 +242,7 @@ impl<'a> Turn<'a> {
             Some(Registration::Source(source)) => {
                 let source = Rc::clone(source);
                 drop(registrations);
-                source.readiness.notify(self.tasks, event);
+                source.readiness.notify_crowd(self.tasks, event);
             }
             Some(Registration::Watch(watch)) => {
                 let (kind, place) = (watch.kind(), watch.origin.place);

@@ -180,14 +180,11 @@ impl<S: Stream> Future for WriteAll<'_, '_, S> {
         }
         let source = waiting.source();
         waiting.poll_io(context, |fd| {
-            match sent(source, raw::send(fd, bytes), bytes.len())? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                n => *bytes = &bytes[n..],
-            }
+            let n = raw::send(fd, bytes).map_err(|error| not_sent(source, error))?;
+            *bytes = bytes.get(n..).unwrap_or_default();
             match bytes.is_empty() {
                 true => Ok(()),
-                // A short write says that there is no room left.
-                false => Err(io::ErrorKind::WouldBlock.into()),
+                false => Err(sent_less(n)),
             }
         })
     }
@@ -209,6 +206,15 @@ pub(crate) fn sent<S: Stream>(
             Ok(n)
         }
         Err(error) => Err(not_sent(source, error)),
+    }
+}
+
+/// A short write says that there is no room left.
+#[cold]
+fn sent_less(n: usize) -> io::Error {
+    match n {
+        0 => io::ErrorKind::WriteZero.into(),
+        _ => io::ErrorKind::WouldBlock.into(),
     }
 }
 
