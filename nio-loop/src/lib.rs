@@ -108,7 +108,7 @@ pub use handle::{CallbackGuard, CallbackId, Handle};
 pub use join::{JoinError, JoinHandle};
 pub use meter::{Metrics, Warning};
 pub use nio_poll::{Event, FileChange, Interest, Signal};
-pub use remote::{PostError, Remote};
+pub use remote::Remote;
 pub use report::{CallbackKind, Report, ReportEntry};
 pub use sleep::{Elapsed, Interval, NextTurn, Sleep};
 pub use source::{Source, Waiting};

@@ -275,13 +275,11 @@ impl Handle {
             let mut next_turn: Option<NextTurn> = None;
             let mut begun = false;
             poll_fn(|context| {
-                if !mem::replace(&mut begun, true) {
-                    if poll_budget(context).is_pending() {
-                        // The deadline counts from here all the same.
-                        let sleep = sleep.insert(handle.sleep(limit));
-                        let _ = sleep.poll_unbudgeted(context);
-                        return Poll::Pending;
-                    }
+                if !mem::replace(&mut begun, true) && poll_budget(context).is_pending() {
+                    // The deadline counts from here all the same.
+                    let sleep = sleep.insert(handle.sleep(limit));
+                    let _ = sleep.poll_unbudgeted(context);
+                    return Poll::Pending;
                 }
                 let last = match &mut next_turn {
                     None => false,

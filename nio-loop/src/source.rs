@@ -72,7 +72,10 @@ impl<S: AsFd> Source<S> {
     /// [`Error::Closed`] if the loop is gone, with the descriptor.
     pub fn new(handle: &Handle, inner: S) -> Result<Source<S>, Refused<S>> {
         if handle.state.closed.get() {
-            return Err(Refused::new(Error::Closed, inner));
+            return Err(Refused {
+                error: Error::Closed,
+                value: inner,
+            });
         }
         let attached = Attached {
             handle: handle.clone(),

@@ -82,7 +82,10 @@ impl Handle {
         drop(descriptor);
         added.map_err(|(error, watched)| {
             drop(watched);
-            Refused::new(error, sole(source))
+            Refused {
+                error,
+                value: sole(source),
+            }
         })
     }
 
@@ -145,7 +148,10 @@ impl Handle {
     ) -> Result<CallbackId, Refused<Child>> {
         let place = Location::caller();
         if let Err(error) = self.state.check_open() {
-            return Err(Refused::new(error, child));
+            return Err(Refused {
+                error,
+                value: child,
+            });
         }
         // Where a child has exited already, some systems have nothing to watch any more.
         if let Ok(Some(status)) = child.try_wait() {
@@ -185,7 +191,10 @@ impl Handle {
                 self.ask_again(key, None, FIRST_RETRY);
                 Ok(CallbackId(Target::Watch(key)))
             }
-            _ => Err(Refused::new(error, child)),
+            _ => Err(Refused {
+                error,
+                value: child,
+            }),
         }
     }
 
@@ -287,7 +296,10 @@ impl Handle {
         drop(descriptor);
         added.map_err(|(error, watched)| {
             drop(watched);
-            Refused::new(error, sole(file))
+            Refused {
+                error,
+                value: sole(file),
+            }
         })
     }
 

@@ -162,7 +162,7 @@ fn l99_a_loop_that_is_gone_gives_back_what_it_is_given() {
     let held = Arc::clone(&log);
     let refused = remote.post(move |_| drop(held)).unwrap_err();
     assert_eq!(Arc::strong_count(&log), 2);
-    drop(refused.0);
+    drop(refused.value);
     assert_eq!(Arc::strong_count(&log), 1);
     assert!(remote.spawn(async {}).is_err());
 }
