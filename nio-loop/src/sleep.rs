@@ -6,7 +6,9 @@ use std::{
     mem,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    task::{Context, Poll, Waker, ready},
+    thread,
     time::Duration,
 };
 
@@ -24,15 +26,22 @@ use crate::{
 ///
 /// It is armed when it is first polled, so one that is never awaited costs nothing.
 ///
-/// When its loop is gone it is not ready before its deadline either. There is nothing left to wake
-/// the task then, so it asks to be polled again at once, until the deadline has passed. On a
-/// [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
+/// When its loop is gone it is not ready before its deadline either: a thread waits for that instead. On
+/// a [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
     handle: Handle,
     deadline: Time,
     /// Once it was armed, of a timer that is gone when it has fired.
     key: Option<TimerKey>,
+    /// What waits instead of the loop, when that is gone.
+    orphan: Option<Box<Orphan>>,
+}
+
+/// A thread that wakes a waker at a deadline. It ends when this is dropped.
+struct Orphan {
+    _thread: Sender<()>,
+    waker: Waker,
 }
 
 impl Sleep {
@@ -51,6 +60,10 @@ impl Sleep {
                 self.key = None;
             }
             self.handle.state.mailbox.rouse();
+        }
+        if let Some(orphan) = self.orphan.take() {
+            // To be polled again, which starts another thread.
+            orphan.waker.wake();
         }
     }
 
@@ -95,12 +108,39 @@ impl Sleep {
     }
 
     #[cold]
-    fn poll_without_loop(&self, context: &Context<'_>) -> Poll<()> {
-        if self.is_over() || !self.handle.state.clock.is_real() {
+    fn poll_without_loop(&mut self, context: &Context<'_>) -> Poll<()> {
+        let clock = &self.handle.state.clock;
+        if self.is_over() || !clock.is_real() {
             return Poll::Ready(());
         }
-        context.waker().wake_by_ref();
+        let (old, waker) = (self.orphan.as_ref(), context.waker());
+        if !old.is_some_and(|orphan| orphan.waker.will_wake(waker)) {
+            let orphan = Orphan::new(self.deadline - clock.now(), waker);
+            self.orphan = orphan.map(Box::new);
+        }
         Poll::Pending
+    }
+}
+
+impl Orphan {
+    /// None if there can be no thread: then the waker is woken at once, to try again.
+    fn new(wait: Duration, waker: &Waker) -> Option<Orphan> {
+        let (sender, receiver) = mpsc::channel();
+        let own = waker.clone();
+        let wait = move || {
+            if receiver.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                own.wake();
+            }
+        };
+        let thread = thread::Builder::new().name("nio-sleep".into());
+        if thread.spawn(wait).is_err() {
+            waker.wake_by_ref();
+            return None;
+        }
+        Some(Orphan {
+            _thread: sender,
+            waker: waker.clone(),
+        })
     }
 }
 
@@ -208,6 +248,7 @@ impl Handle {
             handle: self.clone(),
             deadline,
             key: None,
+            orphan: None,
         }
     }
 
