@@ -100,7 +100,10 @@ impl Handle {
     {
         let state = &self.state;
         if let Err(error) = state.check_open() {
-            return Err(Refused::new(error, closure));
+            return Err(Refused {
+                error,
+                value: closure,
+            });
         }
         let job = Job::new(closure);
         let mut pool = state.pool.borrow_mut();
@@ -108,7 +111,11 @@ impl Handle {
         drop(pool);
         if let Err(error) = added {
             let closure = job.cancel().expect("no thread has seen it");
-            return Err(Refused::new(Error::Thread(error), closure));
+            let error = Error::Thread(error);
+            return Err(Refused {
+                error,
+                value: closure,
+            });
         }
         state.jobs.set(state.jobs.get() + 1);
         let handle = self.clone();

@@ -10,10 +10,11 @@
 
 use std::{
     cell::Cell,
-    task::{Context, Poll},
+    mem,
+    task::{Context, Poll, ready},
 };
 
-use crate::wakers;
+use crate::tasks;
 
 /// Units for one poll of a task. A read of 64 KiB takes about 10 µs, so that a poll that spends it
 /// all takes a third of a millisecond; the poll of I/O that follows costs as much as one of its
@@ -21,17 +22,11 @@ use crate::wakers;
 const UNITS: u64 = 32;
 
 /// Outside of a task: more than is ever drawn.
-const UNLIMITED: u64 = u64::MAX - REFUSED;
-
-/// An await of this poll was refused because the budget was spent.
-const REFUSED: u64 = 1;
-
-/// What a unit counts beside that flag.
-const UNIT: u64 = 2;
+const UNLIMITED: u64 = u64::MAX / 2;
 
 thread_local! {
-    /// How many units are left, and whether an await was refused. Of the thread, not of a loop: a
-    /// task may await what belongs to another loop.
+    /// How many units are left. Of the thread, not of a loop: a task may await what belongs to
+    /// another loop.
     static LEFT: Cell<u64> = const { Cell::new(UNLIMITED) };
 }
 
@@ -65,57 +60,65 @@ thread_local! {
 /// # }
 /// ```
 pub fn poll_budget(context: &mut Context<'_>) -> Poll<()> {
-    if is_spent(context) {
-        return Poll::Pending;
-    }
-    draw();
+    ready!(draw(context)).spend();
     Poll::Ready(())
 }
 
-/// Whether the budget is spent. If so, the await is to be pending.
-#[inline]
-pub(crate) fn is_spent(context: &mut Context<'_>) -> bool {
-    LEFT.get() < UNIT && refuse(context)
-}
-
-#[cold]
-fn refuse(context: &Context<'_>) -> bool {
-    LEFT.set(LEFT.get() | REFUSED);
-    wakers::wake_in_next_turn(context.waker());
-    true
-}
-
-/// Draws a unit, if one is left.
-#[inline]
-pub(crate) fn draw() {
+/// Draws a unit for an await. Pending if the budget is spent: then the await is to be pending, too.
+#[inline(always)]
+pub(crate) fn draw(context: &mut Context<'_>) -> Poll<Unit> {
     let left = LEFT.get();
-    if left >= UNIT {
-        LEFT.set(left - UNIT);
+    if left == 0 {
+        tasks::wake_in_next_turn(context.waker());
+        return Poll::Pending;
     }
+    LEFT.set(left - 1);
+    Poll::Ready(Unit(()))
+}
+
+/// A unit that was drawn. Dropping it gives it back: an await that is pending costs none.
+pub(crate) struct Unit(());
+
+impl Unit {
+    /// The await is ready.
+    #[inline(always)]
+    pub(crate) fn spend(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Unit {
+    #[inline(always)]
+    fn drop(&mut self) {
+        LEFT.set(LEFT.get() + 1);
+    }
+}
+
+/// A poll of a task begins, with the whole budget.
+#[inline]
+pub(crate) fn fill() {
+    LEFT.set(UNITS);
 }
 
 /// For work that is polled for the last time: it gets the whole budget.
 pub(crate) fn refill() {
-    let left = LEFT.get();
-    LEFT.set(left.max(UNITS * UNIT) | left & REFUSED);
+    LEFT.set(LEFT.get().max(UNITS));
 }
 
-/// The budget of one poll.
-pub(crate) struct Allowance {
-    /// That of the task which runs this loop, if it is run by a task of another one.
+/// While it lives, budgets are those of tasks of this loop. When it is dropped, the budget is again
+/// that of the task that runs this loop, or there is none.
+pub(crate) struct Scope {
     outer: u64,
 }
 
-impl Allowance {
-    #[inline]
-    pub(crate) fn new() -> Allowance {
-        let outer = LEFT.replace(UNITS * UNIT);
-        Allowance { outer }
+impl Scope {
+    pub(crate) fn new() -> Scope {
+        Scope { outer: LEFT.get() }
     }
+}
 
-    /// Returns whether an await was refused.
-    #[inline]
-    pub(crate) fn end(self) -> bool {
-        LEFT.replace(self.outer) & REFUSED != 0
+impl Drop for Scope {
+    fn drop(&mut self) {
+        LEFT.set(self.outer);
     }
 }

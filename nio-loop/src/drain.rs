@@ -10,6 +10,7 @@
 //! 3. A task that has spent its budget goes on in the next turn.
 
 use std::{
+    any::Any,
     future::Future,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
@@ -19,9 +20,9 @@ use std::{
 };
 
 use crate::{
-    CallbackKind, Clock, Handle, Time, Warning,
+    CallbackKind, Clock, Handle, Time, Warning, budget,
     state::State,
-    tasks::{Task, Waiter},
+    task::{Output, Task, Waiter},
     trace,
     turn::Turn,
 };
@@ -52,17 +53,14 @@ impl Turn<'_> {
     /// that are left are next.
     #[inline]
     pub(crate) fn drain(&mut self) {
-        let state = self.state;
-        if !state.tasks.is_ready_empty() || !state.queues.ticks.borrow().is_empty() {
+        if !self.tasks.is_ready_empty() || !self.state.queues.ticks.borrow().is_empty() {
             self.run_ticks_and_tasks();
         }
     }
 
     fn run_ticks_and_tasks(&mut self) {
-        let state = self.state;
         let mut ticks = TICKS_BETWEEN_CALLBACKS;
-        let mut share = Share::new();
-        let mut may_poll = true;
+        let mut share = Share::default();
         loop {
             while let Some(place) = self.next_tick() {
                 if ticks == 0 {
@@ -72,14 +70,8 @@ impl Turn<'_> {
                 ticks -= 1;
                 self.run_tick();
             }
-            while may_poll {
-                let Some(task) = state.tasks.pop() else {
-                    break;
-                };
-                let spent = self.run_task(task);
-                may_poll = share.has_more(state, spent);
-            }
-            if state.queues.ticks.borrow().is_empty() {
+            self.run_tasks(&mut share);
+            if self.state.queues.ticks.borrow().is_empty() {
                 return;
             }
         }
@@ -99,99 +91,127 @@ impl Turn<'_> {
         }
     }
 
-    /// Polls a task that was woken. Returns whether it has spent its budget: then it goes on in the
-    /// next turn.
-    #[inline(always)]
-    fn run_task(&mut self, task: Rc<Task>) -> bool {
-        if self.state.meter.is_timing() || cfg!(feature = "tracing") {
-            return self.run_timed_task(task);
+    /// Polls the tasks that are ready, until there are none or their share is used up.
+    fn run_tasks(&mut self, share: &mut Share) {
+        let _budgets = budget::Scope::new();
+        loop {
+            let run = AssertUnwindSafe(|| self.poll_tasks(share));
+            match catch_unwind(run) {
+                Ok(()) => return,
+                Err(payload) => self.end_of_panic(payload),
+            }
         }
-        self.poll_any(task)
+    }
+
+    fn poll_tasks(&mut self, share: &mut Share) {
+        while !share.is_over {
+            let Some(task) = self.tasks.pop() else {
+                return;
+            };
+            let spent = match self.state.meter.is_timing() || cfg!(feature = "tracing") {
+                true => self.poll_timed(task),
+                false => self.poll_task(task),
+            };
+            share.count(self.state, spent);
+        }
     }
 
     #[inline(never)]
-    fn run_timed_task(&mut self, task: Rc<Task>) -> bool {
+    fn poll_timed(&mut self, task: Rc<Task>) -> bool {
         let (handle, place) = (self.handle, task.place);
         let mut spent = false;
-        handle.timed(CallbackKind::Task, place, || spent = self.poll_any(task));
+        handle.timed(CallbackKind::Task, place, || spent = self.poll_task(task));
         spent
     }
 
-    #[inline(always)]
-    fn poll_any(&mut self, task: Rc<Task>) -> bool {
-        match &self.root {
-            Some(root) if Rc::ptr_eq(&root.task, &task) => self.poll_root(task),
-            _ => self.poll_task(task),
-        }
-    }
-
+    /// Polls a task. Returns whether it has spent its budget: then it goes on in the next turn.
     #[inline(always)]
     fn poll_task(&mut self, task: Rc<Task>) -> bool {
-        let state = self.state;
-        let Some(mut work) = task.take_work() else {
-            return false;
+        self.lent.settle(self.tasks);
+        let waker = match task.own_waker() {
+            Some(waker) => waker,
+            None => self.lent.lend(&self.tasks.mailbox, task.key.get()),
         };
-        let poll = |context: &mut Context<'_>| {
-            catch_unwind(AssertUnwindSafe(|| work.as_mut().work(context)))
+        self.tasks.begin_poll(Rc::clone(&task), waker);
+        budget::fill();
+        let context = &mut Context::from_waker(waker);
+        let polled = match task.poll(context) {
+            Some(polled) => polled,
+            None => poll_root(&mut self.root, &task, context),
         };
-        let (polled, task, spent) = state.tasks.poll_as(task, self.lent, poll);
+        let spent = self.tasks.end_poll();
         match polled {
-            // It has aborted itself if it comes back.
-            Ok(Poll::Pending) => drop(task.put_back(work)),
-            Ok(Poll::Ready(output)) => state.finish(&task, work, Ok(output)),
-            Err(payload) => state.finish(&task, work, Err(payload)),
+            Poll::Ready(output) => self.finish(&task, output),
+            // It has aborted itself.
+            Poll::Pending if task.is_over() => drop(task.take_work()),
+            Poll::Pending if spent => {
+                self.tasks.later.add(Waiter::Task(task));
+                return true;
+            }
+            Poll::Pending => {}
         }
-        let goes_on = spent && !task.is_over();
-        if goes_on {
-            state.later.add(Waiter::Task(task));
-        }
-        goes_on
+        false
     }
 
-    /// Polls the future of `block_on`. Its panic is one of `block_on`.
+    /// A task has finished.
     #[inline(never)]
-    fn poll_root(&mut self, task: Rc<Task>) -> bool {
-        let Some(Root { future, .. }) = &mut self.root else {
-            return false;
-        };
-        let poll = |context: &mut Context<'_>| {
-            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
-        };
-        let (polled, task, spent) = self.state.tasks.poll_as(task, self.lent, poll);
-        let polled = polled.unwrap_or_else(|payload| resume_unwind(payload));
-        if polled.is_ready() {
+    fn finish(&mut self, task: &Rc<Task>, output: Output) {
+        if self.is_root(task) {
             self.root = None;
         }
-        let goes_on = spent && polled.is_pending();
-        if goes_on {
-            self.state.later.add(Waiter::Task(task));
+        self.state.finish(task, Ok(output));
+    }
+
+    fn is_root(&self, task: &Rc<Task>) -> bool {
+        let root = self.root.as_ref();
+        root.is_some_and(|root| Rc::ptr_eq(&root.task, task))
+    }
+
+    /// A panic of a task's poll is that task's end. Any other one, and that of the future of
+    /// `block_on`, goes on.
+    #[cold]
+    fn end_of_panic(&mut self, payload: Box<dyn Any + Send>) {
+        match self.tasks.take_polled() {
+            Some(task) if !self.is_root(&task) => self.state.finish(&task, Err(payload)),
+            _ => resume_unwind(payload),
         }
-        goes_on
+    }
+}
+
+/// Polls the future of `block_on`, if this task is its. Another one without a future is over.
+#[inline(never)]
+fn poll_root(
+    root: &mut Option<Root<'_>>,
+    task: &Rc<Task>,
+    context: &mut Context<'_>,
+) -> Poll<Output> {
+    match root {
+        Some(root) if Rc::ptr_eq(&root.task, task) => {
+            let polled = root.future.as_mut().poll(context);
+            polled.map(|()| Box::new(()) as Output)
+        }
+        _ => Poll::Pending,
     }
 }
 
 /// How much tasks may run between two callbacks.
+#[derive(Default)]
 struct Share {
     polls: u32,
     /// When it ends, from the first look at the clock.
     end: Option<Time>,
+    is_over: bool,
 }
 
 impl Share {
-    fn new() -> Share {
-        Share {
-            polls: 0,
-            end: None,
-        }
-    }
-
-    /// Counts a poll, which may have spent its budget. Returns whether there may be another one. On a
-    /// clock of a test only the polls count.
-    #[inline]
-    fn has_more(&mut self, state: &State, spent: bool) -> bool {
+    /// Counts a poll, which may have spent its budget. On a clock of a test only the polls count.
+    #[inline(always)]
+    fn count(&mut self, state: &State, spent: bool) {
         self.polls += 1;
-        let looks = spent || self.polls % POLLS_PER_LOOK == 2;
-        self.polls < POLLS_BETWEEN_CALLBACKS && !(looks && self.is_late(&state.clock))
+        let enough = self.polls == POLLS_BETWEEN_CALLBACKS;
+        if enough || spent || self.polls % POLLS_PER_LOOK == 2 {
+            self.is_over = enough || self.is_late(&state.clock);
+        }
     }
 
     #[cold]

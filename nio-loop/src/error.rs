@@ -31,8 +31,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// A call has failed, and gives back the value that it was given. Converts into the [`Error`] and
-/// into an [`io::Error`], so that `?` can be used where the value is not needed any more.
+/// A call has failed, and gives back the value that it was given. Converts into its error and into an
+/// [`io::Error`], so that `?` can be used where the value is not needed any more.
 ///
 /// ```
 /// # use std::{process::Command, io};
@@ -48,20 +48,14 @@ impl From<Error> for io::Error {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Refused<T> {
+pub struct Refused<T, E = Error> {
     /// Why it has failed.
-    pub error: Error,
+    pub error: E,
     /// The value that the call was given.
     pub value: T,
 }
 
-impl<T> Refused<T> {
-    pub(crate) fn new(error: Error, value: T) -> Refused<T> {
-        Refused { error, value }
-    }
-}
-
-impl<T> fmt::Debug for Refused<T> {
+impl<T, E: fmt::Debug> fmt::Debug for Refused<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refused")
             .field("error", &self.error)
@@ -69,13 +63,13 @@ impl<T> fmt::Debug for Refused<T> {
     }
 }
 
-impl<T> fmt::Display for Refused<T> {
+impl<T, E: fmt::Display> fmt::Display for Refused<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl<T> std::error::Error for Refused<T> {
+impl<T, E: std::error::Error> std::error::Error for Refused<T, E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
@@ -87,8 +81,8 @@ impl<T> From<Refused<T>> for Error {
     }
 }
 
-impl<T> From<Refused<T>> for io::Error {
-    fn from(refused: Refused<T>) -> io::Error {
+impl<T, E: Into<io::Error>> From<Refused<T, E>> for io::Error {
+    fn from(refused: Refused<T, E>) -> io::Error {
         refused.error.into()
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     drain::Root,
     park::Wait,
     state::State,
-    tasks::Task,
+    task::Task,
     turn::{Batch, Turn},
     wakers::Lent,
 };
@@ -203,8 +203,9 @@ struct RootTask<'a> {
 
 impl<'a> RootTask<'a> {
     fn new(state: &'a State, place: &'static Location<'static>) -> RootTask<'a> {
-        let task = state.tasks.insert(None, place, state.origin(place).since);
+        let task = Task::new(None, place, state.origin(place).since);
         task.joinable.set(false);
+        state.tasks.add(&task);
         state.retain(true);
         state.tasks.wake(Rc::clone(&task));
         RootTask { state, task }
@@ -213,8 +214,7 @@ impl<'a> RootTask<'a> {
 
 impl Drop for RootTask<'_> {
     fn drop(&mut self) {
-        self.state.tasks.remove(&self.task);
-        self.state.release(true);
+        self.state.abort(&self.task);
     }
 }
 

@@ -5,13 +5,12 @@
 
 use std::{fmt, panic::Location, rc::Rc, time::Duration};
 
-use nio_timer::TimerKey;
+use nio_timer::{Key, TimerKey};
 
 use crate::{
     clock::{Time, nanos},
     queues::{Call, Immediate, Origin},
-    slab::Key,
-    sources::Registration,
+    registration::Registration,
     state::State,
     timers::{MissedTicks, Timer, at_least_a_nanosecond},
 };
@@ -30,11 +29,9 @@ pub struct Handle {
 /// never used twice: when its callback is gone it names nothing, and in another loop it never named
 /// anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallbackId {
-    event_loop: u64,
-    target: Target,
-}
+pub struct CallbackId(pub(crate) Target);
 
+/// A key names a value of one slab, and so of one loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     Timer(TimerKey),
@@ -140,12 +137,12 @@ impl Handle {
     fn add_timer(&self, deadline: Time, timer: Timer) -> CallbackId {
         let state = &self.state;
         if state.closed.get() {
-            return self.id(Target::Nothing);
+            return CallbackId(Target::Nothing);
         }
         state.retain(timer.is_referenced());
         let key = state.timers.insert(deadline, timer);
         state.mailbox.rouse();
-        self.id(Target::Timer(key))
+        CallbackId(Target::Timer(key))
     }
 
     /// Runs a callback after the I/O events of this turn; if the immediates of this turn are already
@@ -162,7 +159,7 @@ impl Handle {
     ) -> CallbackId {
         let state = &self.state;
         if state.closed.get() {
-            return self.id(Target::Nothing);
+            return CallbackId(Target::Nothing);
         }
         let key = state.queues.add_immediate(Immediate {
             callback: Box::new(callback),
@@ -171,7 +168,7 @@ impl Handle {
         });
         state.retain(true);
         state.mailbox.rouse();
-        self.id(Target::Immediate(key))
+        CallbackId(Target::Immediate(key))
     }
 
     /// Runs a callback as soon as the one that runs now has returned: before woken tasks, and before
@@ -193,7 +190,7 @@ impl Handle {
     /// was already due in this turn. Returns false if it was gone already.
     pub fn clear(&self, id: CallbackId) -> bool {
         let state = &self.state;
-        match self.target(id) {
+        match id.0 {
             Target::Timer(key) => state.cancel_timer(key).is_some(),
             Target::Immediate(key) => {
                 let removed = state.queues.remove_immediate(key);
@@ -274,7 +271,7 @@ impl Handle {
 
     fn set_referenced(&self, id: CallbackId, to: bool) -> bool {
         let state = &self.state;
-        let before = match self.target(id) {
+        let before = match id.0 {
             Target::Timer(key) => state.timers.reference(key, to),
             Target::Immediate(key) => state.queues.reference_immediate(key, to),
             Target::Watch(key) => match state.registrations.borrow_mut().get_mut(key) {
@@ -291,21 +288,6 @@ impl Handle {
             state.mailbox.rouse();
         }
         before.is_some()
-    }
-
-    pub(crate) fn id(&self, target: Target) -> CallbackId {
-        CallbackId {
-            event_loop: self.state.id,
-            target,
-        }
-    }
-
-    /// What an id names, if it is one of this loop.
-    fn target(&self, id: CallbackId) -> Target {
-        match id.event_loop == self.state.id {
-            true => id.target,
-            false => Target::Nothing,
-        }
     }
 
     /// Makes [`run`](crate::EventLoop::run) and its relatives return when this turn is done. What is

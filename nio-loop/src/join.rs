@@ -9,12 +9,12 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use crate::{
     Handle, budget,
-    tasks::{Join, Task},
+    task::{Join, Task},
 };
 
 impl Handle {
@@ -62,7 +62,8 @@ impl Handle {
         let state = &self.state;
         let task = (!state.closed.get()).then(|| {
             let since = state.origin(place).since;
-            let task = state.tasks.insert(Some(future), place, since);
+            let task = Task::new(Some(future), place, since);
+            state.tasks.add(&task);
             state.retain(true);
             state.tasks.wake(Rc::clone(&task));
             task
@@ -131,9 +132,7 @@ impl<T: 'static> Future for JoinHandle<T> {
 
     /// Polled again after it was ready, it answers that the task was aborted.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if budget::is_spent(context) {
-            return Poll::Pending;
-        }
+        let unit = ready!(budget::draw(context));
         if let Some(task) = self.task.as_ref().filter(|task| !task.is_over()) {
             self.handle.check_loop();
             let waiter = self.handle.state.tasks.waiter(context.waker());
@@ -141,7 +140,7 @@ impl<T: 'static> Future for JoinHandle<T> {
             drop(old);
             return Poll::Pending;
         }
-        budget::draw();
+        unit.spend();
         let join = self.task.as_ref().and_then(|task| task.take_join());
         Poll::Ready(match join.map(|join| *join) {
             Some(Join::Finished(Ok(output))) => {
@@ -159,7 +158,7 @@ impl<T> Drop for JoinHandle<T> {
         if let Some(task) = &self.task {
             task.joinable.set(false);
             if let Some(Join::Finished(Err(payload))) = task.take_join().map(|join| *join) {
-                crate::state::discard(payload);
+                crate::panics::discard(payload);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
 };
 
-use crate::tasks::{Tasks, Waiter};
+use crate::task::Waiter;
 
 #[derive(Default)]
 pub(crate) struct Later {
@@ -63,16 +63,13 @@ impl Later {
         self.last_ticket.get()
     }
 
-    /// A poll has ended: wakes the waiters up to a ticket, one by one, so that a waker that panics
-    /// loses none of the others.
-    pub(crate) fn end(&self, last: u64, tasks: &Tasks) {
+    /// The poll has ended: all its events have been dispatched.
+    pub(crate) fn end(&self) {
         self.ended.set(self.begun.get());
-        while let Some(waiter) = self.next(last) {
-            waiter.wake(tasks);
-        }
     }
 
-    fn next(&self, last: u64) -> Option<Waiter> {
+    /// Takes the next waiter out, if its ticket is not behind this one.
+    pub(crate) fn next(&self, last: u64) -> Option<Waiter> {
         let mut waiters = self.waiters.borrow_mut();
         let next = waiters.front().is_some_and(|(ticket, _)| *ticket <= last);
         let (_, waiter) = next.then(|| waiters.pop_front())??;

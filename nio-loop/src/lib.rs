@@ -61,11 +61,10 @@
 //! |---|---|
 //! | `timers`, `clock` | the timer heap; time, also that of tests |
 //! | `queues`, `later` | callbacks that run soon; waiters of the next turn |
-//! | `sources` | descriptors and their waiters |
-//! | `tasks`, `wakers`, `budget` | tasks; how they are woken; how long they may go on |
+//! | `sources`, `registration` | what waits for descriptors; what is registered |
+//! | `task`, `tasks`, `wakers`, `budget` | tasks; how they are woken; how long they may go on |
 //! | `mailbox`, `alarm` | what other threads leave for the loop, and how they wake it |
 //! | `pool` | threads for blocking closures |
-//! | `slab` | a table whose keys are never used twice |
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -82,16 +81,18 @@ mod join;
 mod later;
 mod mailbox;
 mod meter;
+mod panics;
 mod park;
 mod pool;
 mod queues;
+mod registration;
 mod remote;
 mod report;
-mod slab;
 mod sleep;
 mod source;
 mod sources;
 mod state;
+mod task;
 mod tasks;
 mod timers;
 mod trace;
@@ -107,10 +108,11 @@ pub use handle::{CallbackGuard, CallbackId, Handle};
 pub use join::{JoinError, JoinHandle};
 pub use meter::{Metrics, Warning};
 pub use nio_poll::{Event, FileChange, Interest, Signal};
-pub use remote::{PostError, Remote};
+pub use remote::Remote;
 pub use report::{CallbackKind, Report, ReportEntry};
 pub use sleep::{Elapsed, Interval, NextTurn, Sleep};
-pub use source::{Direction, Source, Waiting};
+pub use source::{Source, Waiting};
+pub use sources::Direction;
 pub use timers::MissedTicks;
 
 /// The example of the README, so that it is run with the others.

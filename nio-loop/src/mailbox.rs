@@ -12,12 +12,15 @@
 use std::{
     fmt,
     panic::Location,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use nio_poll::Waker;
 
-use crate::{Handle, alarm::Alarm, wakers::TaskWaker};
+use crate::{Handle, alarm::Alarm};
 
 /// A closure from another thread.
 pub(crate) struct Post {
@@ -107,5 +110,41 @@ impl Mailbox {
     /// For the loop's end. Returns what was left, to be dropped without the lock.
     pub(crate) fn close(&self) -> Inbox {
         std::mem::take(&mut *self.open())
+    }
+}
+
+/// Shared by the clones of a task's waker.
+#[derive(Debug)]
+pub(crate) struct TaskWaker {
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// The word of the task's key. Changes only while no clone of the waker is kept.
+    pub(crate) task: AtomicUsize,
+    /// It is in the inbox.
+    left: AtomicBool,
+}
+
+impl TaskWaker {
+    pub(crate) fn new(mailbox: &Arc<Mailbox>) -> Arc<TaskWaker> {
+        Arc::new(TaskWaker {
+            mailbox: Arc::clone(mailbox),
+            task: AtomicUsize::new(0),
+            left: AtomicBool::new(false),
+        })
+    }
+
+    /// Leaves it in the inbox, unless it is there.
+    pub(crate) fn leave(self: &Arc<TaskWaker>) {
+        if !self.left.swap(true, Ordering::AcqRel) {
+            self.mailbox
+                .leave(|inbox| inbox.woken.push(Arc::clone(self)));
+        }
+    }
+
+    /// For the loop, which has found it in the inbox. Returns the word of the task's key.
+    pub(crate) fn collect(&self) -> usize {
+        // From here on it can be left there again. Everything written before a wake that found the
+        // flag set is acquired here.
+        self.left.swap(false, Ordering::AcqRel);
+        self.task.load(Ordering::Relaxed)
     }
 }

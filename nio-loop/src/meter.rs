@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Handle, clock::Time, report::CallbackKind, state::State, wakers};
+use crate::{Handle, clock::Time, report::CallbackKind, state::State, tasks::is_any_running};
 
 /// Counts of a loop since it was made. Got by [`Handle::metrics`], usually twice, because the difference
 /// [between](Metrics::since) tells more. The times count from the first call; on a test's clock, from
@@ -278,12 +278,10 @@ impl Handle {
     /// running. One that is driven by another loop is about to run.
     #[inline]
     pub(crate) fn check_loop(&self) {
-        let State {
-            running, mailbox, ..
-        } = &*self.state;
-        if cfg!(debug_assertions) && !running.get() && !mailbox.alarm.is_parked() {
+        let State { tasks, mailbox, .. } = &*self.state;
+        if cfg!(debug_assertions) && !tasks.is_running() && !mailbox.alarm.is_parked() {
             let warned = &self.state.meter.warned_of_other_loop;
-            if wakers::is_any_running() && !warned.replace(true) {
+            if is_any_running() && !warned.replace(true) {
                 self.warn(&Warning::OtherLoop);
             }
         }

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use crate::state::discard;
+use crate::panics::discard;
 
 /// How many jobs run at once at most, and as many slow ones: a disk serves a few requests at once, and
 /// look-ups wait for servers, usually one.

@@ -9,12 +9,9 @@ use std::{
     panic::Location,
 };
 
-use crate::{
-    Handle,
-    clock::Time,
-    mailbox::Post,
-    slab::{Key, Slab},
-};
+use nio_timer::{Key, Slab};
+
+use crate::{Handle, clock::Time, mailbox::Post};
 
 /// A callback that runs once.
 pub(crate) type Once = Box<dyn FnOnce(&Handle)>;

@@ -1,9 +1,9 @@
 //! The handle for other threads.
 
-use std::{fmt, future::Future, panic::Location, sync::Arc};
+use std::{future::Future, panic::Location, sync::Arc};
 
 use crate::{
-    Handle,
+    Error, Handle, Refused,
     mailbox::{Mailbox, Post},
 };
 
@@ -41,7 +41,7 @@ impl Remote {
     ///
     /// Gives the closure back if the loop is gone.
     #[track_caller]
-    pub fn post<F>(&self, closure: F) -> Result<(), PostError<F>>
+    pub fn post<F>(&self, closure: F) -> Result<(), Refused<F>>
     where
         F: FnOnce(&Handle) + Send + 'static,
     {
@@ -53,7 +53,7 @@ impl Remote {
             }
         });
         // Still here: the loop did not take it.
-        closure.map_or(Ok(()), |closure| Err(PostError(*closure)))
+        refuse(closure)
     }
 
     /// Has the loop [spawn](Handle::spawn) a future. Once there, it is an ordinary task: it keeps
@@ -77,7 +77,7 @@ impl Remote {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn<F>(&self, future: F) -> Result<(), PostError<F>>
+    pub fn spawn<F>(&self, future: F) -> Result<(), Refused<F>>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -91,7 +91,7 @@ impl Remote {
                 inbox.posts.push(Post { closure, place });
             }
         });
-        future.map_or(Ok(()), |future| Err(PostError(*future)))
+        refuse(future)
     }
 
     /// Has the loop take a turn, also if there is nothing to do in it. Nothing happens if the loop
@@ -116,16 +116,13 @@ impl Handle {
     }
 }
 
-/// The loop was gone when a closure or a future was sent to it. Holds what was sent.
-#[derive(thiserror::Error)]
-#[error("the event loop is gone")]
-pub struct PostError<F>(
-    /// What was sent, and has not run.
-    pub F,
-);
-
-impl<F> fmt::Debug for PostError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PostError(..)")
-    }
+/// What was not taken is given back: the loop is gone.
+fn refuse<F>(left: Option<Box<F>>) -> Result<(), Refused<F>> {
+    let error = Error::Closed;
+    left.map_or(Ok(()), |value| {
+        Err(Refused {
+            error,
+            value: *value,
+        })
+    })
 }

@@ -3,7 +3,7 @@
 use std::{fmt, panic::Location, time::Duration};
 
 use crate::{
-    CallbackId, Handle, handle::Target, queues::Origin, sources::Registration, timers::Timer,
+    CallbackId, Handle, handle::Target, queues::Origin, registration::Registration, timers::Timer,
 };
 
 /// A kind of callback.
@@ -144,7 +144,7 @@ impl Handle {
             entries.push(ReportEntry {
                 kind,
                 referenced,
-                id: target.map(|target| self.id(target)),
+                id: target.map(CallbackId),
                 age: now - origin.since,
                 due,
                 place: origin.place,
@@ -158,7 +158,7 @@ impl Handle {
                 Timer::Interval {
                     origin, referenced, ..
                 } => (CallbackKind::Interval, *referenced, *origin),
-                Timer::Sleep(_) => return,
+                Timer::Sleep(_) | Timer::Pause(..) => return,
             };
             let (target, due) = (Target::Timer(key), deadline - now);
             add(kind, referenced, origin, Some(target), Some(due));

@@ -6,14 +6,17 @@ use std::{
     mem,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    task::{Context, Poll, Waker, ready},
+    thread,
     time::Duration,
 };
 
 use nio_timer::TimerKey;
 
 use crate::{
-    Handle, budget,
+    Handle,
+    budget::{self, poll_budget},
     clock::Time,
     state::State,
     timers::{MissedTicks, Timer, at_least_a_nanosecond},
@@ -23,15 +26,22 @@ use crate::{
 ///
 /// It is armed when it is first polled, so one that is never awaited costs nothing.
 ///
-/// When its loop is gone it is not ready before its deadline either. There is nothing left to wake
-/// the task then, so it asks to be polled again at once, until the deadline has passed. On a
-/// [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
+/// When its loop is gone it is not ready before its deadline either: a thread waits for that instead. On
+/// a [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
     handle: Handle,
     deadline: Time,
     /// Once it was armed, of a timer that is gone when it has fired.
     key: Option<TimerKey>,
+    /// What waits instead of the loop, when that is gone.
+    orphan: Option<Box<Orphan>>,
+}
+
+/// A thread that wakes a waker at a deadline. It ends when this is dropped.
+struct Orphan {
+    _thread: Sender<()>,
+    waker: Waker,
 }
 
 impl Sleep {
@@ -50,6 +60,10 @@ impl Sleep {
                 self.key = None;
             }
             self.handle.state.mailbox.rouse();
+        }
+        if let Some(orphan) = self.orphan.take() {
+            // To be polled again, which starts another thread.
+            orphan.waker.wake();
         }
     }
 
@@ -94,12 +108,39 @@ impl Sleep {
     }
 
     #[cold]
-    fn poll_without_loop(&self, context: &Context<'_>) -> Poll<()> {
-        if self.is_over() || !self.handle.state.clock.is_real() {
+    fn poll_without_loop(&mut self, context: &Context<'_>) -> Poll<()> {
+        let clock = &self.handle.state.clock;
+        if self.is_over() || !clock.is_real() {
             return Poll::Ready(());
         }
-        context.waker().wake_by_ref();
+        let (old, waker) = (self.orphan.as_ref(), context.waker());
+        if !old.is_some_and(|orphan| orphan.waker.will_wake(waker)) {
+            let orphan = Orphan::new(self.deadline - clock.now(), waker);
+            self.orphan = orphan.map(Box::new);
+        }
         Poll::Pending
+    }
+}
+
+impl Orphan {
+    /// None if there can be no thread: then the waker is woken at once, to try again.
+    fn new(wait: Duration, waker: &Waker) -> Option<Orphan> {
+        let (sender, receiver) = mpsc::channel();
+        let own = waker.clone();
+        let wait = move || {
+            if receiver.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                own.wake();
+            }
+        };
+        let thread = thread::Builder::new().name("nio-sleep".into());
+        if thread.spawn(wait).is_err() {
+            waker.wake_by_ref();
+            return None;
+        }
+        Some(Orphan {
+            _thread: sender,
+            waker: waker.clone(),
+        })
     }
 }
 
@@ -107,14 +148,10 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if budget::is_spent(context) {
-            return Poll::Pending;
-        }
-        let polled = self.poll_unbudgeted(context);
-        if polled.is_ready() {
-            budget::draw();
-        }
-        polled
+        let unit = ready!(budget::draw(context));
+        ready!(self.poll_unbudgeted(context));
+        unit.spend();
+        Poll::Ready(())
     }
 }
 
@@ -162,12 +199,13 @@ impl Interval {
     /// theirs before it, however late it is.
     pub async fn tick(&mut self) -> u64 {
         let armed = Armed(&mut self.sleep);
-        poll_fn(|context| match budget::is_spent(context) {
-            true => Poll::Pending,
-            false => armed.0.poll_timer(context),
+        poll_fn(|context| {
+            let unit = ready!(budget::draw(context));
+            ready!(armed.0.poll_timer(context));
+            unit.spend();
+            Poll::Ready(())
         })
         .await;
-        budget::draw();
         drop(armed);
         let now = self.sleep.handle.now();
         let (next, periods) = self.missed.next(self.sleep.deadline, self.period, now);
@@ -210,6 +248,7 @@ impl Handle {
             handle: self.clone(),
             deadline,
             key: None,
+            orphan: None,
         }
     }
 
@@ -277,14 +316,11 @@ impl Handle {
             let mut next_turn: Option<NextTurn> = None;
             let mut begun = false;
             poll_fn(|context| {
-                if !mem::replace(&mut begun, true) {
-                    if budget::is_spent(context) {
-                        // The deadline counts from here all the same.
-                        let sleep = sleep.insert(handle.sleep(limit));
-                        let _ = sleep.poll_unbudgeted(context);
-                        return Poll::Pending;
-                    }
-                    budget::draw();
+                if !mem::replace(&mut begun, true) && poll_budget(context).is_pending() {
+                    // The deadline counts from here all the same.
+                    let sleep = sleep.insert(handle.sleep(limit));
+                    let _ = sleep.poll_unbudgeted(context);
+                    return Poll::Pending;
                 }
                 let last = match &mut next_turn {
                     None => false,
@@ -326,7 +362,7 @@ impl Handle {
             let end = *end.get_or_insert_with(|| state.tasks.end_of_queue());
             // Another wake may come sooner, and is not what was asked for. In another executor the
             // next poll is as good as any.
-            if !first && (state.tasks.has_passed(end) || !state.running.get()) {
+            if !first && (state.tasks.has_passed(end) || !state.tasks.is_running()) {
                 return Poll::Ready(());
             }
             context.waker().wake_by_ref();
@@ -358,15 +394,15 @@ impl Future for NextTurn {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let closed = self.state.closed.get();
         // Another wake may come sooner, and is not what was asked for.
-        let has_ended = |(poll, _)| self.state.later.has_ended(poll);
+        let has_ended = |(poll, _)| self.state.tasks.later.has_ended(poll);
         if closed || self.waits.is_some_and(has_ended) {
             return Poll::Ready(());
         }
         let waiter = self.state.tasks.waiter(context.waker());
         match self.waits {
-            Some((_, ticket)) => drop(self.state.later.replace(ticket, waiter)),
+            Some((_, ticket)) => drop(self.state.tasks.later.replace(ticket, waiter)),
             None => {
-                let later = &self.state.later;
+                let later = &self.state.tasks.later;
                 self.waits = Some((later.next_poll(), later.add(waiter)));
                 self.state.mailbox.rouse();
             }
@@ -378,7 +414,7 @@ impl Future for NextTurn {
 impl Drop for NextTurn {
     fn drop(&mut self) {
         if let Some((_, ticket)) = self.waits {
-            drop(self.state.later.remove(ticket));
+            drop(self.state.tasks.later.remove(ticket));
         }
     }
 }

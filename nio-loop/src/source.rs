@@ -15,35 +15,18 @@ use std::{
     io,
     os::fd::AsFd,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use nio_poll::{Interest, Token};
 
 use crate::{
-    Error, Handle, Refused, budget,
-    sources::{Level, NO_TICKET, Readiness, Registration, Ticket},
+    Direction, Error, Handle, Refused, budget,
+    registration::{Attached, Registration},
+    sources::{Level, NO_TICKET, Readiness, Ticket},
+    timers::Timer,
 };
-
-/// Reading or writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Reading, accepting, and learning that the other side has finished.
-    Read,
-    /// Writing, and learning that a connection is made.
-    Write,
-}
-
-impl Direction {
-    pub(crate) const BOTH: [Direction; 2] = [Direction::Read, Direction::Write];
-
-    fn other(self) -> Direction {
-        match self {
-            Direction::Read => Direction::Write,
-            Direction::Write => Direction::Read,
-        }
-    }
-}
 
 /// A non-blocking descriptor whose operations can be awaited.
 ///
@@ -76,8 +59,7 @@ impl Direction {
 /// # }
 /// ```
 pub struct Source<S: AsFd> {
-    handle: Handle,
-    readiness: Rc<Readiness>,
+    attached: Rc<Attached>,
     /// There until [`into_inner`](Source::into_inner) takes it.
     inner: Option<S>,
 }
@@ -90,11 +72,17 @@ impl<S: AsFd> Source<S> {
     /// [`Error::Closed`] if the loop is gone, with the descriptor.
     pub fn new(handle: &Handle, inner: S) -> Result<Source<S>, Refused<S>> {
         if handle.state.closed.get() {
-            return Err(Refused::new(Error::Closed, inner));
+            return Err(Refused {
+                error: Error::Closed,
+                value: inner,
+            });
         }
-        Ok(Source {
+        let attached = Attached {
             handle: handle.clone(),
-            readiness: Rc::default(),
+            readiness: Readiness::default(),
+        };
+        Ok(Source {
+            attached: Rc::new(attached),
             inner: Some(inner),
         })
     }
@@ -108,7 +96,11 @@ impl<S: AsFd> Source<S> {
     /// The handle of the loop it belongs to.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        &self.handle
+        &self.attached.handle
+    }
+
+    fn readiness(&self) -> &Readiness {
+        &self.attached.readiness
     }
 
     /// Takes the descriptor out of the loop.
@@ -129,9 +121,9 @@ impl<S: AsFd> Source<S> {
         direction: Direction,
         operation: impl FnOnce(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        if self.readiness.is_blocked(direction) {
+        if self.readiness().is_blocked(direction) {
             // Without a loop nothing would ever happen.
-            self.handle.state.check_open()?;
+            self.handle().state.check_open()?;
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = operation(self.get_ref());
@@ -148,26 +140,44 @@ impl<S: AsFd> Source<S> {
     /// has to find by itself.
     #[inline]
     pub fn exhausted(&self, direction: Direction) {
-        let level = self.readiness.level(direction);
+        let level = self.readiness().level(direction);
         if level.get() == Level::Open {
             level.set(Level::Blocked);
         }
     }
 
-    /// Has all that wait for a direction try again. For changes that this side makes to the
-    /// descriptor and the system has no event for: on Linux, a Unix socket that is shut down for
-    /// writing while it is full.
+    /// Has a direction tried again, for changes that this side makes to the descriptor and the system
+    /// has no event for: on Linux, a Unix socket that is shut down for writing while it is full.
+    /// Waiting futures are woken one after the other, as by an event.
     pub fn wake(&self, direction: Direction) {
-        let state = &self.handle.state;
-        self.readiness
-            .wake(&state.tasks, &state.later, direction, Level::Ending);
+        let tasks = &self.handle().state.tasks;
+        self.readiness().wake(tasks, direction);
+    }
+
+    /// Has the operations of a direction wait for a while, whatever happens, and then try again. For
+    /// an operation that has failed, where the system has no event that says when it may succeed:
+    /// without memory (ENOBUFS) or without descriptors (EMFILE). The pause does not keep the loop
+    /// alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if the loop is gone; [`Error::Poll`] if the descriptor cannot be registered.
+    pub fn pause(&self, direction: Direction, duration: Duration) -> io::Result<()> {
+        let state = &self.handle().state;
+        self.block(direction)?;
+        self.readiness().level(direction).set(Level::Paused);
+        let timer = Timer::Pause(Rc::clone(&self.attached), direction);
+        state.timers.insert(self.handle().now() + duration, timer);
+        state.mailbox.rouse();
+        Ok(())
     }
 
     /// Tries an operation until it does not answer "would block" or "interrupted", and in the
     /// meantime waits. For the `poll_…` functions of other types; a future uses
     /// [`waiting`](Source::waiting), which leaves when the future is dropped.
     ///
-    /// A task that gives up stays registered until the next event of this direction.
+    /// Of each direction it keeps the waker of the last call, until the next event. So two tasks that
+    /// both read, or both write, by this function take the waker from each other.
     ///
     /// # Errors
     ///
@@ -214,20 +224,24 @@ impl<S: AsFd> Source<S> {
         ticket: Option<&Cell<Ticket>>,
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        if budget::is_spent(context) {
-            return Poll::Pending;
-        }
-        while !self.readiness.is_blocked(direction) {
+        let unit = ready!(budget::draw(context));
+        while !self.readiness().is_blocked(direction) {
             match operation(self.get_ref()) {
                 Ok(result) => {
-                    budget::draw();
+                    unit.spend();
                     self.leave(direction, ticket);
                     return Poll::Ready(Ok(result));
                 }
-                Err(error) => self.check_failure(direction, error)?,
+                Err(error) => match self.check_failure(direction, error) {
+                    Ok(()) => {}
+                    Err(error) => {
+                        unit.spend();
+                        return Poll::Ready(Err(error));
+                    }
+                },
             }
         }
-        wait(&self.handle, &self.readiness, context, direction, ticket)?;
+        wait(&self.attached, context, direction, ticket)?;
         Poll::Pending
     }
 
@@ -238,9 +252,9 @@ impl<S: AsFd> Source<S> {
         let Some(ticket) = ticket.filter(|ticket| ticket.get() != NO_TICKET) else {
             return;
         };
-        let tasks = &self.handle.state.tasks;
+        let tasks = &self.handle().state.tasks;
         let ticket = ticket.replace(NO_TICKET);
-        self.readiness.leave(tasks, direction, ticket);
+        self.readiness().leave(tasks, direction, ticket);
     }
 
     /// Whether an operation that has failed is to be tried again: at once or, from here on, after an
@@ -250,43 +264,43 @@ impl<S: AsFd> Source<S> {
         match error.kind() {
             io::ErrorKind::Interrupted => Ok(()),
             io::ErrorKind::WouldBlock => self.block(direction),
-            _ => {
-                budget::draw();
-                Err(error)
-            }
+            _ => Err(error),
         }
     }
 
     /// The direction is blocked. One that is not registered is registered first, as no event would
-    /// end that.
+    /// end that. A pause goes on.
     fn block(&self, direction: Direction) -> io::Result<()> {
-        let level = self.readiness.level(direction);
+        let level = self.readiness().level(direction);
         if level.get() == Level::Unregistered {
             self.register(direction)?;
         }
-        level.set(Level::Blocked);
+        if level.get() != Level::Paused {
+            level.set(Level::Blocked);
+        }
         Ok(())
     }
 
     fn register(&self, direction: Direction) -> Result<(), Error> {
-        let state = &self.handle.state;
+        let state = &self.handle().state;
         let poll = state.poll()?;
         let interest = match direction {
-            _ if self.readiness.level(direction.other()).get() != Level::Unregistered => {
+            _ if self.readiness().level(direction.other()).get() != Level::Unregistered => {
                 Interest::READABLE | Interest::WRITABLE
             }
             Direction::Read => Interest::READABLE,
             Direction::Write => Interest::WRITABLE,
         };
-        if let Some(key) = self.readiness.key.get() {
-            poll.reregister(self.get_ref(), Token(key.to_word()), interest)?;
+        let word = &self.readiness().word;
+        if word.get() != 0 {
+            poll.reregister(self.get_ref(), Token(word.get()), interest)?;
             return Ok(());
         }
-        let registration = Registration::Source(Rc::clone(&self.readiness));
+        let registration = Registration::Source(Rc::clone(&self.attached));
         let key = state.registrations.borrow_mut().insert(registration);
-        self.readiness.key.set(Some(key));
+        word.set(key.to_word());
         if let Err(error) = poll.register(self.get_ref(), Token(key.to_word()), interest) {
-            self.readiness.key.set(None);
+            word.set(0);
             drop(state.registrations.borrow_mut().remove(key));
             return Err(error.into());
         }
@@ -294,11 +308,17 @@ impl<S: AsFd> Source<S> {
     }
 
     fn deregister(&mut self) {
-        let (Some(key), Some(inner)) = (self.readiness.key.take(), &self.inner) else {
+        let (word, Some(inner)) = (self.readiness().word.take(), &self.inner) else {
             return;
         };
-        let state = &self.handle.state;
-        let registration = state.registrations.borrow_mut().remove(key);
+        if word == 0 {
+            return;
+        }
+        let state = &self.handle().state;
+        let mut registrations = state.registrations.borrow_mut();
+        let key = registrations.key_of_word(word);
+        let registration = key.and_then(|key| registrations.remove(key));
+        drop(registrations);
         drop(registration);
         if let Ok(poll) = state.poll() {
             // It was registered, so there is nothing to fail.
@@ -309,22 +329,15 @@ impl<S: AsFd> Source<S> {
 
 /// Has the direction's next event wake the task. An error if the loop is gone.
 fn wait(
-    handle: &Handle,
-    readiness: &Readiness,
+    attached: &Attached,
     context: &Context<'_>,
     direction: Direction,
     ticket: Option<&Cell<Ticket>>,
 ) -> io::Result<()> {
-    let state = &handle.state;
-    state.check_open()?;
+    let Attached { handle, readiness } = attached;
+    handle.state.check_open()?;
     handle.check_loop();
-    let waiter = state.tasks.waiter(context.waker());
-    let ticket = ticket.map_or(NO_TICKET, |ticket| {
-        if ticket.get() == NO_TICKET {
-            ticket.set(readiness.new_ticket());
-        }
-        ticket.get()
-    });
+    let waiter = handle.state.tasks.waiter(context.waker());
     readiness.wait(direction, ticket, waiter);
     Ok(())
 }
@@ -410,8 +423,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_takes_two_words_more_than_its_descriptor() {
-        assert_eq!(size_of::<Source<OwnedFd>>(), 16 + 8);
-        assert_eq!(size_of::<Source<Box<OwnedFd>>>(), 16 + 8);
+    fn a_source_takes_a_word_more_than_its_descriptor() {
+        assert_eq!(size_of::<Source<OwnedFd>>(), 8 + 8);
+        assert_eq!(size_of::<Source<Box<OwnedFd>>>(), 8 + 8);
     }
 }

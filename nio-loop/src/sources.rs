@@ -1,6 +1,6 @@
-//! What the loop has registered with its poll: watches and sources.
+//! What is known of a descriptor's two directions, and what waits for them.
 //!
-//! Laws of a source's waiters:
+//! The laws:
 //!
 //! 1. A direction is *blocked* from the moment an operation says so until an event of it comes.
 //!    Waiters wait only for a direction that is blocked, and only one that is registered is blocked.
@@ -8,32 +8,42 @@
 //!    woken wakes the next one when its operation was successful, or when it is dropped. So a
 //!    thousand tasks may wait for connections, and one connection polls one of them.
 //! 3. A future that is dropped leaves: nothing of it is kept.
-//! 4. A waiter without a ticket (of `poll_io`) cannot pass on its turn, so all of these are woken.
+//! 4. `poll_io` has no future to be dropped: of each direction it keeps the last waker, which is woken
+//!    beside a future, as it may not pass on its turn.
+//! 5. A direction that is *paused* is blocked until its timer ends the pause, whatever happens.
 
-use std::{cell::Cell, collections::VecDeque, rc::Rc, vec};
+use std::{cell::Cell, collections::VecDeque, rc::Rc};
 
 use nio_poll::Event;
 
 use crate::{
-    later::Later,
-    slab::Key,
-    source::Direction,
-    tasks::{Task, Tasks, Waiter},
-    watch::Watch,
+    panics::Panics,
+    task::{Task, Waiter},
+    tasks::Tasks,
 };
 
-/// What a token of the poll stands for.
-pub(crate) enum Registration {
-    /// A watch that is being registered.
-    Pending,
-    /// A callback. Boxed, as most registrations are sources.
-    Watch(Box<Watch>),
-    /// A [`Source`](crate::Source).
-    Source(Rc<Readiness>),
+/// Reading or writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Reading, accepting, and learning that the other side has finished.
+    Read,
+    /// Writing, and learning that a connection is made.
+    Write,
 }
 
-/// What is known of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+impl Direction {
+    pub(crate) const BOTH: [Direction; 2] = [Direction::Read, Direction::Write];
+
+    pub(crate) fn other(self) -> Direction {
+        match self {
+            Direction::Read => Direction::Write,
+            Direction::Write => Direction::Read,
+        }
+    }
+}
+
+/// What is known of one direction. From `Blocked` on, nothing is tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Level {
     /// It is not registered, so no event will come.
     #[default]
@@ -45,12 +55,14 @@ pub(crate) enum Level {
     Ending,
     /// An operation would block until an event comes.
     Blocked,
+    /// An operation is not tried before a timer fires.
+    Paused,
 }
 
 /// Tells one waiting future from another.
 pub(crate) type Ticket = u32;
 
-/// Of waiters that have none.
+/// Of the waiter of `poll_io`, and of a future that has not waited yet.
 pub(crate) const NO_TICKET: Ticket = 0;
 
 /// The waiters of each direction that do not fit into [`Readiness::first`], in order.
@@ -60,8 +72,8 @@ type Crowd = [VecDeque<(Ticket, Waiter)>; 2];
 /// there is one for each connection.
 #[derive(Default)]
 pub(crate) struct Readiness {
-    /// The key of the registration; none before something was waited for.
-    pub(crate) key: Cell<Option<Key>>,
+    /// The word of the key of the registration; 0 before something was waited for.
+    pub(crate) word: Cell<usize>,
     /// The first that waits, if that is a task.
     first: [Cell<Option<Rc<Task>>>; 2],
     crowd: Cell<Option<Box<Crowd>>>,
@@ -81,7 +93,7 @@ impl Readiness {
 
     #[inline]
     pub(crate) fn is_blocked(&self, direction: Direction) -> bool {
-        self.level(direction).get() == Level::Blocked
+        self.level(direction).get() >= Level::Blocked
     }
 
     /// Whether more than a task for each direction waits, so that waking may run foreign code.
@@ -91,56 +103,57 @@ impl Readiness {
     }
 
     /// A ticket that no waiting future has.
-    pub(crate) fn new_ticket(&self) -> Ticket {
+    fn new_ticket(&self) -> Ticket {
         let ticket = self.last_ticket.get().checked_add(1).unwrap_or(1);
         self.last_ticket.set(ticket);
         ticket
     }
 
-    /// Adds a waiter, or has the one with this ticket wake another task.
+    /// Adds a waiter, or has the one with this ticket wake something else. A future that has no ticket
+    /// yet gets one.
     #[inline]
-    pub(crate) fn wait(&self, direction: Direction, ticket: Ticket, waiter: Waiter) {
-        let Waiter::Task(task) = waiter else {
-            return self.wait_in_crowd(direction, ticket, waiter);
-        };
-        let first = &self.first[direction as usize];
+    pub(crate) fn wait(&self, direction: Direction, own: Option<&Cell<Ticket>>, waiter: Waiter) {
+        let mut ticket = own.map_or(NO_TICKET, Cell::get);
+        let is_new = ticket == NO_TICKET && own.is_some();
+        if let Some(own) = own.filter(|_| is_new) {
+            ticket = self.new_ticket();
+            own.set(ticket);
+        }
         let known = &self.tickets[direction as usize];
-        let old = first.take();
-        let is_first = match &old {
+        let first = self.first[direction as usize].take();
+        let is_first = match first {
             None => !self.crowded.get(),
-            Some(_) if ticket != NO_TICKET => known.get() == ticket,
-            Some(old) => known.get() == NO_TICKET && Rc::ptr_eq(old, &task),
+            Some(_) => known.get() == ticket,
         };
-        if is_first {
-            known.set(ticket);
-            first.set(Some(task));
-        } else {
-            first.set(old);
-            self.wait_in_crowd(direction, ticket, Waiter::Task(task));
+        match waiter {
+            Waiter::Task(task) if is_first => {
+                known.set(ticket);
+                self.first[direction as usize].set(Some(task));
+            }
+            waiter => {
+                if is_first {
+                    known.set(NO_TICKET);
+                } else {
+                    self.first[direction as usize].set(first);
+                }
+                self.wait_in_crowd(direction, ticket, is_new, waiter);
+            }
         }
     }
 
     /// A dropped waker runs foreign code, so nothing is borrowed or missing then.
     #[cold]
-    fn wait_in_crowd(&self, direction: Direction, ticket: Ticket, waiter: Waiter) {
+    fn wait_in_crowd(&self, direction: Direction, ticket: Ticket, is_new: bool, waiter: Waiter) {
         let mut crowd = self.crowd.take().unwrap_or_default();
         let waiting = &mut crowd[direction as usize];
-        let known = waiting.iter_mut().find(|(other, waiting)| match ticket {
-            NO_TICKET => *other == NO_TICKET && waiting.is(&waiter),
-            ticket => *other == ticket,
-        });
-        let mut gone = Vec::new();
-        match known {
-            Some((_, old)) => gone.push(std::mem::replace(old, waiter)),
-            None => {
-                if waiting.len() == waiting.capacity() {
-                    // A task that is over does not say so if it has no ticket.
-                    waiting.retain(|(_, other)| other.is_there());
-                }
-                waiting.push_back((ticket, waiter));
-            }
+        let mut known = waiting.iter_mut().filter(|_| !is_new);
+        let mut old = None;
+        match known.find(|(other, _)| *other == ticket) {
+            Some((_, known)) => old = Some(std::mem::replace(known, waiter)),
+            None => waiting.push_back((ticket, waiter)),
         }
         self.set_crowd(crowd);
+        drop(old);
     }
 
     fn set_crowd(&self, crowd: Box<Crowd>) {
@@ -202,21 +215,30 @@ impl Readiness {
         let next = crowd[direction as usize].pop_front();
         self.set_crowd(crowd);
         if let Some((_, waiter)) = next {
-            waiter.wake(tasks);
+            tasks.wake_waiter(waiter);
         }
     }
 
-    /// Something has happened, after which a direction is at another level.
-    pub(crate) fn wake(&self, tasks: &Tasks, later: &Later, direction: Direction, level: Level) {
-        let passed = self.tell(tasks, direction, level);
+    /// Something has happened for which there is no event: a direction is tried again.
+    pub(crate) fn wake(&self, tasks: &Tasks, direction: Direction) {
+        let passed = self.tell(tasks, direction, Level::Ending);
         if self.crowded.get() {
             let told = Direction::BOTH.map(|other| other == direction);
-            self.wake_crowd(tasks, later, told, [passed; 2]);
+            self.wake_crowd(tasks, told, [passed; 2]);
+        }
+    }
+
+    /// The timer of a pause has fired.
+    pub(crate) fn end_pause(&self, tasks: &Tasks, direction: Direction) {
+        let level = self.level(direction);
+        if level.get() == Level::Paused {
+            level.set(Level::Blocked);
+            self.wake(tasks, direction);
         }
     }
 
     /// No event comes any more: all that wait try again, to learn that the loop is gone.
-    pub(crate) fn forsake(&self, tasks: &Tasks, later: &Later) {
+    pub(crate) fn forsake(&self, tasks: &Tasks) {
         self.levels
             .iter()
             .for_each(|level| level.set(Level::Unregistered));
@@ -229,12 +251,13 @@ impl Readiness {
             waiters.extend(waiting.into_iter().map(|(_, waiter)| waiter));
         }
         self.crowded.set(false);
-        wake_each(waiters, tasks, later);
+        wake_each(waiters, tasks);
     }
 
-    /// An event of the poll. It comes once, so both directions know of it before any waker runs.
+    /// An event of the poll, where no crowd waits: no foreign code runs. Returns which directions it is
+    /// for, and in which of them a future with a ticket was woken.
     #[inline(always)]
-    pub(crate) fn notify(&self, tasks: &Tasks, later: &Later, event: Event) {
+    pub(crate) fn notify(&self, tasks: &Tasks, event: Event) -> ([bool; 2], [bool; 2]) {
         let ends = event.is_read_closed();
         // The end of a pipe's reader comes to its writer as an end of reading on some BSDs.
         let told = [event.is_readable(), event.is_writable() || ends];
@@ -246,18 +269,25 @@ impl Readiness {
         if told[1] {
             passed[1] = self.tell(tasks, Direction::Write, Level::Open);
         }
-        if self.crowded.get() {
-            self.wake_crowd(tasks, later, told, passed);
-        }
+        (told, passed)
+    }
+
+    /// An event of the poll. It comes once, so both directions know of it before any waker runs.
+    #[cold]
+    pub(crate) fn notify_crowd(&self, tasks: &Tasks, event: Event) {
+        let (told, passed) = self.notify(tasks, event);
+        self.wake_crowd(tasks, told, passed);
     }
 
     /// Changes the level of a direction and wakes the first, which is a task: no foreign code runs.
-    /// Returns whether a future with a ticket was woken.
+    /// Returns whether a future with a ticket was woken, or none is to be.
     #[inline(always)]
     fn tell(&self, tasks: &Tasks, direction: Direction, level: Level) -> bool {
         let own = self.level(direction);
-        if own.get() != Level::Unregistered {
-            own.set(level);
+        match own.get() {
+            Level::Unregistered => {}
+            Level::Paused => return true,
+            _ => own.set(level),
         }
         let Some((ticket, task)) = self.take_first(direction) else {
             return false;
@@ -268,7 +298,7 @@ impl Readiness {
 
     /// Wakes those without a ticket and, unless it was passed on already, the next one with one.
     #[cold]
-    fn wake_crowd(&self, tasks: &Tasks, later: &Later, told: [bool; 2], passed: [bool; 2]) {
+    fn wake_crowd(&self, tasks: &Tasks, told: [bool; 2], passed: [bool; 2]) {
         let mut crowd = self.crowd.take().unwrap_or_default();
         let mut woken = Vec::new();
         for (index, waiting) in crowd.iter_mut().enumerate() {
@@ -283,27 +313,17 @@ impl Readiness {
             }
         }
         self.set_crowd(crowd);
-        wake_each(woken, tasks, later);
+        wake_each(woken, tasks);
     }
 }
 
-/// Wakers are foreign code: should one panic, those behind it are woken in the next turn.
-fn wake_each(waiters: Vec<Waiter>, tasks: &Tasks, later: &Later) {
-    struct Behind<'a>(&'a Later, vec::IntoIter<Waiter>, &'a Tasks);
-    impl Drop for Behind<'_> {
-        fn drop(&mut self) {
-            if self.1.len() > 0 {
-                for waiter in &mut self.1 {
-                    self.0.add(waiter);
-                }
-                self.2.rouse();
-            }
-        }
+/// Wakers are foreign code: if one panics, the others are still woken.
+fn wake_each(waiters: Vec<Waiter>, tasks: &Tasks) {
+    let mut panics = Panics::default();
+    for waiter in waiters {
+        panics.catch(|| tasks.wake_waiter(waiter));
     }
-    let mut behind = Behind(later, waiters.into_iter(), tasks);
-    for waiter in behind.1.by_ref() {
-        waiter.wake(tasks);
-    }
+    panics.resume();
 }
 
 #[cfg(all(test, target_pointer_width = "64"))]
@@ -311,8 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readiness_of_a_source_takes_48_bytes_and_its_registration_16() {
+    fn the_readiness_of_a_source_takes_48_bytes() {
         assert_eq!(size_of::<Readiness>(), 48);
-        assert_eq!(size_of::<Option<Registration>>(), 16);
     }
 }

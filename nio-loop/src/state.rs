@@ -5,39 +5,33 @@
 //! borrow has ended.
 
 use std::{
-    any::Any,
     cell::{Cell, RefCell},
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::Location,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use nio_poll::{Poll, Token};
+use nio_timer::{Key, Slab, TimerKey};
 
 use crate::{
     Error,
     clock::{Clock, Time},
-    later::Later,
     mailbox::Mailbox,
     meter::Meter,
+    panics::{Panics, discard},
     pool::Pool,
     queues::{Origin, Queues},
-    slab::{Key, Slab},
-    sources::Registration,
-    tasks::{BoxedWork, Join, Outcome, Task, Tasks},
+    registration::{OnEvent, Registration},
+    task::{Join, Outcome, Task},
+    tasks::Tasks,
     timers::{Timer, Timers},
-    watch::OnEvent,
 };
 
 /// The token of the mailbox's waker. No registration has it: an index this high is never reached.
 pub(crate) const MAILBOX: Token = Token(usize::MAX);
 
 pub(crate) struct State {
-    /// Tells this loop from all others of the process.
-    pub(crate) id: u64,
     /// None when the loop is gone.
     poll: RefCell<Option<Rc<Poll>>>,
     pub(crate) clock: Clock,
@@ -45,8 +39,7 @@ pub(crate) struct State {
     pub(crate) timers: Timers,
     pub(crate) registrations: RefCell<Slab<Registration>>,
     pub(crate) queues: Queues,
-    pub(crate) tasks: Tasks,
-    pub(crate) later: Later,
+    pub(crate) tasks: Rc<Tasks>,
     /// The threads for blocking closures, from when there is one.
     pub(crate) pool: RefCell<Option<Pool>>,
     /// How many blocking closures are awaited.
@@ -54,14 +47,12 @@ pub(crate) struct State {
     pub(crate) meter: Meter,
     /// How many things keep the loop alive.
     pub(crate) alive: Cell<usize>,
-    pub(crate) running: Cell<bool>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) closed: Cell<bool>,
 }
 
 impl State {
     pub(crate) fn new(clock: Clock) -> Result<State, Error> {
-        static LOOPS: AtomicU64 = AtomicU64::new(0);
         let poll = Poll::new()?;
         let waker = nio_poll::Waker::new(&poll, MAILBOX)?;
         let mailbox = Arc::new(Mailbox::new(waker));
@@ -71,20 +62,17 @@ impl State {
             meter.measure_idle(Time::START);
         }
         Ok(State {
-            id: LOOPS.fetch_add(1, Ordering::Relaxed),
             poll: RefCell::new(Some(Rc::new(poll))),
             clock,
             mailbox: Arc::clone(&mailbox),
             timers: Timers::default(),
             registrations: RefCell::default(),
             queues: Queues::default(),
-            tasks: Tasks::new(mailbox),
-            later: Later::default(),
+            tasks: Rc::new(Tasks::new(mailbox)),
             pool: RefCell::default(),
             jobs: Cell::new(0),
             meter,
             alive: Cell::new(0),
-            running: Cell::new(false),
             stopping: Cell::new(false),
             closed: Cell::new(false),
         })
@@ -106,7 +94,7 @@ impl State {
     /// Where and when something is given to the loop. It is for a person to read, so the clock is
     /// read once in a turn.
     pub(crate) fn origin(&self, place: &'static Location<'static>) -> Origin {
-        let known = self.meter.last_seen().filter(|_| self.running.get());
+        let known = self.meter.last_seen().filter(|_| self.tasks.is_running());
         let since = known.unwrap_or_else(|| self.clock.now());
         self.meter.saw(since);
         Origin { place, since }
@@ -138,7 +126,7 @@ impl State {
     /// Whether there is something to do that needs no event and no timer.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        !self.tasks.is_ready_empty() || !self.later.is_empty() || self.queues.are_busy()
+        !self.tasks.is_ready_empty() || !self.tasks.later.is_empty() || self.queues.are_busy()
     }
 
     /// Takes what other threads have left, and says that the loop is awake. Returns whether there
@@ -148,8 +136,10 @@ impl State {
         let notified = self.mailbox.alarm.unpark();
         if notified {
             let mut inbox = self.mailbox.open();
-            for key in inbox.woken.drain(..).filter_map(|waker| waker.collect()) {
-                self.tasks.wake_key(key);
+            for waker in inbox.woken.drain(..) {
+                if let Some(task) = self.tasks.find(waker.collect()) {
+                    self.tasks.wake(task);
+                }
             }
             self.queues.posts.borrow_mut().extend(inbox.posts.drain(..));
             if std::mem::take(&mut inbox.stop) {
@@ -160,7 +150,7 @@ impl State {
     }
 
     /// Takes a timer out of the heap.
-    pub(crate) fn cancel_timer(&self, key: nio_timer::TimerKey) -> Option<Timer> {
+    pub(crate) fn cancel_timer(&self, key: TimerKey) -> Option<Timer> {
         let timer = self.timers.cancel(key)?;
         self.release(timer.is_referenced());
         Some(timer)
@@ -198,9 +188,9 @@ impl State {
     /// A task has finished: its future is dropped, and then its joiner is woken.
     // Apart from the poll, which most often ends without it.
     #[inline(never)]
-    pub(crate) fn finish(&self, task: &Task, future: BoxedWork, outcome: Outcome) {
+    pub(crate) fn finish(&self, task: &Task, outcome: Outcome) {
         let mut panics = Panics::default();
-        panics.catch(|| drop(future));
+        panics.catch(|| drop(task.take_work()));
         let aborted = !self.tasks.remove(task);
         self.release(!aborted && task.referenced.get());
         if !aborted && task.joinable.get() {
@@ -233,7 +223,7 @@ impl State {
 
     fn wake_joiner(&self, join: Option<Box<Join>>) {
         if let Some(Join::Waiting(waiter)) = join.map(|join| *join) {
-            waiter.wake(&self.tasks);
+            self.tasks.wake_waiter(waiter);
         }
     }
 
@@ -262,7 +252,7 @@ impl State {
         let closing = self.queues.closing.take();
         let immediates = self.queues.immediates.borrow_mut().take_all();
         let ticks = self.queues.ticks.take();
-        let later = self.later.take_all();
+        let later = self.tasks.later.take_all();
         let found = !tasks.is_empty()
             || !registrations.is_empty()
             || !timers.is_empty()
@@ -278,7 +268,7 @@ impl State {
         for registration in registrations {
             panics.catch(|| match &registration {
                 Registration::Pending => {}
-                Registration::Source(readiness) => readiness.forsake(&self.tasks, &self.later),
+                Registration::Source(attached) => attached.readiness.forsake(&self.tasks),
                 Registration::Watch(watch) => {
                     if let Ok(poll) = self.poll() {
                         watch.deregister(&poll);
@@ -290,7 +280,7 @@ impl State {
         panics.drop_each(posts);
         for timer in timers {
             panics.catch(|| match timer {
-                Timer::Sleep(waiter) => waiter.wake(&self.tasks),
+                Timer::Sleep(waiter) => self.tasks.wake_waiter(waiter),
                 timer => drop(timer),
             });
         }
@@ -298,41 +288,8 @@ impl State {
         panics.drop_each(immediates);
         panics.drop_each(ticks);
         for waiter in later {
-            panics.catch(|| waiter.wake(&self.tasks));
+            panics.catch(|| self.tasks.wake_waiter(waiter));
         }
         found
-    }
-}
-
-/// The first panic of several, to go on when everything has been done.
-#[derive(Default)]
-pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
-
-impl Panics {
-    pub(crate) fn catch(&mut self, run: impl FnOnce()) {
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(()) => {}
-            Err(payload) if self.0.is_none() => self.0 = Some(payload),
-            Err(payload) => discard(payload),
-        }
-    }
-
-    fn drop_each<T>(&mut self, values: impl IntoIterator<Item = T>) {
-        for value in values {
-            self.catch(|| drop(value));
-        }
-    }
-
-    pub(crate) fn resume(self) {
-        if let Some(payload) = self.0 {
-            resume_unwind(payload);
-        }
-    }
-}
-
-/// Drops the payload of a panic. That may panic once more, with another payload.
-pub(crate) fn discard(mut payload: Box<dyn Any + Send>) {
-    while let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        payload = another;
     }
 }

@@ -7,7 +7,7 @@
 //! 2. A timeout leaves the heap before it is called. An interval is armed for its next period before
 //!    it is called, so that its callback can clear it.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use nio_timer::{TimerHeap, TimerKey};
 
@@ -15,7 +15,9 @@ use crate::{
     Handle,
     clock::{Time, nanos},
     queues::{Once, Origin},
-    tasks::Waiter,
+    registration::Attached,
+    sources::Direction,
+    task::Waiter,
 };
 
 /// A callback that runs again and again; the number says how many periods have passed since its
@@ -42,6 +44,8 @@ pub(crate) enum Timer {
     },
     /// A task sleeps. It keeps the loop alive by itself.
     Sleep(Waiter),
+    /// A direction of a source is paused.
+    Pause(Rc<Attached>, Direction),
 }
 
 impl Timer {
@@ -49,7 +53,7 @@ impl Timer {
     pub(crate) fn is_referenced(&self) -> bool {
         match self {
             Timer::Timeout { referenced, .. } | Timer::Interval { referenced, .. } => *referenced,
-            Timer::Sleep(_) => false,
+            Timer::Sleep(_) | Timer::Pause(..) => false,
         }
     }
 }
@@ -59,6 +63,7 @@ pub(crate) enum Due {
     Timeout(Once, Origin, bool),
     Interval(TimerKey, Every, Origin, u64),
     Sleep(Waiter),
+    Pause(Rc<Attached>, Direction),
 }
 
 /// What becomes of the periods of an interval that the loop was too busy to run.
@@ -118,7 +123,7 @@ impl Timers {
             Timer::Timeout { referenced, .. } | Timer::Interval { referenced, .. } => {
                 Some(std::mem::replace(referenced, to))
             }
-            Timer::Sleep(_) => None,
+            Timer::Sleep(_) | Timer::Pause(..) => None,
         }
     }
 
@@ -178,6 +183,7 @@ impl Timers {
                 referenced,
             } => Some(Due::Timeout(callback, origin, referenced)),
             Timer::Sleep(waiter) => Some(Due::Sleep(waiter)),
+            Timer::Pause(attached, direction) => Some(Due::Pause(attached, direction)),
             Timer::Interval { .. } => None,
         }
     }

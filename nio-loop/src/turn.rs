@@ -18,18 +18,19 @@
 use std::{collections::VecDeque, mem, panic::Location, rc::Rc};
 
 use nio_poll::{Event, Events, Poll};
+use nio_timer::Key;
 
 use crate::{
     CallbackKind, Error, Handle,
     drain::Root,
     park::{Wait, park},
-    slab::Key,
-    sources::Registration,
+    registration::{OnEvent, Registration},
     state::State,
+    tasks::{Running, Tasks},
     timers::Due,
     trace,
-    wakers::{Lent, Running},
-    watch::{FIRST_RETRY, OnEvent},
+    wakers::Lent,
+    watch::FIRST_RETRY,
 };
 
 /// How many events one poll returns at most. At 64 bytes and less for each, the buffer is as large
@@ -66,6 +67,7 @@ impl Batch {
 pub(crate) struct Turn<'a> {
     pub(crate) handle: &'a Handle,
     pub(crate) state: &'a State,
+    pub(crate) tasks: &'a Tasks,
     poll: &'a Poll,
     batch: &'a mut Batch,
     pub(crate) lent: &'a mut Lent,
@@ -91,11 +93,12 @@ impl<'a> Turn<'a> {
         Turn {
             handle,
             state,
+            tasks: &state.tasks,
             poll,
             batch,
             lent,
             root,
-            _running: Running::new(&handle.state),
+            _running: Running::new(&state.tasks),
         }
     }
 
@@ -155,8 +158,12 @@ impl<'a> Turn<'a> {
                         drop(state.timers.put_back(key, every));
                     });
                 }
+                Due::Pause(attached, direction) => {
+                    attached.readiness.end_pause(self.tasks, direction);
+                    self.drain();
+                }
                 Due::Sleep(waiter) => {
-                    waiter.wake(&state.tasks);
+                    self.tasks.wake_waiter(waiter);
                     self.drain();
                 }
             }
@@ -165,7 +172,6 @@ impl<'a> Turn<'a> {
 
     /// Poll: waits for I/O and runs its callbacks.
     fn poll(&mut self, wait: Wait) -> Result<(), Error> {
-        let state = self.state;
         if self.batch.is_done() {
             self.ask_for_events(wait)?;
         }
@@ -180,14 +186,17 @@ impl<'a> Turn<'a> {
         while let Some(event) = self.batch.late.pop_front() {
             self.dispatch_with_nothing_borrowed(event);
         }
-        state.later.end(self.batch.resumes, &state.tasks);
+        self.tasks.later.end();
+        while let Some(waiter) = self.tasks.later.next(self.batch.resumes) {
+            self.tasks.wake_waiter(waiter);
+        }
         self.drain();
         Ok(())
     }
 
     fn ask_for_events(&mut self, wait: Wait) -> Result<(), Error> {
         let (state, batch) = (self.state, &mut *self.batch);
-        batch.resumes = state.later.begin();
+        batch.resumes = state.tasks.later.begin();
         batch.dispatched = 0;
         state.meter.forget_time();
         let wait = match wait {
@@ -205,10 +214,11 @@ impl<'a> Turn<'a> {
     #[inline(always)]
     fn dispatch(&mut self, event: Event) {
         let state = self.state;
-        let mut registrations = state.registrations.borrow_mut();
-        match registrations.get_by_word(event.token().0) {
-            Some((_, Registration::Source(readiness))) if !readiness.is_crowded() => {
-                readiness.notify(&state.tasks, &state.later, event);
+        let registrations = state.registrations.borrow();
+        let key = registrations.key_of_word(event.token().0);
+        match key.and_then(|key| registrations.get(key)) {
+            Some(Registration::Source(source)) if !source.readiness.is_crowded() => {
+                source.readiness.notify(self.tasks, event);
             }
             // It is the mailbox's, or of something that is gone.
             None => {}
@@ -224,17 +234,17 @@ impl<'a> Turn<'a> {
     fn dispatch_with_nothing_borrowed(&mut self, event: Event) {
         let state = self.state;
         let mut registrations = state.registrations.borrow_mut();
-        let Some((key, registration)) = registrations.get_by_word(event.token().0) else {
+        let Some(key) = registrations.key_of_word(event.token().0) else {
             return;
         };
-        match registration {
-            Registration::Pending => {}
-            Registration::Source(readiness) => {
-                let readiness = Rc::clone(readiness);
+        match registrations.get_mut(key) {
+            None | Some(Registration::Pending) => {}
+            Some(Registration::Source(source)) => {
+                let source = Rc::clone(source);
                 drop(registrations);
-                readiness.notify(&state.tasks, &state.later, event);
+                source.readiness.notify_crowd(self.tasks, event);
             }
-            Registration::Watch(watch) => {
+            Some(Registration::Watch(watch)) => {
                 let (kind, place) = (watch.kind(), watch.origin.place);
                 let callback = watch.callback().map(Option::take);
                 drop(registrations);

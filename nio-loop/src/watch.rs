@@ -17,10 +17,12 @@ use std::{
 };
 
 use nio_poll::{Event, FileChange, Interest, Poll, Signal, Token, Trigger};
+use nio_timer::Key;
 
 use crate::{
-    CallbackId, CallbackKind, Error, Handle, Refused, handle::Target, queues::Origin, slab::Key,
-    sources::Registration,
+    CallbackId, Error, Handle, Refused,
+    handle::Target,
+    registration::{OnEvent, OnExit, Registration, Watch, Watched},
 };
 
 /// How long until a child is asked for again that has announced its exit: the first time, and at
@@ -30,57 +32,6 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 
 /// The wait(2) status of no exit: it is that of a process that goes on.
 const NOT_KNOWN: i32 = 0xffff;
-
-/// A callback that runs at each event.
-pub(crate) type OnEvent = Box<dyn FnMut(&Handle, Event)>;
-
-/// A callback for the exit of a child.
-pub(crate) type OnExit = Box<dyn FnOnce(&Handle, ExitStatus)>;
-
-pub(crate) struct Watch {
-    pub(crate) watched: Watched,
-    pub(crate) origin: Origin,
-    pub(crate) referenced: bool,
-}
-
-/// What is watched, and by which callback. That is absent while it runs. A descriptor is kept here,
-/// so that it is not closed while it is registered.
-pub(crate) enum Watched {
-    Descriptor(Rc<dyn AsFd>, Option<OnEvent>),
-    File(Rc<dyn AsFd>, Option<OnEvent>),
-    Signal(Signal, Option<OnEvent>),
-    Child(Child, OnExit),
-}
-
-impl Watch {
-    pub(crate) fn kind(&self) -> CallbackKind {
-        match self.watched {
-            Watched::Descriptor(..) => CallbackKind::Watch,
-            Watched::File(..) => CallbackKind::Change,
-            Watched::Signal(..) => CallbackKind::Signal,
-            Watched::Child(..) => CallbackKind::Exit,
-        }
-    }
-
-    pub(crate) fn callback(&mut self) -> Option<&mut Option<OnEvent>> {
-        match &mut self.watched {
-            Watched::Descriptor(_, callback)
-            | Watched::File(_, callback)
-            | Watched::Signal(_, callback) => Some(callback),
-            Watched::Child(..) => None,
-        }
-    }
-
-    pub(crate) fn deregister(&self, poll: &Poll) {
-        // It was registered, so there is nothing to fail; but a process that has exited is no more.
-        let _ = match &self.watched {
-            Watched::Descriptor(descriptor, _) => poll.deregister(descriptor),
-            Watched::File(file, _) => poll.deregister_file(file),
-            Watched::Signal(signal, _) => poll.deregister_signal(*signal),
-            Watched::Child(child, _) => poll.deregister_process(child.id()),
-        };
-    }
-}
 
 impl Handle {
     /// Runs a callback in each turn in which a descriptor is readable or writable (or has come to
@@ -131,7 +82,10 @@ impl Handle {
         drop(descriptor);
         added.map_err(|(error, watched)| {
             drop(watched);
-            Refused::new(error, sole(source))
+            Refused {
+                error,
+                value: sole(source),
+            }
         })
     }
 
@@ -194,7 +148,10 @@ impl Handle {
     ) -> Result<CallbackId, Refused<Child>> {
         let place = Location::caller();
         if let Err(error) = self.state.check_open() {
-            return Err(Refused::new(error, child));
+            return Err(Refused {
+                error,
+                value: child,
+            });
         }
         // Where a child has exited already, some systems have nothing to watch any more.
         if let Ok(Some(status)) = child.try_wait() {
@@ -232,9 +189,12 @@ impl Handle {
                 let watch = Registration::Watch(self.new_watch(watched, place));
                 let key = self.state.registrations.borrow_mut().insert(watch);
                 self.ask_again(key, None, FIRST_RETRY);
-                Ok(self.id(Target::Watch(key)))
+                Ok(CallbackId(Target::Watch(key)))
             }
-            _ => Err(Refused::new(error, child)),
+            _ => Err(Refused {
+                error,
+                value: child,
+            }),
         }
     }
 
@@ -336,7 +296,10 @@ impl Handle {
         drop(descriptor);
         added.map_err(|(error, watched)| {
             drop(watched);
-            Refused::new(error, sole(file))
+            Refused {
+                error,
+                value: sole(file),
+            }
         })
     }
 
@@ -367,7 +330,7 @@ impl Handle {
         if let Some(pending) = state.registrations.borrow_mut().get_mut(key) {
             *pending = watch;
         }
-        Ok(self.id(Target::Watch(key)))
+        Ok(CallbackId(Target::Watch(key)))
     }
 
     /// A watch, which is counted from here on.

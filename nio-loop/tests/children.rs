@@ -149,6 +149,120 @@ fn l93_other_children_are_left_to_those_who_wait_for_them() {
     assert_eq!(other.wait().unwrap().code(), Some(2));
 }
 
+/// A process that traces another one until it is told to stop. That one's exit is announced, and its
+/// parent cannot wait for it before.
+#[cfg(target_os = "linux")]
+struct Tracer {
+    pid: i32,
+    line: UnixStream,
+}
+
+#[cfg(target_os = "linux")]
+impl Tracer {
+    /// None if the system does not let it trace.
+    fn of(child: u32) -> Option<Tracer> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let child = child as i32;
+        // SAFETY: the child makes system calls only, and ends without unwinding.
+        match unsafe { libc::fork() } {
+            -1 => panic!("fork: {}", std::io::Error::last_os_error()),
+            0 => {
+                drop(ours);
+                // SAFETY: attaches to a process; takes no pointers.
+                let traces = unsafe { libc::ptrace(libc::PTRACE_SEIZE, child, 0, 0) } == 0;
+                let _ = theirs.write_all(&[u8::from(traces)]);
+                let _ = theirs.read(&mut [0]);
+                // SAFETY: ends the process. What it traces is its parent's from then on.
+                unsafe { libc::_exit(0) }
+            }
+            pid => {
+                drop(theirs);
+                let mut line = ours;
+                let mut traces = [0];
+                line.read_exact(&mut traces).unwrap();
+                let tracer = Tracer { pid, line };
+                (traces == [1]).then_some(tracer)
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let _ = self.line.write_all(&[0]);
+        // SAFETY: the status has a place that lives until the call returns.
+        unsafe { libc::waitpid(self.pid, &mut 0, 0) };
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn l101_an_exit_that_a_tracer_keeps_does_not_stop_the_loop() {
+    in_child(|| {
+        let mut event_loop = event_loop();
+        let handle = event_loop.handle();
+        let log = Log::new();
+        let mut child = shell("exit 4");
+        let Some(tracer) = Tracer::of(child.id()) else {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+            return println!("nothing to test here: the system allows no tracing");
+        };
+        let mut stdin = child.stdin.take().unwrap();
+        let says = says_code(&log);
+        let on_exit = |handle: &Handle, status| {
+            says(handle, status);
+            handle.stop();
+        };
+        handle.on_exit(child, on_exit).unwrap();
+        let ticks = Rc::new(Cell::new(0));
+        let (own, said) = (Rc::clone(&ticks), log.clone());
+        let mut tracer = Some(tracer);
+        handle.set_interval(Duration::from_millis(1), move |_, _| {
+            own.set(own.get() + 1);
+            match own.get() {
+                // The child exits.
+                1 => stdin.write_all(b"\n").unwrap(),
+                100 => {
+                    said.assert("");
+                    drop(tracer.take());
+                }
+                _ => {}
+            }
+        });
+        event_loop.run().unwrap();
+        log.assert("exit4");
+        assert!(ticks.get() >= 100);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn l101_a_child_whose_exit_a_tracer_keeps_from_the_start_does_not_stop_the_loop() {
+    in_child(|| {
+        let mut event_loop = event_loop();
+        let handle = event_loop.handle();
+        let log = Log::new();
+        let mut child = shell("exit 4");
+        let Some(tracer) = Tracer::of(child.id()) else {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+            return println!("nothing to test here: the system allows no tracing");
+        };
+        // The tracer has the other end, too, so that the end of its input would not reach the child.
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        handle.on_exit(child, says_code(&log)).unwrap();
+        handle.set_timeout(Duration::from_millis(20), move |_| drop(tracer));
+        event_loop.run().unwrap();
+        log.assert("exit4");
+    });
+}
+
 /// Has the loop read the output of a child to its end.
 fn log_output(event_loop: &EventLoop, child: &mut Child, log: &Log) {
     let output = File::from(OwnedFd::from(child.stdout.take().unwrap()));

@@ -12,15 +12,13 @@ use std::{
     },
     pin::Pin,
     rc::Rc,
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
     thread,
 };
 
 use nio_loop::{Direction, EventLoop, Handle, Interest, Source, Time};
 use support::{
-    LIMIT, Log, Slot, Wakes, event_loop, is_readable, manual_loop, ms, pair, panic_of, readable,
-    secs,
+    LIMIT, Log, Slot, event_loop, is_readable, manual_loop, ms, pair, panic_of, readable, secs,
 };
 
 /// A loop that nobody runs, as another one would leave it when it goes to wait.
@@ -423,33 +421,4 @@ fn the_descriptor_is_readable_when_a_source_is_woken_while_another_loop_waits() 
     event_loop.run_nowait().unwrap();
     assert_eq!(tries.get(), 2);
     task.abort();
-}
-
-#[test]
-fn l81_the_descriptor_is_readable_when_a_waker_panics_while_another_loop_waits() {
-    struct Panics;
-    impl Wake for Panics {
-        fn wake(self: Arc<Self>) {
-            panic!("in the waker");
-        }
-    }
-    let mut event_loop = event_loop();
-    let (ours, _theirs) = pair();
-    let source = Source::new(&event_loop.handle(), ours).unwrap();
-    let wakes = Arc::new(Wakes::default());
-    for waker in [Waker::from(Arc::new(Panics)), Waker::from(wakes.clone())] {
-        let blocks =
-            |_: &UnixStream| -> std::io::Result<()> { Err(std::io::ErrorKind::WouldBlock.into()) };
-        let mut context = Context::from_waker(&waker);
-        let poll = source.poll_io(&mut context, Direction::Read, blocks);
-        assert!(poll.is_pending());
-    }
-    event_loop.run_nowait().unwrap();
-    let _next = event_loop.next_deadline();
-    assert!(!is_readable(&event_loop));
-    let woken = || source.wake(Direction::Read);
-    assert_eq!(panic_of(woken), "in the waker");
-    assert!(is_readable(&event_loop), "the other one is woken in a turn");
-    event_loop.run_nowait().unwrap();
-    assert_eq!(wakes.count(), 1);
 }

@@ -6,7 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     fs::File,
     future::{pending, poll_fn},
-    io::{self, Read},
+    io::{self, Read, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::UnixStream,
@@ -132,6 +132,95 @@ fn l96_waits_that_are_given_up_again_and_again_cost_the_same_each_time() {
 }
 
 #[test]
+fn l96_polls_by_hand_with_ever_new_wakers_keep_the_last_of_each_direction() {
+    let event_loop = event_loop();
+    let source = Source::new(&event_loop.handle(), pair().0).unwrap();
+    let wakes: Vec<_> = (0..1000).map(|_| Arc::new(Wakes::default())).collect();
+    for wakes in &wakes {
+        let waker = Waker::from(Arc::clone(wakes));
+        let context = &mut Context::from_waker(&waker);
+        for direction in [Direction::Read, Direction::Write] {
+            assert!(source.poll_io(context, direction, blocks).is_pending());
+        }
+    }
+    let kept: usize = wakes.iter().map(|wakes| Arc::strong_count(wakes) - 1).sum();
+    assert_eq!(kept, 2);
+    source.wake(Direction::Read);
+    let woken: usize = wakes.iter().map(|wakes| wakes.count()).sum();
+    assert_eq!((woken, wakes[999].count()), (1, 1));
+}
+
+#[test]
+fn l96_a_future_that_is_polled_by_a_task_and_then_by_a_waker_leaves_nothing() {
+    let mut event_loop = event_loop();
+    let source = Source::new(&event_loop.handle(), pair().0).unwrap();
+    let wakes = Arc::new(Wakes::default());
+    event_loop
+        .block_on(async {
+            let mut waits = Box::pin(source.io(Direction::Read, blocks));
+            poll_fn(|context| {
+                assert!(waits.as_mut().poll(context).is_pending());
+                assert!(poll_with(&wakes, waits.as_mut()).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            assert_eq!(Arc::strong_count(&wakes), 2);
+            drop(waits);
+            assert_eq!(Arc::strong_count(&wakes), 1);
+        })
+        .unwrap();
+}
+
+#[test]
+fn l96_a_task_and_a_waker_that_wait_in_turn_are_woken_once() {
+    let mut event_loop = event_loop();
+    let (ours, mut theirs) = pair();
+    let source = Source::new(&event_loop.handle(), ours).unwrap();
+    let wakes = Arc::new(Wakes::default());
+    let mut byte = [0];
+    let read = |mut stream: &UnixStream| stream.read(&mut byte);
+    event_loop
+        .block_on(async {
+            let mut waits = Box::pin(source.io(Direction::Read, read));
+            assert!(poll_with(&wakes, waits.as_mut()).is_pending());
+            poll_fn(|context| {
+                assert!(waits.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            assert_eq!(Arc::strong_count(&wakes), 1, "the task waits now");
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(waits.await.unwrap(), 1);
+        })
+        .unwrap();
+    assert_eq!(wakes.count(), 0);
+}
+
+#[test]
+fn a_pause_ends_by_its_timer_and_by_nothing_else() {
+    let mut event_loop = automatic_loop();
+    let handle = event_loop.handle();
+    let (ours, mut theirs) = pair();
+    let source = Source::new(&handle, ours).unwrap();
+    let mut tries = 0;
+    let start = handle.now();
+    let read = |mut stream: &UnixStream| {
+        tries += 1;
+        stream.read(&mut [0])
+    };
+    source.pause(Direction::Read, secs(5)).unwrap();
+    theirs.write_all(b"x").unwrap();
+    source.wake(Direction::Read);
+    let tried = source.try_io(Direction::Read, |_| Ok(()));
+    assert_eq!(tried.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    let read = event_loop.block_on(source.io(Direction::Read, read));
+    assert_eq!((read.unwrap().unwrap(), tries), (1, 1));
+    assert_eq!(handle.now() - start, secs(5));
+    // The other direction is not paused.
+    source.try_io(Direction::Write, |_| Ok(())).unwrap();
+}
+
+#[test]
 fn l99_a_loop_that_is_gone_gives_back_what_it_is_given() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
@@ -162,7 +251,7 @@ fn l99_a_loop_that_is_gone_gives_back_what_it_is_given() {
     let held = Arc::clone(&log);
     let refused = remote.post(move |_| drop(held)).unwrap_err();
     assert_eq!(Arc::strong_count(&log), 2);
-    drop(refused.0);
+    drop(refused.value);
     assert_eq!(Arc::strong_count(&log), 1);
     assert!(remote.spawn(async {}).is_err());
 }
@@ -266,6 +355,43 @@ fn l105_a_sleep_of_a_loop_that_is_gone_is_neither_early_nor_endless() {
             handle.next_turn().await;
         })
         .unwrap();
+}
+
+#[test]
+fn l105_a_sleep_of_a_loop_that_is_gone_wakes_its_task_once() {
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let mut sleep = Box::pin(handle.sleep(ms(100)));
+    let mut later = Box::pin(handle.sleep(LIMIT));
+    drop(event_loop);
+    let (wakes, never) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
+    let start = Instant::now();
+    for _ in 0..10 {
+        assert!(poll_with(&wakes, sleep.as_mut()).is_pending());
+        assert!(poll_with(&never, later.as_mut()).is_pending());
+    }
+    while wakes.count() == 0 {
+        assert!(start.elapsed() < LIMIT);
+        std::thread::yield_now();
+    }
+    assert!(poll_with(&wakes, sleep.as_mut()).is_ready());
+    assert_eq!((wakes.count(), never.count()), (1, 0));
+    // One that is moved is polled again, and then waits for its new deadline.
+    let now = handle.now();
+    later.as_mut().reset(now + ms(10));
+    assert_eq!(never.count(), 1);
+    assert!(poll_with(&never, later.as_mut()).is_pending());
+    while never.count() == 1 {
+        assert!(start.elapsed() < LIMIT);
+        std::thread::yield_now();
+    }
+    assert!(handle.now() >= now + ms(10));
+    // The threads let go of the wakers of sleeps that are dropped.
+    drop((sleep, later));
+    while Arc::strong_count(&wakes) + Arc::strong_count(&never) > 2 {
+        assert!(start.elapsed() < LIMIT);
+        std::thread::yield_now();
+    }
 }
 
 #[test]

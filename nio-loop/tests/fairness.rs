@@ -4,10 +4,15 @@ mod support;
 
 use std::{
     cell::{Cell, RefCell},
+    fs::File,
     future::{Future, pending, poll_fn, ready},
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     pin::{Pin, pin},
+    process::{Command, Stdio},
     rc::Rc,
     task::{Context, Poll, Wake, Waker},
     thread,
@@ -15,7 +20,7 @@ use std::{
 };
 
 use nio_loop::{Direction, EventLoop, Handle, Interest, MissedTicks, Source, poll_budget};
-use support::{LIMIT, Log, event_loop, ms, pair, spin};
+use support::{LIMIT, Log, event_loop, in_child, ms, pair, spin};
 
 /// Runs work without end, as the only thing that a loop has to do. Its time limit has to end it.
 #[track_caller]
@@ -477,4 +482,50 @@ fn l98_a_result_in_time_is_not_lost_because_another_part_of_the_task_spends_the_
         }))
         .unwrap();
     assert_eq!(result.expect("it was there in time").unwrap(), 1);
+}
+
+/// A process that stops this one, writes a line meanwhile, and lets it go on two seconds later.
+const STOPS_ITS_PARENT: &str =
+    "echo ready; read go; kill -STOP $PPID; echo x; sleep 2; kill -CONT $PPID";
+
+#[test]
+fn l98_a_result_that_was_there_in_time_is_not_lost_to_a_process_that_was_stopped() {
+    in_child(|| {
+        let mut child = Command::new("sh")
+            .args(["-c", STOPS_ITS_PARENT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let mut ready = [0; 6];
+        stdout.read_exact(&mut ready).unwrap();
+        assert_eq!(&ready, b"ready\n");
+        let mut event_loop = event_loop();
+        let handle = event_loop.handle();
+        let stdout = File::from(OwnedFd::from(stdout));
+        set_nonblocking(&stdout);
+        let source = Source::new(&handle, stdout).unwrap();
+        let read = source.io(Direction::Read, |mut stdout: &File| {
+            stdout.read(&mut [0; 9])
+        });
+        let limited = handle.timeout(Duration::from_secs(1), read);
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        let start = Instant::now();
+        let result = event_loop.block_on(limited).unwrap();
+        assert_eq!(result.expect("it was there in time").unwrap(), 2);
+        // Or else the line was read before the process was stopped.
+        println!("it took {:?}", start.elapsed());
+        assert!(child.wait().unwrap().success());
+    });
+}
+
+fn set_nonblocking(descriptor: &impl AsRawFd) {
+    let fd = descriptor.as_raw_fd();
+    // SAFETY: changes a flag of a descriptor that is open.
+    let result = unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK)
+    };
+    assert_ne!(result, -1);
 }

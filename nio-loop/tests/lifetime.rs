@@ -543,11 +543,10 @@ fn l81_a_waker_that_panics_at_the_loops_end_loses_no_other() {
     let panics = Waker::from(Arc::new(Panics));
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
-    wait(
-        &sources[0],
-        Direction::Read,
-        &mut Context::from_waker(&panics),
-    );
+    let blocks = |_: &UnixStream| -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
+    let first = sources[0].waiting(Direction::Read);
+    let polled = first.poll_io(&mut Context::from_waker(&panics), blocks);
+    assert!(polled.is_pending());
     for (source, direction) in [
         (&sources[0], Direction::Read),
         (&sources[0], Direction::Write),

@@ -3,7 +3,7 @@
 //! The law: a call that takes a value and fails gives the value back ([`Refused`]).
 
 use std::{
-    error, fmt, io,
+    fmt, io,
     net::SocketAddr,
     os::{fd::AsFd, unix},
     path::PathBuf,
@@ -160,19 +160,7 @@ impl Error {
 
 /// A call that took a value failed: the value, given back, and the error. Converts into an [`Error`]
 /// and into an [`io::Error`], without the value.
-#[non_exhaustive]
-pub struct Refused<T> {
-    /// The value that the call was given.
-    pub value: T,
-    /// Why the call failed.
-    pub error: Error,
-}
-
-impl<T> Refused<T> {
-    pub(crate) fn new(value: T, error: Error) -> Refused<T> {
-        Refused { value, error }
-    }
-}
+pub type Refused<T> = nio_loop::Refused<T, Error>;
 
 impl<T> From<Refused<T>> for Error {
     fn from(refused: Refused<T>) -> Error {
@@ -180,35 +168,11 @@ impl<T> From<Refused<T>> for Error {
     }
 }
 
-impl<T> From<Refused<T>> for io::Error {
-    fn from(refused: Refused<T>) -> io::Error {
-        refused.error.into()
-    }
-}
-
-impl<T> fmt::Debug for Refused<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Refused").field(&self.error).finish()
-    }
-}
-
-impl<T> fmt::Display for Refused<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl<T> error::Error for Refused<T> {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.error.source()
-    }
-}
-
 /// Takes a socket into the loop, or gives it back.
 pub(crate) fn adopt<S: AsFd>(handle: &Handle, socket: S) -> Result<Source<S>, Refused<S>> {
-    Source::new(handle, socket).map_err(|refused| {
-        let nio_loop::Refused { error, value, .. } = refused;
-        Refused::new(value, error.into())
+    Source::new(handle, socket).map_err(|refused| Refused {
+        error: refused.error.into(),
+        value: refused.value,
     })
 }
 
@@ -222,6 +186,9 @@ pub(crate) fn set_nonblocking<S: AsFd>(socket: S, is_socket: bool) -> Result<S, 
     });
     match set {
         Ok(()) => Ok(socket),
-        Err((name, source)) => Err(Refused::new(socket, Error::Option { name, source })),
+        Err((name, source)) => Err(Refused {
+            error: Error::Option { name, source },
+            value: socket,
+        }),
     }
 }

@@ -6,18 +6,17 @@
 //! 2. Without descriptors or memory an accept fails once, and the next ones wait for a pause: no
 //!    connection is lost, the loop is not busy, and accepting goes on by itself.
 //! 3. While the listener is paused, accepts wait at the source, as they do for a connection. When the
-//!    pause ends, the source wakes them.
+//!    pause ends, the source wakes them one after the other.
 
 use std::{
     cell::Cell,
     fmt, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use nio_loop::{CallbackGuard, Direction, Handle, Source};
+use nio_loop::{Direction, Handle, Source};
 
 use crate::{
     ByteStream, Listen, Options, Refused,
@@ -50,53 +49,31 @@ const BROKEN_IN_A_ROW: u32 = 1000;
 /// | [`reject`](Self::reject) | | |
 /// | [`readable`](Self::readable) | | |
 pub struct Listener<L: Listen> {
-    inner: Rc<Inner<L>>,
+    source: Source<L>,
+    /// Whether the user has paused it.
+    paused: Cell<bool>,
+    /// How long the pause of the next shortage is.
+    pause: Cell<Duration>,
 }
 
 /// A connection, and the address of its other side.
 pub type Accepted<L> = (ByteStream<<L as Listen>::Stream>, <L as Listen>::Address);
 
-/// A listener. The timer of a shortage has a weak reference to it.
-struct Inner<L: Listen> {
-    source: Source<L>,
-    /// Whether the user has paused it.
-    paused: Cell<bool>,
-    /// The timer that ends the pause of a shortage, while one is under way.
-    shortage: Cell<Option<CallbackGuard>>,
-    /// Whether there is one.
-    short: Cell<bool>,
-    /// How long the pause of the next shortage is.
-    pause: Cell<Duration>,
-}
-
-impl<L: Listen> Inner<L> {
-    /// An error that says "would block" during a pause.
-    fn check_open(&self) -> io::Result<()> {
-        if self.paused.get() || self.short.get() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(())
-    }
-
-    /// Wakes the accepts that wait, unless there is another pause.
-    fn go_on(&self) {
-        if self.check_open().is_ok() {
-            self.source.wake(Direction::Read);
-        }
-    }
-}
-
 impl<L: Listen> Listener<L> {
     pub(crate) fn new(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
-        let inner = Inner {
+        Ok(Listener {
             source: adopt(handle, listener)?,
             paused: Cell::new(false),
-            shortage: Cell::new(None),
-            short: Cell::new(false),
             pause: Cell::new(FIRST_PAUSE),
-        };
-        let inner = Rc::new(inner);
-        Ok(Listener { inner })
+        })
+    }
+
+    /// An error that says "would block" while it is paused.
+    fn check_open(&self) -> io::Result<()> {
+        match self.paused.get() {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => Ok(()),
+        }
     }
 
     /// Takes a listener of the standard library into the loop, and makes it non-blocking.
@@ -112,21 +89,19 @@ impl<L: Listen> Listener<L> {
     /// Takes the listener out of the loop. It stays non-blocking.
     #[must_use]
     pub fn into_std(self) -> L {
-        // The timer shares it only while it wakes, and no waker holds a listener.
-        let inner = Rc::into_inner(self.inner).expect("not shared");
-        inner.source.into_inner()
+        self.source.into_inner()
     }
 
     /// The listener of the standard library, for its calls that do not wait.
     #[must_use]
     pub fn get_ref(&self) -> &L {
-        self.inner.source.get_ref()
+        self.source.get_ref()
     }
 
     /// The handle of the loop that the listener belongs to.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        self.inner.source.handle()
+        self.source.handle()
     }
 
     /// Waits for a connection and returns it with the address of its other side. Dropping the future
@@ -175,8 +150,8 @@ impl<L: Listen> Listener<L> {
         mut acquire: impl FnMut() -> Option<P>,
     ) -> io::Result<Option<(Accepted<L>, P)>> {
         loop {
-            let accept = self.inner.source.io(Direction::Read, |listener| {
-                self.inner.check_open()?;
+            let accept = self.source.io(Direction::Read, |listener| {
+                self.check_open()?;
                 let Some(permit) = acquire() else {
                     return Ok(None);
                 };
@@ -207,9 +182,9 @@ impl<L: Listen> Listener<L> {
     /// [`accept`](Listener::accept), for futures written by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
         loop {
-            let source = &self.inner.source;
+            let source = &self.source;
             let accepted = source.poll_io(context, Direction::Read, |listener| {
-                self.inner.check_open()?;
+                self.check_open()?;
                 raw::accept(listener)
             });
             if let Some(accepted) = self.accepted(ready!(accepted)) {
@@ -227,9 +202,9 @@ impl<L: Listen> Listener<L> {
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) if a thousand connections in a row were
     /// broken, or the listener was shut down; those of [`accept`](Listener::accept).
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
-        self.inner.check_open()?;
+        self.check_open()?;
         for _ in 0..BROKEN_IN_A_ROW {
-            match self.inner.source.try_io(Direction::Read, raw::accept) {
+            match self.source.try_io(Direction::Read, raw::accept) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     if let Some(accepted) = self.accepted(result) {
@@ -245,9 +220,9 @@ impl<L: Listen> Listener<L> {
     /// error, and the listener is in no pause. Several tasks may be told of the same connection. It
     /// asks the kernel by poll(2) each time.
     pub async fn readable(&self) -> io::Result<()> {
-        let source = &self.inner.source;
+        let source = &self.source;
         let look = source.io(Direction::Read, |listener| {
-            self.inner.check_open()?;
+            self.check_open()?;
             raw::ready_to_read(listener)
         });
         look.await
@@ -270,7 +245,7 @@ impl<L: Listen> Listener<L> {
     ) -> Option<io::Result<Accepted<L>>> {
         match result {
             Ok((stream, peer)) => {
-                self.inner.pause.set(FIRST_PAUSE);
+                self.pause.set(FIRST_PAUSE);
                 let stream = ByteStream::adopt(self.handle(), L::Stream::from(stream));
                 Some(stream.map(|stream| (stream, peer)).map_err(Into::into))
             }
@@ -285,40 +260,30 @@ impl<L: Listen> Listener<L> {
     }
 
     fn pause_for_shortage(&self) {
-        let inner = &self.inner;
-        inner.short.set(true);
-        let pause = inner.pause.get();
-        inner.pause.set((pause * 2).min(LONGEST_PAUSE));
-        let weak = Rc::downgrade(inner);
-        let timer = self.handle().set_timeout(pause, move |_| {
-            if let Some(inner) = weak.upgrade() {
-                inner.short.set(false);
-                inner.go_on();
-            }
-        });
-        // A listener does not keep the loop alive; the task that accepts does.
-        self.handle().unref(timer);
-        let timer = self.handle().guard(timer);
-        drop(inner.shortage.replace(Some(timer)));
+        let pause = self.pause.get();
+        self.pause.set((pause * 2).min(LONGEST_PAUSE));
+        // It fails if the loop is gone, and then accepts fail, too; or if there is no memory to register
+        // the listener. Then the next accept is tried at once.
+        let _ = self.source.pause(Direction::Read, pause);
     }
 
     /// Accepts no more connections until it is [resumed](Listener::resume): they wait in the queue,
     /// and when that is full the system refuses them. Accepts wait.
     pub fn pause(&self) {
-        self.inner.paused.set(true);
+        self.paused.set(true);
     }
 
     /// Accepts connections again.
     pub fn resume(&self) {
-        if self.inner.paused.replace(false) {
-            self.inner.go_on();
+        if self.paused.replace(false) {
+            self.source.wake(Direction::Read);
         }
     }
 
     /// Whether it is [paused](Listener::pause).
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.inner.paused.get()
+        self.paused.get()
     }
 
     /// The address it listens on.

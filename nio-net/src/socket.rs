@@ -103,7 +103,8 @@ impl TcpSocket {
                 let socket = connecting.stream.into_std();
                 let fail = |source| Error::Connect { address, source };
                 let error = Error::of_wait(error, fail);
-                Err(Refused::new(TcpSocket { socket }, error))
+                let value = TcpSocket { socket };
+                Err(Refused { error, value })
             }
         }
     }
@@ -116,11 +117,17 @@ impl TcpSocket {
     ) -> Result<Connecting, Refused<TcpSocket>> {
         let is_made = match raw::connect(&self, &address) {
             Ok(is_made) => is_made,
-            Err(source) => return Err(Refused::new(self, Error::Connect { address, source })),
+            Err(source) => {
+                let error = Error::Connect { address, source };
+                return Err(Refused { error, value: self });
+            }
         };
         match TcpStream::adopt(handle, self.socket) {
             Ok(stream) => Ok(Connecting::new(stream, is_made)),
-            Err(Refused { value, error }) => Err(Refused::new(TcpSocket { socket: value }, error)),
+            Err(Refused { error, value }) => {
+                let value = TcpSocket { socket: value };
+                Err(Refused { error, value })
+            }
         }
     }
 
@@ -134,12 +141,14 @@ impl TcpSocket {
     pub fn listen(self, handle: &Handle, backlog: u32) -> Result<TcpListener, Refused<TcpSocket>> {
         if let Err(source) = raw::listen(&self, backlog) {
             let address = self.local_addr().unwrap_or(UNKNOWN);
-            return Err(Refused::new(self, Error::Bind { address, source }));
+            let error = Error::Bind { address, source };
+            return Err(Refused { error, value: self });
         }
         let listener = OwnedFd::from(self.socket).into();
-        Listener::new(handle, listener).map_err(|Refused { value, error }| {
+        Listener::new(handle, listener).map_err(|Refused { error, value }| {
             let socket = OwnedFd::from(value).into();
-            Refused::new(TcpSocket { socket }, error)
+            let value = TcpSocket { socket };
+            Refused { error, value }
         })
     }
 

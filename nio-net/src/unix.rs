@@ -13,7 +13,9 @@ use std::{
 
 use nio_loop::{Direction, Handle, poll_budget};
 
-use crate::{ByteStream, DatagramSocket, Error, Listener, error::adopt, listener::BACKLOG, raw};
+use crate::{
+    ByteStream, DatagramSocket, Error, Listener, error::adopt, listener::BACKLOG, raw, write,
+};
 
 /// A connection between two processes of one machine, or within one. Most of its operations are those
 /// of every [`ByteStream`]; it also carries file descriptors and tells the credentials of the other
@@ -174,9 +176,8 @@ impl ByteStream<net::UnixStream> {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         self.write_with(|socket| {
-            let n = raw::unix::send_with_descriptors(socket, bytes, descriptors)?;
-            self.wrote(n, bytes.len());
-            Ok(n)
+            let sent = raw::unix::send_with_descriptors(socket, bytes, descriptors);
+            write::sent(&self.source, sent, bytes.len())
         })
         .await
     }

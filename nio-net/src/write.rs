@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Direction, Handle, Sleep, Waiting, poll_budget};
+use nio_loop::{Direction, Source, Waiting, poll_budget};
 
 use crate::{ByteStream, Stream, raw, stream::Descriptor};
 
@@ -40,7 +40,6 @@ impl<S: Stream> ByteStream<S> {
         WriteAll {
             waiting: self.source.waiting(Direction::Write),
             bytes,
-            pause: None,
         }
     }
 
@@ -94,16 +93,15 @@ impl<S: Stream> ByteStream<S> {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; those of
     /// [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_write_with(|fd| raw::send(fd, bytes))
+        self.try_write_with(|fd| self.send(fd, bytes))
     }
 
     /// As [`write_vectored`](Self::write_vectored), without waiting.
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_write_with(|fd| raw::send_vectored(fd, pieces))
+        self.try_write_with(|fd| self.send_vectored(fd, pieces))
     }
 
-    /// [`write`](Self::write), for futures written by hand. Without memory (ENOBUFS) it wakes the
-    /// waker a millisecond later.
+    /// [`write`](Self::write), for futures written by hand.
     #[inline]
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_with(context, |fd| self.send(fd, bytes))
@@ -124,43 +122,25 @@ impl<S: Stream> ByteStream<S> {
         source.poll_io(context, Direction::Write, raw::ready_to_write)
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(&self, fd: &Descriptor<S>, bytes: &[u8]) -> io::Result<usize> {
-        let n = raw::send(fd, bytes)?;
-        self.wrote(n, bytes.len());
-        Ok(n)
+        sent(&self.source, raw::send(fd, bytes), bytes.len())
     }
 
     fn send_vectored(&self, fd: &Descriptor<S>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let n = raw::send_vectored(fd, pieces)?;
         // Of more pieces than one call takes, it takes the first.
         let taken = pieces.iter().take(raw::SLICES);
-        self.wrote(n, taken.map(|piece| piece.len()).sum());
-        Ok(n)
+        let len = taken.map(|piece| piece.len()).sum();
+        sent(&self.source, raw::send_vectored(fd, pieces), len)
     }
 
-    /// After `n` of `len` bytes were written: a short write says that there is no room left.
-    #[inline]
-    pub(crate) fn wrote(&self, n: usize, len: usize) {
-        if 0 < n && n < len {
-            self.source.exhausted(Direction::Write);
-        }
-    }
-
-    /// Writes; without memory it tries again after a pause.
+    /// Writes by an operation that tells [`sent`] its result.
     pub(crate) async fn write_with(
         &self,
-        mut write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
+        write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         const { assert!(S::WRITABLE, "this stream cannot be written") };
-        loop {
-            match self.source.io(Direction::Write, &mut write).await {
-                Err(error) if is_no_buffers(&error) => {
-                    self.handle().sleep(NO_BUFFERS_PAUSE).await;
-                }
-                result => return result,
-            }
-        }
+        self.source.io(Direction::Write, write).await
     }
 
     fn try_write_with(
@@ -168,10 +148,7 @@ impl<S: Stream> ByteStream<S> {
         write: impl FnOnce(&Descriptor<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         const { assert!(S::WRITABLE, "this stream cannot be written") };
-        match self.source.try_io(Direction::Write, write) {
-            Err(error) if is_no_buffers(&error) => Err(io::ErrorKind::WouldBlock.into()),
-            result => result,
-        }
+        self.source.try_io(Direction::Write, write)
     }
 
     #[inline(always)]
@@ -181,13 +158,7 @@ impl<S: Stream> ByteStream<S> {
         write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         const { assert!(S::WRITABLE, "this stream cannot be written") };
-        match ready!(self.source.poll_io(context, Direction::Write, write)) {
-            Err(error) if is_no_buffers(&error) => {
-                wake_later(self.handle(), context);
-                Poll::Pending
-            }
-            result => Poll::Ready(result),
-        }
+        self.source.poll_io(context, Direction::Write, write)
     }
 }
 
@@ -195,8 +166,6 @@ impl<S: Stream> ByteStream<S> {
 struct WriteAll<'a, 'b, S: Stream> {
     waiting: Waiting<'a, Descriptor<S>>,
     bytes: &'b [u8],
-    /// Boxed, as it is rare and would make every task larger.
-    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: Stream> Future for WriteAll<'_, '_, S> {
@@ -204,52 +173,60 @@ impl<S: Stream> Future for WriteAll<'_, '_, S> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let WriteAll {
-            waiting,
-            bytes,
-            pause,
-        } = &mut *self;
+        let WriteAll { waiting, bytes } = &mut *self;
         if bytes.is_empty() {
             ready!(poll_budget(context));
             return Poll::Ready(Ok(()));
         }
-        loop {
-            if let Some(sleep) = pause {
-                ready!(sleep.as_mut().poll(context));
-                *pause = None;
+        let source = waiting.source();
+        waiting.poll_io(context, |fd| {
+            let n = raw::send(fd, bytes).map_err(|error| not_sent(source, error))?;
+            *bytes = bytes.get(n..).unwrap_or_default();
+            match bytes.is_empty() {
+                true => Ok(()),
+                false => Err(sent_less(n)),
             }
-            let written = waiting.poll_io(context, |fd| {
-                match raw::send(fd, bytes)? {
-                    0 => return Err(io::ErrorKind::WriteZero.into()),
-                    n => *bytes = &bytes[n..],
-                }
-                match bytes.is_empty() {
-                    true => Ok(()),
-                    // A short write says that there is no room left.
-                    false => Err(io::ErrorKind::WouldBlock.into()),
-                }
-            });
-            match ready!(written) {
-                Err(error) if is_no_buffers(&error) => {
-                    let handle = waiting.source().handle();
-                    *pause = Some(Box::pin(handle.sleep(NO_BUFFERS_PAUSE)));
-                }
-                result => return Poll::Ready(result),
-            }
-        }
+        })
     }
 }
 
-/// Whether the system has no memory for a write; it will have some.
-#[inline]
-fn is_no_buffers(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ENOBUFS)
+/// After a write of `len` bytes: a short one says that there is no room left. One for which the system
+/// has no memory (ENOBUFS) would block, and is tried again after a pause.
+#[inline(always)]
+pub(crate) fn sent<S: Stream>(
+    source: &Source<Descriptor<S>>,
+    result: io::Result<usize>,
+    len: usize,
+) -> io::Result<usize> {
+    match result {
+        Ok(n) => {
+            if 0 < n && n < len {
+                source.exhausted(Direction::Write);
+            }
+            Ok(n)
+        }
+        Err(error) => Err(not_sent(source, error)),
+    }
+}
+
+/// A short write says that there is no room left.
+#[cold]
+fn sent_less(n: usize) -> io::Error {
+    match n {
+        0 => io::ErrorKind::WriteZero.into(),
+        _ => io::ErrorKind::WouldBlock.into(),
+    }
 }
 
 #[cold]
-fn wake_later(handle: &Handle, context: &Context<'_>) {
-    let waker = context.waker().clone();
-    handle.set_timeout(NO_BUFFERS_PAUSE, move |_| waker.wake());
+fn not_sent<S: Stream>(source: &Source<Descriptor<S>>, error: io::Error) -> io::Error {
+    if error.raw_os_error() != Some(libc::ENOBUFS) {
+        return error;
+    }
+    match source.pause(Direction::Write, NO_BUFFERS_PAUSE) {
+        Ok(()) => io::ErrorKind::WouldBlock.into(),
+        Err(error) => error,
+    }
 }
 
 #[cfg(test)]
@@ -259,6 +236,8 @@ mod tests {
     use super::*;
     use crate::UnixStream;
 
+    const NO_BUFFERS: i32 = libc::ENOBUFS;
+
     /// Runs a write of five bytes to a stream for which the system has no memory at first, and returns
     /// how often it was tried.
     fn tries_of_a_write(without_memory: u32, by_hand: bool) -> u32 {
@@ -267,10 +246,11 @@ mod tests {
         let mut tries = 0;
         let mut write = |_: &Descriptor<_>| {
             tries += 1;
-            match tries > without_memory {
+            let result = match tries > without_memory {
                 true => Ok(5),
-                false => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
-            }
+                false => Err(io::Error::from_raw_os_error(NO_BUFFERS)),
+            };
+            sent(&stream.source, result, 5)
         };
         let written = event_loop.block_on(async {
             match by_hand {
@@ -291,13 +271,16 @@ mod tests {
     }
 
     #[test]
-    fn l65_to_those_who_try_no_memory_is_no_room() {
+    fn l65_to_a_write_that_does_not_wait_no_memory_is_no_room() {
         let event_loop = EventLoop::new().unwrap();
         let (stream, _other) = UnixStream::pair(&event_loop.handle()).unwrap();
-        let fails = |error: io::Error| stream.try_write_with(|_| Err(error)).unwrap_err();
-        let error = fails(io::Error::from_raw_os_error(libc::ENOBUFS));
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let fails = |error: io::Error| {
+            let write = |_: &Descriptor<_>| sent(&stream.source, Err(error), 5);
+            stream.try_write_with(write).unwrap_err()
+        };
         let error = fails(io::ErrorKind::BrokenPipe.into());
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        let error = fails(io::Error::from_raw_os_error(NO_BUFFERS));
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -293,6 +293,40 @@ fn l97_a_connection_wakes_one_of_the_tasks_that_accept() {
 }
 
 #[test]
+fn l97_the_end_of_a_listeners_pause_wakes_no_more_tasks_than_there_are_connections() {
+    const TASKS: usize = 1000;
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let listener = Rc::new(listener);
+        let (polls, accepted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        for _ in 0..TASKS {
+            let listener = Rc::clone(&listener);
+            let (polls, accepted) = (Rc::clone(&polls), Rc::clone(&accepted));
+            handle.spawn(async move {
+                counted(polls, listener.accept()).await.unwrap();
+                accepted.set(accepted.get() + 1);
+            });
+        }
+        while polls.get() < TASKS {
+            end_of_turn(&handle).await;
+        }
+        listener.pause();
+        let _clients: Vec<_> = (0..5)
+            .map(|_| net::TcpStream::connect(address).unwrap())
+            .collect();
+        let before = polls.get();
+        listener.resume();
+        while accepted.get() < 5 {
+            end_of_turn(&handle).await;
+        }
+        end_of_turn(&handle).await;
+        // One for each connection, one that finds no more, and what events tell meanwhile.
+        let more = polls.get() - before;
+        assert!(more <= 20, "{more} polls for 5 connections");
+    });
+}
+
+#[test]
 fn l97_a_connection_wakes_one_of_the_tasks_that_accept_with_a_permit() {
     const TASKS: usize = 1000;
     run(async |handle| {

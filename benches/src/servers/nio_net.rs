@@ -18,7 +18,7 @@ pub(super) fn echo<const SIZE: usize>(streams: Vec<net::TcpStream>) -> io::Resul
     Ok(())
 }
 
-/// 56 bytes and the buffer's others. An `async fn` would keep its argument twice, and a `match` of what
+/// 48 bytes and the buffer's others. An `async fn` would keep its argument twice, and a `match` of what
 /// was read the result beside the number.
 #[expect(clippy::manual_async_fn, reason = "an async fn would be larger")]
 fn serve<const SIZE: usize>(stream: TcpStream) -> impl Future<Output = io::Result<()>> {

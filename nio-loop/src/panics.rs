@@ -1,0 +1,39 @@
+//! Panics of foreign code, where something else has to be done before they go on.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
+
+/// The first panic of several, to go on when everything has been done.
+#[derive(Default)]
+pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
+
+impl Panics {
+    pub(crate) fn catch(&mut self, run: impl FnOnce()) {
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(()) => {}
+            Err(payload) if self.0.is_none() => self.0 = Some(payload),
+            Err(payload) => discard(payload),
+        }
+    }
+
+    pub(crate) fn drop_each<T>(&mut self, values: impl IntoIterator<Item = T>) {
+        for value in values {
+            self.catch(|| drop(value));
+        }
+    }
+
+    pub(crate) fn resume(self) {
+        if let Some(payload) = self.0 {
+            resume_unwind(payload);
+        }
+    }
+}
+
+/// Drops the payload of a panic. That may panic once more, with another payload.
+pub(crate) fn discard(mut payload: Box<dyn Any + Send>) {
+    while let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        payload = another;
+    }
+}

@@ -1,0 +1,149 @@
+//! A task: a future that the loop polls when it is woken; and what waits for something, a task or a
+//! waker.
+//!
+//! The laws:
+//!
+//! 1. A task is one [`Rc`], which the table, the ready queue, the waiters, the timers and the
+//!    [`JoinHandle`](crate::JoinHandle) share.
+//! 2. A future is polled where it is. A task that aborts itself is over at once, and its future is
+//!    dropped when the poll has returned.
+
+use std::{
+    any::Any,
+    cell::{Cell, OnceCell, RefCell},
+    future::Future,
+    panic::Location,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use nio_timer::Key;
+
+use crate::clock::Time;
+
+/// A spawned future.
+pub(crate) type BoxedWork = Pin<Box<dyn Work>>;
+
+/// The output of a task, of any type.
+pub(crate) type Output = Box<dyn Any>;
+
+/// A future whose output may be of any type.
+pub(crate) trait Work {
+    fn work(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Output>;
+}
+
+impl<F> Work for F
+where
+    F: Future,
+    F::Output: 'static,
+{
+    fn work(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Output> {
+        // An output without a size, such as `()`, takes no memory.
+        self.poll(context).map(|output| Box::new(output) as Output)
+    }
+}
+
+/// The output of a task, or the payload of its panic.
+pub(crate) type Outcome = Result<Output, Box<dyn Any + Send>>;
+
+/// The other end of a task.
+pub(crate) enum Join {
+    /// A [`JoinHandle`](crate::JoinHandle) is awaited.
+    Waiting(Waiter),
+    /// The task has finished, and its outcome was not taken yet.
+    Finished(Outcome),
+}
+
+/// A future that the loop polls: a spawned one, or that of `block_on`.
+pub(crate) struct Task {
+    /// Its key in the table. None when it is over.
+    pub(crate) key: Cell<Option<Key>>,
+    /// Borrowed while it is polled. None when it is over, and for `block_on`, which keeps its own.
+    work: RefCell<Option<BoxedWork>>,
+    /// A waker of its own, from when a clone of one was first kept.
+    own_waker: OnceCell<Box<Waker>>,
+    join: Cell<Option<Box<Join>>>,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) since: Time,
+    /// It is in the ready queue.
+    pub(crate) queued: Cell<bool>,
+    /// There is a [`JoinHandle`](crate::JoinHandle).
+    pub(crate) joinable: Cell<bool>,
+    /// It keeps the loop alive.
+    pub(crate) referenced: Cell<bool>,
+}
+
+impl Task {
+    pub(crate) fn new(
+        work: Option<BoxedWork>,
+        place: &'static Location<'static>,
+        since: Time,
+    ) -> Rc<Task> {
+        Rc::new(Task {
+            key: Cell::new(None),
+            work: RefCell::new(work),
+            own_waker: OnceCell::new(),
+            join: Cell::new(None),
+            place,
+            since,
+            queued: Cell::new(false),
+            joinable: Cell::new(true),
+            referenced: Cell::new(true),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.key.get().is_none()
+    }
+
+    /// Polls the future. None if there is none.
+    #[inline(always)]
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Option<Poll<Output>> {
+        let mut work = self.work.borrow_mut();
+        work.as_mut().map(|work| work.as_mut().work(context))
+    }
+
+    /// Takes the future out, unless it is polled now.
+    pub(crate) fn take_work(&self) -> Option<BoxedWork> {
+        self.work.try_borrow_mut().ok()?.take()
+    }
+
+    /// The waker of its own, if it has one.
+    #[inline]
+    pub(crate) fn own_waker(&self) -> Option<&Waker> {
+        self.own_waker.get().map(|waker| &**waker)
+    }
+
+    /// Gives it a waker of its own. It has none yet.
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        let _ = self.own_waker.set(Box::new(waker));
+    }
+
+    pub(crate) fn set_join(&self, join: Join) -> Option<Box<Join>> {
+        self.join.replace(Some(Box::new(join)))
+    }
+
+    pub(crate) fn take_join(&self) -> Option<Box<Join>> {
+        self.join.take()
+    }
+}
+
+/// A task or another future that waits for something.
+pub(crate) enum Waiter {
+    /// A task of the loop itself, which needs no waker.
+    Task(Rc<Task>),
+    Waker(Waker),
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_takes_72_bytes_and_a_waiter_16() {
+        assert_eq!(size_of::<Task>(), 72);
+        assert_eq!(size_of::<Waiter>(), 16);
+    }
+}
