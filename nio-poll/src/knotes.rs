@@ -1,14 +1,14 @@
 //! The knotes of a descriptor: from one registration to another, in one call of the kernel.
 //!
 //! Laws:
-//! 1. A change that the kernel refuses changes nothing. A first registration is undone if a part of it is
-//!    refused. In a re-registration the additions come first, in a list at whose first refusal the kernel
-//!    stops (K40), so the old knotes are untouched.
+//! 1. A change that the kernel refuses changes nothing. The kernel stops at the first refusal of a list (K40).
+//!    A first registration is undone then. In a re-registration the additions come first, so the old knotes are
+//!    untouched.
 //! 2. The mode of a knote is fixed when it is added (K60): another trigger is a new knote.
 //! 3. A change without EV_ADD says ENOENT if there is no knote (K49). So a re-registration asks for at
 //!    least one old knote without EV_ADD.
 
-use std::{io, os::fd::RawFd, slice, time::Duration};
+use std::{io, ops::Range, os::fd::RawFd, time::Duration};
 
 use nio_sys::{EventFlags, EventList, Filter, Kevent};
 
@@ -41,11 +41,6 @@ const REARM: EventFlags = if ENABLE_IS_ENOUGH {
 /// The errors that mean "no such knote" (K50).
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBADF))
-}
-
-/// Whether the answer to a change is no error. Cheaper than [`Kevent::receipt`], which makes one.
-fn is_success(answer: &Kevent) -> bool {
-    answer.data() == 0
 }
 
 impl Registration {
@@ -125,60 +120,64 @@ impl Changes {
     }
 
     #[inline]
-    fn as_mut_slice(&mut self) -> &mut [Kevent] {
+    fn range(&self) -> Range<usize> {
         let from = usize::from(!self.interest.is_readable());
-        let to = 1 + usize::from(self.interest.is_writable());
-        &mut self.list[from..to]
+        from..1 + usize::from(self.interest.is_writable())
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[Kevent] {
+        &self.list[self.range()]
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [Kevent] {
+        let range = self.range();
+        &mut self.list[range]
     }
 }
 
 impl Shared {
-    /// Makes one change and returns its result.
+    /// Makes changes, up to the first that the kernel refuses: without room for answers it stops there (K40).
     #[inline]
-    pub(crate) fn apply(&self, mut change: Kevent) -> io::Result<()> {
-        self.kqueue.apply(slice::from_mut(&mut change))?;
-        change.receipt()
+    pub(crate) fn apply(&self, changes: &[Kevent]) -> io::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut no_room = EventList::with_capacity(0);
+        let at_once = Some(Duration::ZERO);
+        self.kqueue.kevent(changes, &mut no_room, at_once).map(drop)
     }
 
     /// Adds the knotes of a registration, all or none.
     #[inline]
     pub(crate) fn add(&self, fd: RawFd, new: Registration) -> io::Result<Registration> {
-        let mut changes = Changes::each(fd, new, ADD | new.mode());
-        let answers = changes.as_mut_slice();
-        self.kqueue.apply(answers)?;
-        if answers.iter().all(is_success) {
-            Ok(new)
-        } else {
-            self.settle(fd, new, answers)
+        let changes = Changes::each(fd, new, ADD | new.mode());
+        match self.apply(changes.as_slice()) {
+            Ok(()) => Ok(new),
+            Err(error) => self.settle(fd, new, error),
         }
     }
 
     /// After a part of an addition was refused. A pipe without a reader is registered all the same
     /// (`hang_up`); anything else is undone.
     #[cold]
-    fn settle(
-        &self,
-        fd: RawFd,
-        mut new: Registration,
-        answers: &[Kevent],
-    ) -> io::Result<Registration> {
-        let mut result = Ok(());
-        for answer in answers {
-            if let Err(error) = answer.receipt() {
-                new.hung_up = is_refusal(answer, &error)
-                    && self.report_hang_up(fd, new.token.0, new.mode()).is_ok();
-                if !new.hung_up {
-                    result = result.and(Err(error));
-                }
-            }
+    fn settle(&self, fd: RawFd, new: Registration, error: io::Error) -> io::Result<Registration> {
+        let hung_up = Registration {
+            hung_up: true,
+            ..new
+        };
+        let mut result = Err(error);
+        if new.interest.is_writable() && result.as_ref().is_err_and(is_refusal) {
+            let reading = Changes::each(fd, hung_up.in_kernel(), ADD | new.mode());
+            result = self
+                .apply(reading.as_slice())
+                .and_then(|()| self.report_hang_up(fd, new.token.0, new.mode()));
         }
         if result.is_err() {
-            for answer in answers.iter().filter(|answer| is_success(answer)) {
-                let _ = self.apply(answer.with_flags(EventFlags::DELETE));
-            }
-            self.forget_hang_up(fd, new);
+            self.undo(fd, new);
         }
-        result.map(|()| new)
+        result.map(|()| hung_up)
     }
 
     /// Adds the knotes of many registrations in one call, all or none. An error comes with its
@@ -187,45 +186,39 @@ impl Shared {
         &self,
         all: &mut [(RawFd, Registration)],
     ) -> Result<(), (RawFd, io::Error)> {
-        let Some(&(first, _)) = all.first() else {
-            return Ok(());
-        };
-        let mut answers = Vec::with_capacity(2 * all.len());
+        let mut changes = Vec::with_capacity(2 * all.len());
         for &(fd, new) in &*all {
-            let mut changes = Changes::each(fd, new, ADD | new.mode());
-            answers.extend_from_slice(changes.as_mut_slice());
+            changes.extend_from_slice(Changes::each(fd, new, ADD | new.mode()).as_slice());
         }
-        let result = self.kqueue.apply(&mut answers);
-        result.map_err(|error| (first, error))?;
-
-        let answers = answers.chunk_by(|one, other| one.ident() == other.ident());
-        let mut result = Ok(());
-        let mut added = Vec::with_capacity(all.len());
-        for ((fd, new), answers) in all.iter_mut().zip(answers) {
-            match self.settle(*fd, *new, answers) {
-                Ok(settled) => {
-                    *new = settled;
-                    added.push((*fd, settled));
+        if self.apply(&changes).is_ok() {
+            return Ok(());
+        }
+        // One by one, so that the refusal has its descriptor. A knote that is there already is not added twice.
+        for index in 0..all.len() {
+            let (fd, new) = all[index];
+            match self.add(fd, new) {
+                Ok(added) => all[index].1 = added,
+                Err(error) => {
+                    for &(fd, added) in &all[..index] {
+                        self.undo(fd, added);
+                    }
+                    return Err((fd, error));
                 }
-                Err(error) => result = result.and(Err((*fd, error))),
             }
         }
-        if result.is_err() {
-            for (fd, settled) in added {
-                self.undo(fd, settled);
-            }
-        }
-        result
+        Ok(())
     }
 
     /// Deletes the knotes of a registration. Returns whether there was any.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn delete(&self, fd: RawFd, old: Registration) -> io::Result<bool> {
         let mut changes = Changes::each(fd, old.in_kernel(), EventFlags::DELETE);
         let answers = changes.as_mut_slice();
+        // With answers: a knote that is not there must not keep the kernel from deleting the other.
         self.kqueue.apply(answers)?;
         self.forget_hang_up(fd, old);
-        if answers.iter().any(is_success) {
+        let is_deleted = |answer: &Kevent| answer.data() == 0;
+        if answers.iter().any(is_deleted) {
             return Ok(true);
         }
         none_deleted(answers)
@@ -249,17 +242,9 @@ impl Shared {
         if !ENABLE_IS_ENOUGH && !self.has(fd, old) {
             return Ok(None);
         }
-        let mut changes = Changes::between(fd, old, new);
-        let changes = changes.as_mut_slice();
-        // Without room for answers, the kernel stops at the first refusal (law 1).
-        let mut no_room = EventList::with_capacity(0);
-        let at_once = Some(Duration::ZERO);
-        let result = self.kqueue.kevent(changes, &mut no_room, at_once);
-        match result {
-            Ok(_) => Ok(Some(new)),
-            Err(error)
-                if is_absent(&error) || changes.iter().any(|change| is_refusal(change, &error)) =>
-            {
+        match self.apply(Changes::between(fd, old, new).as_slice()) {
+            Ok(()) => Ok(Some(new)),
+            Err(error) if is_absent(&error) || is_refusal(&error) => {
                 // Undo the addition that may have been made, and go step by step.
                 let added = new.only(new.interest.without(old.interest));
                 self.undo(fd, added);
@@ -309,8 +294,8 @@ impl Shared {
     /// Whether the kernel still has the knotes of a registration: whether its file is open under this
     /// number. It is asked by a change that changes nothing.
     pub(crate) fn has(&self, fd: RawFd, known: Registration) -> bool {
-        let mut probe = Changes::each(fd, known.in_kernel(), EventFlags::empty());
-        let answer = probe.as_mut_slice().first().map(|probe| self.apply(*probe));
+        let probe = Changes::each(fd, known.in_kernel(), EventFlags::empty());
+        let answer = probe.as_slice().first().map(|probe| self.apply(&[*probe]));
         let present = answer.is_some_and(|answer| !answer.is_err_and(|error| is_absent(&error)));
         present || self.is_refused_writer(fd, known)
     }
@@ -323,12 +308,12 @@ impl Shared {
             return false;
         }
         let change = known.knote(fd, Filter::WRITE, EventFlags::ADD | EventFlags::DISABLE);
-        match self.apply(change) {
+        match self.apply(&[change]) {
             Ok(()) => {
-                let _ = self.apply(change.with_flags(EventFlags::DELETE));
+                let _ = self.apply(&[change.with_flags(EventFlags::DELETE)]);
                 false
             }
-            Err(error) => is_refusal(&change, &error),
+            Err(error) => is_refusal(&error),
         }
     }
 }

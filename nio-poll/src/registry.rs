@@ -261,7 +261,7 @@ impl Poll {
     fn reregister_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
         let shared = self.shared();
         let mut registry = shared.lock();
-        let old = registry.descriptor(fd).ok_or(not_registered(fd))?;
+        let old = registry.descriptor(fd).ok_or_else(|| not_registered(fd))?;
         let result = if old.trigger == new.trigger && !old.hung_up {
             shared.change(fd, old, new)
         } else {
@@ -269,13 +269,13 @@ impl Poll {
         };
         let registration = result.map_err(|error| refused(fd, error))?;
         registry.set_descriptor(fd, registration);
-        registration.map(drop).ok_or(not_registered(fd))
+        registration.map(drop).ok_or_else(|| not_registered(fd))
     }
 
     fn deregister_descriptor(&self, fd: RawFd) -> Result<(), Error> {
         let shared = self.shared();
         let mut registry = shared.lock();
-        let known = registry.descriptor(fd).ok_or(not_registered(fd))?;
+        let known = registry.descriptor(fd).ok_or_else(|| not_registered(fd))?;
         let had = shared
             .delete(fd, known)
             .map_err(|error| refused(fd, error))?;

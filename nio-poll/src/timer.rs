@@ -83,11 +83,11 @@ impl Poll {
         let mut registry = shared.lock();
         // Deleted first: the mode is fixed when a knote is added, and DragonFly does not restart a
         // running timer.
-        let deleted = shared.apply(knote.with_flags(EventFlags::DELETE));
-        if let Err(source) = shared.apply(knote) {
+        let deleted = shared.apply(&[knote.with_flags(EventFlags::DELETE)]);
+        if let Err(source) = shared.apply(&[knote]) {
             let old = registry.watches.get(&(Filter::TIMER, token.0));
             if let (Ok(()), Some(old)) = (deleted, old) {
-                let _ = shared.apply(old.knote); // back to the old timer
+                let _ = shared.apply(&[old.knote]); // back to the old timer
             }
             return Err(Error::Refused { subject, source });
         }

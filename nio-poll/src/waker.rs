@@ -112,7 +112,7 @@ impl Waker {
         let trigger = Kevent::user(self.ident, EventFlags::empty())
             .with_fflags(UserFlags::TRIGGER)
             .with_udata(self.token.0);
-        shared.apply(trigger)
+        shared.apply(&[trigger])
     }
 }
 
@@ -131,7 +131,7 @@ impl Drop for Waker {
             None => Kevent::user(self.ident, EventFlags::DELETE),
         };
         // It cannot fail: the knote was added, and nothing else deletes it.
-        let _ = shared.apply(knote);
+        let _ = shared.apply(&[knote]);
         registry.free_idents.push(self.ident);
     }
 }
@@ -159,7 +159,7 @@ impl Registry {
 
 /// Adds the knote of a waker, or a pair of sockets where the kernel does not know the filter (K244).
 fn watch(shared: &Shared, knote: Kevent) -> io::Result<Watch> {
-    match shared.apply(knote) {
+    match shared.apply(&[knote]) {
         Ok(()) => Ok(Watch::new(knote)),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => watch_pair(shared, knote),
         Err(error) => Err(error),
@@ -171,7 +171,7 @@ fn watch_pair(shared: &Shared, knote: Kevent) -> io::Result<Watch> {
     watched.set_nonblocking(true)?;
     written.set_nonblocking(true)?;
     let read = Kevent::read(&watched, EventFlags::ADD | EventFlags::CLEAR);
-    shared.apply(read.with_udata(knote.udata()))?;
+    shared.apply(&[read.with_udata(knote.udata())])?;
     Ok(Watch {
         pair: Some(Arc::new((watched, written))),
         ..Watch::new(knote)

@@ -86,7 +86,7 @@ impl Shared {
     fn has_ended(&self, watch: &Watch, now: Instant) -> bool {
         match watch.knote.filter() {
             Filter::PROC | Filter::VNODE => {
-                let probe = self.apply(watch.knote.with_flags(EventFlags::empty()));
+                let probe = self.apply(&[watch.knote.with_flags(EventFlags::empty())]);
                 probe.is_err_and(|error| is_absent(&error))
             }
             _ => watch.expires.is_some_and(|expires| expires <= now),
@@ -105,7 +105,7 @@ impl Poll {
                 return Err(Error::AlreadyRegistered { subject, token });
             }
         }
-        let result = shared.apply(watch.knote);
+        let result = shared.apply(&[watch.knote]);
         result.map_err(|source| Error::Refused { subject, source })?;
         registry.insert(shared, watch);
         Ok(())
@@ -121,7 +121,7 @@ impl Poll {
         let shared = self.shared();
         let mut registry = shared.lock();
         let known = registry.watches.contains_key(&(filter, ident));
-        match shared.apply(Kevent::new(ident, filter, EventFlags::DELETE)) {
+        match shared.apply(&[Kevent::new(ident, filter, EventFlags::DELETE)]) {
             Ok(()) => {}
             Err(error) if known && is_absent(&error) && ends_by_itself(filter) => {}
             Err(source) if known && !is_absent(&source) => {

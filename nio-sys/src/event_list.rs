@@ -37,6 +37,7 @@ impl EventList {
     /// An empty list with room for exactly `capacity` entries.
     ///
     /// With a capacity of 0 a call cannot wait: it applies its changes and returns at once (K17).
+    #[inline]
     pub fn with_capacity(capacity: usize) -> EventList {
         EventList {
             events: Vec::with_capacity(capacity),

@@ -142,6 +142,7 @@ impl Kqueue {
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[inline]
     pub fn kevent(
         &self,
         changes: &[Kevent],
@@ -202,6 +203,7 @@ impl Kqueue {
     /// assert_eq!(changes[1].receipt().unwrap_err().kind(), std::io::ErrorKind::NotFound);
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[inline]
     pub fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
         if changes.is_empty() {
             return Ok(());

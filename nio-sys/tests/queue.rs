@@ -191,6 +191,17 @@ fn k10_a_queue_cannot_be_watched_for_writing() {
 }
 
 #[test]
+fn k10_a_queue_that_is_watched_for_reading_cannot_be_watched_for_writing_either() {
+    let (inner, outer) = (Queue::new(), Queue::new());
+    let both = [READ, WRITE].map(|filter| on(&inner, filter, ADD | CLEAR));
+    for _ in 0..2 {
+        let results = outer.results(&both);
+        assert!(results[0] == 0 && results[1] != 0, "{results:?}");
+    }
+    assert_ne!(outer.refused(on(&inner, WRITE, ADD)), 0);
+}
+
+#[test]
 fn k11_a_queue_cannot_watch_itself() {
     let queue = Queue::new();
     assert_eq!(queue.refused(on(&queue, READ, ADD)), libc::EINVAL);

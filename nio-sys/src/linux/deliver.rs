@@ -156,7 +156,7 @@ impl Descriptors {
         let mut slot = self.slots.get(fd);
         if slot.knotes[index].is_enabled() {
             active.push(Key::Descriptor(fd, index), &mut slot.queued[index]);
-            self.store(fd, slot, active);
+            self.store(fd, &mut slot, active);
         }
     }
 }

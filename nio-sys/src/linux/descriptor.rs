@@ -21,7 +21,7 @@ use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 use super::{
     active::{Active, NOWHERE},
     epoll,
-    knote::no_such_knote,
+    knote::{Knote, descriptor, invalid, no_such_knote, unsupported},
     readiness::is_queue,
     slot::{
         DISARMED, EXCEPT, IDLE, NO_MARK, READ, Slot, Slots, VACANT, WRITE, generation, index,
@@ -32,19 +32,10 @@ use crate::{EventFlags, Kevent, ReadWriteFlags};
 
 /// How many changes are made together at most: one for each filter, and one more for a pair of EV_DELETE and
 /// EV_ADD.
-pub(super) const RUN: usize = 4;
+const RUN: usize = 4;
 
-/// The errnos of the changes of a run; 0 is a success.
-pub(super) type Errnos = [i32; RUN];
-
-/// The effect of a set of changes on the conditions of the knotes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Effect {
-    /// A disabled or new knote is enabled.
-    enables: bool,
-    /// A condition is to be evaluated again.
-    evaluates: bool,
-}
+/// The flags of a change that evaluates its condition again (law 3).
+const RENEWS: EventFlags = EventFlags::ADD.union(EventFlags::ENABLE);
 
 /// The READ, WRITE and EXCEPT knotes of one queue whose descriptors epoll takes.
 #[derive(Debug)]
@@ -68,107 +59,83 @@ impl Descriptors {
         }
     }
 
-    /// Applies changes of one descriptor, [`RUN`] at most.
-    #[inline]
+    /// Makes the first change, together with those of the same descriptor that follow it, and returns how many
+    /// these are. An error is that of the first change alone ([`is_of_another`]).
     pub(super) fn change(
         &mut self,
         epoll: &OwnedFd,
-        fd: RawFd,
         changes: &[Kevent],
         active: &mut Active,
-    ) -> Errnos {
-        let mut errnos = Errnos::default();
+    ) -> io::Result<usize> {
+        let first = &changes[0];
+        let fd = match index(first.filter()) {
+            Some(_) => descriptor(first)?,
+            None => return Err(no_such_knote()),
+        };
         let mut slot = self.slots.get(fd);
-        let (told, mut effect, mut failed) = (slot.told, Effect::default(), 0);
-        for (change, errno) in changes.iter().zip(&mut errnos) {
-            *errno = self.edit(&mut slot, fd, change, &mut effect);
-            failed += usize::from(*errno != 0);
+        let had_entry = slot.told != 0;
+        let (mut count, mut renews) = (0, false);
+        for change in changes.iter().take(RUN) {
+            if change.ident() != first.ident() {
+                break;
+            }
+            match self.edit(&mut slot, change) {
+                Ok(knote) => renews |= knote.is_enabled() && change.flags().intersects(RENEWS),
+                Err(error) if count == 0 => return Err(error),
+                Err(_) => break,
+            }
+            count += 1;
         }
-        if failed == changes.len() {
-            return errnos;
-        }
-        match self.sync(epoll, fd, &mut slot, effect) {
+        match self.sync(epoll, fd, &mut slot, renews) {
             Ok(()) => {
-                self.store(fd, slot, active);
-                errnos
+                self.store(fd, &mut slot, active);
+                Ok(count)
             }
-            Err(error) => self.change_after(&error, told != 0, epoll, fd, changes, active),
+            Err(error) if had_entry && is_lost(&error) => {
+                // The knotes went with the file that had this number (K98).
+                self.forget(fd, active);
+                self.change(epoll, changes, active)
+            }
+            // Alone, each change has its own answer.
+            Err(_) if count > 1 => self.change(epoll, &changes[..1], active),
+            Err(error) => Err(error),
         }
     }
 
-    /// As [`change`](Descriptors::change), after epoll has refused.
-    #[cold]
-    fn change_after(
-        &mut self,
-        error: &io::Error,
-        had_entry: bool,
-        epoll: &OwnedFd,
-        fd: RawFd,
-        changes: &[Kevent],
-        active: &mut Active,
-    ) -> Errnos {
-        if is_lost(error) && had_entry {
-            // The knotes went with the file that had this number (K98).
-            self.forget(fd, active);
-            return self.change(epoll, fd, changes, active);
-        }
-        let mut errnos = Errnos::default();
-        if changes.len() == 1 {
-            errnos[0] = error.raw_os_error().unwrap_or(libc::EINVAL);
-            return errnos;
-        }
-        // Alone, each change has its own answer.
-        for (change, errno) in changes.iter().zip(&mut errnos) {
-            let change = std::slice::from_ref(change);
-            *errno = self.change(epoll, fd, change, active)[0];
-        }
-        errnos
-    }
-
-    /// Applies a change to a slot: to its knote, or to the absence of one. Returns an errno.
+    /// Applies a change to a slot: to its knote, or to the absence of one. Returns the knote afterwards.
     #[inline]
-    fn edit(&self, slot: &mut Slot, fd: RawFd, change: &Kevent, effect: &mut Effect) -> i32 {
-        let Some(index) = index(change.filter()) else {
-            return libc::EINVAL;
-        };
+    fn edit(&self, slot: &mut Slot, change: &Kevent) -> io::Result<Knote> {
+        let index = index(change.filter()).ok_or_else(no_such_knote)?;
         let before = slot.knotes[index];
-        let Some(after) = before.changed(change) else {
-            return libc::ENOENT;
-        };
+        let after = before.changed(change)?;
         if after.exists() {
-            match check_fflags(index, change.fflags()) {
-                0 if index != READ && !before.exists() && is_queue(fd, slot, self.probe) => {
-                    return libc::EINVAL;
-                }
-                0 => {}
-                errno => return errno,
+            check_fflags(index, change.fflags())?;
+            if index != READ && !before.exists() && is_queue(descriptor(change)?, slot, self.probe)
+            {
+                return Err(invalid());
             }
-        }
-        if after.is_enabled() {
-            let evaluates = EventFlags::ADD.union(EventFlags::ENABLE);
-            effect.enables |= !before.is_enabled();
-            effect.evaluates |= change.flags().intersects(evaluates);
         }
         if index == READ {
             let marked = after.exists() && change.fflags() != 0;
             slot.low_water = if marked { change.data() } else { NO_MARK };
         }
         (slot.knotes[index], slot.udata[index]) = (after, change.udata());
-        0
+        Ok(after)
     }
 
-    /// Brings the entry of a descriptor in line with its knotes, and records it in the slot.
+    /// Brings the entry of a descriptor in line with its knotes, and records it in the slot. `renews`: a condition
+    /// is to be evaluated, by a new generation.
     #[inline]
     fn sync(
         &mut self,
         epoll: &OwnedFd,
         fd: RawFd,
         slot: &mut Slot,
-        effect: Effect,
+        renews: bool,
     ) -> io::Result<()> {
         let (told, wanted) = (slot.told, slot.wanted());
         let mut number = generation(slot.payload);
-        if effect.enables || told == 0 {
+        if renews || told == 0 {
             // 31 bits of the payload, and never 0.
             self.generation = ((self.generation + 1) & (u32::MAX >> 1)).max(1);
             number = self.generation;
@@ -182,7 +149,7 @@ impl Descriptors {
             },
             (0, _) => add(epoll, fd, wanted, payload)?,
             (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
-            _ if told != wanted || effect.evaluates || effect.enables => {
+            _ if told != wanted || renews => {
                 epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, payload)?;
             }
             // Nothing changes for epoll, but it has to be asked (law 2).
@@ -197,33 +164,40 @@ impl Descriptors {
 
     /// Stores the state of a descriptor. A knote that is not enabled is not active.
     #[inline]
-    pub(super) fn store(&mut self, fd: RawFd, mut slot: Slot, active: &mut Active) {
-        for (knote, position) in slot.knotes.iter().zip(&mut slot.queued) {
-            if !knote.is_enabled() {
-                active.remove(position);
+    pub(super) fn store(&mut self, fd: RawFd, slot: &mut Slot, active: &mut Active) {
+        if slot.queued != [NOWHERE; 3] {
+            for (knote, position) in slot.knotes.iter().zip(&mut slot.queued) {
+                if !knote.is_enabled() {
+                    active.remove(position);
+                }
             }
         }
         if slot.told == 0 {
-            slot = VACANT;
+            *slot = VACANT;
         }
         slot.special = slot.is_special() || self.counts;
-        self.slots.set(fd, slot);
+        self.slots.set(fd, *slot);
     }
 
     /// Brings the entry of a descriptor in line with its knotes after a report. An error has no caller to go to:
     /// without memory everything stays as it is, and the next event tries again.
-    pub(super) fn settle(&mut self, epoll: &OwnedFd, fd: RawFd, slot: Slot, active: &mut Active) {
-        let mut slot = slot;
+    pub(super) fn settle(
+        &mut self,
+        epoll: &OwnedFd,
+        fd: RawFd,
+        mut slot: Slot,
+        active: &mut Active,
+    ) {
         let (told, wanted) = (slot.told, slot.wanted());
         // A disarmed entry reports nothing: it stays until a knote is enabled again.
         let waits = matches!(wanted, 0 | IDLE) || slot.queued != [NOWHERE; 3];
         if told != wanted && !(told == DISARMED && waits) {
-            let result = self.sync(epoll, fd, &mut slot, Effect::default());
+            let result = self.sync(epoll, fd, &mut slot, false);
             if result.is_err_and(|error| is_lost(&error)) {
                 return self.forget(fd, active);
             }
         }
-        self.store(fd, slot, active);
+        self.store(fd, &mut slot, active);
     }
 
     /// Drops the knotes of a file that no longer has this number.
@@ -248,18 +222,24 @@ impl Descriptors {
     }
 }
 
-/// The errno for flags of a filter that Linux cannot honour (K242).
+/// An error for flags of a filter that Linux cannot honour (K242).
 #[inline]
-fn check_fflags(index: usize, fflags: u32) -> i32 {
+fn check_fflags(index: usize, fflags: u32) -> io::Result<()> {
     let (mark, urgent) = (ReadWriteFlags::LOWAT.bits(), ReadWriteFlags::OOB.bits());
     match (index, fflags) {
-        (READ | WRITE, 0) => 0,
-        (READ, fflags) if fflags == mark => 0,
-        (EXCEPT, fflags) if fflags == urgent => 0,
+        (READ | WRITE, 0) => Ok(()),
+        (READ, fflags) if fflags == mark => Ok(()),
+        (EXCEPT, fflags) if fflags == urgent => Ok(()),
         // EXCEPT without a condition.
-        (EXCEPT, 0) => libc::EINVAL,
-        _ => libc::ENOTSUP,
+        (EXCEPT, 0) => Err(invalid()),
+        _ => Err(unsupported()),
     }
+}
+
+/// Whether an error means that the change is not for a descriptor that epoll takes: it names no knote of one, or
+/// epoll has refused a file.
+pub(super) fn is_of_another(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EPERM))
 }
 
 /// Whether an error of epoll means that the descriptor is not the one that was registered. EPERM is the answer
@@ -290,9 +270,4 @@ fn add(set: &OwnedFd, fd: RawFd, mask: u32, payload: u64) -> io::Result<()> {
         }
         result => result,
     }
-}
-
-/// Whether a change is of READ, WRITE or EXCEPT.
-pub(super) fn is_descriptors(change: &Kevent) -> bool {
-    index(change.filter()).is_some()
 }

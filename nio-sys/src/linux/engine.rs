@@ -17,16 +17,16 @@ use std::{
 use super::{
     active::{Active, Key, NOWHERE, Position},
     deliver::Batch,
-    descriptor::{Descriptors, Errnos, RUN, is_descriptors},
+    descriptor::{Descriptors, is_of_another},
     epoll::{self, EDGE},
     file,
     filterops::{self, Filterops, Host, Told, attach},
-    knote::{Knote, descriptor, invalid, is_sound, no_such_knote},
+    knote::{Knote, invalid, no_such_knote},
     stale::Stale,
     wake::Edge,
     watch::Watches,
 };
-use crate::{EventFlags, Filter, Kevent};
+use crate::{Filter, Kevent};
 
 /// The payload of the queue's eventfd.
 pub(super) const WAKE: u64 = INTERNAL;
@@ -92,57 +92,34 @@ impl Engine {
         }
     }
 
-    /// Applies the first change and those of its descriptor that follow it. Returns their number and errnos.
-    #[inline]
-    pub(super) fn change(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, Errnos) {
-        let first = &changes[0];
-        if is_descriptors(first) && is_sound(first) {
-            let joins = |change: &&Kevent| {
-                change.ident() == first.ident() && is_descriptors(change) && is_sound(change)
-            };
-            let count = 1 + changes[1..].iter().take(RUN - 1).take_while(joins).count();
-            return (count, self.change_descriptor(epoll, &changes[..count]));
-        }
-        let mut errnos = Errnos::default();
-        if let Err(error) = self.change_knote(epoll, first) {
-            errnos[0] = error.raw_os_error().unwrap_or(libc::EINVAL);
-        }
-        (1, errnos)
-    }
-
-    /// Changes of one descriptor. epoll answers EPERM for a file, which it does not take, and a change of a
-    /// file's knote finds no knote among the descriptors (ENOENT): both are then tried as a file's.
-    #[inline]
-    fn change_descriptor(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> Errnos {
-        let mut errnos = match descriptor(&changes[0]) {
-            Ok(fd) => self
-                .descriptors
-                .change(epoll, fd, changes, &mut self.active),
-            Err(_) => [libc::EBADF; RUN],
+    /// Makes the first change, together with those of the same descriptor that follow it. Returns how many these
+    /// are and their errno: 0, or that of the first change, which was made alone.
+    pub(super) fn change(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, i32) {
+        let result = match self.descriptors.change(epoll, changes, &mut self.active) {
+            // Not a descriptor that epoll takes: a file, or another filter.
+            Err(error) if is_of_another(&error) => self.change_knote(epoll, &changes[0]),
+            result => result,
         };
-        for (change, errno) in changes.iter().zip(&mut errnos) {
-            if matches!(*errno, libc::EPERM | libc::ENOENT) {
-                let result = self.change_knote(epoll, change);
-                *errno = result.map_or_else(|error| error.raw_os_error().unwrap_or(*errno), |()| 0);
-            }
+        match result {
+            Ok(count) => (count, 0),
+            Err(error) => (1, error.raw_os_error().unwrap_or(libc::EINVAL)),
         }
-        errnos
     }
 
-    /// A change of a knote that is not in a descriptor's entry.
-    fn change_knote(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
-        if !is_sound(change) || !filterops::exists(change.filter()) {
+    /// A change of a knote that is not in a descriptor's entry. Returns 1, as it is made alone.
+    fn change_knote(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<usize> {
+        if !filterops::exists(change.filter()) {
             return Err(invalid());
         }
         if !file::is_watched(change.filter()) {
-            return self.make(epoll, change);
+            return self.make(epoll, change).map(|()| 1);
         }
         // Notices from before the change are handled by the old flags. The end of a watch is a notice too, and
         // must not leave the queue readable.
         self.read_notices(epoll);
         let result = self.make(epoll, change);
         self.read_notices(epoll);
-        result
+        result.map(|()| 1)
     }
 
     fn make(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
@@ -150,7 +127,7 @@ impl Engine {
             return self.add(epoll, change);
         };
         let (entry, mut host) = parts(&mut self.knotes, &mut self.watches, epoll, id)?;
-        let after = entry.knote.changed(change).ok_or_else(no_such_knote)?;
+        let after = entry.knote.changed(change)?;
         if !after.exists() {
             self.remove(epoll, id);
             return Ok(());
@@ -163,9 +140,7 @@ impl Engine {
 
     /// EV_ADD of a new knote.
     fn add(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
-        if !change.flags().contains(EventFlags::ADD) {
-            return Err(no_such_knote());
-        }
+        Knote::NONE.changed(change)?;
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.knotes.push(None);
             self.knotes.len() as u32 - 1
@@ -176,10 +151,7 @@ impl Engine {
             made.0.descriptor().map_or(Ok(()), add).map(|()| made)
         });
         let (condition, implied) = made.inspect_err(|_| self.vacant.push(id))?;
-        let flags = change.flags() | implied;
-        let knote = Knote::NONE
-            .changed(&change.with_flags(flags))
-            .unwrap_or_default();
+        let knote = Knote::NONE.changed(&change.with_flags(change.flags() | implied))?;
         let is_told = condition.descriptor().is_some();
         self.knotes[id as usize] = Some(Entry {
             filter: change.filter(),

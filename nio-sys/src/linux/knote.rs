@@ -32,28 +32,42 @@ impl Knote {
     /// No knote.
     pub(super) const NONE: Knote = Knote(0);
 
-    /// This knote after a change; `None` if there is none and the change does not add one (K49). The udata is
-    /// stored elsewhere: every change replaces it (K58).
+    /// This knote after a change. An error if the flags are not valid, or if there is no knote and the change
+    /// does not add one (K49). The udata is stored elsewhere: every change replaces it (K58).
     #[inline]
-    pub(super) fn changed(self, change: &Kevent) -> Option<Knote> {
+    pub(super) fn changed(self, change: &Kevent) -> io::Result<Knote> {
         let flags = change.flags();
-        if !self.exists() {
-            let enabled = if flags.contains(EventFlags::DISABLE) {
-                0
-            } else {
-                ENABLED
-            };
-            let new = Knote((flags & MODE).bits() as u8 | enabled | PRESENT);
-            return flags.contains(EventFlags::ADD).then_some(new);
+        let both = |a: EventFlags, b: EventFlags| flags.contains(a.union(b));
+        if !KNOWN.contains(flags)
+            || both(EventFlags::ADD, EventFlags::DELETE)
+            || both(EventFlags::ENABLE, EventFlags::DISABLE)
+        {
+            return Err(invalid());
         }
-        Some(if flags.contains(EventFlags::DELETE) {
+        if !self.exists() {
+            if !flags.contains(EventFlags::ADD) {
+                return Err(no_such_knote());
+            }
+            let new = Knote((flags & MODE).bits() as u8 | PRESENT);
+            return Ok(new.enabled(!flags.contains(EventFlags::DISABLE)));
+        }
+        Ok(if flags.contains(EventFlags::DELETE) {
             Knote::NONE
         } else if flags.contains(EventFlags::ENABLE) {
-            Knote(self.0 | ENABLED)
+            self.enabled(true)
         } else if flags.contains(EventFlags::DISABLE) {
-            Knote(self.0 & !ENABLED)
+            self.enabled(false)
         } else {
             self
+        })
+    }
+
+    #[inline]
+    fn enabled(self, enabled: bool) -> Knote {
+        Knote(if enabled {
+            self.0 | ENABLED
+        } else {
+            self.0 & !ENABLED
         })
     }
 
@@ -63,7 +77,7 @@ impl Knote {
         if self.has(EventFlags::ONESHOT) {
             Knote::NONE
         } else if self.has(EventFlags::DISPATCH) {
-            Knote(self.0 & !ENABLED)
+            self.enabled(false)
         } else {
             self
         }
@@ -103,29 +117,14 @@ impl Knote {
     }
 }
 
-/// The flags that a change may have; the bits of EV_SYSFLAGS are ignored (K30) and any other is an error
-/// (K243).
-const KNOWN: EventFlags = EventFlags::ADD
+/// The flags that a change may have; any other is an error (K243). The last four bits are EV_SYSFLAGS, which
+/// belong to the system and are ignored (K30).
+const KNOWN: EventFlags = EventFlags::from_bits_retain(0xF000)
+    .union(EventFlags::ADD)
     .union(EventFlags::DELETE)
     .union(EventFlags::ENABLE)
     .union(EventFlags::DISABLE)
-    .union(EventFlags::ONESHOT)
-    .union(EventFlags::CLEAR)
-    .union(EventFlags::RECEIPT)
-    .union(EventFlags::DISPATCH);
-
-/// EV_SYSFLAGS: the bits that belong to the system.
-const SYSTEM: u16 = 0xF000;
-
-/// Whether the flags of a change are valid for any knote.
-#[inline]
-pub(super) fn is_sound(change: &Kevent) -> bool {
-    let flags = EventFlags::from_bits_retain(change.flags().bits() & !SYSTEM);
-    let both = |a: EventFlags, b: EventFlags| flags.contains(a.union(b));
-    KNOWN.contains(flags)
-        && !both(EventFlags::ADD, EventFlags::DELETE)
-        && !both(EventFlags::ENABLE, EventFlags::DISABLE)
-}
+    .union(MODE);
 
 /// The error of a change that names no knote (K49).
 pub(super) fn no_such_knote() -> io::Error {

@@ -98,9 +98,9 @@ impl Queue {
         let mut engine = self.lock();
         let mut rest = changes;
         while !rest.is_empty() {
-            let (count, errnos) = engine.change(&self.epoll, rest);
-            let (done, after) = rest.split_at_mut(count);
-            for (change, errno) in done.iter_mut().zip(errnos) {
+            let (count, errno) = engine.change(&self.epoll, rest);
+            let (made, after) = rest.split_at_mut(count);
+            for change in made {
                 *change = receipt(change, errno);
             }
             rest = after;
@@ -116,10 +116,9 @@ impl Queue {
         let mut outcome = Ok(());
         let mut rest = changes;
         while !rest.is_empty() && outcome.is_ok() {
-            // Changes after an error without room must not be made, so no more are made together than fit.
-            let most = rest.len().min(events.capacity() - events.len() + 1);
-            let (count, errnos) = engine.change(&self.epoll, &rest[..most]);
-            for (change, errno) in rest[..count].iter().zip(errnos) {
+            let (count, errno) = engine.change(&self.epoll, rest);
+            let (made, after) = rest.split_at(count);
+            for change in made {
                 let wanted = errno != 0 || change.flags().contains(EventFlags::RECEIPT);
                 if wanted && events.len() < events.capacity() {
                     events.events.push(receipt(change, errno));
@@ -127,7 +126,7 @@ impl Queue {
                     outcome = Err(io::Error::from_raw_os_error(errno));
                 }
             }
-            rest = &rest[count..];
+            rest = after;
         }
         self.unlock(engine);
         if outcome.is_err() {

@@ -100,10 +100,9 @@ pub(super) fn poll_now(fd: RawFd, events: u32) -> u32 {
 }
 
 /// Whether a descriptor is a queue, or any other epoll set. An epoll set is never writable, and epoll would
-/// accept WRITE of it and report nothing (K10). Asked once for each registration. `probe` is an eventfd of the
-/// caller.
+/// accept WRITE of it and report nothing (K10). `probe` is an eventfd of the caller.
 pub(super) fn is_queue(fd: RawFd, slot: &mut Slot, probe: RawFd) -> bool {
-    if slot.kind.is_some() || kind(fd, slot) != Kind::Other {
+    if kind(fd, slot) != Kind::Other {
         return false;
     }
     // Only an epoll set takes an entry; the entry asks for nothing and is removed at once.
