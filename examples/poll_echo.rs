@@ -83,8 +83,8 @@ impl Server {
     fn accept_all(&mut self) -> Result<(), Box<dyn Error>> {
         self.full = false;
         loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => self.add(stream)?,
+            match nio_poll::accept(&self.listener) {
+                Ok(socket) => self.add(TcpStream::from(socket))?,
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(()),
                     // The client has thought better of it.
@@ -101,7 +101,6 @@ impl Server {
     }
 
     fn add(&mut self, stream: TcpStream) -> Result<(), Box<dyn Error>> {
-        stream.set_nonblocking(true)?;
         let token = Token(self.next);
         self.next += 1;
         let both = Interest::READABLE | Interest::WRITABLE;

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, os::fd::RawFd};
 
-use crate::{Signal, Token};
+use crate::{Interest, Signal, Token};
 
 /// The thing that a registration is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +32,53 @@ impl fmt::Display for Subject {
     }
 }
 
+impl Subject {
+    /// The call to use instead of registering again.
+    fn instead(&self) -> &'static str {
+        match self {
+            Subject::Descriptor(_) => "use `reregister` to change it",
+            _ => "deregister it first to change its token",
+        }
+    }
+
+    /// The way out of a refusal by the system, where one is known.
+    fn advice(&self, error: &io::Error) -> &'static str {
+        match (self, error.raw_os_error()) {
+            (Subject::Signal(signal), Some(libc::EINVAL)) => match signal.as_raw() {
+                libc::SIGKILL => " (SIGKILL cannot be caught; watch SIGTERM)",
+                libc::SIGSTOP => " (SIGSTOP cannot be caught; watch SIGTSTP)",
+                _ => " (no signal of this system that can be caught has this number)",
+            },
+            (Subject::Process(_), Some(libc::ESRCH)) => {
+                " (there is no such process; register a child before it is waited for)"
+            }
+            (Subject::Descriptor(_) | Subject::File(_), Some(libc::EBADF)) => {
+                " (it is closed, or the poll belongs to the parent of this process)"
+            }
+            (Subject::Descriptor(_), Some(libc::EPERM | libc::EINVAL)) => {
+                " (a descriptor of this kind cannot be polled)"
+            }
+            _ => advice_of_limit(error),
+        }
+    }
+}
+
+fn advice_of_limit(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => " (raise the limit on open descriptors, `ulimit -n`)",
+        _ => "",
+    }
+}
+
+fn advice_of_fork(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EBADF) => {
+            " (a child of fork(2) does not have its parent's poll; make a new one)"
+        }
+        _ => "",
+    }
+}
+
 /// An error of a [`Poll`](crate::Poll). Converts into an [`io::Error`] of the corresponding kind.
 ///
 /// A call that fails leaves all registrations as they were.
@@ -40,7 +87,7 @@ impl fmt::Display for Subject {
 pub enum Error {
     /// It is registered with this poll already. To change the interest of a descriptor, use
     /// [`reregister`](crate::Poll::reregister).
-    #[error("{subject} is already registered, with {token:?}")]
+    #[error("{subject} is already registered, with {token:?}: {}", subject.instead())]
     AlreadyRegistered {
         /// The thing to be registered.
         subject: Subject,
@@ -49,15 +96,28 @@ pub enum Error {
     },
     /// It is not registered with this poll: it never was, it was deregistered, or the descriptor is
     /// another file's by now.
-    #[error("{subject} is not registered")]
+    #[error(
+        "{subject} is not registered with this poll: register it first, and deregister it before it is closed"
+    )]
     NotRegistered {
         /// The thing that should be registered.
         subject: Subject,
     },
+    /// This system cannot report a part of the interest: [`Interest::PRIORITY`] on FreeBSD and NetBSD.
+    #[error(
+        "{subject} cannot be registered for {interest:?}: this system does not report urgent data; leave out \
+         PRIORITY, and read the data in line (SO_OOBINLINE)"
+    )]
+    Unsupported {
+        /// The thing to be registered.
+        subject: Subject,
+        /// The interest that was asked for.
+        interest: Interest,
+    },
     /// The system refused it: a descriptor that is closed (`EBADF`) or of a kind that cannot be
     /// polled (`EPERM` or `EINVAL`), a signal that cannot be caught (`EINVAL`), a process that does
     /// not exist (`ESRCH`), or no memory (`ENOMEM`).
-    #[error("{subject} cannot be registered: {source}")]
+    #[error("{subject} cannot be registered: {source}{}", subject.advice(source))]
     Refused {
         /// The thing to be registered.
         subject: Subject,
@@ -66,13 +126,13 @@ pub enum Error {
     },
     /// The poll itself could not be made, usually because the limit on open descriptors is reached
     /// (`EMFILE`).
-    #[error("cannot create a poll: {0}")]
+    #[error("cannot create a poll: {0}{advice}", advice = advice_of_limit(.0))]
     Create(#[source] io::Error),
     /// A waker could not be made.
-    #[error("cannot create a waker: {0}")]
+    #[error("cannot create a waker: {0}{advice}", advice = advice_of_limit(.0))]
     Waker(#[source] io::Error),
     /// Waiting for events failed.
-    #[error("cannot wait for events: {0}")]
+    #[error("cannot wait for events: {0}{advice}", advice = advice_of_fork(.0))]
     Wait(#[source] io::Error),
 }
 
@@ -81,11 +141,72 @@ impl From<Error> for io::Error {
         let kind = match &error {
             Error::AlreadyRegistered { .. } => io::ErrorKind::AlreadyExists,
             Error::NotRegistered { .. } => io::ErrorKind::NotFound,
+            Error::Unsupported { .. } => io::ErrorKind::Unsupported,
             Error::Refused { source, .. }
             | Error::Create(source)
             | Error::Waker(source)
             | Error::Wait(source) => source.kind(),
         };
         io::Error::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::Poll;
+
+    #[test]
+    fn a_signal_that_cannot_be_caught_is_refused_with_one_that_can() {
+        let poll = Poll::new().unwrap();
+        for (signal, other) in [(libc::SIGKILL, "SIGTERM"), (libc::SIGSTOP, "SIGTSTP")] {
+            let error = poll.register_signal(Signal::from_raw(signal), Token(1));
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains("cannot be caught; watch "), "{text}");
+            assert!(text.contains(other), "{text}");
+        }
+        let error = poll.register_signal(Signal::from_raw(100_000), Token(1));
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("no signal of this system"), "{text}");
+    }
+
+    #[test]
+    fn a_second_registration_is_told_what_to_do_instead() {
+        let poll = Poll::new().unwrap();
+        poll.register_signal(Signal::WINDOW_CHANGE, Token(5))
+            .unwrap();
+        let error = poll
+            .register_signal(Signal::WINDOW_CHANGE, Token(6))
+            .unwrap_err();
+        let expected = "SIGWINCH is already registered, with Token(5): deregister it first to change its token";
+        assert_eq!(error.to_string(), expected);
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        poll.register(&socket, Token(7), Interest::READABLE)
+            .unwrap();
+        let error = poll
+            .register(&socket, Token(8), Interest::READABLE)
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("with Token(7): use `reregister` to change it")
+        );
+    }
+
+    #[test]
+    fn a_refusal_by_the_system_says_what_to_do_where_that_is_known() {
+        let told = |subject: Subject, errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            Error::Refused { subject, source }.to_string()
+        };
+        assert!(told(Subject::Descriptor(3), libc::EBADF).contains("it is closed"));
+        assert!(told(Subject::Descriptor(3), libc::EPERM).contains("cannot be polled"));
+        assert!(told(Subject::Process(9), libc::ESRCH).contains("no such process"));
+        assert!(told(Subject::Timer(Token(1)), libc::EMFILE).contains("ulimit -n"));
+        assert!(told(Subject::File(3), libc::EACCES).ends_with(')')); // the system's own words
+        let wait = Error::Wait(io::Error::from_raw_os_error(libc::EBADF));
+        assert!(wait.to_string().contains("make a new one"));
     }
 }

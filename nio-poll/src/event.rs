@@ -2,6 +2,8 @@
 
 use std::{fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, slice};
 
+#[cfg(target_os = "linux")]
+use nio_sys::EventFlags;
 use nio_sys::{EventList, Filter, Kevent, ProcFlags};
 
 use crate::{FileChange, Token, hang_up::is_hang_up};
@@ -120,6 +122,17 @@ impl Event {
         self.0.filter() == Filter::WRITE || is_hang_up(&self.0)
     }
 
+    /// There is urgent data, or another exceptional condition: see [`Interest::PRIORITY`](crate::Interest::PRIORITY).
+    #[must_use]
+    #[inline]
+    pub fn is_priority(&self) -> bool {
+        #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
+        let is_priority = self.0.filter() == Filter::EXCEPT;
+        #[cfg(any(target_os = "freebsd", target_os = "netbsd"))]
+        let is_priority = false;
+        is_priority
+    }
+
     /// Nothing more will arrive after the bytes that can be read now: the peer has shut down its writing
     /// half or is gone, or this side has shut down its reading half.
     #[must_use]
@@ -181,6 +194,45 @@ impl Event {
         let errno = i32::try_from(self.0.fflags()).ok()?;
         let failed = of_descriptor && self.0.is_eof() && errno != 0;
         failed.then(|| io::Error::from_raw_os_error(errno))
+    }
+
+    /// The system has an error for this descriptor. It may differ from an end: a socket whose error queue has
+    /// a message goes on.
+    ///
+    /// | system | true if |
+    /// |---|---|
+    /// | Linux (`EPOLLERR`) | an error is pending ([`take_error`](std::net::TcpStream::take_error)), the error queue has a message (recv(2) with `MSG_ERRQUEUE`), or the reader of a pipe is gone |
+    /// | others | a connection has ended with an [error](Event::error). A pending error that ends nothing makes the socket readable, and reading returns it |
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::net::UdpSocket;
+    /// use nio_poll::{Events, Interest, Poll, Token};
+    ///
+    /// // The answer to a datagram to this port is an error.
+    /// let closed = UdpSocket::bind("127.0.0.1:0")?;
+    /// closed.connect(closed.local_addr()?)?; // takes datagrams of its own alone
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// socket.connect(closed.local_addr()?)?;
+    /// let poll = Poll::new()?;
+    /// poll.register(&socket, Token(1), Interest::READABLE)?;
+    /// socket.send(b"hello")?;
+    ///
+    /// let mut events = Events::with_capacity(4);
+    /// poll.poll(&mut events, None)?;
+    /// let event = events.get(0).expect("the datagram is refused");
+    /// assert!(event.is_readable() && !event.is_eof());
+    /// assert_eq!(event.is_error(), cfg!(target_os = "linux"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        let is_pending = self.0.flags().contains(EventFlags::PENDING_ERROR);
+        #[cfg(not(target_os = "linux"))]
+        let is_pending = false;
+        is_pending || self.error().is_some()
     }
 
     /// The process has exited.

@@ -2,8 +2,8 @@
 
 use std::{fmt, ops::BitOr};
 
-/// The directions in which a descriptor is watched: reading, writing or both. It cannot be empty: to watch for nothing,
-/// [deregister](crate::Poll::deregister).
+/// The conditions for which a descriptor is watched: reading, writing, urgent data, or several of them. It cannot be
+/// empty: to watch for nothing, [deregister](crate::Poll::deregister).
 ///
 /// ```
 /// use nio_poll::Interest;
@@ -19,17 +19,43 @@ impl Interest {
     pub const READABLE: Interest = Interest(1);
     /// Room to write, a connection that is made or has failed, or a pipe that has no reader any more.
     pub const WRITABLE: Interest = Interest(2);
+    /// Urgent data of a TCP connection (sent with `MSG_OOB`), or another exceptional condition of the descriptor.
+    /// The event is a [priority](crate::Event::is_priority) event. Receive the byte with `MSG_OOB`.
+    ///
+    /// On Linux (`EPOLLPRI`), macOS, OpenBSD and DragonFly (`EVFILT_EXCEPT`). FreeBSD and NetBSD cannot report it:
+    /// there registering is [`Error::Unsupported`](crate::Error::Unsupported).
+    #[doc(alias = "EPOLLPRI")]
+    #[doc(alias = "POLLPRI")]
+    #[doc(alias = "EVFILT_EXCEPT")]
+    #[doc(alias = "out-of-band")]
+    pub const PRIORITY: Interest = Interest(4);
 
     /// Whether reading is watched.
     #[must_use]
     pub const fn is_readable(self) -> bool {
-        self.0 & Interest::READABLE.0 != 0
+        self.contains(Interest::READABLE)
     }
 
     /// Whether writing is watched.
     #[must_use]
     pub const fn is_writable(self) -> bool {
-        self.0 & Interest::WRITABLE.0 != 0
+        self.contains(Interest::WRITABLE)
+    }
+
+    /// Whether urgent data is watched.
+    #[must_use]
+    pub const fn is_priority(self) -> bool {
+        self.contains(Interest::PRIORITY)
+    }
+
+    /// Whether it has all of another interest.
+    pub(crate) const fn contains(self, other: Interest) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The part that another interest has too. It may be empty; an empty one is never registered.
+    pub(crate) const fn and(self, other: Interest) -> Interest {
+        Interest(self.0 & other.0)
     }
 
     /// The rest without another interest. It may be empty; an empty one is never registered.
@@ -48,11 +74,19 @@ impl BitOr for Interest {
 
 impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.is_readable(), self.is_writable()) {
-            (true, false) => "READABLE",
-            (false, true) => "WRITABLE",
-            _ => "READABLE | WRITABLE",
-        })
+        let names = [
+            (Interest::READABLE, "READABLE"),
+            (Interest::WRITABLE, "WRITABLE"),
+            (Interest::PRIORITY, "PRIORITY"),
+        ];
+        let mut separator = "";
+        for (interest, name) in names {
+            if self.contains(interest) {
+                write!(f, "{separator}{name}")?;
+                separator = " | ";
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,9 +8,9 @@
 //! 3. A change without EV_ADD says ENOENT if there is no knote (K49). So a re-registration asks for at
 //!    least one old knote without EV_ADD.
 
-use std::{io, ops::Range, os::fd::RawFd, time::Duration};
+use std::{io, os::fd::RawFd, time::Duration};
 
-use nio_sys::{EventFlags, EventList, Filter, Kevent};
+use nio_sys::{EventFlags, EventList, Filter, Kevent, ReadWriteFlags};
 
 use crate::{
     Interest, Trigger,
@@ -18,7 +18,21 @@ use crate::{
     registry::{Registration, Shared},
 };
 
-const FILTERS: [Filter; 2] = [Filter::READ, Filter::WRITE];
+/// The filter of each part of an interest, with its fflags.
+const FILTERS: &[(Interest, Filter, ReadWriteFlags)] = &[
+    (Interest::READABLE, Filter::READ, ReadWriteFlags::empty()),
+    (Interest::WRITABLE, Filter::WRITE, ReadWriteFlags::empty()),
+    #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
+    (Interest::PRIORITY, Filter::EXCEPT, ReadWriteFlags::OOB),
+];
+
+/// Whether the system has a filter for an interest.
+pub(crate) const fn has_filter(interest: Interest) -> bool {
+    FILTERS.len() == MOST || !interest.is_priority()
+}
+
+/// As many knotes as a descriptor can have.
+const MOST: usize = 3;
 
 /// Adds a knote, or re-arms one: a oneshot that has fired is disabled (K63).
 const ADD: EventFlags = EventFlags::ADD.union(EventFlags::ENABLE);
@@ -44,14 +58,6 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 }
 
 impl Registration {
-    #[inline]
-    fn has(self, filter: Filter) -> bool {
-        match filter {
-            Filter::READ => self.interest.is_readable(),
-            _ => self.interest.is_writable(),
-        }
-    }
-
     /// The part of it with this interest, perhaps none.
     fn only(self, interest: Interest) -> Registration {
         Registration { interest, ..self }
@@ -76,64 +82,53 @@ impl Registration {
             Trigger::Oneshot => EventFlags::DISPATCH,
         }
     }
-
-    #[inline]
-    fn knote(self, fd: RawFd, filter: Filter, flags: EventFlags) -> Kevent {
-        Kevent::new(fd as usize, filter, flags).with_udata(self.token.0)
-    }
 }
 
-/// A change for each filter of an interest.
+/// Changes of the knotes of one descriptor.
 struct Changes {
-    list: [Kevent; 2],
-    interest: Interest,
+    list: [Kevent; MOST],
+    length: usize,
 }
 
 impl Changes {
-    /// The same change for each filter.
+    /// The same change for each filter of a registration.
     #[inline]
-    fn each(fd: RawFd, registration: Registration, flags: EventFlags) -> Changes {
-        Changes {
-            list: FILTERS.map(|filter| registration.knote(fd, filter, flags)),
-            interest: registration.interest,
-        }
+    fn each(fd: RawFd, of: Registration, flags: EventFlags) -> Changes {
+        let list = [Kevent::new(0, Filter::READ, EventFlags::empty()); MOST];
+        Changes { list, length: 0 }.and(fd, of, of.interest, flags)
     }
 
-    /// From one registration to another with the same trigger.
+    /// These changes, and then one for each filter of an interest.
+    #[inline]
+    fn and(mut self, fd: RawFd, of: Registration, each: Interest, flags: EventFlags) -> Changes {
+        for &(interest, filter, fflags) in FILTERS {
+            if each.contains(interest) {
+                self.list[self.length] = Kevent::new(fd as usize, filter, flags)
+                    .with_fflags(fflags)
+                    .with_udata(of.token.0);
+                self.length += 1;
+            }
+        }
+        self
+    }
+
+    /// From one registration to another with the same trigger. The additions come first (law 1).
     #[inline]
     fn between(fd: RawFd, old: Registration, new: Registration) -> Changes {
-        let mut list = FILTERS.map(|filter| {
-            let flags = match (old.has(filter), new.has(filter)) {
-                (true, true) => REARM | new.mode(),
-                (false, true) => ADD | new.mode(),
-                (_, false) => EventFlags::DELETE,
-            };
-            new.knote(fd, filter, flags)
-        });
-        if !old.has(Filter::WRITE) && new.has(Filter::WRITE) {
-            list.swap(0, 1); // the addition first (law 1)
-        }
-        Changes {
-            list,
-            interest: old.interest | new.interest,
-        }
-    }
-
-    #[inline]
-    fn range(&self) -> Range<usize> {
-        let from = usize::from(!self.interest.is_readable());
-        from..1 + usize::from(self.interest.is_writable())
+        let (before, after) = (old.interest, new.interest);
+        Changes::each(fd, new.only(after.without(before)), ADD | new.mode())
+            .and(fd, new, after.and(before), REARM | new.mode())
+            .and(fd, new, before.without(after), EventFlags::DELETE)
     }
 
     #[inline]
     fn as_slice(&self) -> &[Kevent] {
-        &self.list[self.range()]
+        &self.list[..self.length]
     }
 
     #[inline]
     fn as_mut_slice(&mut self) -> &mut [Kevent] {
-        let range = self.range();
-        &mut self.list[range]
+        &mut self.list[..self.length]
     }
 }
 
@@ -186,7 +181,7 @@ impl Shared {
         &self,
         all: &mut [(RawFd, Registration)],
     ) -> Result<(), (RawFd, io::Error)> {
-        let mut changes = Vec::with_capacity(2 * all.len());
+        let mut changes = Vec::with_capacity(MOST * all.len());
         for &(fd, new) in &*all {
             changes.extend_from_slice(Changes::each(fd, new, ADD | new.mode()).as_slice());
         }
@@ -307,10 +302,11 @@ impl Shared {
         if cfg!(target_os = "linux") || !known.interest.is_writable() {
             return false;
         }
-        let change = known.knote(fd, Filter::WRITE, EventFlags::ADD | EventFlags::DISABLE);
-        match self.apply(&[change]) {
+        let writing = known.only(Interest::WRITABLE);
+        let probe = Changes::each(fd, writing, EventFlags::ADD | EventFlags::DISABLE);
+        match self.apply(probe.as_slice()) {
             Ok(()) => {
-                let _ = self.apply(&[change.with_flags(EventFlags::DELETE)]);
+                self.undo(fd, writing);
                 false
             }
             Err(error) => is_refusal(&error),

@@ -27,8 +27,7 @@
 //!     for event in &events {
 //!         match event.token() {
 //!             LISTENER => {
-//!                 let (stream, _) = listener.accept()?;
-//!                 stream.set_nonblocking(true)?;
+//!                 let stream = TcpStream::from(nio_poll::accept(&listener)?); // non-blocking
 //!                 poll.register(&stream, CONNECTION, Interest::READABLE)?;
 //!                 connection = Some(stream);
 //!             }
@@ -49,7 +48,7 @@
 //!
 //! | source | registered by | its event |
 //! |---|---|---|
-//! | a descriptor: socket, pipe, terminal, another poll | [`Poll::register`] | [`is_readable`](Event::is_readable), [`is_writable`](Event::is_writable) |
+//! | a descriptor: socket, pipe, terminal, another poll | [`Poll::register`] | [`is_readable`](Event::is_readable), [`is_writable`](Event::is_writable), [`is_priority`](Event::is_priority) |
 //! | many descriptors | [`Poll::register_all`] | the same |
 //! | a wake-up by the program itself | [`Waker::new`] | [`is_readable`](Event::is_readable) |
 //! | a signal | [`Poll::register_signal`] | [`is_signal`](Event::is_signal) |
@@ -65,7 +64,7 @@
 //!
 //! ## Interest and trigger
 //!
-//! An [`Interest`] is reading, writing or both, a [`Trigger`] how often a condition is reported.
+//! An [`Interest`] is reading, writing, urgent data or several of them, a [`Trigger`] how often a condition is reported.
 //! The default is [`Trigger::Edge`]: an event for each arrival, after which the program reads until
 //! nothing is left. [`Trigger::Level`] reports in every poll while the condition holds;
 //! [`Trigger::Oneshot`] reports once, until the descriptor is reregistered.
@@ -173,8 +172,8 @@
 //!
 //! ## Errors
 //!
-//! An [`Error`] names the problem and the thing: `descriptor 7 is already registered, with Token(3)`.
-//! It converts into an [`io::Error`](std::io::Error). A call that fails leaves all registrations as they
+//! An [`Error`] names the problem, the thing and the way out: ``descriptor 7 is already registered, with
+//! Token(3): use `reregister` to change it``. It converts into an [`io::Error`](std::io::Error). A call that fails leaves all registrations as they
 //! were. `{:?}` of a poll lists them:
 //!
 //! ```text
@@ -264,6 +263,28 @@ pub use signal::Signal;
 pub use timer::Timer;
 pub use token::Token;
 pub use waker::Waker;
+
+/// Accepts a connection that is ready to be registered: see the function of nio-sys, which this is.
+///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use nio_poll::{Events, Interest, Poll, Token};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let poll = Poll::new()?;
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// listener.set_nonblocking(true)?;
+/// poll.register(&listener, Token(0), Interest::READABLE)?;
+/// let client = TcpStream::connect(listener.local_addr()?)?;
+///
+/// poll.poll(&mut Events::with_capacity(4), None)?;
+/// let stream = TcpStream::from(nio_poll::accept(&listener)?); // non-blocking
+/// poll.register(&stream, Token(1), Interest::READABLE)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+pub use nio_sys::accept;
 
 /// The example of the README, tested with the others.
 #[cfg(doctest)]

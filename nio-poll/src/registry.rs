@@ -16,7 +16,7 @@ use std::{
 
 use nio_sys::{Filter, Kqueue};
 
-use crate::{Error, Interest, Poll, Subject, Token, Trigger, watch::Watch};
+use crate::{Error, Interest, Poll, Subject, Token, Trigger, knotes::has_filter, watch::Watch};
 
 /// Everything a poll owns. A [`Waker`](crate::Waker) only borrows it, so it ends with the poll.
 pub(crate) struct Shared {
@@ -124,7 +124,8 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyRegistered`], and [`Error::Refused`] if the system refuses the descriptor.
+    /// [`Error::AlreadyRegistered`], [`Error::Unsupported`], and [`Error::Refused`] if the system refuses the
+    /// descriptor.
     ///
     /// # Platform differences
     ///
@@ -232,6 +233,7 @@ impl Poll {
 
     fn register_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
         let shared = self.shared();
+        check_interest(fd, new)?;
         let mut registry = shared.lock();
         shared.check_free(&mut registry, fd)?;
         let new = shared.add(fd, new).map_err(|error| refused(fd, error))?;
@@ -244,6 +246,7 @@ impl Poll {
         let mut registry = shared.lock();
         let mut seen = BTreeMap::new();
         for &(fd, new) in &all {
+            check_interest(fd, new)?;
             shared.check_free(&mut registry, fd)?;
             if let Some(first) = seen.insert(fd, new) {
                 return Err(already_registered(fd, first));
@@ -259,6 +262,7 @@ impl Poll {
     }
 
     fn reregister_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
+        check_interest(fd, new)?;
         let shared = self.shared();
         let mut registry = shared.lock();
         let old = registry.descriptor(fd).ok_or_else(|| not_registered(fd))?;
@@ -327,6 +331,17 @@ impl Shared {
         registry.set_descriptor(fd, None);
         Ok(())
     }
+}
+
+/// Refuses an interest that the system cannot report.
+#[inline]
+fn check_interest(fd: RawFd, new: Registration) -> Result<(), Error> {
+    if has_filter(new.interest) {
+        return Ok(());
+    }
+    let subject = Subject::Descriptor(fd);
+    let interest = new.interest;
+    Err(Error::Unsupported { subject, interest })
 }
 
 fn refused(fd: RawFd, source: io::Error) -> Error {

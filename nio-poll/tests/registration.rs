@@ -202,7 +202,9 @@ fn a_second_registration_is_refused_by_name_and_leaves_the_first() {
         ));
         assert_eq!(
             error.to_string(),
-            format!("descriptor {number} is already registered, with Token(7)")
+            format!(
+                "descriptor {number} is already registered, with Token(7): use `reregister` to change it"
+            )
         );
         assert_eq!(io::Error::from(error).kind(), ErrorKind::AlreadyExists);
         assert!(now(&poll).is_empty());
@@ -244,7 +246,9 @@ fn what_is_not_registered_can_be_neither_changed_nor_removed() {
         );
         assert_eq!(
             error.to_string(),
-            format!("descriptor {number} is not registered")
+            format!(
+                "descriptor {number} is not registered with this poll: register it first, and deregister it before it is closed"
+            )
         );
         assert_eq!(io::Error::from(error).kind(), ErrorKind::NotFound);
     }

@@ -78,6 +78,11 @@ bitflags! {
         #[cfg(target_os = "dragonfly")]
         const NODATA = 0x1000;
 
+        /// The kernel has an error for the descriptor (EPOLLERR): of a socket, an error is pending or its
+        /// error queue has a message; of a pipe, the reader is gone. Returned only, with READ and WRITE. Linux.
+        #[cfg(target_os = "linux")]
+        const PENDING_ERROR = 0x1000;
+
         /// A bit for the filter's own use. All systems.
         const FLAG1 = 0x2000;
         /// The entry answers a change, with its errno in `data`, 0 for success; returned only. All

@@ -60,6 +60,7 @@
 //! | [`ProcFlags`], [`UserFlags`] | `fflags` of processes and user events |
 //! | [`TimerUnit`], [`TimerFlags`] | `fflags` of timers |
 //! | [`CaughtSignal`] | keeps a signal from its default action |
+//! | [`accept()`] | accepts a connection in non-blocking mode, in one system call |
 //!
 //! # Where to start reading
 //!
@@ -168,6 +169,7 @@
 
 #![deny(missing_docs)]
 
+mod accept;
 mod event_list;
 mod fflags;
 mod filter;
@@ -196,6 +198,7 @@ mod sys;
 )))]
 compile_error!("nio-sys runs on the Apple systems, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux");
 
+pub use accept::accept;
 pub use event_list::EventList;
 #[cfg(target_os = "openbsd")]
 pub use fflags::DeviceFlags;

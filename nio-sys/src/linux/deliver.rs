@@ -172,8 +172,8 @@ fn report(
     batch: &mut Batch<'_>,
 ) {
     if index == READ && slot.low_water != NO_MARK && flags.is_empty() {
-        // An end and an error override the mark (K156).
-        if count::readable(fd) < slot.low_water && poll_now(fd, 0) & ERR == 0 {
+        // An end and an error, which have flags, override the mark (K156).
+        if count::readable(fd) < slot.low_water {
             return;
         }
     }

@@ -12,7 +12,7 @@
 //! | ERR (the reader has gone) | pipes | EOF | EOF |
 //! | ERR without HUP (an error, as from ICMP) | sockets | ready | ready |
 //!
-//! EXCEPT is ready with PRI. epoll adds HUP and ERR to every mask, asked for or not.
+//! With ERR, READ and WRITE have PENDING_ERROR too. EXCEPT is ready with PRI. epoll adds HUP and ERR to every mask, asked for or not.
 
 use std::{io, mem::MaybeUninit, os::fd::RawFd};
 
@@ -22,11 +22,8 @@ use super::{
 };
 use crate::EventFlags;
 
-/// The readiness of each filter: not ready, or ready with EV_EOF or no flag.
+/// The readiness of each filter: not ready, or ready with EV_EOF, PENDING_ERROR, both or none.
 pub(super) type Readiness = [Option<EventFlags>; 3];
-
-const READY: Option<EventFlags> = Some(EventFlags::empty());
-const EOF: Option<EventFlags> = Some(EventFlags::EOF);
 
 /// The readiness of the filters of a descriptor by a mask. Records the kind of the descriptor in the slot if it
 /// had to be asked for.
@@ -38,10 +35,11 @@ pub(super) fn readiness(fd: RawFd, mask: u32, slot: &mut Slot) -> Readiness {
         return [None; 3];
     }
     let both = hang_up && ends_both(fd, mask, slot);
-    let when = |bits, eof: bool| match mask & bits {
-        0 if !hang_up => None,
-        _ if eof => EOF,
-        _ => READY,
+    let flag = |is: bool, flag| if is { flag } else { EventFlags::empty() };
+    let error = flag(mask & ERR != 0, EventFlags::PENDING_ERROR);
+    let when = |bits, eof: bool| {
+        let is_ready = hang_up || mask & bits != 0;
+        is_ready.then(|| flag(eof, EventFlags::EOF) | error)
     };
     [
         when(IN | RDHUP, both || mask & RDHUP != 0),
@@ -128,6 +126,11 @@ mod tests {
 
     use super::{super::slot::VACANT, *};
 
+    const READY: Option<EventFlags> = Some(EventFlags::empty());
+    const EOF: Option<EventFlags> = Some(EventFlags::EOF);
+    const FAILED: Option<EventFlags> = Some(EventFlags::PENDING_ERROR);
+    const EOF_FAILED: Option<EventFlags> = Some(EventFlags::EOF.union(EventFlags::PENDING_ERROR));
+
     fn of(fd: &impl AsFd, mask: u32) -> Readiness {
         readiness(fd.as_fd().as_raw_fd(), mask, &mut VACANT.clone())
     }
@@ -162,7 +165,7 @@ mod tests {
         let (socket, _peer) = UnixStream::pair().unwrap();
         let all = IN | OUT | RDHUP | HUP;
         assert_eq!(of(&socket, all), [EOF, EOF, None]);
-        assert_eq!(of(&socket, all | ERR), [EOF, EOF, None]);
+        assert_eq!(of(&socket, all | ERR), [EOF_FAILED, EOF_FAILED, None]);
         let (reader, _writer) = pipe();
         assert_eq!(of(&reader, IN | HUP), [EOF, EOF, None]);
         assert_eq!(of(&reader, HUP), [EOF, EOF, None]);
@@ -171,14 +174,14 @@ mod tests {
     #[test]
     fn k133_an_error_of_a_pipe_is_the_end_of_its_reader() {
         let (_reader, writer) = pipe();
-        assert_eq!(of(&writer, OUT | ERR)[1], EOF);
-        assert_eq!(of(&writer, ERR)[1], EOF);
+        assert_eq!(of(&writer, OUT | ERR)[1], EOF_FAILED);
+        assert_eq!(of(&writer, ERR)[1], EOF_FAILED);
     }
 
     #[test]
     fn k110_an_error_of_a_datagram_socket_is_no_end() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert_eq!(of(&socket, OUT | ERR), [READY, READY, None]);
+        assert_eq!(of(&socket, OUT | ERR), [FAILED, FAILED, None]);
     }
 
     #[test]
