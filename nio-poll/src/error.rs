@@ -96,9 +96,7 @@ pub enum Error {
     },
     /// It is not registered with this poll: it never was, it was deregistered, or the descriptor is
     /// another file's by now.
-    #[error(
-        "{subject} is not registered with this poll: register it first, and deregister it before it is closed"
-    )]
+    #[error("{subject} is not registered")]
     NotRegistered {
         /// The thing that should be registered.
         subject: Subject,

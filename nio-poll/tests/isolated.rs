@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use nio_poll::Timer;
 use nio_poll::{Error, Events, Interest, Poll, Signal, Subject, Token, Trigger, Waker};
 use support::*;
 
@@ -117,19 +119,56 @@ fn a_stale_registration_is_no_obstacle_for_a_batch() {
     });
 }
 
+/// Lowers the limit on open descriptors.
+fn limit_descriptors() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the struct lives until each call returns.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit)).unwrap();
+        limit.rlim_cur = limit.rlim_cur.min(64);
+        check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).unwrap();
+    }
+}
+
+/// A timer takes a descriptor on Linux alone; no other system has a limit that a test may reach.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_timer_that_has_ended_stays_ended_when_setting_it_again_is_refused() {
+    in_child(|| {
+        limit_descriptors();
+        let poll = Poll::new().unwrap();
+        let soon = Timer::After(Duration::from_nanos(1));
+        poll.register_timer(soon, Token(1)).unwrap();
+        assert!(one(&poll).is_timer());
+        let mut sockets = Vec::new();
+        while let Ok(pair) = UnixStream::pair() {
+            sockets.push(pair);
+        }
+        let one_more = std::fs::File::open("/dev/null");
+        let error = poll.register_timer(soon, Token(1)).unwrap_err();
+        assert!(error.to_string().contains("ulimit -n"), "{error}");
+        assert!(matches!(
+            error,
+            Error::Refused {
+                subject: Subject::Timer(Token(1)),
+                ..
+            }
+        ));
+        drop((sockets, one_more));
+        assert!(now(&poll).is_empty());
+        poll.register_timer(soon, Token(1)).unwrap();
+        assert!(one(&poll).is_timer());
+        assert!(now(&poll).is_empty());
+    });
+}
+
 #[test]
 fn a_poll_cannot_be_made_without_descriptors() {
     in_child(|| {
-        let mut limit = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
-        // SAFETY: the struct lives until each call returns.
-        unsafe {
-            check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit)).unwrap();
-            limit.rlim_cur = limit.rlim_cur.min(64);
-            check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).unwrap();
-        }
+        limit_descriptors();
         let mut polls = Vec::new();
         let error = loop {
             match Poll::new() {
@@ -236,7 +275,7 @@ fn a_signal_is_watched_once_by_a_poll() {
         ));
         assert_eq!(
             error.to_string(),
-            "SIGUSR1 is already registered, with Token(4)"
+            "SIGUSR1 is already registered, with Token(4): deregister it first to change its token"
         );
         assert_eq!(io::Error::from(error).kind(), ErrorKind::AlreadyExists);
         raise(libc::SIGUSR1);

@@ -147,7 +147,9 @@ fn a_process_is_registered_once() {
     ));
     assert_eq!(
         error.to_string(),
-        format!("process {pid} is already registered, with Token(3)")
+        format!(
+            "process {pid} is already registered, with Token(3): deregister it first to change its token"
+        )
     );
     let_go(&mut child);
     assert_eq!(one(&poll).token(), Token(3));

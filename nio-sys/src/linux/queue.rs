@@ -38,9 +38,9 @@ pub(crate) struct Queue {
     /// Ends a wait when a knote becomes active ([`wake`](super::wake)).
     eventfd: OwnedFd,
     pending: Pending,
-    /// How many batches of epoll have been translated; wraps round. A wait reads it before it begins
+    /// How many stale events have been found; wraps round. A wait reads it before it begins
     /// ([`stale`](super::stale)).
-    batches: AtomicUsize,
+    found: AtomicUsize,
     engine: ManuallyDrop<Mutex<Engine>>,
 }
 
@@ -55,7 +55,7 @@ impl Queue {
             epoll,
             eventfd,
             pending: Pending::default(),
-            batches: AtomicUsize::new(0),
+            found: AtomicUsize::new(0),
             engine: ManuallyDrop::new(Mutex::new(engine)),
         })
     }
@@ -156,14 +156,14 @@ impl Queue {
             .map(|_| Instant::now());
         let mut left = timeout;
         loop {
-            let began = self.batches.load(Ordering::Acquire);
+            let found = self.found.load(Ordering::Acquire);
             match epoll::wait(&self.epoll, &mut events.epoll, room, left) {
                 Ok(()) if events.epoll.is_empty() && !self.pending.is_set() => return Ok(()),
                 Ok(()) => {}
                 Err(error) if resumes && error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            let is_settled = self.translate(events, began);
+            let is_settled = self.translate(events, found);
             if !events.is_empty() {
                 return Ok(());
             }
@@ -177,17 +177,16 @@ impl Queue {
         }
     }
 
-    /// Turns the batch that epoll returned, and the active knotes, into kevents. Returns true if the batch had
-    /// a stale event that the next wait would only return again.
+    /// Turns the batch that epoll returned, and the active knotes, into kevents. `found` is the number of stale
+    /// events that had been found when the wait began. Returns true if the batch had a stale event that the next
+    /// wait would only return again.
     #[inline]
-    fn translate(&self, events: &mut EventList, began: usize) -> bool {
+    fn translate(&self, events: &mut EventList, found: usize) -> bool {
         let room = events.capacity();
         let EventList { events, epoll, .. } = events;
         let mut guard = self.lock();
         let engine = &mut *guard;
         let mut has_leftover = false;
-        let number = self.batches.load(Ordering::Relaxed).wrapping_add(1);
-        self.batches.store(number, Ordering::Release);
         // Room for one kevent is kept for each event of epoll that is not translated yet, and for one active
         // knote for each event of the queue's own entries. So no knote starves.
         let (mut rest, mut room_left) = (epoll.as_slice(), room);
@@ -204,7 +203,7 @@ impl Queue {
             }
             let room = room_left - rest.len();
             if !engine.deliver(&self.epoll, event, events, room) {
-                has_leftover |= engine.stale.note(event.u64, number, began);
+                has_leftover |= engine.stale.note(event.u64, &self.found, found);
             }
         }
         if engine.has_active() {

@@ -7,7 +7,10 @@
 //! every wait. It is found by this law: a stale event is of a leftover if it was returned by a wait that began
 //! after the same event had been found stale. Then the epoll set has to be made again.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use super::slot::is_level;
 
@@ -17,25 +20,26 @@ const MOST: usize = 65_536;
 /// The stale events of level-triggered entries.
 #[derive(Debug, Default)]
 pub(super) struct Stale {
-    /// By payload, how many batches had been translated when it was found.
+    /// By payload, its number: how many had been found then.
     seen: HashMap<u64, usize>,
 }
 
 impl Stale {
-    /// Records a stale event of the batch with the number `batch`, of a wait that began when `began` batches had
-    /// been translated. Returns whether it is of a level-triggered leftover.
-    pub(super) fn note(&mut self, payload: u64, batch: usize, began: usize) -> bool {
+    /// Records a stale event of a wait that began when `began` had been found, and counts it in `found`. Returns
+    /// whether it is of a level-triggered leftover.
+    pub(super) fn note(&mut self, payload: u64, found: &AtomicUsize, began: usize) -> bool {
         if !is_level(payload) {
             return false;
         }
-        if let Some(&found) = self.seen.get(&payload) {
+        if let Some(&number) = self.seen.get(&payload) {
             // Both wrap round.
-            return began.wrapping_sub(found) as isize >= 0;
+            return began.wrapping_sub(number) as isize >= 0;
         }
         if self.seen.len() == MOST {
             self.seen.clear();
         }
-        self.seen.insert(payload, batch);
+        let number = found.fetch_add(1, Ordering::Release).wrapping_add(1);
+        self.seen.insert(payload, number);
         false
     }
 
@@ -52,20 +56,26 @@ mod tests {
 
     #[test]
     fn a_stale_event_that_comes_back_to_a_later_wait_shows_a_leftover() {
-        let mut stale = Stale::default();
-        let event = payload(7, 1, IN);
-        assert!(!stale.note(event, 5, 4));
+        let (mut stale, found) = (Stale::default(), AtomicUsize::new(usize::MAX));
+        let (event, other) = (payload(7, 1, IN), payload(8, 1, IN));
+        let began = usize::MAX;
+        assert!(!stale.note(event, &found, began));
+        assert!(!stale.note(other, &found, began));
         // A wait that was under way when the event was found stale.
-        assert!(!stale.note(event, 6, 4));
-        assert!(stale.note(event, 7, 5));
+        assert!(!stale.note(event, &found, began));
+        // One that began between the two.
+        assert!(stale.note(event, &found, began.wrapping_add(1)));
+        assert!(!stale.note(other, &found, began.wrapping_add(1)));
+        assert!(stale.note(other, &found, found.load(Ordering::Relaxed)));
         stale.clear();
-        assert!(!stale.note(event, 8, 7));
+        assert!(!stale.note(event, &found, found.load(Ordering::Relaxed)));
     }
 
     #[test]
     fn an_edge_triggered_leftover_is_dropped() {
-        let mut stale = Stale::default();
+        let (mut stale, found) = (Stale::default(), AtomicUsize::new(0));
         let event = payload(7, 1, IN | ET);
-        assert!((1..10).all(|batch| !stale.note(event, batch, batch - 1)));
+        assert!((0..10).all(|began| !stale.note(event, &found, began)));
+        assert_eq!(found.load(Ordering::Relaxed), 0);
     }
 }
