@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The filter of each part of an interest, with its fflags.
-const FILTERS: &[(Interest, Filter, ReadWriteFlags)] = &[
+const FILTERS: [(Interest, Filter, ReadWriteFlags); MOST] = [
     (Interest::READABLE, Filter::READ, ReadWriteFlags::empty()),
     (Interest::WRITABLE, Filter::WRITE, ReadWriteFlags::empty()),
     #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
@@ -28,11 +28,13 @@ const FILTERS: &[(Interest, Filter, ReadWriteFlags)] = &[
 
 /// Whether the system has a filter for an interest.
 pub(crate) const fn has_filter(interest: Interest) -> bool {
-    FILTERS.len() == MOST || !interest.is_priority()
+    HAS_EXCEPT || !interest.is_priority()
 }
 
+const HAS_EXCEPT: bool = cfg!(not(any(target_os = "freebsd", target_os = "netbsd")));
+
 /// As many knotes as a descriptor can have.
-const MOST: usize = 3;
+const MOST: usize = 2 + HAS_EXCEPT as usize;
 
 /// Adds a knote, or re-arms one: a oneshot that has fired is disabled (K63).
 const ADD: EventFlags = EventFlags::ADD.union(EventFlags::ENABLE);
@@ -101,7 +103,7 @@ impl Changes {
     /// These changes, and then one for each filter of an interest.
     #[inline]
     fn and(mut self, fd: RawFd, of: Registration, each: Interest, flags: EventFlags) -> Changes {
-        for &(interest, filter, fflags) in FILTERS {
+        for (interest, filter, fflags) in FILTERS {
             if each.contains(interest) {
                 self.list[self.length] = Kevent::new(fd as usize, filter, flags)
                     .with_fflags(fflags)

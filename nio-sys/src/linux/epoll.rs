@@ -61,8 +61,7 @@ pub(super) fn take_back(eventfd: RawFd) {
     unsafe { libc::read(eventfd, ptr::from_mut(&mut count).cast(), size_of::<u64>()) };
 }
 
-/// Adds, modifies or removes (`op`) the entry of `fd` in an epoll set. The limit on watches of a user
-/// (ENOSPC) is, for kqueue, a lack of memory (ENOMEM).
+/// Adds, modifies or removes (`op`) the entry of `fd` in an epoll set.
 #[inline]
 pub(super) fn control(
     set: &impl AsRawFd,
@@ -82,9 +81,10 @@ pub(super) fn control(
     }
 }
 
-/// The error of the last system call, as kqueue(2) has it.
+/// The error of the last system call, as kqueue(2) has it: the limit on watches of a user (ENOSPC) is a lack of
+/// memory (ENOMEM).
 #[cold]
-fn last_error() -> io::Error {
+pub(super) fn last_error() -> io::Error {
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
         Some(libc::ENOSPC) => io::Error::from_raw_os_error(libc::ENOMEM),

@@ -4,12 +4,12 @@ use std::{
     ffi::CString,
     io,
     mem::MaybeUninit,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
 };
 
 use libc::c_int;
 
-use super::watch::Watches;
+use super::{epoll, watch::Watches};
 
 /// A watch descriptor: the number of a watched inode in an inotify descriptor.
 pub(super) type Wd = c_int;
@@ -52,12 +52,7 @@ impl Place {
 /// A new inotify descriptor: close-on-exec, non-blocking.
 pub(super) fn create() -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
-    let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor, and nothing else knows its number.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    epoll::owned(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })
 }
 
 /// Watches an inode; `mask` is added to the mask of a watch that exists. The same inode has the same watch
@@ -71,10 +66,8 @@ pub(super) fn watch(inotify: &OwnedFd, place: Place, mask: u32) -> io::Result<Wd
     if wd >= 0 {
         return Ok(wd);
     }
-    let error = io::Error::last_os_error();
+    let error = epoll::last_error();
     Err(match error.raw_os_error() {
-        // The limit on watches of a user is a lack of memory in kqueue(2).
-        Some(libc::ENOSPC) => io::Error::from_raw_os_error(libc::ENOMEM),
         // The caller has seen that the file is open, so /proc is missing.
         Some(libc::ENOENT | libc::ENOTDIR) => io::Error::from_raw_os_error(libc::ENOTSUP),
         _ => error,

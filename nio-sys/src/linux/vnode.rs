@@ -45,12 +45,8 @@ const ENTRIES: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 /// replaced (K231).
 const OF_PARENT: u32 = IN_DELETE | IN_MOVED_TO;
 
-/// The mask of inotify for each flag of a file.
-const OF_FILE: [(VnodeFlags, u32); 8] = [
-    (VnodeFlags::WRITE.union(VnodeFlags::EXTEND), IN_MODIFY),
-    (VnodeFlags::ATTRIB, IN_ATTRIB),
-    // The number of links is an attribute; at 0 the file is deleted, though it is open.
-    (VnodeFlags::LINK.union(VnodeFlags::DELETE), IN_ATTRIB),
+/// The notice of inotify for each flag that is no more than a notice, of files and directories.
+const SIMPLE: [(VnodeFlags, u32); 5] = [
     (VnodeFlags::RENAME, IN_MOVE_SELF),
     (VnodeFlags::OPEN, IN_OPEN),
     (VnodeFlags::CLOSE, IN_CLOSE_NOWRITE),
@@ -58,22 +54,20 @@ const OF_FILE: [(VnodeFlags, u32); 8] = [
     (VnodeFlags::READ, IN_ACCESS),
 ];
 
+/// The notices to ask for if a flag of these is asked for, of a file.
+const OF_FILE: [(VnodeFlags, u32); 3] = [
+    (VnodeFlags::WRITE.union(VnodeFlags::EXTEND), IN_MODIFY),
+    (VnodeFlags::ATTRIB, IN_ATTRIB),
+    // The number of links is an attribute; at 0 the file is deleted, though it is open.
+    (VnodeFlags::LINK.union(VnodeFlags::DELETE), IN_ATTRIB),
+];
+
 /// The same for a directory. A write to a file in it is not asked for (K232).
-const OF_DIRECTORY: [(VnodeFlags, u32); 8] = [
-    (
-        VnodeFlags::WRITE
-            .union(VnodeFlags::EXTEND)
-            .union(VnodeFlags::LINK),
-        ENTRIES,
-    ),
+const OF_DIRECTORY: [(VnodeFlags, u32); 3] = [
+    (OF_FILE[0].0.union(VnodeFlags::LINK), ENTRIES),
     (VnodeFlags::ATTRIB, IN_ATTRIB),
     // After a move it has another parent to watch.
     (VnodeFlags::DELETE, IN_MOVE_SELF),
-    OF_FILE[3],
-    OF_FILE[4],
-    OF_FILE[5],
-    OF_FILE[6],
-    OF_FILE[7],
 ];
 
 /// A file or directory that is watched.
@@ -120,7 +114,8 @@ impl Vnode {
         } else {
             OF_FILE
         };
-        let wanted = table.iter().filter(|(bits, _)| asked.intersects(*bits));
+        let wanted = table.into_iter().chain(SIMPLE);
+        let wanted = wanted.filter(|(flags, _)| asked.intersects(*flags));
         // A mask must not be empty.
         let mask = wanted.fold(IN_DELETE_SELF, |mask, (_, bits)| mask | bits);
         replace(&mut self.wd, Place::Itself(self.fd), mask, host)?;
@@ -161,13 +156,7 @@ impl Vnode {
             bits |= links;
             self.look.take_attributes(now);
         }
-        for (flag, notice) in [
-            (VnodeFlags::RENAME, IN_MOVE_SELF),
-            (VnodeFlags::OPEN, IN_OPEN),
-            (VnodeFlags::CLOSE, IN_CLOSE_NOWRITE),
-            (VnodeFlags::CLOSE_WRITE, IN_CLOSE_WRITE),
-            (VnodeFlags::READ, IN_ACCESS),
-        ] {
+        for (flag, notice) in SIMPLE {
             if mask & notice != 0 {
                 bits |= flag;
             }
