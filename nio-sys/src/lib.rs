@@ -67,7 +67,7 @@
 //! The source is meant to be read, in this order:
 //!
 //! 1. `kevent.rs`, then `filter.rs` and `flags.rs`: changes and events. `fflags.rs`, its directory and `raw.rs`
-//!    are tables: values and widths on each system.
+//!    are tables: values and widths on each system. `accept.rs` stands alone.
 //! 2. `kqueue.rs`: the calls and their promises.
 //! 3. `bsd.rs`: fits arguments to what each kernel takes. `lib.rs` chooses between it and `linux/`; the one that
 //!    is compiled is the module `sys`.
@@ -121,6 +121,7 @@
 //! | a change of one filter | may report the other one again if that is registered with `CLEAR` and its condition holds (K128) |
 //! | `WRITE` with `CLEAR` | may be reported again when something arrives, if `READ` of the descriptor is registered too (K128) |
 //! | `data` of [`READ`](Filter::READ) and [`WRITE`](Filter::WRITE), and the error in `fflags` | are 0, unless the queue was made by [`Kqueue::with_counts`] |
+//! | [`READ`](Filter::READ) and [`WRITE`](Filter::WRITE) of a descriptor with an error (EPOLLERR) | have `PENDING_ERROR` in their flags, also while the error ends nothing (K110) |
 //! | shutdown(2) of the own writing direction | is no `EOF` of `WRITE` until the peer has closed, too (K121) |
 //! | `LOWAT` of `WRITE` | `ENOTSUP` (K158) |
 //!
