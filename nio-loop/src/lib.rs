@@ -80,6 +80,7 @@ mod event_loop;
 mod handle;
 mod join;
 mod later;
+mod listeners;
 mod mailbox;
 mod meter;
 mod park;

@@ -12,7 +12,7 @@
 
 use std::{cell::Cell, collections::VecDeque, rc::Rc, vec};
 
-use nio_poll::Event;
+use nio_poll::{Event, Signal};
 
 use crate::{
     later::Later,
@@ -28,6 +28,8 @@ pub(crate) enum Registration {
     Pending,
     /// A callback. Boxed, as most registrations are sources.
     Watch(Box<Watch>),
+    /// A signal, whose callbacks are watches of their own.
+    Signal(Signal),
     /// A [`Source`](crate::Source).
     Source(Rc<Readiness>),
 }

@@ -21,6 +21,7 @@ use crate::{
     Error,
     clock::{Clock, Time},
     later::Later,
+    listeners::Listeners,
     mailbox::Mailbox,
     meter::Meter,
     pool::Pool,
@@ -44,6 +45,7 @@ pub(crate) struct State {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) timers: Timers,
     pub(crate) registrations: RefCell<Slab<Registration>>,
+    pub(crate) listeners: Listeners,
     pub(crate) queues: Queues,
     pub(crate) tasks: Tasks,
     pub(crate) later: Later,
@@ -77,6 +79,7 @@ impl State {
             mailbox: Arc::clone(&mailbox),
             timers: Timers::default(),
             registrations: RefCell::default(),
+            listeners: Listeners::default(),
             queues: Queues::default(),
             tasks: Tasks::new(mailbox),
             later: Later::default(),
@@ -176,9 +179,7 @@ impl State {
         drop(registrations);
         if let Registration::Watch(watch) = &removed {
             self.release(watch.referenced);
-            if let Ok(poll) = self.poll() {
-                watch.deregister(&poll);
-            }
+            watch.deregister(self);
         }
         Some(removed)
     }
@@ -277,13 +278,10 @@ impl State {
         }
         for registration in registrations {
             panics.catch(|| match &registration {
-                Registration::Pending => {}
+                // A signal ends with its last listener.
+                Registration::Pending | Registration::Signal(_) => {}
                 Registration::Source(readiness) => readiness.forsake(&self.tasks, &self.later),
-                Registration::Watch(watch) => {
-                    if let Ok(poll) = self.poll() {
-                        watch.deregister(&poll);
-                    }
-                }
+                Registration::Watch(watch) => watch.deregister(self),
             });
             panics.catch(|| drop(registration));
         }

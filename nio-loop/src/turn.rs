@@ -41,8 +41,8 @@ pub(crate) struct Batch {
     events: Events,
     dispatched: usize,
     /// Signals and exits, which come after the I/O, so that their callbacks find read what was there
-    /// to be read.
-    late: VecDeque<Event>,
+    /// to be read. Each with the word of the registration that it is for.
+    late: VecDeque<(usize, Event)>,
     /// The waiters of the next turn up to this ticket are woken after this batch.
     resumes: u64,
 }
@@ -172,13 +172,13 @@ impl<'a> Turn<'a> {
         while let Some(event) = self.batch.events.get(self.batch.dispatched) {
             self.batch.dispatched += 1;
             if event.is_signal() || event.is_exit() {
-                self.batch.late.push_back(event);
+                self.batch.late.push_back((event.token().0, event));
             } else {
                 self.dispatch(event);
             }
         }
-        while let Some(event) = self.batch.late.pop_front() {
-            self.dispatch_with_nothing_borrowed(event);
+        while let Some((word, event)) = self.batch.late.pop_front() {
+            self.dispatch_with_nothing_borrowed(word, event);
         }
         state.later.end(self.batch.resumes, &state.tasks);
         self.drain();
@@ -214,21 +214,28 @@ impl<'a> Turn<'a> {
             None => {}
             Some(_) => {
                 drop(registrations);
-                self.dispatch_with_nothing_borrowed(event);
+                self.dispatch_with_nothing_borrowed(event.token().0, event);
             }
         }
     }
 
     /// The same, where foreign code may run.
     #[inline(never)]
-    fn dispatch_with_nothing_borrowed(&mut self, event: Event) {
+    fn dispatch_with_nothing_borrowed(&mut self, word: usize, event: Event) {
         let state = self.state;
         let mut registrations = state.registrations.borrow_mut();
-        let Some((key, registration)) = registrations.get_by_word(event.token().0) else {
+        let Some((key, registration)) = registrations.get_by_word(word) else {
             return;
         };
         match registration {
             Registration::Pending => {}
+            Registration::Signal(signal) => {
+                // Next come its listeners, one by one: one that panics leaves the others to the next
+                // turn.
+                for listener in state.listeners.of(*signal).into_iter().rev() {
+                    self.batch.late.push_front((listener.to_word(), event));
+                }
+            }
             Registration::Source(readiness) => {
                 let readiness = Rc::clone(readiness);
                 drop(registrations);

@@ -19,8 +19,8 @@ use std::{
 use nio_poll::{Event, FileChange, Interest, Poll, Signal, Token, Trigger};
 
 use crate::{
-    CallbackId, CallbackKind, Error, Handle, Refused, handle::Target, queues::Origin, slab::Key,
-    sources::Registration,
+    CallbackId, CallbackKind, Error, Handle, Refused, handle::Target, listeners::Order,
+    queues::Origin, slab::Key, sources::Registration, state::State,
 };
 
 /// How long until a child is asked for again that has announced its exit: the first time, and at
@@ -48,7 +48,7 @@ pub(crate) struct Watch {
 pub(crate) enum Watched {
     Descriptor(Rc<dyn AsFd>, Option<OnEvent>),
     File(Rc<dyn AsFd>, Option<OnEvent>),
-    Signal(Signal, Option<OnEvent>),
+    Signal(Signal, Order, Option<OnEvent>),
     Child(Child, OnExit),
 }
 
@@ -66,17 +66,26 @@ impl Watch {
         match &mut self.watched {
             Watched::Descriptor(_, callback)
             | Watched::File(_, callback)
-            | Watched::Signal(_, callback) => Some(callback),
+            | Watched::Signal(_, _, callback) => Some(callback),
             Watched::Child(..) => None,
         }
     }
 
-    pub(crate) fn deregister(&self, poll: &Poll) {
+    pub(crate) fn deregister(&self, state: &State) {
+        let Ok(poll) = state.poll() else {
+            return;
+        };
         // It was registered, so there is nothing to fail; but a process that has exited is no more.
         let _ = match &self.watched {
             Watched::Descriptor(descriptor, _) => poll.deregister(descriptor),
             Watched::File(file, _) => poll.deregister_file(file),
-            Watched::Signal(signal, _) => poll.deregister_signal(*signal),
+            Watched::Signal(signal, order, _) => {
+                let Some(registration) = state.listeners.remove(*signal, *order) else {
+                    return; // others listen
+                };
+                drop(state.registrations.borrow_mut().remove(registration));
+                poll.deregister_signal(*signal)
+            }
             Watched::Child(child, _) => poll.deregister_process(child.id()),
         };
     }
@@ -136,13 +145,31 @@ impl Handle {
     }
 
     /// Runs a callback when a signal was sent to the process; the number says how often since the
-    /// last time, and is a hint: signals merge while they wait. As long as it is set, the signal does
-    /// not do what it does by default. It runs after the I/O of its turn.
+    /// last time, and is a hint: signals merge while they wait. It runs after the I/O of its turn.
+    ///
+    /// A signal may have any number of callbacks, on this loop and on others. Those of one loop run in
+    /// the order in which they were set, and each is cleared by its own id. From the first one to the
+    /// last, the signal does not do what it does by default.
+    ///
+    /// As in NodeJS, a callback of a signal does not keep the loop alive, unless it is given to
+    /// [`reref`](Handle::reref).
     ///
     /// # Errors
     ///
-    /// [`Error::Poll`] if this loop has a callback for the signal already or the signal cannot be
-    /// caught; [`Error::Closed`] if the loop is gone.
+    /// [`Error::Poll`] if the signal cannot be caught; [`Error::Closed`] if the loop is gone.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use nio_loop::{EventLoop, Signal};
+    /// # fn main() -> Result<(), nio_loop::Error> {
+    /// let mut event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// handle.on_signal(Signal::TERMINATE, |handle, _| handle.stop())?;
+    /// handle.set_timeout(Duration::from_millis(1), |_| println!("the work is done"));
+    /// event_loop.run()?; // ends with the work, or by a SIGTERM
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn on_signal(
         &self,
@@ -152,11 +179,30 @@ impl Handle {
         let on_event: OnEvent = Box::new(move |handle, event| {
             callback(handle, event.count().max(1).unsigned_abs());
         });
-        let watched = Watched::Signal(signal, Some(on_event));
-        let added = self.add_watch(watched, Location::caller(), |poll, token| {
-            poll.register_signal(signal, token)
-        });
-        added.map_err(|(error, _)| error)
+        let state = &self.state;
+        state.check_open()?;
+        if !state.listeners.has(signal) {
+            self.register_signal(signal)?;
+        }
+        let order = state.listeners.next_order();
+        let watched = Watched::Signal(signal, order, Some(on_event));
+        let watch = self.new_watch(watched, Location::caller(), false);
+        let key = state.registrations.borrow_mut().insert(watch);
+        state.listeners.add(signal, order, key);
+        Ok(self.id(Target::Watch(key)))
+    }
+
+    fn register_signal(&self, signal: Signal) -> Result<(), Error> {
+        let state = &self.state;
+        let poll = state.poll()?;
+        let mut registrations = state.registrations.borrow_mut();
+        let key = registrations.insert(Registration::Signal(signal));
+        if let Err(error) = poll.register_signal(signal, Token(key.to_word())) {
+            registrations.remove(key);
+            return Err(error.into());
+        }
+        state.listeners.begin(signal, key);
+        Ok(())
     }
 
     /// Runs a callback when a child has exited, once, with its status. It runs after the I/O of its
@@ -229,7 +275,7 @@ impl Handle {
             }
             Ok(None) if is_no_process(&error) => {
                 let watched = Watched::Child(child, callback);
-                let watch = Registration::Watch(self.new_watch(watched, place));
+                let watch = self.new_watch(watched, place, true);
                 let key = self.state.registrations.borrow_mut().insert(watch);
                 self.ask_again(key, None, FIRST_RETRY);
                 Ok(self.id(Target::Watch(key)))
@@ -363,7 +409,7 @@ impl Handle {
             drop(state.registrations.borrow_mut().remove(key));
             return Err((error, watched));
         }
-        let watch = Registration::Watch(self.new_watch(watched, place));
+        let watch = self.new_watch(watched, place, true);
         if let Some(pending) = state.registrations.borrow_mut().get_mut(key) {
             *pending = watch;
         }
@@ -371,13 +417,18 @@ impl Handle {
     }
 
     /// A watch, which is counted from here on.
-    fn new_watch(&self, watched: Watched, place: &'static Location<'static>) -> Box<Watch> {
-        self.state.retain(true);
-        Box::new(Watch {
+    fn new_watch(
+        &self,
+        watched: Watched,
+        place: &'static Location<'static>,
+        referenced: bool,
+    ) -> Registration {
+        self.state.retain(referenced);
+        Registration::Watch(Box::new(Watch {
             watched,
             origin: self.state.origin(place),
-            referenced: true,
-        })
+            referenced,
+        }))
     }
 }
 

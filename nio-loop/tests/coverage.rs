@@ -76,7 +76,6 @@ const NOT_COVERED: &[(u16, &str)] = &[
     ),
     (103, "the descriptors that children are given are nio-net's"),
     (104, "idle limits are nio-net's"),
-    (106, "signals keep the loop alive as everything else does"),
     (107, "the end of writing is nio-net's"),
 ];
 

@@ -341,7 +341,8 @@ fn the_report_has_all_that_the_loop_waits_for_and_where_it_was_made() {
     let watch = handle.watch(ours, Interest::READABLE, |_, _, _| {});
     let watch = watch.unwrap();
     made.push((CallbackKind::Signal, line!() + 1));
-    handle.on_signal(Signal::WINDOW_CHANGE, |_, _| {}).unwrap();
+    let signal = handle.on_signal(Signal::WINDOW_CHANGE, |_, _| {}).unwrap();
+    handle.reref(signal);
     made.push((CallbackKind::Task, line!() + 1));
     let task = handle.spawn(std::future::pending::<()>());
     handle.spawn(async {});
