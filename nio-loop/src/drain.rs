@@ -138,8 +138,12 @@ impl Turn<'_> {
         match polled {
             // It has aborted itself if it comes back.
             Ok(Poll::Pending) => drop(task.put_back(work)),
-            Ok(Poll::Ready(output)) => state.finish(&task, work, Ok(output)),
-            Err(payload) => state.finish(&task, work, Err(payload)),
+            Ok(Poll::Ready(output)) => drop(state.finish(&task, work, Ok(output))),
+            Err(payload) => {
+                if let Some(payload) = state.finish(&task, work, Err(payload)) {
+                    self.handle.warn_of_panic(task.place, payload);
+                }
+            }
         }
         let goes_on = spent && !task.is_over();
         if goes_on {

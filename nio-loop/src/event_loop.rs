@@ -21,6 +21,40 @@ use crate::{
     wakers::Lent,
 };
 
+/// Makes a loop, runs a future on it until that is ready, and returns its output: the `main` of a
+/// program of futures. The future has the loop's [`Handle`].
+///
+/// Then the loop is dropped: tasks that are not done and callbacks that are still set are dropped and
+/// do not run. Await the tasks that are to finish. To have a loop run until nothing is left instead, or
+/// on a [`Clock`] of a test, make an [`EventLoop`].
+///
+/// # Errors
+///
+/// As [`EventLoop::new`] and [`EventLoop::block_on`]. An error of the future itself is in its output.
+///
+/// # Panics
+///
+/// A panic of the future or of a callback passes through.
+///
+/// ```
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let answer = nio_loop::run(async |handle| {
+///     let task = handle.spawn(async { 6 * 7 });
+///     handle.sleep(Duration::from_millis(1)).await;
+///     task.await
+/// })??;
+/// assert_eq!(answer, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn run<T>(main: impl AsyncFnOnce(Handle) -> T) -> Result<T, Error> {
+    let mut event_loop = EventLoop::new()?;
+    let main = main(event_loop.handle());
+    event_loop.block_on(main)
+}
+
 /// An event loop. It owns everything that is registered with it; [`handle`](EventLoop::handle)
 /// gives what uses it.
 ///
@@ -155,7 +189,9 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// As [`run`](EventLoop::run).
+    /// As [`run`](EventLoop::run). [`Error::NeverWoken`] if the loop is about to wait and nothing is left
+    /// that could wake the future; then that is dropped. A loop that waits already does not learn that
+    /// another thread has dropped the last [`Remote`](crate::Remote) or waker.
     ///
     /// # Panics
     ///

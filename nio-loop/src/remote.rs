@@ -1,6 +1,6 @@
 //! The handle for other threads.
 
-use std::{fmt, future::Future, panic::Location, sync::Arc};
+use std::{fmt, future::Future, io, panic::Location, sync::Arc};
 
 use crate::{
     Handle,
@@ -118,11 +118,18 @@ impl Handle {
 
 /// The loop was gone when a closure or a future was sent to it. Holds what was sent.
 #[derive(thiserror::Error)]
-#[error("the event loop is gone")]
+#[error("the event loop is gone, and what was sent has not run")]
 pub struct PostError<F>(
     /// What was sent, and has not run.
     pub F,
 );
+
+impl<F> From<PostError<F>> for io::Error {
+    /// An error of the kind [`BrokenPipe`](io::ErrorKind::BrokenPipe). What was sent is dropped.
+    fn from(error: PostError<F>) -> io::Error {
+        io::Error::new(io::ErrorKind::BrokenPipe, error.to_string())
+    }
+}
 
 impl<F> fmt::Debug for PostError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -288,7 +288,7 @@ impl<S: AsFd> Source<S> {
         if let Err(error) = poll.register(self.get_ref(), Token(key.to_word()), interest) {
             self.readiness.key.set(None);
             drop(state.registrations.borrow_mut().remove(key));
-            return Err(error.into());
+            return Err(self.handle.refused(error));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, fence},
     },
 };
 
@@ -20,6 +20,7 @@ use nio_poll::{Poll, Token};
 use crate::{
     Error,
     clock::{Clock, Time},
+    handle::Target,
     later::Later,
     listeners::Listeners,
     mailbox::Mailbox,
@@ -30,6 +31,7 @@ use crate::{
     sources::Registration,
     tasks::{BoxedWork, Join, Outcome, Task, Tasks},
     timers::{Timer, Timers},
+    wakers::Lent,
     watch::OnEvent,
 };
 
@@ -54,6 +56,8 @@ pub(crate) struct State {
     /// How many blocking closures are awaited.
     pub(crate) jobs: Cell<usize>,
     pub(crate) meter: Meter,
+    /// The callback that runs now, if it may run again.
+    pub(crate) current: Cell<Option<Target>>,
     /// How many things keep the loop alive.
     pub(crate) alive: Cell<usize>,
     pub(crate) running: Cell<bool>,
@@ -86,6 +90,7 @@ impl State {
             pool: RefCell::default(),
             jobs: Cell::new(0),
             meter,
+            current: Cell::new(None),
             alive: Cell::new(0),
             running: Cell::new(false),
             stopping: Cell::new(false),
@@ -144,6 +149,26 @@ impl State {
         !self.tasks.is_ready_empty() || !self.later.is_empty() || self.queues.are_busy()
     }
 
+    /// Whether nothing is left that could wake a task, now that all of them wait: no timer, no event, no
+    /// other thread, no waker that was kept. The first questions are the cheap ones.
+    pub(crate) fn is_forsaken(&self, lent: &Lent) -> bool {
+        let time_passes = self.clock.is_real() || self.clock.is_automatic();
+        if self.is_busy() || time_passes && self.timers.next_deadline().is_some() {
+            return false;
+        }
+        // Two are the loop's own.
+        let known = 2 + usize::from(lent.is_made());
+        let others = Arc::strong_count(&self.mailbox) - known;
+        if others > 0 && self.tasks.unshared_wakers() != Some(others) {
+            return false;
+        }
+        // What was counted no more has notified the loop before.
+        fence(Ordering::Acquire);
+        self.registrations.borrow().iter().next().is_none()
+            && self.jobs.get() == 0
+            && !self.mailbox.alarm.is_notified()
+    }
+
     /// Takes what other threads have left, and says that the loop is awake. Returns whether there
     /// was a notification.
     #[inline]
@@ -196,11 +221,33 @@ impl State {
         }
     }
 
-    /// A task has finished: its future is dropped, and then its joiner is woken.
+    /// Runs a callback that may run again, and knows it meanwhile.
+    pub(crate) fn run_as(&self, target: Target, run: impl FnOnce()) {
+        /// Also when it panics.
+        struct NoneAfter<'a>(&'a Cell<Option<Target>>);
+        impl Drop for NoneAfter<'_> {
+            fn drop(&mut self) {
+                self.0.set(None);
+            }
+        }
+        let _after = NoneAfter(&self.current);
+        self.current.set(Some(target));
+        run();
+    }
+
+    /// A task has finished: its future is dropped, and then its joiner is woken. Returns the payload of
+    /// a panic that nothing will join.
     // Apart from the poll, which most often ends without it.
     #[inline(never)]
-    pub(crate) fn finish(&self, task: &Task, future: BoxedWork, outcome: Outcome) {
+    #[must_use]
+    pub(crate) fn finish(
+        &self,
+        task: &Task,
+        future: BoxedWork,
+        outcome: Outcome,
+    ) -> Option<Box<dyn Any + Send>> {
         let mut panics = Panics::default();
+        let mut unjoined = None;
         panics.catch(|| drop(future));
         let aborted = !self.tasks.remove(task);
         self.release(!aborted && task.referenced.get());
@@ -210,11 +257,12 @@ impl State {
         } else {
             match outcome {
                 Ok(output) => panics.catch(|| drop(output)),
-                // The panic of a future that is not awaited ends here, and so does its payload.
-                Err(payload) => discard(payload),
+                Err(payload) if panics.0.is_some() => discard(payload),
+                Err(payload) => unjoined = Some(payload),
             }
         }
         panics.resume();
+        unjoined
     }
 
     /// Ends a task before it has finished, and wakes its joiner.

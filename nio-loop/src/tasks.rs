@@ -29,7 +29,7 @@ use crate::{
     clock::Time,
     mailbox::Mailbox,
     slab::{Key, Slab},
-    wakers::Lent,
+    wakers::{Lent, OwnWaker},
 };
 
 /// A spawned future.
@@ -70,7 +70,7 @@ pub(crate) struct Task {
     /// Absent while it is polled, when it is over, and for `block_on`, which keeps its own.
     work: Cell<Option<BoxedWork>>,
     /// A waker of its own, from when a clone of one was first kept. Absent while it is polled.
-    waker: Cell<Option<Waker>>,
+    waker: Cell<Option<Box<OwnWaker>>>,
     join: Cell<Option<Box<Join>>>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) since: Time,
@@ -204,6 +204,7 @@ impl Tasks {
 
     /// The task is over. Returns false if it was before.
     pub(crate) fn remove(&self, task: &Task) -> bool {
+        drop(task.waker.take());
         let key = task.key.take();
         key.is_some_and(|key| self.table.borrow_mut().remove(key).is_some())
     }
@@ -212,6 +213,22 @@ impl Tasks {
     pub(crate) fn list(&self) -> Vec<Rc<Task>> {
         let table = self.table.borrow();
         table.iter().map(|(_, task)| Rc::clone(task)).collect()
+    }
+
+    /// How many tasks have a waker of their own; `None` if there are clones of any of these.
+    pub(crate) fn unshared_wakers(&self) -> Option<usize> {
+        let mut count = 0;
+        for (_, task) in self.table.borrow().iter() {
+            let own = task.waker.take();
+            let has_clones = own.as_ref().map(|own| own.has_clones());
+            task.waker.set(own);
+            match has_clones {
+                None => {}
+                Some(false) => count += 1,
+                Some(true) => return None,
+            }
+        }
+        Some(count)
     }
 
     /// Puts a task into the ready queue, unless it is in it or over.
@@ -278,7 +295,7 @@ impl Tasks {
     ) -> (R, Rc<Task>, bool) {
         let own = task.waker.take();
         let waker = match &own {
-            Some(waker) => waker,
+            Some(own) => &own.waker,
             None => lent.lend(&self.mailbox, task.key()),
         };
         self.polled_with.set(identity(waker));
@@ -311,8 +328,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_takes_72_bytes_and_a_waiter_16() {
-        assert_eq!(size_of::<Task>(), 72);
+    fn a_task_takes_64_bytes_and_a_waiter_16() {
+        assert_eq!(size_of::<Task>(), 64);
         assert_eq!(size_of::<Waiter>(), 16);
     }
 }

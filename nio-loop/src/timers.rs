@@ -25,6 +25,8 @@ pub(crate) type Every = Box<dyn FnMut(&Handle, u64)>;
 /// What happens at a deadline. 56 bytes.
 pub(crate) enum Timer {
     Timeout {
+        /// In nanoseconds, to begin again.
+        delay: u64,
         callback: Once,
         origin: Origin,
         referenced: bool,
@@ -112,6 +114,20 @@ impl Timers {
         self.0.borrow_mut().reschedule(key, deadline)
     }
 
+    /// Begins the delay or the period of a callback again. Returns false if it is gone.
+    pub(crate) fn refresh(&self, key: TimerKey, now: Time) -> bool {
+        let mut heap = self.0.borrow_mut();
+        let deadline = match heap.get_mut(key) {
+            Some(Timer::Timeout { delay, .. }) => now + Duration::from_nanos(*delay),
+            Some(Timer::Interval { due, period, .. }) => {
+                *due = now + Duration::from_nanos(*period);
+                *due
+            }
+            Some(Timer::Sleep(_)) | None => return false,
+        };
+        heap.reschedule(key, deadline)
+    }
+
     /// Changes whether a callback keeps the loop alive. Returns whether it did before.
     pub(crate) fn reference(&self, key: TimerKey, to: bool) -> Option<bool> {
         match self.0.borrow_mut().get_mut(key)? {
@@ -176,6 +192,7 @@ impl Timers {
                 callback,
                 origin,
                 referenced,
+                ..
             } => Some(Due::Timeout(callback, origin, referenced)),
             Timer::Sleep(waiter) => Some(Due::Sleep(waiter)),
             Timer::Interval { .. } => None,

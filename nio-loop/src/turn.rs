@@ -21,7 +21,9 @@ use nio_poll::{Event, Events, Poll};
 
 use crate::{
     CallbackKind, Error, Handle,
+    children::FIRST_RETRY,
     drain::Root,
+    handle::Target,
     park::{Wait, park},
     slab::Key,
     sources::Registration,
@@ -29,7 +31,7 @@ use crate::{
     timers::Due,
     trace,
     wakers::{Lent, Running},
-    watch::{FIRST_RETRY, OnEvent},
+    watch::OnEvent,
 };
 
 /// How many events one poll returns at most. At 64 bytes and less for each, the buffer is as large
@@ -150,7 +152,7 @@ impl<'a> Turn<'a> {
                 Due::Interval(key, mut every, origin, periods) => {
                     let lost = OnPanic(|| drop(state.cancel_timer(key)));
                     self.call(CallbackKind::Interval, origin.place, |handle| {
-                        every(handle, periods);
+                        state.run_as(Target::Timer(key), || every(handle, periods));
                         mem::forget(lost);
                         drop(state.timers.put_back(key, every));
                     });
@@ -187,6 +189,12 @@ impl<'a> Turn<'a> {
 
     fn ask_for_events(&mut self, wait: Wait) -> Result<(), Error> {
         let (state, batch) = (self.state, &mut *self.batch);
+        if let (Wait::Always, Some(root)) = (wait, &self.root) {
+            if state.is_forsaken(self.lent) {
+                let place = root.task.place;
+                return Err(Error::NeverWoken { place });
+            }
+        }
         batch.resumes = state.later.begin();
         batch.dispatched = 0;
         state.meter.forget_time();
@@ -241,6 +249,7 @@ impl<'a> Turn<'a> {
                 drop(registrations);
                 readiness.notify(&state.tasks, &state.later, event);
             }
+            Registration::Watch(watch) if !watch.wants(&event) => {}
             Registration::Watch(watch) => {
                 let (kind, place) = (watch.kind(), watch.origin.place);
                 let callback = watch.callback().map(Option::take);
@@ -265,7 +274,7 @@ impl<'a> Turn<'a> {
         let state = self.state;
         let lost = OnPanic(|| drop(state.remove_watch(key)));
         self.call(kind, place, |handle| {
-            callback(handle, event);
+            state.run_as(Target::Watch(key), || callback(handle, event));
             mem::forget(lost);
             drop(state.put_back_watch(key, callback));
         });

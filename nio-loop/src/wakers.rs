@@ -61,42 +61,60 @@ impl Wake for TaskWaker {
     }
 }
 
+/// A waker, and what its clones share.
+pub(crate) struct OwnWaker {
+    shared: Arc<TaskWaker>,
+    pub(crate) waker: Waker,
+}
+
+impl OwnWaker {
+    /// Whether there are clones of the waker.
+    pub(crate) fn has_clones(&self) -> bool {
+        Arc::strong_count(&self.shared) > 2
+    }
+}
+
 /// The waker that a loop lends to the tasks that have none of their own, from the first poll on.
 #[derive(Default)]
-pub(crate) struct Lent(Option<(Arc<TaskWaker>, Waker)>);
+pub(crate) struct Lent(Option<OwnWaker>);
 
 impl Lent {
     /// The waker, for a poll of this task.
     #[inline]
     pub(crate) fn lend(&mut self, mailbox: &Arc<Mailbox>, task: Option<Key>) -> &Waker {
-        let (shared, waker) = self.0.get_or_insert_with(|| new_waker(mailbox));
+        let own = self.0.get_or_insert_with(|| new_waker(mailbox));
         let number = task.map_or(0, Key::to_number);
-        shared.task.store(number, Ordering::Relaxed);
-        waker
+        own.shared.task.store(number, Ordering::Relaxed);
+        &own.waker
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.is_some()
     }
 
     /// After the poll. Returns the waker if a clone of it was kept: then it is the task's own.
     #[inline]
-    pub(crate) fn take_back(&mut self) -> Option<Waker> {
-        let (shared, _) = self.0.as_ref()?;
-        if Arc::strong_count(shared) == 2 {
+    pub(crate) fn take_back(&mut self) -> Option<Box<OwnWaker>> {
+        if !self.0.as_ref()?.has_clones() {
             // No clone is left to make others of. What the last one on another thread has read, it
             // has read before the next task is stored.
             fence(Ordering::Acquire);
             return None;
         }
-        self.0.take().map(|(_, waker)| waker)
+        self.0.take().map(Box::new)
     }
 }
 
 #[cold]
-fn new_waker(mailbox: &Arc<Mailbox>) -> (Arc<TaskWaker>, Waker) {
+fn new_waker(mailbox: &Arc<Mailbox>) -> OwnWaker {
     let shared = Arc::new(TaskWaker {
         mailbox: Arc::clone(mailbox),
         task: AtomicU64::new(0),
         left: AtomicBool::new(false),
     });
-    (Arc::clone(&shared), Waker::from(shared))
+    let waker = Waker::from(Arc::clone(&shared));
+    OwnWaker { shared, waker }
 }
 
 thread_local! {

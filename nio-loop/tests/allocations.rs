@@ -82,8 +82,8 @@ fn a_task_is_two_allocations_unless_its_waker_is_kept_or_it_is_awaited() {
         let _kept = waker().await;
         std::future::pending::<()>().await;
     });
-    // And the waker of each.
-    assert_eq!(keeping, 3 * TASKS);
+    // And the waker of each, and where the task has it.
+    assert_eq!(keeping, 4 * TASKS);
 
     let joining = allocations(&mut event_loop, |handle| {
         let inner = handle.spawn(std::future::pending::<()>());
