@@ -64,6 +64,7 @@ thread_local! {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("coop", "poll_proceed", "consume_budget"))]
 pub fn poll_budget(context: &mut Context<'_>) -> Poll<()> {
     if is_spent(context) {
         return Poll::Pending;

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     CallbackId, Error, Handle, Refused,
-    handle::Target,
+    callbacks::Target,
     notices::Notices,
     poll_budget,
     slab::Key,
@@ -29,6 +29,7 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 /// The wait(2) status of no exit: it is that of a process that goes on.
 const NOT_KNOWN: i32 = 0xffff;
 
+/// # Children
 impl Handle {
     /// Runs a callback when a child has exited, once, with its status. It runs after the I/O of its
     /// turn, so what the child wrote at its end can have been read before.
@@ -57,6 +58,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("uv_process_t", "waitpid", "SIGCHLD"))]
     #[track_caller]
     pub fn on_exit(
         &self,

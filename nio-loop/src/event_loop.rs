@@ -48,6 +48,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("tokio::main", "LocalSet", "main"))]
 #[track_caller]
 pub fn run<T>(main: impl AsyncFnOnce(Handle) -> T) -> Result<T, Error> {
     let mut event_loop = EventLoop::new()?;
@@ -83,6 +84,7 @@ pub fn run<T>(main: impl AsyncFnOnce(Handle) -> T) -> Result<T, Error> {
 ///
 /// The descriptor may also be readable where there is nothing to do: on the BSDs and macOS a condition
 /// that has ended meanwhile leaves it so until the next run.
+#[doc(alias("uv_loop_t", "LocalSet", "Runtime", "LocalExecutor", "reactor"))]
 pub struct EventLoop {
     handle: Handle,
     poll: Rc<Poll>,
@@ -96,6 +98,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// [`Error::Poll`], usually because the limit on open descriptors is reached.
+    #[doc(alias("uv_loop_init"))]
     pub fn new() -> Result<EventLoop, Error> {
         EventLoop::with_clock(Clock::real())
     }
@@ -105,6 +108,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`new`](EventLoop::new).
+    #[doc(alias("start_paused"))]
     pub fn with_clock(clock: Clock) -> Result<EventLoop, Error> {
         let state = Rc::new(State::new(clock)?);
         Ok(EventLoop {
@@ -135,6 +139,7 @@ impl EventLoop {
     ///
     /// A panic of a callback passes through. Nothing but that callback is lost: the loop can be run
     /// again, and goes on where it was.
+    #[doc(alias("uv_run", "UV_RUN_DEFAULT"))]
     pub fn run(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, state| {
             while state.is_alive() && !state.stopping.get() {
@@ -151,6 +156,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`run`](EventLoop::run).
+    #[doc(alias("UV_RUN_ONCE"))]
     pub fn run_once(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, _| turn.take_timers_last(Wait::Alive))
     }
@@ -160,6 +166,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`run`](EventLoop::run).
+    #[doc(alias("UV_RUN_NOWAIT"))]
     pub fn run_nowait(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, _| turn.take(Wait::Never))
     }
@@ -196,6 +203,7 @@ impl EventLoop {
     /// # Panics
     ///
     /// A panic of the future or of a callback passes through.
+    #[doc(alias("run_until", "run_until_complete"))]
     #[track_caller]
     pub fn block_on<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
         let mut output = None;
@@ -221,6 +229,7 @@ impl EventLoop {
     ///
     /// From this call on, and until the loop is run, its descriptor becomes readable also when
     /// something is given to the loop, because that may change the answer.
+    #[doc(alias("uv_backend_timeout", "uv_backend_fd"))]
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let state = &self.handle.state;

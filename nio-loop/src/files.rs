@@ -10,6 +10,7 @@ use crate::{
     watch::{OnEvent, Watched, sole},
 };
 
+/// # Files
 impl Handle {
     /// Runs a callback when something happens to a file or a directory that is open; the last
     /// argument says what. The loop keeps the file until the callback is cleared. What is watched is
@@ -39,6 +40,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("fs.watch", "uv_fs_event_t", "inotify", "notify"))]
     #[track_caller]
     pub fn on_change<F: AsFd + 'static>(
         &self,

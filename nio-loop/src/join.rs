@@ -21,6 +21,7 @@ use crate::{
     trace,
 };
 
+/// # Tasks
 impl Handle {
     /// Runs a future on the loop, beside everything else. The loop stays alive until it has
     /// finished. It is polled for the first time when the callback that runs now has returned.
@@ -47,6 +48,14 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias(
+        "spawn_local",
+        "queueMicrotask",
+        "microtask",
+        "Promise",
+        "async",
+        "create_task"
+    ))]
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -70,6 +79,7 @@ impl Handle {
     /// // the task of src/main.rs:5:12 has failed: No such file or directory (os error 2)
     /// # }
     /// ```
+    #[doc(alias("unhandledRejection", "spawn_local"))]
     #[track_caller]
     pub fn spawn_detached<E: fmt::Display>(
         &self,
@@ -130,6 +140,7 @@ impl Handle {
 /// Waits for a task, or aborts it. Made by [`Handle::spawn`].
 ///
 /// Dropping it lets the task go on, as [`detach`](JoinHandle::detach) says by name.
+#[doc(alias("Promise", "Task"))]
 pub struct JoinHandle<T> {
     handle: Handle,
     /// Absent for a task of a loop that was gone.
@@ -141,6 +152,7 @@ impl<T> JoinHandle<T> {
     /// Ends the task where it stands: its future is dropped, and a task that awaits this handle gets
     /// a [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
     /// finished. A task that aborts itself is dropped when it next awaits.
+    #[doc(alias("cancel", "CancellationToken", "AbortController", "AbortHandle"))]
     pub fn abort(&self) {
         if let Some(task) = &self.task {
             self.handle.state.abort(task);
@@ -180,7 +192,7 @@ impl<T> JoinHandle<T> {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias = "AbortOnDropHandle")]
+    #[doc(alias("AbortOnDropHandle", "CancellationToken", "DropGuard"))]
     #[must_use = "the task is aborted when the guard is dropped"]
     pub fn abort_on_drop(self) -> AbortOnDrop<T> {
         AbortOnDrop(Some(self))
@@ -189,11 +201,13 @@ impl<T> JoinHandle<T> {
     /// Says that the task does not keep the loop alive: when only such are left,
     /// [`run`](crate::EventLoop::run) returns, and they go on with the next run or are dropped with
     /// the loop. Returns false if the task has finished.
+    #[doc(alias("uv_unref"))]
     pub fn unref(&self) -> bool {
         self.set_referenced(false)
     }
 
     /// Takes [`unref`](JoinHandle::unref) back. Returns false if the task has finished.
+    #[doc(alias("uv_ref"))]
     pub fn reref(&self) -> bool {
         self.set_referenced(true)
     }

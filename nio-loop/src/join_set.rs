@@ -58,6 +58,7 @@ struct Finished {
     waiter: OneWaiter,
 }
 
+/// # Groups of tasks
 impl Handle {
     /// A group of tasks, which is empty.
     #[must_use]
@@ -73,6 +74,7 @@ impl Handle {
 
 impl<T: 'static> JoinSet<T> {
     /// Runs a future as a task of the group, as [`Handle::spawn`] does.
+    #[doc(alias("spawn_local"))]
     #[track_caller]
     pub fn spawn(&mut self, future: impl Future<Output = T> + 'static) {
         /// Dropped behind the future, however that ends.
@@ -95,6 +97,7 @@ impl<T: 'static> JoinSet<T> {
 
     /// Waits until the next task has finished, and takes its outcome; `None` if the group is empty. Nothing
     /// is lost when the future is dropped.
+    #[doc(alias("select_all", "Promise.race"))]
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         let (handle, finished) = (self.handle.clone(), Rc::clone(&self.finished));
         let look = || match self.try_join_next() {

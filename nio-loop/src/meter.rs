@@ -246,9 +246,16 @@ impl Meter {
     }
 }
 
+/// # A look inside: counts and warnings
 impl Handle {
     /// What the loop has done so far. The first call has its waits measured from then on, which costs
     /// two looks at the clock for each.
+    #[doc(alias(
+        "uv_metrics_info",
+        "uv_metrics_idle_time",
+        "eventLoopUtilization",
+        "RuntimeMetrics"
+    ))]
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let meter = &self.state.meter;
@@ -287,6 +294,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("unhandledRejection", "monitorEventLoopDelay", "uncaughtException"))]
     pub fn on_warning(&self, slow: Duration, hook: impl FnMut(&Handle, &Warning) + 'static) {
         let meter = &self.state.meter;
         if self.state.closed.get() {

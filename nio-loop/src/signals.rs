@@ -6,12 +6,13 @@ use nio_poll::{Signal, Token};
 
 use crate::{
     CallbackId, Error, Handle,
-    handle::Target,
+    callbacks::Target,
     notices::Notices,
     sources::Registration,
     watch::{OnEvent, Watched},
 };
 
+/// # Signals
 impl Handle {
     /// Runs a callback when a signal was sent to the process; the number says how often since the
     /// last time, and is a hint: signals merge while they wait. It runs after the I/O of its turn.
@@ -39,6 +40,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("process.on", "uv_signal_t", "uv_signal_start", "sigaction"))]
     #[track_caller]
     pub fn on_signal(
         &self,
@@ -137,6 +139,7 @@ impl Handle {
     /// })?
     /// # }
     /// ```
+    #[doc(alias("SIGINT"))]
     #[track_caller]
     pub fn ctrl_c(&self) -> impl Future<Output = Result<(), Error>> + use<> {
         let signals = self.signals(Signal::INTERRUPT);

@@ -75,6 +75,7 @@ impl Direction {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("AsyncFd", "PollEvented", "Async", "uv_poll_t"))]
 pub struct Source<S: AsFd> {
     handle: Handle,
     readiness: Rc<Readiness>,
@@ -124,6 +125,7 @@ impl<S: AsFd> Source<S> {
     ///
     /// Those of the operation; [`WouldBlock`](io::ErrorKind::WouldBlock) without having tried
     /// where nothing has happened since it last said so.
+    #[doc(alias("AsyncFdReadyGuard"))]
     pub fn try_io<R>(
         &self,
         direction: Direction,

@@ -19,8 +19,8 @@ use nio_poll::{Poll, Token};
 
 use crate::{
     Error,
+    callbacks::Target,
     clock::{Clock, Time},
-    handle::Target,
     later::Later,
     listeners::Listeners,
     mailbox::Mailbox,

@@ -64,6 +64,7 @@ pub(crate) enum Due {
 }
 
 /// What becomes of the periods of an interval that the loop was too busy to run.
+#[doc(alias("MissedTickBehavior"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MissedTicks {
     /// They are skipped: the next run is at the next multiple of the period.

@@ -21,9 +21,9 @@ use nio_poll::{Event, Events, Poll};
 
 use crate::{
     CallbackKind, Error, Handle,
+    callbacks::Target,
     children::FIRST_RETRY,
     drain::Root,
-    handle::Target,
     park::{Wait, park},
     slab::Key,
     sources::Registration,

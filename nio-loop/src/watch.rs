@@ -16,7 +16,7 @@ use std::{
 use nio_poll::{Event, Interest, Poll, Signal, Token, Trigger};
 
 use crate::{
-    CallbackId, CallbackKind, Error, Handle, Refused, handle::Target, listeners::Order,
+    CallbackId, CallbackKind, Error, Handle, Refused, callbacks::Target, listeners::Order,
     queues::Origin, slab::Key, sources::Registration, state::State,
 };
 
@@ -93,6 +93,7 @@ impl Watch {
     }
 }
 
+/// # I/O
 impl Handle {
     /// Runs a callback in each turn in which a descriptor is readable or writable (or has come to
     /// its end, or to an error). The loop keeps the descriptor until the watch is cleared; to use it
@@ -123,6 +124,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("uv_poll_t", "uv_poll_start", "add_reader", "register"))]
     #[track_caller]
     pub fn watch<S: AsFd + 'static>(
         &self,
@@ -178,6 +180,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("uv_poll_start", "reregister", "modify"))]
     pub fn set_interest(&self, id: CallbackId, interest: Interest) -> Result<bool, Error> {
         let Target::Watch(key) = self.target(id) else {
             return Ok(false);

@@ -113,13 +113,18 @@ fn block_on_is_an_error_when_all_wakers_that_were_kept_are_gone() {
     let kept = Rc::new(RefCell::new(Vec::new()));
     let keeps = Rc::clone(&kept);
     let keeping = handle.spawn(async move {
-        keeps.borrow_mut().push(waker().await);
+        let own = waker().await;
+        keeps.borrow_mut().push(own);
         pending::<()>().await
     });
     let keeps = Rc::clone(&kept);
-    let finished = handle.spawn(async move { keeps.borrow_mut().push(waker().await) });
+    let finished = handle.spawn(async move {
+        let own = waker().await;
+        keeps.borrow_mut().push(own);
+    });
     let result = event_loop.block_on(async {
-        kept.borrow_mut().push(waker().await);
+        let own = waker().await;
+        kept.borrow_mut().push(own);
         handle.next_turn().await;
         assert_eq!(kept.borrow().len(), 3);
         kept.borrow_mut().clear();
