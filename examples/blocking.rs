@@ -24,7 +24,7 @@ use std::{
 };
 
 use nio_examples::println;
-use nio_loop::{EventLoop, Handle};
+use nio_loop::Handle;
 
 /// How many zeros are summed up at a time: enough to see something of it.
 const ZEROS: u64 = if cfg!(debug_assertions) {
@@ -41,32 +41,26 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if files.is_empty() {
         files = vec![None; 6];
     }
-    let mut event_loop = EventLoop::new()?;
-    let handle = event_loop.handle();
+    // This runs the whole loop until its own future is ready; then the task and the interval end too.
+    nio_loop::run(async |handle| {
+        // There may be four threads for files; with two it is easier to see that the rest waits.
+        handle.set_threads(2)?;
 
-    // There may be four threads for files; with two it is easier to see that the rest waits.
-    handle.set_threads(2)?;
+        // A task that counts, and an interval that tells.
+        let count = Rc::new(Cell::new(0));
+        handle.spawn(count_milliseconds(handle.clone(), Rc::clone(&count)));
+        handle.set_interval(Duration::from_millis(100), move |handle, _| {
+            let count = count.get();
+            let text = format!("the loop is there, and a task has counted to {count}");
+            say(handle, &text);
+        });
 
-    // A task that counts, and an interval that tells.
-    let count = Rc::new(Cell::new(0));
-    let counter = handle.spawn(count_milliseconds(handle.clone(), Rc::clone(&count)));
-    let telling = handle.set_interval(Duration::from_millis(100), move |handle, _| {
-        let count = count.get();
-        say(
-            handle,
-            &format!("the loop is there, and a task has counted to {count}"),
-        );
-    });
-
-    // This runs the whole loop until its own future is ready.
-    let failed = event_loop.block_on(everything(&handle, files))??;
-    handle.clear(telling);
-    counter.abort();
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+        let failed = everything(&handle, files).await?;
+        Ok(match failed {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
+        })
+    })?
 }
 
 fn say(handle: &Handle, what: &str) {

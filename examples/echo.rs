@@ -28,15 +28,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let accepting = Rc::new(handle.spawn(accept(handle.clone(), listener)));
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
         let accepting = Rc::clone(&accepting);
-        let id = handle.on_signal(signal, move |_, _| {
+        handle.on_signal(signal, move |_, _| {
             if accepting.is_finished() {
                 std::process::exit(130);
             }
             accepting.abort();
             println!("no more connections; waiting for those that are open");
         })?;
-        // Waiting for a signal is no reason to stay.
-        handle.unref(id);
     }
     println!(
         "listening on {address}; try: nc {} {}",

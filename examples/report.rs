@@ -46,19 +46,18 @@ fn forget(handle: &Handle) -> Result<JoinHandle<()>, Box<dyn Error>> {
 }
 
 /// Explains what was forgotten and clears it, a second later or on Ctrl-C, whichever comes first.
-/// Waiting for either is no reason to stay alive, so both are unreferenced.
+/// Waiting for either is no reason to stay alive: of a signal it never is, and the timeout is unreferenced.
 fn help(handle: &Handle, task: JoinHandle<()>) -> Result<(), nio_loop::Error> {
     let task = Rc::new(task);
     let timeout = handle.set_timeout(Duration::from_secs(1), {
         let task = Rc::clone(&task);
         move |handle| explain(handle, &task)
     });
-    let signal = handle.on_signal(Signal::INTERRUPT, move |handle, _| {
+    handle.on_signal(Signal::INTERRUPT, move |handle, _| {
         handle.clear(timeout);
         explain(handle, &task);
     })?;
     handle.unref(timeout);
-    handle.unref(signal);
     Ok(())
 }
 

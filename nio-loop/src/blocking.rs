@@ -34,6 +34,7 @@ impl<F, T> Drop for Awaited<F, T> {
     }
 }
 
+/// # Threads for what blocks
 impl Handle {
     /// Runs a closure that blocks, such as one that reads a file, on another thread, and gives
     /// its result to the [`JoinHandle`]. It keeps the loop alive as a task does.
@@ -63,6 +64,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("uv_queue_work", "worker_threads", "run_in_executor", "block_in_place"))]
     #[track_caller]
     pub fn spawn_blocking<F, T>(&self, closure: F) -> Result<JoinHandle<T>, Refused<F>>
     where
@@ -79,6 +81,7 @@ impl Handle {
     /// # Errors
     ///
     /// As [`spawn_blocking`](Handle::spawn_blocking).
+    #[doc(alias("uv_getaddrinfo", "dns.lookup"))]
     #[track_caller]
     pub fn spawn_slow<F, T>(&self, closure: F) -> Result<JoinHandle<T>, Refused<F>>
     where
@@ -130,6 +133,7 @@ impl Handle {
     /// # Errors
     ///
     /// [`Error::Closed`]; [`Error::Thread`] as of [`spawn_blocking`](Handle::spawn_blocking).
+    #[doc(alias("UV_THREADPOOL_SIZE", "max_blocking_threads"))]
     pub fn set_threads(&self, limit: usize) -> Result<(), Error> {
         self.state.check_open()?;
         let mut pool = self.state.pool.borrow_mut();

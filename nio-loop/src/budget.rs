@@ -59,6 +59,7 @@ thread_local! {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("coop", "poll_proceed", "consume_budget"))]
 pub fn poll_budget(context: &mut Context<'_>) -> Poll<()> {
     ready!(draw(context)).spend();
     Poll::Ready(())

@@ -136,6 +136,7 @@ impl Clock {
     /// [`Handle::advance_to_next`]. Run its loop with
     /// [`run_nowait`](crate::EventLoop::run_nowait): [`run`](crate::EventLoop::run) waits for events
     /// and for other threads, but does not take waiting for the passing of time.
+    #[doc(alias("pause", "useFakeTimers"))]
     #[must_use]
     pub fn manual() -> Clock {
         Clock::test(false)
@@ -143,6 +144,7 @@ impl Clock {
 
     /// A clock that stands still while there is something to do, and jumps to the next deadline
     /// when a loop would have to wait for it. While a blocking closure is running it waits for that.
+    #[doc(alias("pause", "start_paused", "useFakeTimers"))]
     #[must_use]
     pub fn automatic() -> Clock {
         Clock::test(true)
@@ -196,9 +198,11 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// # The time
 impl Handle {
     /// The time of the loop. On the system's clock it is read again each time, so it also passes
     /// within a callback.
+    #[doc(alias("uv_now", "uv_hrtime", "performance.now", "Instant"))]
     #[must_use]
     pub fn now(&self) -> Time {
         self.state.clock.now()
@@ -231,6 +235,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("tick", "advanceTimersByTime"))]
     pub fn advance(&self, duration: Duration) -> Result<(), Error> {
         self.advance_to(self.now() + duration)
     }

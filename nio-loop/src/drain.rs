@@ -159,7 +159,8 @@ impl Turn<'_> {
         if self.is_root(task) {
             self.root = None;
         }
-        self.state.finish(task, Ok(output));
+        // What is left is the payload of a panic.
+        let _ = self.state.finish(task, Ok(output));
     }
 
     fn is_root(&self, task: &Rc<Task>) -> bool {
@@ -172,7 +173,11 @@ impl Turn<'_> {
     #[cold]
     fn end_of_panic(&mut self, payload: Box<dyn Any + Send>) {
         match self.tasks.take_polled() {
-            Some(task) if !self.is_root(&task) => self.state.finish(&task, Err(payload)),
+            Some(task) if !self.is_root(&task) => {
+                if let Some(payload) = self.state.finish(&task, Err(payload)) {
+                    self.handle.warn_of_panic(task.place, payload);
+                }
+            }
             _ => resume_unwind(payload),
         }
     }

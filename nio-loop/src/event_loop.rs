@@ -21,6 +21,41 @@ use crate::{
     wakers::Lent,
 };
 
+/// Makes a loop, runs a future on it until that is ready, and returns its output: the `main` of a
+/// program of futures. The future has the loop's [`Handle`].
+///
+/// Then the loop is dropped: tasks that are not done and callbacks that are still set are dropped and
+/// do not run. Await the tasks that are to finish. To have a loop run until nothing is left instead, or
+/// on a [`Clock`] of a test, make an [`EventLoop`].
+///
+/// # Errors
+///
+/// As [`EventLoop::new`] and [`EventLoop::block_on`]. An error of the future itself is in its output.
+///
+/// # Panics
+///
+/// A panic of the future or of a callback passes through.
+///
+/// ```
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let answer = nio_loop::run(async |handle| {
+///     let task = handle.spawn(async { 6 * 7 });
+///     handle.sleep(Duration::from_millis(1)).await;
+///     task.await
+/// })??;
+/// assert_eq!(answer, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("tokio::main", "LocalSet", "main"))]
+#[track_caller]
+pub fn run<T>(main: impl AsyncFnOnce(Handle) -> T) -> Result<T, Error> {
+    let mut event_loop = EventLoop::new()?;
+    let main = main(event_loop.handle());
+    event_loop.block_on(main)
+}
+
 /// An event loop. It owns everything that is registered with it; [`handle`](EventLoop::handle)
 /// gives what uses it.
 ///
@@ -49,6 +84,7 @@ use crate::{
 ///
 /// The descriptor may also be readable where there is nothing to do: on the BSDs and macOS a condition
 /// that has ended meanwhile leaves it so until the next run.
+#[doc(alias("uv_loop_t", "LocalSet", "Runtime", "LocalExecutor", "reactor"))]
 pub struct EventLoop {
     handle: Handle,
     poll: Rc<Poll>,
@@ -62,6 +98,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// [`Error::Poll`], usually because the limit on open descriptors is reached.
+    #[doc(alias("uv_loop_init"))]
     pub fn new() -> Result<EventLoop, Error> {
         EventLoop::with_clock(Clock::real())
     }
@@ -71,6 +108,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`new`](EventLoop::new).
+    #[doc(alias("start_paused"))]
     pub fn with_clock(clock: Clock) -> Result<EventLoop, Error> {
         let state = Rc::new(State::new(clock)?);
         Ok(EventLoop {
@@ -101,6 +139,7 @@ impl EventLoop {
     ///
     /// A panic of a callback passes through. Nothing but that callback is lost: the loop can be run
     /// again, and goes on where it was.
+    #[doc(alias("uv_run", "UV_RUN_DEFAULT"))]
     pub fn run(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, state| {
             while state.is_alive() && !state.stopping.get() {
@@ -117,6 +156,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`run`](EventLoop::run).
+    #[doc(alias("UV_RUN_ONCE"))]
     pub fn run_once(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, _| turn.take_timers_last(Wait::Alive))
     }
@@ -126,6 +166,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`run`](EventLoop::run).
+    #[doc(alias("UV_RUN_NOWAIT"))]
     pub fn run_nowait(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, _| turn.take(Wait::Never))
     }
@@ -155,11 +196,14 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// As [`run`](EventLoop::run).
+    /// As [`run`](EventLoop::run). [`Error::NeverWoken`] if the loop is about to wait and nothing is left
+    /// that could wake the future; then that is dropped. A loop that waits already does not learn that
+    /// another thread has dropped the last [`Remote`](crate::Remote) or waker.
     ///
     /// # Panics
     ///
     /// A panic of the future or of a callback passes through.
+    #[doc(alias("run_until", "run_until_complete"))]
     #[track_caller]
     pub fn block_on<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
         let mut output = None;
@@ -185,6 +229,7 @@ impl EventLoop {
     ///
     /// From this call on, and until the loop is run, its descriptor becomes readable also when
     /// something is given to the loop, because that may change the answer.
+    #[doc(alias("uv_backend_timeout", "uv_backend_fd"))]
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let state = &self.handle.state;

@@ -1,46 +1,45 @@
-//! The handle: callbacks and tasks hold it to use their loop.
-//!
-//! Here are the callbacks that need no descriptor. Those of descriptors, signals, children and files
-//! are in `watch`; futures in `join`, `sleep` and `source`; other threads in `remote` and `blocking`.
+//! The handle: callbacks and tasks hold it to use their loop. Here are the callbacks that need no
+//! descriptor; `lib` lists the files of its other functions in the order of its documentation.
 
 use std::{fmt, panic::Location, rc::Rc, time::Duration};
 
-use nio_timer::{Key, TimerKey};
-
 use crate::{
+    CallbackId,
+    callbacks::Target,
     clock::{Time, nanos},
     queues::{Call, Immediate, Origin},
-    registration::Registration,
     state::State,
     timers::{MissedTicks, Timer, at_least_a_nanosecond},
 };
 
-/// Uses a loop: arms timers, watches descriptors, spawns tasks. Cheap to clone, and not [`Send`];
-/// other threads use a [`Remote`](crate::Remote).
+/// Uses a loop: arms timers, watches descriptors, spawns tasks. Cheap to clone.
+///
+/// | for | callbacks | futures |
+/// |---|---|---|
+/// | time | [`set_timeout`](Handle::set_timeout), [`set_interval`](Handle::set_interval), [`refresh`](Handle::refresh) | [`sleep`](Handle::sleep), [`interval`](Handle::interval), [`timeout`](Handle::timeout) |
+/// | soon | [`set_immediate`](Handle::set_immediate), [`next_tick`](Handle::next_tick) | [`yield_now`](Handle::yield_now), [`next_turn`](Handle::next_turn) |
+/// | tasks | | [`spawn`](Handle::spawn), [`spawn_detached`](Handle::spawn_detached), [`join_set`](Handle::join_set) |
+/// | I/O | [`watch`](Handle::watch), [`set_interest`](Handle::set_interest) | [`Source`](crate::Source) |
+/// | signals | [`on_signal`](Handle::on_signal) | [`signals`](Handle::signals), [`ctrl_c`](Handle::ctrl_c) |
+/// | children | [`on_exit`](Handle::on_exit) | [`wait`](Handle::wait) |
+/// | files | [`on_change`](Handle::on_change) | [`changes`](Handle::changes) |
+/// | other threads | [`remote`](Handle::remote) | [`spawn_blocking`](Handle::spawn_blocking), [`spawn_slow`](Handle::spawn_slow) |
+/// | housekeeping | [`clear`](Handle::clear), [`close`](Handle::close), [`guard`](Handle::guard), [`current`](Handle::current), [`unref`](Handle::unref), [`reref`](Handle::reref) | those of [`JoinHandle`](crate::JoinHandle) |
+/// | a look inside | [`on_warning`](Handle::on_warning), [`metrics`](Handle::metrics), [`report`](Handle::report) | |
+///
+/// A handle stays on the thread of its loop: it is not [`Send`], and the compiler says that
+/// "`Rc<State>` cannot be sent between threads safely" where it is given to another one. Give that a
+/// [`Remote`](crate::Remote), which is made by [`remote`](Handle::remote).
 ///
 /// When the [`EventLoop`](crate::EventLoop) has been dropped, handles that are left do nothing:
 /// callbacks given to them are dropped at once and never run.
+#[doc(alias("LocalSet", "uv_loop_t", "Spawner"))]
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) state: Rc<State>,
 }
 
-/// Names one callback of a loop, to clear it or to change whether it keeps the loop alive. An id is
-/// never used twice: when its callback is gone it names nothing, and in another loop it never named
-/// anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallbackId(pub(crate) Target);
-
-/// A key names a value of one slab, and so of one loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Target {
-    Timer(TimerKey),
-    Immediate(Key),
-    Watch(Key),
-    /// Of a loop that was gone.
-    Nothing,
-}
-
+/// # Timers, and what runs soon: callbacks
 impl Handle {
     /// Runs a callback once, when `delay` has passed and never earlier. Timeouts run in the order of
     /// their deadlines, those of equal deadlines in the order in which they were set. One that is
@@ -61,6 +60,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("setTimeout", "uv_timer_t", "uv_timer_start", "call_later"))]
     #[track_caller]
     pub fn set_timeout(
         &self,
@@ -69,6 +69,7 @@ impl Handle {
     ) -> CallbackId {
         let (since, place) = (self.now(), Location::caller());
         let timer = Timer::Timeout {
+            delay: nanos(delay),
             callback: Box::new(callback),
             origin: Origin { place, since },
             referenced: true,
@@ -102,6 +103,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("setInterval", "uv_timer_set_repeat"))]
     #[track_caller]
     pub fn set_interval(
         &self,
@@ -113,6 +115,7 @@ impl Handle {
 
     /// As [`set_interval`](Handle::set_interval), with a choice of what becomes of periods that the
     /// loop was too busy to run.
+    #[doc(alias("MissedTickBehavior"))]
     #[track_caller]
     pub fn set_interval_with(
         &self,
@@ -134,6 +137,40 @@ impl Handle {
         self.add_timer(due, timer)
     }
 
+    /// Begins the delay of a timeout again from now, or the period of an interval, also within the
+    /// interval's own callback. For idle timeouts: it costs a small part of clearing and setting, and
+    /// nothing is allocated. Returns false if the callback is gone, as that of a timeout is from when
+    /// it runs, or if it is no timer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use nio_loop::{Clock, EventLoop};
+    /// # fn main() -> Result<(), nio_loop::Error> {
+    /// let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
+    /// let handle = event_loop.handle();
+    /// let idle = handle.set_timeout(Duration::from_secs(30), |handle| {
+    ///     assert_eq!(handle.now().since_start(), Duration::from_secs(55));
+    /// });
+    /// handle.set_timeout(Duration::from_secs(25), move |handle| {
+    ///     assert!(handle.refresh(idle)); // a message has come
+    /// });
+    /// event_loop.run()?;
+    /// assert!(!handle.refresh(idle));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("timeout.refresh", "uv_timer_again", "reset"))]
+    pub fn refresh(&self, id: CallbackId) -> bool {
+        let Target::Timer(key) = id.0 else {
+            return false;
+        };
+        let refreshed = self.state.timers.refresh(key, self.now());
+        if refreshed {
+            self.state.mailbox.rouse();
+        }
+        refreshed
+    }
+
     fn add_timer(&self, deadline: Time, timer: Timer) -> CallbackId {
         let state = &self.state;
         if state.closed.get() {
@@ -147,6 +184,7 @@ impl Handle {
 
     /// Runs a callback after the I/O events of this turn; if the immediates of this turn are already
     /// running, of the next one. Immediates run in the order in which they were set.
+    #[doc(alias("setImmediate", "uv_check_t", "uv_idle_t", "call_soon"))]
     #[track_caller]
     pub fn set_immediate(&self, callback: impl FnOnce(&Handle) + 'static) -> CallbackId {
         self.immediate_at(Location::caller(), callback)
@@ -177,6 +215,7 @@ impl Handle {
     /// Ticks that set one another without end keep everything else waiting, for 100,000 of them. That
     /// is reported as a [`Warning`](crate::Warning), and the other phases have their turn before the
     /// next ticks. Use [`set_immediate`](Handle::set_immediate) to go on without end.
+    #[doc(alias("nextTick", "process.nextTick", "queueMicrotask", "microtask"))]
     #[track_caller]
     pub fn next_tick(&self, callback: impl FnOnce(&Handle) + 'static) {
         if !self.state.closed.get() {
@@ -185,118 +224,6 @@ impl Handle {
             self.state.mailbox.rouse();
         }
     }
-
-    /// Removes a callback, whichever function has set it. From now on it does not run, even if it
-    /// was already due in this turn. Returns false if it was gone already.
-    pub fn clear(&self, id: CallbackId) -> bool {
-        let state = &self.state;
-        match id.0 {
-            Target::Timer(key) => state.cancel_timer(key).is_some(),
-            Target::Immediate(key) => {
-                let removed = state.queues.remove_immediate(key);
-                state.release(removed.as_ref().is_some_and(|it| it.referenced));
-                removed.is_some()
-            }
-            Target::Watch(key) => state.remove_watch(key).is_some(),
-            Target::Nothing => false,
-        }
-    }
-
-    /// Ends a callback as [`clear`](Handle::clear) does, and runs another one when that is over: in
-    /// the last phase of this turn, in the order of the calls. There, what was closed is gone: its
-    /// descriptor is no longer registered, and closed unless the program has another reference to it. Returns false, and drops
-    /// the closure, if the callback was gone already.
-    ///
-    /// ```
-    /// # use std::{cell::Cell, rc::Rc, time::Duration};
-    /// # use nio_loop::EventLoop;
-    /// # fn main() -> Result<(), nio_loop::Error> {
-    /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle();
-    /// let closed = Rc::new(Cell::new(false));
-    /// let flag = Rc::clone(&closed);
-    /// let timeout = handle.set_timeout(Duration::from_secs(3600), |_| unreachable!());
-    /// handle.close(timeout, move |_| flag.set(true));
-    /// event_loop.run()?;
-    /// assert!(closed.get());
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn close(&self, id: CallbackId, then: impl FnOnce(&Handle) + 'static) -> bool {
-        let found = self.clear(id);
-        if found {
-            let call = Call::new(then, Location::caller());
-            self.state.retain(true);
-            self.state.queues.closing.borrow_mut().push_back(call);
-            self.state.mailbox.rouse();
-        }
-        found
-    }
-
-    /// Clears a callback when the guard is dropped, for callbacks that must not outlive what they
-    /// belong to.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use nio_loop::{CallbackGuard, EventLoop};
-    /// # fn main() -> Result<(), nio_loop::Error> {
-    /// struct Session { _keepalive: CallbackGuard }
-    ///
-    /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle();
-    /// let pings = handle.set_interval(Duration::from_secs(30), |_, _| println!("ping"));
-    /// let session = Session { _keepalive: handle.guard(pings) };
-    /// drop(session);
-    /// assert!(!event_loop.run()?); // nothing is left
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use = "the callback is cleared when the guard is dropped"]
-    pub fn guard(&self, id: CallbackId) -> CallbackGuard {
-        let handle = self.clone();
-        CallbackGuard { handle, id }
-    }
-
-    /// Says that a callback does not keep the loop alive: when only such callbacks are left, the loop
-    /// ends and they do not run. Returns false if the callback is gone.
-    pub fn unref(&self, id: CallbackId) -> bool {
-        self.set_referenced(id, false)
-    }
-
-    /// Takes [`unref`](Handle::unref) back. Returns false if the callback is gone.
-    pub fn reref(&self, id: CallbackId) -> bool {
-        self.set_referenced(id, true)
-    }
-
-    fn set_referenced(&self, id: CallbackId, to: bool) -> bool {
-        let state = &self.state;
-        let before = match id.0 {
-            Target::Timer(key) => state.timers.reference(key, to),
-            Target::Immediate(key) => state.queues.reference_immediate(key, to),
-            Target::Watch(key) => match state.registrations.borrow_mut().get_mut(key) {
-                Some(Registration::Watch(watch)) => {
-                    Some(std::mem::replace(&mut watch.referenced, to))
-                }
-                _ => None,
-            },
-            Target::Nothing => None,
-        };
-        if let Some(before) = before {
-            state.release(before);
-            state.retain(to);
-            state.mailbox.rouse();
-        }
-        before.is_some()
-    }
-
-    /// Makes [`run`](crate::EventLoop::run) and its relatives return when this turn is done. What is
-    /// still set stays set. A stop while the loop does not run makes the next run return at once, and
-    /// so does one during [`block_on`](crate::EventLoop::block_on), which goes on until its future is
-    /// ready.
-    pub fn stop(&self) {
-        self.state.stopping.set(true);
-    }
 }
 
 impl fmt::Debug for Handle {
@@ -304,26 +231,5 @@ impl fmt::Debug for Handle {
         f.debug_struct("Handle")
             .field("alive", &self.state.alive.get())
             .finish_non_exhaustive()
-    }
-}
-
-/// Clears a callback when it is dropped. Made by [`Handle::guard`].
-#[derive(Debug)]
-pub struct CallbackGuard {
-    handle: Handle,
-    id: CallbackId,
-}
-
-impl CallbackGuard {
-    /// The callback.
-    #[must_use]
-    pub fn id(&self) -> CallbackId {
-        self.id
-    }
-}
-
-impl Drop for CallbackGuard {
-    fn drop(&mut self) {
-        self.handle.clear(self.id);
     }
 }

@@ -4,7 +4,9 @@ use std::{
     any::Any,
     fmt,
     future::Future,
+    io,
     marker::PhantomData,
+    ops::Deref,
     panic::Location,
     pin::Pin,
     rc::Rc,
@@ -13,10 +15,13 @@ use std::{
 };
 
 use crate::{
-    Handle, budget,
+    Handle, Warning, budget,
+    panics::discard,
     task::{Join, Task},
+    trace,
 };
 
+/// # Tasks
 impl Handle {
     /// Runs a future on the loop, beside everything else. The loop stays alive until it has
     /// finished. It is polled for the first time when the callback that runs now has returned.
@@ -43,12 +48,69 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias(
+        "spawn_local",
+        "queueMicrotask",
+        "microtask",
+        "Promise",
+        "async",
+        "create_task"
+    ))]
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
     {
         self.spawn_at(Box::pin(future), Location::caller())
+    }
+
+    /// Runs a future whose outcome nothing waits for. An error, or a panic, becomes a
+    /// [`Warning`] for the function of [`on_warning`](Handle::on_warning); without one, the first is
+    /// told on the standard error.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), nio_loop::Error> {
+    /// nio_loop::run(async |handle| {
+    ///     handle.on_warning(Duration::from_secs(1), |_, warning| println!("{warning}"));
+    ///     handle.spawn_detached(async { std::fs::read("no such file").map(drop) });
+    ///     handle.next_turn().await;
+    /// })
+    /// // the task of src/main.rs:5:12 has failed: No such file or directory (os error 2)
+    /// # }
+    /// ```
+    #[doc(alias("unhandledRejection", "spawn_local"))]
+    #[track_caller]
+    pub fn spawn_detached<E: fmt::Display>(
+        &self,
+        future: impl Future<Output = Result<(), E>> + 'static,
+    ) {
+        let (handle, place) = (self.clone(), Location::caller());
+        let future = async move {
+            if let Err(error) = future.await {
+                let error = error.to_string();
+                handle.warn(&Warning::TaskFailed { place, error });
+            }
+        };
+        self.spawn_at(Box::pin(future), place).detach();
+    }
+
+    /// A task has panicked that is not joined.
+    pub(crate) fn warn_of_panic(
+        &self,
+        place: &'static Location<'static>,
+        payload: Box<dyn Any + Send>,
+    ) {
+        let message = panic_message(&*payload).unwrap_or_default().to_owned();
+        discard(payload);
+        let warning = Warning::TaskPanicked { place, message };
+        // Without a function for warnings, the panic itself was told. In the course of another panic
+        // nothing more is to be.
+        if self.state.meter.is_timing() && !std::thread::panicking() {
+            self.warn(&warning);
+        } else {
+            trace::warning(&warning);
+        }
     }
 
     pub(crate) fn spawn_at<F>(
@@ -79,6 +141,7 @@ impl Handle {
 /// Waits for a task, or aborts it. Made by [`Handle::spawn`].
 ///
 /// Dropping it lets the task go on, as [`detach`](JoinHandle::detach) says by name.
+#[doc(alias("Promise", "Task"))]
 pub struct JoinHandle<T> {
     handle: Handle,
     /// Absent for a task of a loop that was gone.
@@ -90,6 +153,7 @@ impl<T> JoinHandle<T> {
     /// Ends the task where it stands: its future is dropped, and a task that awaits this handle gets
     /// a [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
     /// finished. A task that aborts itself is dropped when it next awaits.
+    #[doc(alias("cancel", "CancellationToken", "AbortController", "AbortHandle"))]
     pub fn abort(&self) {
         if let Some(task) = &self.task {
             self.handle.state.abort(task);
@@ -102,17 +166,49 @@ impl<T> JoinHandle<T> {
         self.task.as_ref().is_none_or(|task| task.is_over())
     }
 
-    /// Lets the task go on by itself. Its output will be dropped.
+    /// Lets the task go on by itself. Its output will be dropped; of a panic
+    /// [`on_warning`](Handle::on_warning) tells, and of errors too if the task was spawned by
+    /// [`spawn_detached`](Handle::spawn_detached).
     pub fn detach(self) {}
+
+    /// Has the task aborted when the guard that this returns is dropped. The guard can be awaited as
+    /// this can be.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// nio_loop::run(async |handle| {
+    ///     let pings = handle.spawn({
+    ///         let handle = handle.clone();
+    ///         async move {
+    ///             loop {
+    ///                 handle.sleep(Duration::from_millis(1)).await;
+    ///                 println!("ping");
+    ///             }
+    ///         }
+    ///     });
+    ///     let _pings = pings.abort_on_drop();
+    ///     handle.sleep(Duration::from_millis(5)).await;
+    /// })?; // the pings end here, however this future ends
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("AbortOnDropHandle", "CancellationToken", "DropGuard"))]
+    #[must_use = "the task is aborted when the guard is dropped"]
+    pub fn abort_on_drop(self) -> AbortOnDrop<T> {
+        AbortOnDrop(Some(self))
+    }
 
     /// Says that the task does not keep the loop alive: when only such are left,
     /// [`run`](crate::EventLoop::run) returns, and they go on with the next run or are dropped with
     /// the loop. Returns false if the task has finished.
+    #[doc(alias("uv_unref"))]
     pub fn unref(&self) -> bool {
         self.set_referenced(false)
     }
 
     /// Takes [`unref`](JoinHandle::unref) back. Returns false if the task has finished.
+    #[doc(alias("uv_ref"))]
     pub fn reref(&self) -> bool {
         self.set_referenced(true)
     }
@@ -124,6 +220,24 @@ impl<T> JoinHandle<T> {
         self.handle.state.release(task.referenced.replace(to));
         self.handle.state.retain(to);
         true
+    }
+}
+
+impl<T: 'static> JoinHandle<T> {
+    /// The outcome of a task that is over, once; after that it says that the task was aborted.
+    pub(crate) fn take_outcome(&self) -> Option<Result<T, JoinError>> {
+        if !self.is_finished() {
+            return None;
+        }
+        let join = self.task.as_ref().and_then(|task| task.take_join());
+        Some(match join.map(|join| *join) {
+            Some(Join::Finished(Ok(output))) => {
+                let output = output.downcast();
+                Ok(*output.expect("the task of a handle has its output"))
+            }
+            Some(Join::Finished(Err(payload))) => Err(JoinError::panicked(payload)),
+            _ => Err(JoinError::aborted()),
+        })
     }
 }
 
@@ -141,15 +255,8 @@ impl<T: 'static> Future for JoinHandle<T> {
             return Poll::Pending;
         }
         unit.spend();
-        let join = self.task.as_ref().and_then(|task| task.take_join());
-        Poll::Ready(match join.map(|join| *join) {
-            Some(Join::Finished(Ok(output))) => {
-                let output = output.downcast();
-                Ok(*output.expect("the task of a handle has its output"))
-            }
-            Some(Join::Finished(Err(payload))) => Err(JoinError::panicked(payload)),
-            _ => Err(JoinError::aborted()),
-        })
+        let outcome = self.take_outcome();
+        Poll::Ready(outcome.expect("the task is over"))
     }
 }
 
@@ -158,7 +265,7 @@ impl<T> Drop for JoinHandle<T> {
         if let Some(task) = &self.task {
             task.joinable.set(false);
             if let Some(Join::Finished(Err(payload))) = task.take_join().map(|join| *join) {
-                crate::panics::discard(payload);
+                self.handle.warn_of_panic(task.place, payload);
             }
         }
     }
@@ -169,6 +276,51 @@ impl<T> fmt::Debug for JoinHandle<T> {
         f.debug_struct("JoinHandle")
             .field("finished", &self.is_finished())
             .finish_non_exhaustive()
+    }
+}
+
+/// Aborts a task when it is dropped, and can be awaited. Made by [`JoinHandle::abort_on_drop`].
+pub struct AbortOnDrop<T>(
+    /// There until [`into_handle`](AbortOnDrop::into_handle) takes it.
+    Option<JoinHandle<T>>,
+);
+
+impl<T> AbortOnDrop<T> {
+    /// The task's handle. The task is not aborted any more when that is dropped.
+    #[must_use = "to let the task go on, detach it"]
+    pub fn into_handle(mut self) -> JoinHandle<T> {
+        self.0.take().expect("taken only here")
+    }
+}
+
+impl<T> Deref for AbortOnDrop<T> {
+    type Target = JoinHandle<T>;
+
+    fn deref(&self) -> &JoinHandle<T> {
+        self.0.as_ref().expect("taken only by into_handle")
+    }
+}
+
+impl<T: 'static> Future for AbortOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let handle = self.0.as_mut().expect("taken only by into_handle");
+        Pin::new(handle).poll(context)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.abort();
+        }
+    }
+}
+
+impl<T> fmt::Debug for AbortOnDrop<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AbortOnDrop").field(&**self).finish()
     }
 }
 
@@ -212,12 +364,23 @@ impl JoinError {
             return "the task was aborted".into();
         };
         let panic = panic.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        match text {
+        match panic_message(&**panic) {
             None => "the task panicked".into(),
             Some(text) => format!("the task panicked: {text}"),
         }
+    }
+}
+
+/// The message of a panic, if it has one.
+fn panic_message(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+impl From<JoinError> for io::Error {
+    /// An error of the kind [`Other`](io::ErrorKind::Other), which no caller tries again.
+    fn from(error: JoinError) -> io::Error {
+        io::Error::other(error)
     }
 }
 

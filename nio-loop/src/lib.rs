@@ -1,6 +1,23 @@
 //! The event loop of the NodeJS guide, in Rust: timers, I/O, immediates, ticks and tasks, on
 //! kqueue(2).
 //!
+//! A program of futures, with callbacks beside them:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), nio_loop::Error> {
+//! nio_loop::run(async |handle| {
+//!     let interval = handle.set_interval(Duration::from_millis(10), |_, _| println!("tick"));
+//!     handle.sleep(Duration::from_millis(35)).await;
+//!     println!("that will do");
+//!     handle.clear(interval);
+//! })
+//! # }
+//! ```
+//!
+//! The same with callbacks only, on a loop that runs until nothing is left:
+//!
 //! ```
 //! use std::time::Duration;
 //! use nio_loop::EventLoop;
@@ -33,12 +50,13 @@
 //! not run, whatever phase it was due in.
 //!
 //! The loop goes on for as long as something keeps it alive: everything does that is set, unless it
-//! was [unreferenced](Handle::unref). [`Handle::report`] tells what that is.
+//! was [unreferenced](Handle::unref), but for callbacks of signals. [`Handle::report`] tells what it is.
 //!
 //! # Callbacks or futures
 //!
-//! Both, on one loop and one thread, as in NodeJS. A future is run by [`Handle::spawn`] or
-//! [`EventLoop::block_on`], waits with [`Handle::sleep`], and for any descriptor with [`Source`].
+//! Both, on one loop and one thread, as in NodeJS. A future is run by [`run`], [`Handle::spawn`] or
+//! [`EventLoop::block_on`], waits with [`Handle::sleep`], for any descriptor with [`Source`], and for
+//! [signals](Handle::signals), [children](Handle::wait) and [files](Handle::changes).
 //! What blocks runs on other threads, by [`Handle::spawn_blocking`].
 //!
 //! # How to read the source
@@ -52,7 +70,7 @@
 //! | `event_loop` | the owner, and the ways to run |
 //! | `turn`, `park`, `drain` | one turn; how long it sleeps; ticks and tasks between two callbacks |
 //! | `state` | the parts of a loop, what keeps it alive, and its end |
-//! | `handle`, `watch`, `join`, `sleep`, `source`, `blocking`, `remote` | the handle, through which the parts are used |
+//! | `handle`, `sleep`, `join`, `join_set`, `watch`, `source`, `signals`, `children`, `files`, `remote`, `blocking`, `callbacks` | the handle, through which the parts are used |
 //! | `meter`, `report`, `trace` | what a loop tells about itself |
 //!
 //! The parts know nothing of the loop, and little of each other:
@@ -62,6 +80,7 @@
 //! | `timers`, `clock` | the timer heap; time, also that of tests |
 //! | `queues`, `later` | callbacks that run soon; waiters of the next turn |
 //! | `sources`, `registration` | what waits for descriptors; what is registered |
+//! | `listeners`, `notices` | which callbacks listen to which signal; what a callback tells a future |
 //! | `task`, `tasks`, `wakers`, `budget` | tasks; how they are woken; how long they may go on |
 //! | `mailbox`, `alarm` | what other threads leave for the loop, and how they wake it |
 //! | `pool` | threads for blocking closures |
@@ -69,27 +88,54 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
-mod alarm;
-mod blocking;
-mod budget;
-mod clock;
-mod drain;
-mod error;
+// What a user sees, in the order of the documentation of `Handle`.
 mod event_loop;
+
 mod handle;
+
+mod sleep;
+
+mod clock;
+
 mod join;
-mod later;
-mod mailbox;
+
+mod join_set;
+
+mod watch;
+
+mod signals;
+
+mod children;
+
+mod files;
+
+mod remote;
+
+mod blocking;
+
+mod callbacks;
+
 mod meter;
+
+mod report;
+
+mod source;
+
+mod error;
+
+// Everything else.
+mod alarm;
+mod budget;
+mod drain;
+mod later;
+mod listeners;
+mod mailbox;
+mod notices;
 mod panics;
 mod park;
 mod pool;
 mod queues;
 mod registration;
-mod remote;
-mod report;
-mod sleep;
-mod source;
 mod sources;
 mod state;
 mod task;
@@ -98,18 +144,21 @@ mod timers;
 mod trace;
 mod turn;
 mod wakers;
-mod watch;
 
 pub use budget::poll_budget;
+pub use callbacks::{CallbackGuard, CallbackId};
 pub use clock::{Clock, Time};
 pub use error::{Error, Refused};
-pub use event_loop::EventLoop;
-pub use handle::{CallbackGuard, CallbackId, Handle};
-pub use join::{JoinError, JoinHandle};
+pub use event_loop::{EventLoop, run};
+pub use files::Changes;
+pub use handle::Handle;
+pub use join::{AbortOnDrop, JoinError, JoinHandle};
+pub use join_set::JoinSet;
 pub use meter::{Metrics, Warning};
-pub use nio_poll::{Event, FileChange, Interest, Signal};
+pub use nio_poll::{Event, FileChange, Interest, Signal, Subject};
 pub use remote::Remote;
 pub use report::{CallbackKind, Report, ReportEntry};
+pub use signals::Signals;
 pub use sleep::{Elapsed, Interval, NextTurn, Sleep};
 pub use source::{Source, Waiting};
 pub use sources::Direction;

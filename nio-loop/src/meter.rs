@@ -105,6 +105,21 @@ pub enum Warning {
         /// Where the next of them was set.
         place: &'static Location<'static>,
     },
+    /// A task has panicked, and its [`JoinHandle`](crate::JoinHandle) was dropped without being
+    /// awaited.
+    TaskPanicked {
+        /// Where it was spawned.
+        place: &'static Location<'static>,
+        /// What the panic said; empty if that was no text.
+        message: String,
+    },
+    /// A task of [`spawn_detached`](Handle::spawn_detached) has ended with an error.
+    TaskFailed {
+        /// Where it was spawned.
+        place: &'static Location<'static>,
+        /// What the error said.
+        error: String,
+    },
     /// A task of another loop on this thread awaits something of this one, which is not running, so
     /// that it may wait without end. Told once, and only in debug builds.
     OtherLoop,
@@ -118,6 +133,12 @@ impl fmt::Display for Warning {
             }
             Warning::TickFlood { ticks, place } => {
                 write!(f, "{ticks} ticks in a row, the next set at {place}")
+            }
+            Warning::TaskPanicked { place, message } => {
+                write!(f, "the task of {place} has panicked: {message}")
+            }
+            Warning::TaskFailed { place, error } => {
+                write!(f, "the task of {place} has failed: {error}")
             }
             Warning::OtherLoop => f.write_str(
                 "a task of another event loop awaits something of this one, which is not running: \
@@ -225,9 +246,16 @@ impl Meter {
     }
 }
 
+/// # A look inside: counts and warnings
 impl Handle {
     /// What the loop has done so far. The first call has its waits measured from then on, which costs
     /// two looks at the clock for each.
+    #[doc(alias(
+        "uv_metrics_info",
+        "uv_metrics_idle_time",
+        "eventLoopUtilization",
+        "RuntimeMetrics"
+    ))]
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let meter = &self.state.meter;
@@ -246,11 +274,13 @@ impl Handle {
         }
     }
 
-    /// Calls a function when a callback or one poll of a task has taken longer than `slow`, and when
-    /// ticks flood the loop. Replaces the function that was set before. From now on each callback is
-    /// timed, which costs two looks at the clock.
+    /// Calls a function at each [`Warning`]: when a callback or one poll of a task has taken longer than
+    /// `slow`, when ticks flood the loop, and when a task that is not joined panics or, if it is one of
+    /// [`spawn_detached`](Handle::spawn_detached), fails. Replaces the function that was set before. From
+    /// now on each callback is timed, which costs two looks at the clock.
     ///
-    /// Without it, nothing is timed, and a flood of ticks is told on the standard error, once.
+    /// Without it, nothing is timed, and the first flood of ticks or error of a task is told on the
+    /// standard error.
     ///
     /// ```
     /// # use std::{thread, time::Duration};
@@ -264,6 +294,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("unhandledRejection", "monitorEventLoopDelay", "uncaughtException"))]
     pub fn on_warning(&self, slow: Duration, hook: impl FnMut(&Handle, &Warning) + 'static) {
         let meter = &self.state.meter;
         if self.state.closed.get() {

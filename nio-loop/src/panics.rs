@@ -18,6 +18,10 @@ impl Panics {
         }
     }
 
+    pub(crate) fn has_caught(&self) -> bool {
+        self.0.is_some()
+    }
+
     pub(crate) fn drop_each<T>(&mut self, values: impl IntoIterator<Item = T>) {
         for value in values {
             self.catch(|| drop(value));

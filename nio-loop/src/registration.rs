@@ -2,9 +2,11 @@
 
 use std::{os::fd::AsFd, process::Child, process::ExitStatus, rc::Rc};
 
-use nio_poll::{Event, Poll, Signal};
+use nio_poll::{Event, Interest, Signal};
 
-use crate::{CallbackKind, Handle, queues::Origin, sources::Readiness};
+use crate::{
+    CallbackKind, Handle, listeners::Order, queues::Origin, sources::Readiness, state::State,
+};
 
 /// What a token of the poll stands for.
 pub(crate) enum Registration {
@@ -12,6 +14,8 @@ pub(crate) enum Registration {
     Pending,
     /// A callback. Boxed, as most registrations are sources.
     Watch(Box<Watch>),
+    /// A signal, whose callbacks are watches of their own.
+    Signal(Signal),
     /// A [`Source`](crate::Source).
     Source(Rc<Attached>),
 }
@@ -37,10 +41,12 @@ pub(crate) struct Watch {
 /// What is watched, and by which callback. That is absent while it runs. A descriptor is kept here,
 /// so that it is not closed while it is registered.
 pub(crate) enum Watched {
-    Descriptor(Rc<dyn AsFd>, Option<OnEvent>),
+    Descriptor(Rc<dyn AsFd>, Interest, Option<OnEvent>),
     File(Rc<dyn AsFd>, Option<OnEvent>),
-    Signal(Signal, Option<OnEvent>),
+    Signal(Signal, Order, Option<OnEvent>),
     Child(Child, OnExit),
+    /// A child that is borrowed by a future.
+    Process(u32, Option<OnEvent>),
 }
 
 impl Watch {
@@ -49,26 +55,46 @@ impl Watch {
             Watched::Descriptor(..) => CallbackKind::Watch,
             Watched::File(..) => CallbackKind::Change,
             Watched::Signal(..) => CallbackKind::Signal,
-            Watched::Child(..) => CallbackKind::Exit,
+            Watched::Child(..) | Watched::Process(..) => CallbackKind::Exit,
         }
     }
 
     pub(crate) fn callback(&mut self) -> Option<&mut Option<OnEvent>> {
         match &mut self.watched {
-            Watched::Descriptor(_, callback)
+            Watched::Descriptor(_, _, callback)
             | Watched::File(_, callback)
-            | Watched::Signal(_, callback) => Some(callback),
+            | Watched::Signal(_, _, callback)
+            | Watched::Process(_, callback) => Some(callback),
             Watched::Child(..) => None,
         }
     }
 
-    pub(crate) fn deregister(&self, poll: &Poll) {
+    /// Whether an event is for it: its interest may have changed since the poll.
+    pub(crate) fn wants(&self, event: &Event) -> bool {
+        let Watched::Descriptor(_, interest, _) = &self.watched else {
+            return true;
+        };
+        event.is_readable() && interest.is_readable()
+            || event.is_writable() && interest.is_writable()
+    }
+
+    pub(crate) fn deregister(&self, state: &State) {
+        let Ok(poll) = state.poll() else {
+            return;
+        };
         // It was registered, so there is nothing to fail; but a process that has exited is no more.
         let _ = match &self.watched {
-            Watched::Descriptor(descriptor, _) => poll.deregister(descriptor),
+            Watched::Descriptor(descriptor, ..) => poll.deregister(descriptor),
             Watched::File(file, _) => poll.deregister_file(file),
-            Watched::Signal(signal, _) => poll.deregister_signal(*signal),
+            Watched::Signal(signal, order, _) => {
+                let Some(registration) = state.listeners.remove(*signal, *order) else {
+                    return; // others listen
+                };
+                drop(state.registrations.borrow_mut().remove(registration));
+                poll.deregister_signal(*signal)
+            }
             Watched::Child(child, _) => poll.deregister_process(child.id()),
+            Watched::Process(pid, _) => poll.deregister_process(*pid),
         };
     }
 }

@@ -28,6 +28,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("uv_async_t", "EventLoopProxy", "Send", "mpsc"))]
 #[derive(Clone, Debug)]
 pub struct Remote {
     mailbox: Arc<Mailbox>,
@@ -40,6 +41,7 @@ impl Remote {
     /// # Errors
     ///
     /// Gives the closure back if the loop is gone.
+    #[doc(alias("uv_async_send", "postMessage", "call_soon_threadsafe"))]
     #[track_caller]
     pub fn post<F>(&self, closure: F) -> Result<(), Refused<F>>
     where
@@ -76,6 +78,7 @@ impl Remote {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("spawn_local", "run_coroutine_threadsafe"))]
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> Result<(), Refused<F>>
     where
@@ -96,18 +99,27 @@ impl Remote {
 
     /// Has the loop take a turn, also if there is nothing to do in it. Nothing happens if the loop
     /// is gone.
+    #[doc(alias("uv_async_send", "Notify", "Waker"))]
     pub fn wake(&self) {
         self.mailbox.notify();
     }
 
     /// Stops the loop, as [`Handle::stop`] does. Nothing happens if the loop is gone.
+    #[doc(alias("uv_stop"))]
     pub fn stop(&self) {
         self.mailbox.leave(|inbox| inbox.stop = true);
     }
 }
 
+/// # Other threads
 impl Handle {
     /// Reaches this loop from other threads.
+    #[doc(alias(
+        "uv_async_init",
+        "Send",
+        "thread",
+        "Rc<State> cannot be sent between threads safely"
+    ))]
     #[must_use]
     pub fn remote(&self) -> Remote {
         Remote {

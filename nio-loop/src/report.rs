@@ -3,7 +3,8 @@
 use std::{fmt, panic::Location, time::Duration};
 
 use crate::{
-    CallbackId, Handle, handle::Target, queues::Origin, registration::Registration, timers::Timer,
+    CallbackId, Handle, callbacks::Target, queues::Origin, registration::Registration,
+    timers::Timer,
 };
 
 /// A kind of callback.
@@ -114,6 +115,7 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
+/// # A look inside: the report
 impl Handle {
     /// What the loop waits for and has to do: timers, watches, tasks and what runs next, each with
     /// where it was given to the loop. Print it to see why a program does not end. Takes a time that is proportional to
@@ -135,6 +137,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("getActiveResourcesInfo", "uv_walk", "uv_print_all_handles"))]
     #[must_use]
     pub fn report(&self) -> Report {
         let state = &self.state;

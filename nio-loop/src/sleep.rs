@@ -28,6 +28,7 @@ use crate::{
 ///
 /// When its loop is gone it is not ready before its deadline either: a thread waits for that instead. On
 /// a [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
+#[doc(alias("Delay"))]
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
     handle: Handle,
@@ -170,6 +171,7 @@ impl fmt::Debug for Sleep {
 }
 
 /// A future that ran out of time. See [`Handle::timeout`].
+#[doc(alias("TimeoutError"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not done within {limit:?}")]
 pub struct Elapsed {
@@ -235,9 +237,11 @@ impl Drop for Armed<'_> {
     }
 }
 
+/// # Timers: futures
 impl Handle {
     /// A future that is ready when `duration` has passed from now, and never earlier. One of zero is
     /// ready at once.
+    #[doc(alias("delay", "timers/promises", "uv_timer_t"))]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.sleep_until(self.now() + duration)
     }
@@ -269,12 +273,14 @@ impl Handle {
     /// })
     /// # }
     /// ```
+    #[doc(alias("timers/promises", "setInterval"))]
     #[must_use]
     pub fn interval(&self, period: Duration) -> Interval {
         self.interval_with(period, MissedTicks::Skip)
     }
 
     /// As [`interval`](Handle::interval), with a choice of what becomes of missed ticks.
+    #[doc(alias("MissedTickBehavior"))]
     #[must_use]
     pub fn interval_with(&self, period: Duration, missed: MissedTicks) -> Interval {
         let period = at_least_a_nanosecond(period);
@@ -304,6 +310,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("select!", "AbortSignal.timeout", "wait_for"))]
     pub fn timeout<F: Future>(
         &self,
         limit: Duration,
@@ -354,6 +361,7 @@ impl Handle {
     /// Lets all tasks run that are ready now. For a task that has much to do: timers and I/O get
     /// their turn too, as the loop runs tasks for about a millisecond at most before it looks at
     /// them. To wait for them each time is [`next_turn`](Handle::next_turn).
+    #[doc(alias("consume_budget"))]
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
         let state = Rc::clone(&self.state);
         let mut end = None;
@@ -372,6 +380,7 @@ impl Handle {
 
     /// Waits for the next turn of the loop: ready when timers that are due have run, the kernel was
     /// asked for I/O, and all that it reported was passed on. The loop does not sleep meanwhile.
+    #[doc(alias("setImmediate"))]
     pub fn next_turn(&self) -> NextTurn {
         NextTurn {
             state: Rc::clone(&self.state),

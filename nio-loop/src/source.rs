@@ -58,6 +58,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("AsyncFd", "PollEvented", "Async", "uv_poll_t"))]
 pub struct Source<S: AsFd> {
     attached: Rc<Attached>,
     /// There until [`into_inner`](Source::into_inner) takes it.
@@ -116,6 +117,7 @@ impl<S: AsFd> Source<S> {
     ///
     /// Those of the operation; [`WouldBlock`](io::ErrorKind::WouldBlock) without having tried
     /// where nothing has happened since it last said so.
+    #[doc(alias("AsyncFdReadyGuard"))]
     pub fn try_io<R>(
         &self,
         direction: Direction,
@@ -302,7 +304,7 @@ impl<S: AsFd> Source<S> {
         if let Err(error) = poll.register(self.get_ref(), Token(key.to_word()), interest) {
             word.set(0);
             drop(state.registrations.borrow_mut().remove(key));
-            return Err(error.into());
+            return Err(self.handle().refused(error));
         }
         Ok(())
     }

@@ -5,10 +5,14 @@
 //! borrow has ended.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     panic::Location,
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
 };
 
 use nio_poll::{Poll, Token};
@@ -16,7 +20,9 @@ use nio_timer::{Key, Slab, TimerKey};
 
 use crate::{
     Error,
+    callbacks::Target,
     clock::{Clock, Time},
+    listeners::Listeners,
     mailbox::Mailbox,
     meter::Meter,
     panics::{Panics, discard},
@@ -26,6 +32,7 @@ use crate::{
     task::{Join, Outcome, Task},
     tasks::Tasks,
     timers::{Timer, Timers},
+    wakers::Lent,
 };
 
 /// The token of the mailbox's waker. No registration has it: an index this high is never reached.
@@ -38,6 +45,7 @@ pub(crate) struct State {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) timers: Timers,
     pub(crate) registrations: RefCell<Slab<Registration>>,
+    pub(crate) listeners: Listeners,
     pub(crate) queues: Queues,
     pub(crate) tasks: Rc<Tasks>,
     /// The threads for blocking closures, from when there is one.
@@ -45,6 +53,8 @@ pub(crate) struct State {
     /// How many blocking closures are awaited.
     pub(crate) jobs: Cell<usize>,
     pub(crate) meter: Meter,
+    /// The callback that runs now, if it may run again.
+    pub(crate) current: Cell<Option<Target>>,
     /// How many things keep the loop alive.
     pub(crate) alive: Cell<usize>,
     pub(crate) stopping: Cell<bool>,
@@ -67,11 +77,13 @@ impl State {
             mailbox: Arc::clone(&mailbox),
             timers: Timers::default(),
             registrations: RefCell::default(),
+            listeners: Listeners::default(),
             queues: Queues::default(),
             tasks: Rc::new(Tasks::new(mailbox)),
             pool: RefCell::default(),
             jobs: Cell::new(0),
             meter,
+            current: Cell::new(None),
             alive: Cell::new(0),
             stopping: Cell::new(false),
             closed: Cell::new(false),
@@ -129,6 +141,29 @@ impl State {
         !self.tasks.is_ready_empty() || !self.tasks.later.is_empty() || self.queues.are_busy()
     }
 
+    /// Whether nothing is left that could wake a task, now that all of them wait: no timer, no event, no
+    /// other thread, no waker that was kept. The first questions are the cheap ones.
+    pub(crate) fn is_forsaken(&self, lent: &Lent) -> bool {
+        let time_passes = self.clock.is_real() || self.clock.is_automatic();
+        if self.is_busy() || time_passes && self.timers.next_deadline().is_some() {
+            return false;
+        }
+        if lent.has_clones() {
+            return false;
+        }
+        // Two are the loop's own.
+        let known = 2 + usize::from(lent.is_made());
+        let others = Arc::strong_count(&self.mailbox) - known;
+        if others > 0 && self.tasks.unshared_wakers() != Some(others) {
+            return false;
+        }
+        // What was counted no more has notified the loop before.
+        fence(Ordering::Acquire);
+        self.registrations.borrow().iter().next().is_none()
+            && self.jobs.get() == 0
+            && !self.mailbox.alarm.is_notified()
+    }
+
     /// Takes what other threads have left, and says that the loop is awake. Returns whether there
     /// was a notification.
     #[inline]
@@ -166,9 +201,7 @@ impl State {
         drop(registrations);
         if let Registration::Watch(watch) = &removed {
             self.release(watch.referenced);
-            if let Ok(poll) = self.poll() {
-                watch.deregister(&poll);
-            }
+            watch.deregister(self);
         }
         Some(removed)
     }
@@ -185,11 +218,28 @@ impl State {
         }
     }
 
-    /// A task has finished: its future is dropped, and then its joiner is woken.
+    /// Runs a callback that may run again, and knows it meanwhile.
+    pub(crate) fn run_as(&self, target: Target, run: impl FnOnce()) {
+        /// Also when it panics.
+        struct NoneAfter<'a>(&'a Cell<Option<Target>>);
+        impl Drop for NoneAfter<'_> {
+            fn drop(&mut self) {
+                self.0.set(None);
+            }
+        }
+        let _after = NoneAfter(&self.current);
+        self.current.set(Some(target));
+        run();
+    }
+
+    /// A task has finished: its future is dropped, and then its joiner is woken. Returns the payload of
+    /// a panic that nothing will join.
     // Apart from the poll, which most often ends without it.
     #[inline(never)]
-    pub(crate) fn finish(&self, task: &Task, outcome: Outcome) {
+    #[must_use]
+    pub(crate) fn finish(&self, task: &Task, outcome: Outcome) -> Option<Box<dyn Any + Send>> {
         let mut panics = Panics::default();
+        let mut unjoined = None;
         panics.catch(|| drop(task.take_work()));
         let aborted = !self.tasks.remove(task);
         self.release(!aborted && task.referenced.get());
@@ -199,11 +249,12 @@ impl State {
         } else {
             match outcome {
                 Ok(output) => panics.catch(|| drop(output)),
-                // The panic of a future that is not awaited ends here, and so does its payload.
-                Err(payload) => discard(payload),
+                Err(payload) if panics.has_caught() => discard(payload),
+                Err(payload) => unjoined = Some(payload),
             }
         }
         panics.resume();
+        unjoined
     }
 
     /// Ends a task before it has finished, and wakes its joiner.
@@ -267,13 +318,10 @@ impl State {
         }
         for registration in registrations {
             panics.catch(|| match &registration {
-                Registration::Pending => {}
+                // A signal ends with its last listener.
+                Registration::Pending | Registration::Signal(_) => {}
                 Registration::Source(attached) => attached.readiness.forsake(&self.tasks),
-                Registration::Watch(watch) => {
-                    if let Ok(poll) = self.poll() {
-                        watch.deregister(&poll);
-                    }
-                }
+                Registration::Watch(watch) => watch.deregister(self),
             });
             panics.catch(|| drop(registration));
         }

@@ -20,7 +20,7 @@ use std::{
 
 use nio_timer::Key;
 
-use crate::clock::Time;
+use crate::{clock::Time, wakers::OwnWaker};
 
 /// A spawned future.
 pub(crate) type BoxedWork = Pin<Box<dyn Work>>;
@@ -62,7 +62,7 @@ pub(crate) struct Task {
     /// Borrowed while it is polled. None when it is over, and for `block_on`, which keeps its own.
     work: RefCell<Option<BoxedWork>>,
     /// A waker of its own, from when a clone of one was first kept.
-    own_waker: OnceCell<Box<Waker>>,
+    own_waker: OnceCell<Box<OwnWaker>>,
     join: Cell<Option<Box<Join>>>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) since: Time,
@@ -113,12 +113,17 @@ impl Task {
     /// The waker of its own, if it has one.
     #[inline]
     pub(crate) fn own_waker(&self) -> Option<&Waker> {
-        self.own_waker.get().map(|waker| &**waker)
+        self.own_waker.get().map(|own| &own.waker)
     }
 
     /// Gives it a waker of its own. It has none yet.
-    pub(crate) fn set_waker(&self, waker: Waker) {
+    pub(crate) fn set_waker(&self, waker: OwnWaker) {
         let _ = self.own_waker.set(Box::new(waker));
+    }
+
+    /// Whether there are clones of the waker of its own, if it has one.
+    pub(crate) fn has_shared_waker(&self) -> Option<bool> {
+        self.own_waker.get().map(|own| own.has_clones())
     }
 
     pub(crate) fn set_join(&self, join: Join) -> Option<Box<Join>> {

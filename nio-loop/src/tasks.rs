@@ -116,6 +116,19 @@ impl Tasks {
         table.iter().map(|(_, task)| Rc::clone(task)).collect()
     }
 
+    /// How many tasks have a waker of their own; `None` if there are clones of any of these.
+    pub(crate) fn unshared_wakers(&self) -> Option<usize> {
+        let mut count = 0;
+        for (_, task) in self.table.borrow().iter() {
+            match task.has_shared_waker() {
+                None => {}
+                Some(false) => count += 1,
+                Some(true) => return None,
+            }
+        }
+        Some(count)
+    }
+
     /// The task of a word of its key, if it is not over. A word of 32 bits may name a later task.
     pub(crate) fn find(&self, word: usize) -> Option<Rc<Task>> {
         let table = self.table.borrow();

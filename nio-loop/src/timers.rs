@@ -27,6 +27,8 @@ pub(crate) type Every = Box<dyn FnMut(&Handle, u64)>;
 /// What happens at a deadline. 56 bytes.
 pub(crate) enum Timer {
     Timeout {
+        /// In nanoseconds, to begin again.
+        delay: u64,
         callback: Once,
         origin: Origin,
         referenced: bool,
@@ -67,6 +69,7 @@ pub(crate) enum Due {
 }
 
 /// What becomes of the periods of an interval that the loop was too busy to run.
+#[doc(alias("MissedTickBehavior"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MissedTicks {
     /// They are skipped: the next run is at the next multiple of the period.
@@ -115,6 +118,20 @@ impl Timers {
     /// Changes a deadline. Returns false if the timer is gone.
     pub(crate) fn reschedule(&self, key: TimerKey, deadline: Time) -> bool {
         self.0.borrow_mut().reschedule(key, deadline)
+    }
+
+    /// Begins the delay or the period of a callback again. Returns false if it is gone.
+    pub(crate) fn refresh(&self, key: TimerKey, now: Time) -> bool {
+        let mut heap = self.0.borrow_mut();
+        let deadline = match heap.get_mut(key) {
+            Some(Timer::Timeout { delay, .. }) => now + Duration::from_nanos(*delay),
+            Some(Timer::Interval { due, period, .. }) => {
+                *due = now + Duration::from_nanos(*period);
+                *due
+            }
+            Some(Timer::Sleep(_) | Timer::Pause(..)) | None => return false,
+        };
+        heap.reschedule(key, deadline)
     }
 
     /// Changes whether a callback keeps the loop alive. Returns whether it did before.
@@ -181,6 +198,7 @@ impl Timers {
                 callback,
                 origin,
                 referenced,
+                ..
             } => Some(Due::Timeout(callback, origin, referenced)),
             Timer::Sleep(waiter) => Some(Due::Sleep(waiter)),
             Timer::Pause(attached, direction) => Some(Due::Pause(attached, direction)),

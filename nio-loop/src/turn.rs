@@ -22,6 +22,8 @@ use nio_timer::Key;
 
 use crate::{
     CallbackKind, Error, Handle,
+    callbacks::Target,
+    children::FIRST_RETRY,
     drain::Root,
     park::{Wait, park},
     registration::{OnEvent, Registration},
@@ -30,7 +32,6 @@ use crate::{
     timers::Due,
     trace,
     wakers::Lent,
-    watch::FIRST_RETRY,
 };
 
 /// How many events one poll returns at most. At 64 bytes and less for each, the buffer is as large
@@ -42,8 +43,8 @@ pub(crate) struct Batch {
     events: Events,
     dispatched: usize,
     /// Signals and exits, which come after the I/O, so that their callbacks find read what was there
-    /// to be read.
-    late: VecDeque<Event>,
+    /// to be read. Each with the word of the registration that it is for.
+    late: VecDeque<(usize, Event)>,
     /// The waiters of the next turn up to this ticket are woken after this batch.
     resumes: u64,
 }
@@ -153,7 +154,7 @@ impl<'a> Turn<'a> {
                 Due::Interval(key, mut every, origin, periods) => {
                     let lost = OnPanic(|| drop(state.cancel_timer(key)));
                     self.call(CallbackKind::Interval, origin.place, |handle| {
-                        every(handle, periods);
+                        state.run_as(Target::Timer(key), || every(handle, periods));
                         mem::forget(lost);
                         drop(state.timers.put_back(key, every));
                     });
@@ -178,13 +179,13 @@ impl<'a> Turn<'a> {
         while let Some(event) = self.batch.events.get(self.batch.dispatched) {
             self.batch.dispatched += 1;
             if event.is_signal() || event.is_exit() {
-                self.batch.late.push_back(event);
+                self.batch.late.push_back((event.token().0, event));
             } else {
                 self.dispatch(event);
             }
         }
-        while let Some(event) = self.batch.late.pop_front() {
-            self.dispatch_with_nothing_borrowed(event);
+        while let Some((word, event)) = self.batch.late.pop_front() {
+            self.dispatch_with_nothing_borrowed(word, event);
         }
         self.tasks.later.end();
         while let Some(waiter) = self.tasks.later.next(self.batch.resumes) {
@@ -196,6 +197,12 @@ impl<'a> Turn<'a> {
 
     fn ask_for_events(&mut self, wait: Wait) -> Result<(), Error> {
         let (state, batch) = (self.state, &mut *self.batch);
+        if let (Wait::Always, Some(root)) = (wait, &self.root) {
+            if state.is_forsaken(self.lent) {
+                let place = root.task.place;
+                return Err(Error::NeverWoken { place });
+            }
+        }
         batch.resumes = state.tasks.later.begin();
         batch.dispatched = 0;
         state.meter.forget_time();
@@ -224,26 +231,34 @@ impl<'a> Turn<'a> {
             None => {}
             Some(_) => {
                 drop(registrations);
-                self.dispatch_with_nothing_borrowed(event);
+                self.dispatch_with_nothing_borrowed(event.token().0, event);
             }
         }
     }
 
     /// The same, where foreign code may run.
     #[inline(never)]
-    fn dispatch_with_nothing_borrowed(&mut self, event: Event) {
+    fn dispatch_with_nothing_borrowed(&mut self, word: usize, event: Event) {
         let state = self.state;
         let mut registrations = state.registrations.borrow_mut();
-        let Some(key) = registrations.key_of_word(event.token().0) else {
+        let Some(key) = registrations.key_of_word(word) else {
             return;
         };
         match registrations.get_mut(key) {
             None | Some(Registration::Pending) => {}
+            Some(Registration::Signal(signal)) => {
+                // Next come its listeners, one by one: one that panics leaves the others to the next
+                // turn.
+                for listener in state.listeners.of(*signal).into_iter().rev() {
+                    self.batch.late.push_front((listener.to_word(), event));
+                }
+            }
             Some(Registration::Source(source)) => {
                 let source = Rc::clone(source);
                 drop(registrations);
                 source.readiness.notify_crowd(self.tasks, event);
             }
+            Some(Registration::Watch(watch)) if !watch.wants(&event) => {}
             Some(Registration::Watch(watch)) => {
                 let (kind, place) = (watch.kind(), watch.origin.place);
                 let callback = watch.callback().map(Option::take);
@@ -268,7 +283,7 @@ impl<'a> Turn<'a> {
         let state = self.state;
         let lost = OnPanic(|| drop(state.remove_watch(key)));
         self.call(kind, place, |handle| {
-            callback(handle, event);
+            state.run_as(Target::Watch(key), || callback(handle, event));
             mem::forget(lost);
             drop(state.put_back_watch(key, callback));
         });

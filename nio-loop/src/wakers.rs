@@ -37,16 +37,30 @@ impl Wake for TaskWaker {
     }
 }
 
+/// A waker, and what its clones share.
+pub(crate) struct OwnWaker {
+    shared: Arc<TaskWaker>,
+    pub(crate) waker: Waker,
+}
+
+impl OwnWaker {
+    /// Whether there are clones of the waker.
+    #[inline]
+    pub(crate) fn has_clones(&self) -> bool {
+        Arc::strong_count(&self.shared) > 2
+    }
+}
+
 /// The waker that a loop lends to the tasks that have none of their own, from the first poll on.
 #[derive(Default)]
-pub(crate) struct Lent(Option<(Arc<TaskWaker>, Waker)>);
+pub(crate) struct Lent(Option<OwnWaker>);
 
 impl Lent {
     /// Gives the waker to the task that it was lent to last, if that has kept a clone of it.
     #[inline]
     pub(crate) fn settle(&mut self, tasks: &Tasks) {
-        let Some((shared, _)) = &self.0 else { return };
-        if Arc::strong_count(shared) != 2 {
+        let Some(own) = &self.0 else { return };
+        if own.has_clones() {
             return self.give_away(tasks);
         }
         // No clone is left to make others of. What the last one on another thread has read, it has
@@ -56,9 +70,9 @@ impl Lent {
 
     #[cold]
     fn give_away(&mut self, tasks: &Tasks) {
-        if let Some((shared, waker)) = self.0.take() {
-            if let Some(task) = tasks.find(shared.task.load(Ordering::Relaxed)) {
-                task.set_waker(waker);
+        if let Some(own) = self.0.take() {
+            if let Some(task) = tasks.find(own.shared.task.load(Ordering::Relaxed)) {
+                task.set_waker(own);
             }
         }
     }
@@ -66,15 +80,26 @@ impl Lent {
     /// The waker, for a poll of this task.
     #[inline]
     pub(crate) fn lend(&mut self, mailbox: &Arc<Mailbox>, task: Option<Key>) -> &Waker {
-        let (shared, waker) = self.0.get_or_insert_with(|| new_waker(mailbox));
+        let own = self.0.get_or_insert_with(|| new_waker(mailbox));
         let word = task.map_or(0, Key::to_word);
-        shared.task.store(word, Ordering::Relaxed);
-        waker
+        own.shared.task.store(word, Ordering::Relaxed);
+        &own.waker
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the task that it was lent to last has kept a clone of it.
+    pub(crate) fn has_clones(&self) -> bool {
+        self.0.as_ref().is_some_and(OwnWaker::has_clones)
     }
 }
 
 #[cold]
-fn new_waker(mailbox: &Arc<Mailbox>) -> (Arc<TaskWaker>, Waker) {
+fn new_waker(mailbox: &Arc<Mailbox>) -> OwnWaker {
     let shared = TaskWaker::new(mailbox);
-    (Arc::clone(&shared), Waker::from(shared))
+    let waker = Waker::from(Arc::clone(&shared));
+    OwnWaker { shared, waker }
 }

@@ -1,38 +1,23 @@
-//! Descriptors, signals, children and files that callbacks wait for.
+//! What callbacks wait for: descriptors here; signals, children and files have their own files.
 //!
 //! The laws:
 //!
 //! 1. A callback is out of its watch while it runs, so that it may clear itself.
 //! 2. A watch is in the table, and counted, from when it is registered. A descriptor of the user's
 //!    making may do anything when it is asked for its number, but cannot name the watch yet.
-//! 3. No call waits for a child. One that has announced its exit and is not to be had yet is asked
-//!    for again by a timer.
 
-use std::{
-    os::{fd::AsFd, unix::process::ExitStatusExt},
-    panic::Location,
-    process::{Child, ExitStatus},
-    rc::Rc,
-    time::Duration,
-};
+use std::{os::fd::AsFd, panic::Location, rc::Rc};
 
-use nio_poll::{Event, FileChange, Interest, Poll, Signal, Token, Trigger};
+use nio_poll::{Event, Interest, Poll, Token, Trigger};
 use nio_timer::Key;
 
 use crate::{
     CallbackId, Error, Handle, Refused,
-    handle::Target,
-    registration::{OnEvent, OnExit, Registration, Watch, Watched},
+    callbacks::Target,
+    registration::{OnEvent, Registration, Watch, Watched},
 };
 
-/// How long until a child is asked for again that has announced its exit: the first time, and at
-/// most. It doubles each time.
-pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(1);
-const LAST_RETRY: Duration = Duration::from_secs(1);
-
-/// The wait(2) status of no exit: it is that of a process that goes on.
-const NOT_KNOWN: i32 = 0xffff;
-
+/// # I/O
 impl Handle {
     /// Runs a callback in each turn in which a descriptor is readable or writable (or has come to
     /// its end, or to an error). The loop keeps the descriptor until the watch is cleared; to use it
@@ -42,8 +27,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`Error::Poll`] if the descriptor is watched already or the system refuses it;
-    /// [`Error::Closed`] if the loop is gone. The descriptor is given back.
+    /// [`Error::InUse`] if this loop has the descriptor already; [`Error::Poll`] if the system refuses
+    /// it; [`Error::Closed`] if the loop is gone. The descriptor is given back.
     ///
     /// ```
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, rc::Rc};
@@ -63,6 +48,7 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("uv_poll_t", "uv_poll_start", "add_reader", "register"))]
     #[track_caller]
     pub fn watch<S: AsFd + 'static>(
         &self,
@@ -75,7 +61,7 @@ impl Handle {
         let descriptor: Rc<dyn AsFd> = source.clone();
         let own = Rc::clone(&source);
         let on_event: OnEvent = Box::new(move |handle, event| callback(handle, &own, event));
-        let watched = Watched::Descriptor(Rc::clone(&descriptor), Some(on_event));
+        let watched = Watched::Descriptor(Rc::clone(&descriptor), interest, Some(on_event));
         let added = self.add_watch(watched, place, |poll, token| {
             poll.register_with(&descriptor, token, interest, Trigger::Level)
         });
@@ -89,221 +75,76 @@ impl Handle {
         })
     }
 
-    /// Runs a callback when a signal was sent to the process; the number says how often since the
-    /// last time, and is a hint: signals merge while they wait. As long as it is set, the signal does
-    /// not do what it does by default. It runs after the I/O of its turn.
+    /// Changes the directions that a [watch](Handle::watch) is told of, also from its own callback,
+    /// which has its id from [`current`](Handle::current). Returns false if the callback is gone, or
+    /// is not one of a descriptor.
     ///
     /// # Errors
     ///
-    /// [`Error::Poll`] if this loop has a callback for the signal already or the signal cannot be
-    /// caught; [`Error::Closed`] if the loop is gone.
-    #[track_caller]
-    pub fn on_signal(
-        &self,
-        signal: Signal,
-        mut callback: impl FnMut(&Handle, u64) + 'static,
-    ) -> Result<CallbackId, Error> {
-        let on_event: OnEvent = Box::new(move |handle, event| {
-            callback(handle, event.count().max(1).unsigned_abs());
-        });
-        let watched = Watched::Signal(signal, Some(on_event));
-        let added = self.add_watch(watched, Location::caller(), |poll, token| {
-            poll.register_signal(signal, token)
-        });
-        added.map_err(|(error, _)| error)
-    }
-
-    /// Runs a callback when a child has exited, once, with its status. It runs after the I/O of its
-    /// turn, so what the child wrote at its end can have been read before.
-    ///
-    /// The loop owns the child and waits for it (for no other process, ever), so it leaves no zombie. It
-    /// never blocks in that: an exit that was announced, but cannot be waited for yet (as of a child
-    /// that is traced), is asked for again a little later. Take its `stdin`, `stdout` and `stderr` out
-    /// before. When the callback is cleared, the child is dropped: it runs on, and nothing waits for it.
-    ///
-    /// A status that is not known has neither a code nor a signal, and is no success: on Linux before
-    /// 6.15, if the program ignores `SIGCHLD` or has waited for the child elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Poll`] if the system refuses it, as Linux does before 5.3; [`Error::Closed`] if the
-    /// loop is gone. The child is given back, so that it can be waited for.
+    /// [`Error::Poll`] if the system refuses it, as when the descriptor was closed elsewhere. The watch
+    /// stays as it was.
     ///
     /// ```
-    /// # use std::process::Command;
-    /// # use nio_loop::EventLoop;
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    /// # use nio_loop::{EventLoop, Interest};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let mut event_loop = EventLoop::new()?;
-    /// let child = Command::new("sh").args(["-c", "exit 7"]).spawn()?;
-    /// event_loop.handle().on_exit(child, |_, status| assert_eq!(status.code(), Some(7)))?;
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// ours.set_nonblocking(true)?;
+    /// event_loop.handle().watch(ours, Interest::WRITABLE, |handle, mut stream, event| {
+    ///     if event.is_writable() {
+    ///         stream.write_all(b"question").unwrap();
+    ///         // Writing is done: from now on only the answer is of interest.
+    ///         let own = handle.current().expect("a watch has an id");
+    ///         handle.set_interest(own, Interest::READABLE).unwrap();
+    ///     } else {
+    ///         handle.stop();
+    ///     }
+    /// })?;
+    /// theirs.write_all(b"answer")?;
     /// event_loop.run()?;
+    /// assert_eq!(theirs.read(&mut [0; 16])?, 8);
     /// # Ok(())
     /// # }
     /// ```
-    #[track_caller]
-    pub fn on_exit(
-        &self,
-        mut child: Child,
-        callback: impl FnOnce(&Handle, ExitStatus) + 'static,
-    ) -> Result<CallbackId, Refused<Child>> {
-        let place = Location::caller();
-        if let Err(error) = self.state.check_open() {
-            return Err(Refused {
-                error,
-                value: child,
-            });
+    #[doc(alias("uv_poll_start", "reregister", "modify"))]
+    pub fn set_interest(&self, id: CallbackId, interest: Interest) -> Result<bool, Error> {
+        let Target::Watch(key) = id.0 else {
+            return Ok(false);
+        };
+        let Some(descriptor) = self.with_interest(key, |descriptor, _| Rc::clone(descriptor))
+        else {
+            return Ok(false);
+        };
+        // A descriptor of the user's making may do anything here, and even clear the watch.
+        let descriptor = descriptor.as_fd();
+        if self.with_interest(key, |_, _| ()).is_none() {
+            return Ok(false);
         }
-        // Where a child has exited already, some systems have nothing to watch any more.
-        if let Ok(Some(status)) = child.try_wait() {
-            return Ok(self.immediate_at(place, move |handle| callback(handle, status)));
-        }
-        let pid = child.id();
-        let watched = Watched::Child(child, Box::new(callback));
-        let added = self.add_watch(watched, place, |poll, token| {
-            poll.register_process(pid, token)
-        });
-        match added {
-            Ok(id) => Ok(id),
-            Err((error, Watched::Child(child, callback))) => {
-                self.retry_exit(error, child, callback, place)
-            }
-            Err(_) => unreachable!("a child was given"),
-        }
+        let token = Token(key.to_word());
+        let poll = self.state.poll()?;
+        poll.reregister_with(&descriptor, token, interest, Trigger::Level)?;
+        let changed = self.with_interest(key, |_, known| *known = interest);
+        Ok(changed.is_some())
     }
 
-    /// The exit of a child was not to be watched. It may have exited just now; or it is about to,
-    /// and is no more to be watched but not yet to be waited for.
-    fn retry_exit(
-        &self,
-        error: Error,
-        mut child: Child,
-        callback: OnExit,
-        place: &'static Location<'static>,
-    ) -> Result<CallbackId, Refused<Child>> {
-        match child.try_wait() {
-            Ok(Some(status)) => {
-                Ok(self.immediate_at(place, move |handle| callback(handle, status)))
-            }
-            Ok(None) if is_no_process(&error) => {
-                let watched = Watched::Child(child, callback);
-                let watch = Registration::Watch(self.new_watch(watched, place));
-                let key = self.state.registrations.borrow_mut().insert(watch);
-                self.ask_again(key, None, FIRST_RETRY);
-                Ok(CallbackId(Target::Watch(key)))
-            }
-            _ => Err(Refused {
-                error,
-                value: child,
-            }),
-        }
-    }
-
-    /// Ends the watch of a child that has announced its exit. Returns the callback and the status,
-    /// if the child is to be had; otherwise it is asked for again.
-    pub(crate) fn reap(
+    /// Looks at the descriptor and the interest of a watch, if there is one.
+    fn with_interest<R>(
         &self,
         key: Key,
-        announced: Option<ExitStatus>,
-        retry: Duration,
-    ) -> Option<(OnExit, ExitStatus)> {
-        let status = match self.try_wait(key)? {
-            Ok(Some(status)) => status,
-            Ok(None) => {
-                self.ask_again(key, announced, retry);
-                return None;
-            }
-            // Another part of the program has waited for it. The event may still know.
-            Err(_) => announced.unwrap_or(ExitStatus::from_raw(NOT_KNOWN)),
-        };
-        let Some(Registration::Watch(watch)) = self.state.remove_watch(key) else {
-            return None;
-        };
-        match watch.watched {
-            Watched::Child(_, callback) => Some((callback, status)),
-            _ => None,
-        }
-    }
-
-    fn try_wait(&self, key: Key) -> Option<std::io::Result<Option<ExitStatus>>> {
+        look: impl FnOnce(&Rc<dyn AsFd>, &mut Interest) -> R,
+    ) -> Option<R> {
         let mut registrations = self.state.registrations.borrow_mut();
         match registrations.get_mut(key)? {
             Registration::Watch(watch) => match &mut watch.watched {
-                Watched::Child(child, _) => Some(child.try_wait()),
+                Watched::Descriptor(descriptor, interest, _) => Some(look(descriptor, interest)),
                 _ => None,
             },
             _ => None,
         }
     }
 
-    fn ask_again(&self, key: Key, announced: Option<ExitStatus>, retry: Duration) {
-        let next = LAST_RETRY.min(retry * 2);
-        let timer = self.set_timeout(retry, move |handle| {
-            if let Some((callback, status)) = handle.reap(key, announced, next) {
-                callback(handle, status);
-            }
-        });
-        // The watch keeps the loop alive.
-        self.unref(timer);
-    }
-
-    /// Runs a callback when something happens to a file or a directory that is open; the last
-    /// argument says what. The loop keeps the file until the callback is cleared. What is watched is
-    /// the file, not its name: see [`nio_poll::Poll::register_file`], also for what systems differ
-    /// in.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Poll`] if the file is watched already or the system refuses it; [`Error::Closed`] if
-    /// the loop is gone. The file is given back.
-    ///
-    /// ```
-    /// # use std::{fs::File, io::Write};
-    /// # use nio_loop::{EventLoop, FileChange};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let path = std::env::temp_dir().join(format!("nio-loop-file-{}", std::process::id()));
-    /// let mut log = File::create(&path)?;
-    /// let mut event_loop = EventLoop::new()?;
-    /// let handle = event_loop.handle();
-    /// handle.on_change(File::open(&path)?, FileChange::WRITTEN, |handle, _file, changes| {
-    ///     assert!(changes.contains(FileChange::WRITTEN));
-    ///     handle.stop();
-    /// })?;
-    /// log.write_all(b"something happened\n")?;
-    /// event_loop.run()?;
-    /// # std::fs::remove_file(&path)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn on_change<F: AsFd + 'static>(
-        &self,
-        file: F,
-        changes: FileChange,
-        mut callback: impl FnMut(&Handle, &F, FileChange) + 'static,
-    ) -> Result<CallbackId, Refused<F>> {
-        let place = Location::caller();
-        let file = Rc::new(file);
-        let descriptor: Rc<dyn AsFd> = file.clone();
-        let own = Rc::clone(&file);
-        let on_event: OnEvent = Box::new(move |handle, event| {
-            let changes = event.file_changes().unwrap_or(FileChange::empty());
-            callback(handle, &own, changes);
-        });
-        let watched = Watched::File(Rc::clone(&descriptor), Some(on_event));
-        let added = self.add_watch(watched, place, |poll, token| {
-            poll.register_file(&descriptor, token, changes)
-        });
-        drop(descriptor);
-        added.map_err(|(error, watched)| {
-            drop(watched);
-            Refused {
-                error,
-                value: sole(file),
-            }
-        })
-    }
-
-    fn add_watch(
+    pub(crate) fn add_watch(
         &self,
         watched: Watched,
         place: &'static Location<'static>,
@@ -321,12 +162,12 @@ impl Handle {
         // With nothing borrowed: a descriptor of the user's making may do anything when it is asked
         // for its number, and even end the loop.
         let registered = register(&poll, Token(key.to_word()));
-        let registered = registered.map_err(Error::from);
+        let registered = registered.map_err(|error| self.refused(error));
         if let Err(error) = registered.and_then(|()| state.check_open()) {
             drop(state.registrations.borrow_mut().remove(key));
             return Err((error, watched));
         }
-        let watch = Registration::Watch(self.new_watch(watched, place));
+        let watch = self.new_watch(watched, place);
         if let Some(pending) = state.registrations.borrow_mut().get_mut(key) {
             *pending = watch;
         }
@@ -334,28 +175,23 @@ impl Handle {
     }
 
     /// A watch, which is counted from here on.
-    fn new_watch(&self, watched: Watched, place: &'static Location<'static>) -> Box<Watch> {
-        self.state.retain(true);
-        Box::new(Watch {
+    pub(crate) fn new_watch(
+        &self,
+        watched: Watched,
+        place: &'static Location<'static>,
+    ) -> Registration {
+        // A future is kept by its task, if at all.
+        let referenced = !matches!(watched, Watched::Signal(..) | Watched::Process(..));
+        self.state.retain(referenced);
+        Registration::Watch(Box::new(Watch {
             watched,
             origin: self.state.origin(place),
-            referenced: true,
-        })
+            referenced,
+        }))
     }
 }
 
 /// Takes a descriptor back whose registration was refused.
-fn sole<S>(descriptor: Rc<S>) -> S {
+pub(crate) fn sole<S>(descriptor: Rc<S>) -> S {
     Rc::into_inner(descriptor).expect("the watch that shared it is gone")
-}
-
-/// Whether it was refused to watch a process because there is none of this number, or none that will
-/// still exit.
-fn is_no_process(error: &Error) -> bool {
-    /// The same on every system.
-    const ESRCH: i32 = 3;
-    let Error::Poll(nio_poll::Error::Refused { source, .. }) = error else {
-        return false;
-    };
-    source.raw_os_error() == Some(ESRCH)
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Direction, EventLoop, Handle, JoinHandle, Source};
+use nio_loop::{Direction, EventLoop, Handle, Interest, JoinHandle, Source};
 use support::{event_loop, pair, waker};
 
 thread_local! {
@@ -58,6 +58,27 @@ fn allocations<F: Future<Output = ()> + 'static>(
     hundred();
     hundred();
     hundred()
+}
+
+#[test]
+fn a_timer_that_is_refreshed_and_a_watch_that_changes_allocate_nothing() {
+    let event_loop = event_loop();
+    let handle = event_loop.handle();
+    let timeout = handle.set_timeout(LONG, |_| {});
+    let interval = handle.set_interval(LONG, |_, _| {});
+    let (near, _far) = pair();
+    let watch = handle.watch(near, Interest::READABLE, |_, _, _| {});
+    let watch = watch.unwrap();
+    let change = || {
+        assert!(handle.refresh(timeout) && handle.refresh(interval));
+        for interest in [Interest::WRITABLE, Interest::READABLE] {
+            assert!(handle.set_interest(watch, interest).unwrap());
+        }
+    };
+    change();
+    let before = ALLOCATIONS.get();
+    change();
+    assert_eq!(ALLOCATIONS.get(), before);
 }
 
 #[test]

@@ -22,8 +22,11 @@ const SOURCES: &[&str] = &[
     include_str!("crowd.rs"),
     include_str!("embedding.rs"),
     include_str!("ends.rs"),
+    include_str!("entry.rs"),
     include_str!("fairness.rs"),
+    include_str!("futures.rs"),
     include_str!("golden.rs"),
+    include_str!("join_set.rs"),
     include_str!("lifetime.rs"),
     include_str!("limits.rs"),
     include_str!("meter.rs"),
@@ -76,7 +79,6 @@ const NOT_COVERED: &[(u16, &str)] = &[
     ),
     (103, "the descriptors that children are given are nio-net's"),
     (104, "idle limits are nio-net's"),
-    (106, "signals keep the loop alive as everything else does"),
     (107, "the end of writing is nio-net's"),
 ];
 

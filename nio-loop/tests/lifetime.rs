@@ -641,7 +641,7 @@ fn ids_of_a_loop_that_is_gone_name_nothing() {
 fn a_loop_that_is_gone_becomes_an_error_of_io() {
     let error = std::io::Error::from(Error::Closed);
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
-    assert_eq!(error.to_string(), "the event loop is gone");
+    assert!(error.to_string().starts_with("the event loop is gone"));
 }
 
 #[test]

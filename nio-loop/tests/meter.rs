@@ -341,7 +341,8 @@ fn the_report_has_all_that_the_loop_waits_for_and_where_it_was_made() {
     let watch = handle.watch(ours, Interest::READABLE, |_, _, _| {});
     let watch = watch.unwrap();
     made.push((CallbackKind::Signal, line!() + 1));
-    handle.on_signal(Signal::WINDOW_CHANGE, |_, _| {}).unwrap();
+    let signal = handle.on_signal(Signal::WINDOW_CHANGE, |_, _| {}).unwrap();
+    handle.reref(signal);
     made.push((CallbackKind::Task, line!() + 1));
     let task = handle.spawn(std::future::pending::<()>());
     handle.spawn(async {});
@@ -511,4 +512,94 @@ fn what_the_report_names_can_be_cleared_by_it() {
     }
     assert!(handle.report().entries.is_empty());
     assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn the_panic_of_a_task_that_is_not_joined_is_told_with_its_place() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let told = warnings(&event_loop.handle(), LIMIT);
+    let line = line!() + 1;
+    handle.spawn(async { panic!("detached") }).detach();
+    let late = handle.spawn(async { panic!("too late") });
+    let in_time = handle.spawn(async { panic!("joined") });
+    let aborted = handle.spawn(std::future::pending::<()>());
+    aborted.abort();
+    event_loop.run().unwrap();
+    assert_eq!(told.borrow().len(), 1);
+    let Warning::TaskPanicked { place, message } = told.borrow()[0].clone() else {
+        panic!("another warning");
+    };
+    assert_eq!((place.file(), place.line()), (file!(), line));
+    assert_eq!(message, "detached");
+    let joined = event_loop.block_on(in_time).unwrap();
+    assert!(joined.is_err_and(|error| !error.is_aborted()));
+    assert_eq!(told.borrow().len(), 1);
+    drop(late);
+    let last = told.borrow()[1].to_string();
+    assert!(
+        last.contains(file!()) && last.ends_with("has panicked: too late"),
+        "{last}"
+    );
+}
+
+#[test]
+fn the_panic_of_a_blocking_closure_that_is_not_joined_is_told() {
+    let mut event_loop = event_loop();
+    let told = warnings(&event_loop.handle(), LIMIT);
+    let closure = || panic!("on a thread");
+    let job = event_loop.handle().spawn_blocking(closure).unwrap();
+    drop(job);
+    event_loop.run().unwrap();
+    assert!(told.borrow()[0].to_string().ends_with("on a thread"));
+}
+
+#[test]
+fn the_error_of_a_detached_task_is_told_with_its_place_and_success_is_not() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let told = warnings(&event_loop.handle(), LIMIT);
+    handle.spawn_detached(async { Ok::<(), String>(()) });
+    let line = line!() + 1;
+    handle.spawn_detached(async { Err::<(), _>("no such luck") });
+    handle.spawn_detached::<String>(async { panic!("nor such") });
+    event_loop.run().unwrap();
+    let told = told.borrow();
+    let Warning::TaskFailed { place, error } = &told[0] else {
+        panic!("{told:?}");
+    };
+    assert_eq!((place.file(), place.line()), (file!(), line));
+    assert_eq!(error, "no such luck");
+    assert!(matches!(&told[1], Warning::TaskPanicked { .. }));
+    assert_eq!(told.len(), 2);
+    let text = told[0].to_string();
+    assert!(text.ends_with("has failed: no such luck"), "{text}");
+}
+
+#[test]
+fn a_function_for_warnings_that_panics_at_a_task_ends_nothing_else() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    handle.on_warning(LIMIT, |_, _| panic!("of the function"));
+    handle.spawn(async { panic!("of the task") }).detach();
+    assert_eq!(panic_of(|| event_loop.run()), "of the function");
+    let log = Log::new();
+    handle.set_timeout(ms(1), log.says("goes on"));
+    handle.spawn(async { panic!("again") }).detach();
+    event_loop.run().unwrap();
+    log.assert("goes on");
+}
+
+#[test]
+fn a_handle_that_is_dropped_in_the_course_of_a_panic_ends_no_process() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    handle.on_warning(LIMIT, |_, _| panic!("of the function"));
+    let task = handle.spawn(async { panic!("of the task") });
+    event_loop.run().unwrap();
+    let panic = panic_of(move || {
+        let _task = task;
+        panic!("the first")
+    });
+    assert_eq!(panic, "the first");
 }

@@ -239,7 +239,7 @@ fn l72_a_post_to_a_loop_that_is_gone_gives_the_closure_back() {
     drop(event_loop);
     let text = String::from("kept");
     let error = remote.post(move |_| drop(text)).unwrap_err();
-    assert_eq!(error.to_string(), "the event loop is gone");
+    assert!(error.to_string().starts_with("the event loop is gone"));
     let other = event_loop_and_handle();
     (error.value)(&other.1);
     remote.stop();

@@ -29,7 +29,7 @@ fn raw(number: i32) -> Signal {
     Signal::from_raw(number)
 }
 
-/// A callback that logs a name, and stops the loop.
+/// A callback that logs a name, and stops the loop, which waits for it.
 fn on_signal(event_loop: &EventLoop, signal: Signal, log: &Log, name: &str) -> CallbackId {
     let (log, name) = (log.clone(), name.to_owned());
     let callback = move |handle: &Handle, count: u64| {
@@ -37,7 +37,10 @@ fn on_signal(event_loop: &EventLoop, signal: Signal, log: &Log, name: &str) -> C
         log.push(name.clone());
         handle.stop();
     };
-    event_loop.handle().on_signal(signal, callback).unwrap()
+    let handle = event_loop.handle();
+    let id = handle.on_signal(signal, callback).unwrap();
+    handle.reref(id);
+    id
 }
 
 #[test]
@@ -90,10 +93,9 @@ fn l89_signals_merge_but_none_goes_unnoticed() {
             sum.set(sum.get() + count);
             handle.stop();
         };
-        event_loop
-            .handle()
-            .on_signal(Signal::USER_1, callback)
-            .unwrap();
+        let handle = event_loop.handle();
+        let id = handle.on_signal(Signal::USER_1, callback).unwrap();
+        handle.reref(id);
         for _ in 0..SENT {
             send(Signal::USER_1);
         }
@@ -139,28 +141,136 @@ fn a_signal_wakes_a_loop_that_waits() {
 }
 
 #[test]
-fn a_second_callback_of_a_signal_is_refused_by_name_and_leaves_the_first() {
+fn l106_a_signal_has_any_number_of_listeners_which_are_called_in_order() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();
-        on_signal(&event_loop, Signal::INTERRUPT, &log, "first");
-        let held = log.drops("dropped");
-        let never = move |_: &Handle, _| {
-            let _held = &held;
-        };
-        let error = event_loop
-            .handle()
-            .on_signal(Signal::INTERRUPT, never)
-            .unwrap_err();
-        assert!(error.to_string().contains("SIGINT"), "{error}");
-        assert_eq!(
-            std::io::Error::from(error).kind(),
-            std::io::ErrorKind::AlreadyExists
-        );
-        log.assert("dropped");
+        let ids =
+            ["a", "b", "c", "d"].map(|name| on_signal(&event_loop, Signal::INTERRUPT, &log, name));
         send(Signal::INTERRUPT);
         event_loop.run().unwrap();
+        log.assert("a b c d");
+        assert!(event_loop.handle().clear(ids[1]) && !event_loop.handle().clear(ids[1]));
+        on_signal(&event_loop, Signal::INTERRUPT, &log, "e");
+        send(Signal::INTERRUPT);
+        event_loop.run().unwrap();
+        log.assert("a c d e");
+    });
+}
+
+#[test]
+fn l106_a_listener_that_another_one_has_cleared_is_not_called() {
+    in_child(|| {
+        let mut event_loop = event_loop();
+        let handle = event_loop.handle();
+        let log = Log::new();
+        let next = Rc::new(Cell::new(None));
+        let (clears, told) = (Rc::clone(&next), log.clone());
+        let first = move |handle: &Handle, _| {
+            told.push("first");
+            assert!(handle.clear(clears.get().unwrap()));
+        };
+        handle.on_signal(Signal::HANGUP, first).unwrap();
+        let never = on_signal(&event_loop, Signal::HANGUP, &log, "never");
+        next.set(Some(never));
+        on_signal(&event_loop, Signal::HANGUP, &log, "last");
+        send(Signal::HANGUP);
+        event_loop.run().unwrap();
+        log.assert("first last");
+    });
+}
+
+#[test]
+fn l106_a_listener_that_another_one_sets_is_called_from_the_next_signal_on() {
+    in_child(|| {
+        let mut event_loop = event_loop();
+        let handle = event_loop.handle();
+        let log = Log::new();
+        let told = log.clone();
+        let first = move |handle: &Handle, _| {
+            let told = told.clone();
+            told.push("first");
+            let second = move |_: &Handle, _| told.push("second");
+            handle.on_signal(Signal::HANGUP, second).unwrap();
+        };
+        handle.on_signal(Signal::HANGUP, first).unwrap();
+        on_signal(&event_loop, Signal::HANGUP, &log, "stops");
+        send(Signal::HANGUP);
+        event_loop.run().unwrap();
+        log.assert("first stops");
+        send(Signal::HANGUP);
+        event_loop.run().unwrap();
+        log.assert("first stops second");
+    });
+}
+
+#[test]
+fn l106_a_listener_that_panics_is_gone_and_those_behind_it_are_called_in_the_next_turn() {
+    in_child(|| {
+        let mut event_loop = event_loop();
+        let handle = event_loop.handle();
+        let log = Log::new();
+        on_signal(&event_loop, Signal::QUIT, &log, "first");
+        let panics = handle
+            .on_signal(Signal::QUIT, |_, _| panic!("once"))
+            .unwrap();
+        on_signal(&event_loop, Signal::QUIT, &log, "last");
+        send(Signal::QUIT);
+        assert_eq!(panic_of(|| event_loop.run()), "once");
         log.assert("first");
+        event_loop.run_once().unwrap();
+        event_loop.run().unwrap();
+        log.assert("last");
+        assert!(!handle.clear(panics));
+        send(Signal::QUIT);
+        event_loop.run().unwrap();
+        log.assert("first last");
+    });
+}
+
+#[test]
+fn l106_a_signal_is_the_program_s_again_when_its_last_listener_has_gone() {
+    in_child(|| {
+        let event_loop = event_loop();
+        let handle = event_loop.handle();
+        let signal = libc::SIGUSR2;
+        // SAFETY: the handler does nothing.
+        unsafe { libc::signal(signal, nothing as *const () as libc::sighandler_t) };
+        let ids = [(); 3].map(|()| handle.on_signal(raw(signal), |_, _| {}).unwrap());
+        for id in ids {
+            assert!(handle.clear(id));
+        }
+        // SAFETY: as above; it returns what was there.
+        let old = unsafe { libc::signal(signal, libc::SIG_IGN) };
+        assert_eq!(old, nothing as *const () as libc::sighandler_t);
+    });
+}
+
+#[test]
+fn l59_the_end_of_the_loop_ends_all_its_listeners() {
+    in_child(|| {
+        let event_loop = event_loop();
+        let handle = event_loop.handle();
+        let log = Log::new();
+        let signal = libc::SIGURG;
+        for name in ["a", "b"] {
+            let (held, again) = (log.drops(name), handle.clone());
+            let held = support::OnDrop::new(move || {
+                assert!(again.on_signal(raw(signal), |_, _| {}).is_err());
+                drop(held);
+            });
+            let callback = move |_: &Handle, _| {
+                let _held = &held;
+            };
+            handle.on_signal(raw(signal), callback).unwrap();
+        }
+        drop(event_loop);
+        let mut dropped = log.take();
+        dropped.sort();
+        assert_eq!(dropped, ["a", "b"]);
+        // SAFETY: to ignore a signal takes no handler; it returns what was there.
+        let old = unsafe { libc::signal(signal, libc::SIG_IGN) };
+        assert_eq!(old, libc::SIG_DFL);
     });
 }
 
@@ -182,16 +292,17 @@ fn a_signal_that_cannot_be_caught_is_refused_and_keeps_nothing_alive() {
 }
 
 #[test]
-fn l54_a_signal_keeps_the_loop_alive_unless_it_is_not_referenced() {
+fn l106_a_signal_keeps_the_loop_alive_only_if_it_is_referenced() {
     in_child(|| {
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
         let id = handle.on_signal(raw(libc::SIGTTIN), |_, _| {}).unwrap();
+        assert!(!event_loop.run().unwrap());
+        assert!(handle.reref(id) && handle.reref(id));
         assert!(event_loop.run_nowait().unwrap());
         assert!(handle.unref(id) && handle.unref(id));
         assert!(!event_loop.run().unwrap());
         assert!(handle.reref(id));
-        assert!(event_loop.run_nowait().unwrap());
         assert!(handle.clear(id) && !handle.clear(id));
         assert!(!event_loop.run().unwrap());
     });
@@ -213,10 +324,13 @@ fn a_callback_of_a_signal_may_clear_itself_and_be_set_again() {
                 told.push("second");
                 handle.stop();
             };
-            handle.on_signal(signal, second).unwrap();
+            let id = handle.on_signal(signal, second).unwrap();
+            handle.reref(id);
             send(signal);
         };
-        own.set(Some(event_loop.handle().on_signal(signal, first).unwrap()));
+        let id = event_loop.handle().on_signal(signal, first).unwrap();
+        event_loop.handle().reref(id);
+        own.set(Some(id));
         send(signal);
         event_loop.run().unwrap();
         log.assert("first second");
@@ -230,7 +344,8 @@ fn a_callback_of_a_signal_that_panics_is_gone_and_the_loop_goes_on() {
         let handle = event_loop.handle();
         let signal = raw(libc::SIGALRM);
         let log = Log::new();
-        handle.on_signal(signal, |_, _| panic!("once")).unwrap();
+        let id = handle.on_signal(signal, |_, _| panic!("once")).unwrap();
+        handle.reref(id);
         send(signal);
         assert_eq!(panic_of(|| event_loop.run()), "once");
         handle.set_timeout(ms(1), log.says("timer"));

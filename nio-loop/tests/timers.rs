@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nio_loop::{CallbackId, EventLoop, Handle};
+use nio_loop::{CallbackId, EventLoop, Handle, MissedTicks};
 use support::{LIMIT, Log, Wakes, event_loop, ms, panic_of, poll_with, spin};
 
 #[test]
@@ -479,4 +479,153 @@ fn a_timer_far_away_does_not_delay_one_that_is_near() {
         handle.clear(far);
     });
     assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn a_refreshed_timeout_begins_again_and_one_that_ran_is_gone() {
+    let mut event_loop = support::manual_loop();
+    let handle = event_loop.handle();
+    let log = Log::new();
+    let id = handle.set_timeout(ms(10), log.says("ran"));
+    for _ in 0..3 {
+        handle.advance(ms(9)).unwrap();
+        event_loop.run_nowait().unwrap();
+        assert!(handle.refresh(id));
+    }
+    assert_eq!(event_loop.next_deadline(), Some(handle.now() + ms(10)));
+    handle.advance(ms(9)).unwrap();
+    event_loop.run_nowait().unwrap();
+    log.assert("");
+    handle.advance(ms(1)).unwrap();
+    event_loop.run_nowait().unwrap();
+    log.assert("ran");
+    assert!(!handle.refresh(id));
+    assert!(!event_loop.run_nowait().unwrap());
+}
+
+#[test]
+fn l32_a_timeout_cannot_be_refreshed_in_its_own_callback() {
+    let mut event_loop = event_loop();
+    let own = Rc::new(Cell::new(None));
+    let id = Rc::clone(&own);
+    let callback = move |handle: &Handle| assert!(!handle.refresh(id.get().unwrap()));
+    own.set(Some(event_loop.handle().set_timeout(ms(1), callback)));
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn l17_a_due_timer_that_an_earlier_callback_refreshes_does_not_run_in_this_turn() {
+    let mut event_loop = support::manual_loop();
+    let handle = event_loop.handle();
+    let log = Log::new();
+    let later = Rc::new(Cell::new(None));
+    let ids = Rc::clone(&later);
+    handle.set_timeout(ms(5), move |handle| {
+        let (timeout, interval) = ids.get().unwrap();
+        assert!(handle.refresh(timeout) && handle.refresh(interval));
+    });
+    let timeout = handle.set_timeout(ms(5), log.says("timeout"));
+    let told = log.clone();
+    let interval = handle.set_interval(ms(5), move |_, periods| {
+        told.push(format!("interval{periods}"));
+    });
+    later.set(Some((timeout, interval)));
+    handle.advance(ms(7)).unwrap();
+    event_loop.run_nowait().unwrap();
+    log.assert("");
+    handle.advance(ms(4)).unwrap();
+    event_loop.run_nowait().unwrap();
+    log.assert("");
+    handle.advance(ms(1)).unwrap();
+    event_loop.run_nowait().unwrap();
+    log.assert("timeout interval1");
+}
+
+#[test]
+fn l18_a_refreshed_timeout_comes_last_among_equal_deadlines() {
+    let mut event_loop = support::manual_loop();
+    let handle = event_loop.handle();
+    let log = Log::new();
+    let first = handle.set_timeout(ms(5), log.says("first"));
+    handle.set_timeout(ms(5), log.says("second"));
+    assert!(handle.refresh(first));
+    handle.advance(ms(5)).unwrap();
+    event_loop.run_nowait().unwrap();
+    log.assert("second first");
+}
+
+#[test]
+fn an_interval_that_is_refreshed_in_its_own_callback_begins_a_period_there() {
+    for missed in [MissedTicks::Skip, MissedTicks::Burst, MissedTicks::Delay] {
+        let mut event_loop = support::manual_loop();
+        let handle = event_loop.handle();
+        let log = Log::new();
+        let told = log.clone();
+        let tick = move |handle: &Handle, periods: u64| {
+            told.push(format!("{periods}"));
+            handle.advance(ms(3)).unwrap(); // it takes its time
+            assert!(handle.refresh(handle.current().unwrap()));
+        };
+        handle.set_interval_with(ms(10), missed, tick);
+        handle.advance(ms(10)).unwrap();
+        event_loop.run_nowait().unwrap();
+        assert_eq!(event_loop.next_deadline(), Some(handle.now() + ms(10)));
+        handle.advance(ms(9)).unwrap();
+        event_loop.run_nowait().unwrap();
+        log.assert("1");
+        handle.advance(ms(1)).unwrap();
+        event_loop.run_nowait().unwrap();
+        log.assert("1");
+    }
+}
+
+#[test]
+fn l23_a_timeout_of_for_ever_that_is_refreshed_does_not_come() {
+    let event_loop = support::manual_loop();
+    let handle = event_loop.handle();
+    let id = handle.set_timeout(Duration::MAX, |_| {});
+    handle.advance(ms(1)).unwrap();
+    assert!(handle.refresh(id));
+    assert_eq!(event_loop.next_deadline(), None);
+}
+
+#[test]
+fn l34_only_a_timer_of_this_loop_can_be_refreshed() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let other = EventLoop::new().unwrap();
+    let theirs = other.handle().set_timeout(ms(1), |_| {});
+    let immediate = handle.set_immediate(|_| {});
+    let own = handle.set_timeout(ms(1), |_| {});
+    assert!(!handle.refresh(theirs) && !handle.refresh(immediate) && handle.refresh(own));
+    event_loop.run().unwrap();
+    let last = handle.set_timeout(ms(1), |_| {});
+    drop(event_loop);
+    assert!(!handle.refresh(last));
+}
+
+#[test]
+fn a_callback_that_may_run_again_knows_its_id_and_others_have_none() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    assert_eq!(handle.current(), None);
+    let ids = Rc::new(Cell::new(None));
+    let known = Rc::clone(&ids);
+    let interval = handle.set_interval(ms(1), move |handle, _| {
+        known.set(handle.current());
+        assert!(handle.clear(handle.current().unwrap()));
+        handle.next_tick(|handle| assert_eq!(handle.current(), None));
+        let task = handle.clone();
+        handle
+            .spawn(async move { assert_eq!(task.current(), None) })
+            .detach();
+    });
+    handle.set_timeout(ms(1), |handle| assert_eq!(handle.current(), None));
+    handle.set_immediate(|handle| assert_eq!(handle.current(), None));
+    event_loop.run().unwrap();
+    assert_eq!(ids.get(), Some(interval));
+
+    handle.set_interval(ms(1), |_, _| panic!("once"));
+    assert_eq!(support::panic_of(|| event_loop.run()), "once");
+    assert_eq!(handle.current(), None);
 }

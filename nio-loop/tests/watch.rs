@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{CallbackId, Error, Event, Handle, Interest};
+use nio_loop::{CallbackId, Error, Event, Handle, Interest, Subject};
 use support::{Log, OnDrop, event_loop, ms, pair, panic_of, readable};
 
 type Ids = Rc<RefCell<Vec<CallbackId>>>;
@@ -288,9 +288,12 @@ fn a_second_watch_of_a_descriptor_is_refused_by_name_and_leaves_the_first() {
     let fd = ours.as_raw_fd();
     assert!(matches!(
         &error.error,
-        Error::Poll(nio_poll::Error::AlreadyRegistered { subject, .. })
-            if *subject == nio_poll::Subject::Descriptor(fd)
+        Error::InUse { subject: Subject::Descriptor(number), place: Some(place) }
+            if *number == fd && place.file() == file!()
     ));
+    let again = handle.watch(Rc::clone(&ours), Interest::READABLE, |_, _, _| {});
+    let kind = std::io::Error::from(again.unwrap_err()).kind();
+    assert_eq!(kind, std::io::ErrorKind::AlreadyExists);
     assert!(
         error.to_string().contains(&format!("descriptor {fd} ")),
         "{error}"
@@ -533,5 +536,127 @@ fn l49_the_end_of_a_watch_that_the_system_does_not_know_is_no_error() {
     assert!(!event_loop.run_nowait().unwrap());
     event_loop.run_nowait().unwrap();
     drop(fickle);
+    assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn l42_a_watch_changes_its_interest_in_its_own_callback() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let log = Log::new();
+    let told = log.clone();
+    let (ours, mut theirs) = pair();
+    let watch = move |handle: &Handle, stream: &UnixStream, event: Event| {
+        let own = handle.current().unwrap();
+        let next = if event.is_writable() {
+            told.push("writable");
+            Interest::READABLE
+        } else {
+            told.push("readable");
+            assert_eq!((&*stream).read(&mut [0; 8]).unwrap(), 1);
+            Interest::WRITABLE
+        };
+        assert!(handle.set_interest(own, next).unwrap());
+        handle.stop();
+    };
+    let id = handle.watch(ours, Interest::WRITABLE, watch).unwrap();
+    event_loop.run().unwrap();
+    event_loop.run_nowait().unwrap();
+    log.assert("writable");
+    theirs.write_all(b"x").unwrap();
+    event_loop.run().unwrap();
+    event_loop.run().unwrap();
+    log.assert("readable writable");
+    assert!(handle.clear(id));
+    assert!(!handle.set_interest(id, Interest::READABLE).unwrap());
+}
+
+#[test]
+fn l42_an_event_that_another_callback_of_the_batch_has_ended_the_interest_in_is_not_told() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let log = Log::new();
+    let ids: Ids = Rc::default();
+    let mut far = Vec::new();
+    // The first of the two ends the other's interest in reading, whichever that is.
+    for _ in 0..2 {
+        let (near, theirs) = readable();
+        far.push(theirs);
+        let (told, others) = (log.clone(), Rc::clone(&ids));
+        let watch = move |handle: &Handle, _: &UnixStream, event: Event| {
+            assert!(event.is_readable());
+            told.push("told");
+            for &id in &*others.borrow() {
+                // The buffer has room, so this is told in the next turn.
+                handle.set_interest(id, Interest::WRITABLE).unwrap();
+            }
+        };
+        let id = handle.watch(near, Interest::READABLE, watch).unwrap();
+        ids.borrow_mut().push(id);
+    }
+    event_loop.run_nowait().unwrap();
+    log.assert("told");
+}
+
+#[test]
+fn only_a_watch_of_a_descriptor_has_an_interest() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let other = nio_loop::EventLoop::new().unwrap();
+    let (ours, _theirs) = pair();
+    let foreign = other
+        .handle()
+        .watch(ours, Interest::READABLE, |_, _, _| {})
+        .unwrap();
+    let timeout = handle.set_timeout(ms(1), |_| {});
+    assert!(!handle.set_interest(timeout, Interest::READABLE).unwrap());
+    assert!(!handle.set_interest(foreign, Interest::READABLE).unwrap());
+    event_loop.run().unwrap();
+}
+
+#[test]
+fn an_interest_that_cannot_be_changed_stays_as_it_was() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let log = Log::new();
+    let told = log.clone();
+    let (ours, _theirs) = readable();
+    let (other, _far) = pair();
+    let fickle = Rc::new(Fickle(Cell::new(false), ours, other));
+    let watch = move |handle: &Handle, _: &Rc<Fickle>, event: Event| {
+        assert!(event.is_readable());
+        told.push("readable");
+        handle.stop();
+    };
+    let id = handle
+        .watch(Rc::clone(&fickle), Interest::READABLE, watch)
+        .unwrap();
+    fickle.0.set(true); // the other one is not registered
+    assert!(handle.set_interest(id, Interest::WRITABLE).is_err());
+    fickle.0.set(false);
+    event_loop.run().unwrap();
+    log.assert("readable");
+}
+
+#[test]
+fn a_descriptor_that_clears_its_watch_while_its_interest_changes_is_gone() {
+    struct Clears(UnixStream, Handle, Ids);
+    impl AsFd for Clears {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            let ids = self.2.take();
+            ids.iter().for_each(|&id| assert!(self.1.clear(id)));
+            self.0.as_fd()
+        }
+    }
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let ids: Ids = Rc::default();
+    let (ours, _theirs) = pair();
+    let clears = Clears(ours, handle.clone(), Rc::clone(&ids));
+    let id = handle
+        .watch(clears, Interest::READABLE, |_, _, _| {})
+        .unwrap();
+    ids.borrow_mut().push(id);
+    assert!(!handle.set_interest(id, Interest::WRITABLE).unwrap());
     assert!(!event_loop.run().unwrap());
 }

@@ -31,8 +31,7 @@ use crate::waiters::Waiters;
 /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
 /// let shutdown = GracefulShutdown::new(&handle);
 /// let ctrl_c = shutdown.clone();
-/// let id = handle.on_signal(nio_loop::Signal::INTERRUPT, move |_, _| ctrl_c.begin())?;
-/// handle.unref(id);
+/// handle.on_signal(nio_loop::Signal::INTERRUPT, move |_, _| ctrl_c.begin())?;
 /// # handle.next_tick({ let ctrl_c = shutdown.clone(); move |_| ctrl_c.begin() });
 ///
 /// event_loop.block_on(async {

@@ -3,35 +3,30 @@
 //! An echo server, and a client of it on the same loop:
 //!
 //! ```
-//! use nio_loop::EventLoop;
 //! use nio_net::{TcpListener, TcpStream};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut event_loop = EventLoop::new()?;
-//! let handle = event_loop.handle();
-//!
-//! let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-//! let address = listener.local_addr()?;
-//! handle.spawn(async move {
-//!     let (stream, _) = listener.accept().await?;
-//!     let mut bytes = [0; 1024];
-//!     loop {
-//!         match stream.read(&mut bytes).await? {
-//!             0 => return std::io::Result::Ok(()),
-//!             n => stream.write_all(&bytes[..n]).await?,
+//! nio_loop::run(async |handle| {
+//!     let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+//!     let address = listener.local_addr()?;
+//!     handle.spawn_detached(async move {
+//!         let (stream, _) = listener.accept().await?;
+//!         let mut bytes = [0; 1024];
+//!         loop {
+//!             match stream.read(&mut bytes).await? {
+//!                 0 => return std::io::Result::Ok(()),
+//!                 n => stream.write_all(&bytes[..n]).await?,
+//!             }
 //!         }
-//!     }
-//! });
+//!     });
 //!
-//! let answer = event_loop.block_on(async {
 //!     let stream = TcpStream::connect(&handle, address).await?;
 //!     stream.write_all(b"hello").await?;
 //!     let mut answer = [0; 5];
 //!     stream.read_exact(&mut answer).await?;
-//!     Ok::<_, Box<dyn std::error::Error>>(answer)
-//! })??;
-//! assert_eq!(&answer, b"hello");
-//! # Ok(())
+//!     assert_eq!(&answer, b"hello");
+//!     Ok(())
+//! })?
 //! # }
 //! ```
 //!

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{EventLoop, Handle};
+use nio_loop::Handle;
 
 pub use resolve::{connect, host_and_port};
 pub use serve::{Server, Serving, at_least_one, explain, raise_limit, reset, send, unless_idle};
@@ -38,12 +38,7 @@ impl fmt::Debug for Failure {
 
 /// Runs a program on a loop of its own. What fails is said on the standard error output.
 pub fn run(program: impl AsyncFnOnce(Handle) -> Result<(), Failure>) -> ExitCode {
-    let result = || {
-        let mut event_loop = EventLoop::new()?;
-        let handle = event_loop.handle();
-        event_loop.block_on(program(handle))?
-    };
-    match result() {
+    match nio_loop::run(program).unwrap_or_else(|error| Err(error.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
             complain(format_args!("error: {text}"));

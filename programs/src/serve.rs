@@ -123,7 +123,7 @@ pub fn raise_limit() {
 fn begin_on_signals(handle: &Handle, shutdown: &GracefulShutdown) -> Result<(), Failure> {
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
         let shutdown = shutdown.clone();
-        let id = handle.on_signal(signal, move |_, _| {
+        handle.on_signal(signal, move |_, _| {
             if shutdown.has_begun() {
                 process::exit(128 + signal.as_raw()); // as a shell has it
             }
@@ -133,7 +133,6 @@ fn begin_on_signals(handle: &Handle, shutdown: &GracefulShutdown) -> Result<(), 
             }
             shutdown.begin();
         })?;
-        handle.unref(id);
     }
     Ok(())
 }

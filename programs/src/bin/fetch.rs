@@ -82,7 +82,7 @@ fn exit_on_ctrl_c(
 ) -> Result<(), Failure> {
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
         let (bar, part) = (bar.clone(), place.map(|place| place.part.clone()));
-        let id = handle.on_signal(signal, move |_, _| {
+        handle.on_signal(signal, move |_, _| {
             let fetched = bar.position(); // of a bar that is finished it is the length
             bar.finish_and_clear();
             match part.as_ref().filter(|part| part.exists()) {
@@ -94,7 +94,6 @@ fn exit_on_ctrl_c(
             }
             process::exit(128 + signal.as_raw()); // as a shell has it
         })?;
-        handle.unref(id);
     }
     Ok(())
 }
