@@ -59,14 +59,27 @@ pub(crate) enum Level {
     Paused,
 }
 
-/// Tells one waiting future from another.
+/// Tells one waiting future from another, and which waits longer: given in order, and again only after
+/// all others.
 pub(crate) type Ticket = u32;
 
 /// Of the waiter of `poll_io`, and of a future that has not waited yet.
 pub(crate) const NO_TICKET: Ticket = 0;
 
-/// The waiters of each direction that do not fit into [`Readiness::first`], in order.
-type Crowd = [VecDeque<(Ticket, Waiter)>; 2];
+/// The waiters that do not fit into [`Readiness::first`].
+#[derive(Default)]
+struct Crowd {
+    /// That of `poll_io`, for each direction.
+    by_hand: [Option<Waiter>; 2],
+    /// The futures that wait for each direction, in order.
+    futures: [VecDeque<(Ticket, Waiter)>; 2],
+}
+
+impl Crowd {
+    fn is_empty(&self) -> bool {
+        self.by_hand.iter().all(Option::is_none) && self.futures.iter().all(VecDeque::is_empty)
+    }
+}
 
 /// What is known of a source's two directions, reading first, and what waits for them. 48 bytes:
 /// there is one for each connection.
@@ -74,7 +87,7 @@ type Crowd = [VecDeque<(Ticket, Waiter)>; 2];
 pub(crate) struct Readiness {
     /// The word of the key of the registration; 0 before something was waited for.
     pub(crate) word: Cell<usize>,
-    /// The first that waits, if that is a task.
+    /// The first that waits, if that is a task. No future in the crowd has waited longer.
     first: [Cell<Option<Rc<Task>>>; 2],
     crowd: Cell<Option<Box<Crowd>>>,
     /// The tickets of the first; none where there is no first.
@@ -109,16 +122,21 @@ impl Readiness {
         ticket
     }
 
+    /// How many tickets were given since this one: more to a future that waits longer.
+    fn age(&self, ticket: Ticket) -> u32 {
+        self.last_ticket.get().wrapping_sub(ticket)
+    }
+
     /// Adds a waiter, or has the one with this ticket wake something else. A future that has no ticket
-    /// yet gets one.
+    /// yet gets one. One that was woken, and has to wait again, does so in front of those that came later.
     #[inline]
     pub(crate) fn wait(&self, direction: Direction, own: Option<&Cell<Ticket>>, waiter: Waiter) {
-        let mut ticket = own.map_or(NO_TICKET, Cell::get);
-        let is_new = ticket == NO_TICKET && own.is_some();
-        if let Some(own) = own.filter(|_| is_new) {
-            ticket = self.new_ticket();
-            own.set(ticket);
-        }
+        let ticket = own.map_or(NO_TICKET, |own| {
+            if own.get() == NO_TICKET {
+                own.set(self.new_ticket());
+            }
+            own.get()
+        });
         let known = &self.tickets[direction as usize];
         let first = self.first[direction as usize].take();
         let is_first = match first {
@@ -131,33 +149,57 @@ impl Readiness {
                 self.first[direction as usize].set(Some(task));
             }
             waiter => {
-                if is_first {
-                    known.set(NO_TICKET);
-                } else {
-                    self.first[direction as usize].set(first);
-                }
-                self.wait_in_crowd(direction, ticket, is_new, waiter);
+                let before = known.replace(NO_TICKET);
+                let first = first.filter(|_| !is_first);
+                self.wait_in_crowd(direction, ticket, waiter, first.map(|task| (before, task)));
             }
         }
     }
 
-    /// A dropped waker runs foreign code, so nothing is borrowed or missing then.
+    /// What waits is not the first, or no task. The first stays it if it has waited longer.
     #[cold]
-    fn wait_in_crowd(&self, direction: Direction, ticket: Ticket, is_new: bool, waiter: Waiter) {
+    fn wait_in_crowd(
+        &self,
+        direction: Direction,
+        ticket: Ticket,
+        waiter: Waiter,
+        first: Option<(Ticket, Rc<Task>)>,
+    ) {
+        let index = direction as usize;
         let mut crowd = self.crowd.take().unwrap_or_default();
-        let waiting = &mut crowd[direction as usize];
-        let mut known = waiting.iter_mut().filter(|_| !is_new);
         let mut old = None;
-        match known.find(|(other, _)| *other == ticket) {
-            Some((_, known)) => old = Some(std::mem::replace(known, waiter)),
-            None => waiting.push_back((ticket, waiter)),
+        if let Some((before, task)) = first {
+            if before == NO_TICKET || ticket == NO_TICKET || self.age(before) > self.age(ticket) {
+                self.tickets[index].set(before);
+                self.first[index].set(Some(task));
+            } else {
+                crowd.futures[index].push_front((before, Waiter::Task(task)));
+            }
+        }
+        if ticket == NO_TICKET {
+            old = crowd.by_hand[index].replace(waiter);
+        } else {
+            match self.place(&crowd, direction, ticket) {
+                Ok(place) => {
+                    let known = &mut crowd.futures[index][place].1;
+                    old = Some(std::mem::replace(known, waiter));
+                }
+                Err(place) => crowd.futures[index].insert(place, (ticket, waiter)),
+            }
         }
         self.set_crowd(crowd);
+        // A dropped waker runs foreign code, so nothing is borrowed or missing now.
         drop(old);
     }
 
+    /// Where a future is in the crowd, or would be.
+    fn place(&self, crowd: &Crowd, direction: Direction, ticket: Ticket) -> Result<usize, usize> {
+        let futures = &crowd.futures[direction as usize];
+        futures.binary_search_by(|(other, _)| self.age(ticket).cmp(&self.age(*other)))
+    }
+
     fn set_crowd(&self, crowd: Box<Crowd>) {
-        let crowded = crowd.iter().any(|waiting| !waiting.is_empty());
+        let crowded = !crowd.is_empty();
         self.crowded.set(crowded);
         self.crowd.set(crowded.then_some(crowd));
     }
@@ -179,9 +221,8 @@ impl Readiness {
         }
         if self.crowded.get() {
             let mut crowd = self.crowd.take().unwrap_or_default();
-            let waiting = &mut crowd[direction as usize];
-            let place = waiting.iter().position(|(other, _)| *other == ticket);
-            let left = place.and_then(|place| waiting.remove(place));
+            let place = self.place(&crowd, direction, ticket).ok();
+            let left = place.and_then(|place| crowd.futures[direction as usize].remove(place));
             self.set_crowd(crowd);
             if left.is_some() {
                 return;
@@ -202,9 +243,8 @@ impl Readiness {
 
     /// Wakes the next future that waits for a direction.
     fn pass_on(&self, tasks: &Tasks, direction: Direction) {
-        if let Some((_, task)) = self.take_first(direction) {
-            tasks.wake(task);
-        } else if self.crowded.get() {
+        let passed = self.wake_first(tasks, direction);
+        if self.crowded.get() && !passed {
             self.pass_on_in_crowd(tasks, direction);
         }
     }
@@ -212,7 +252,7 @@ impl Readiness {
     #[cold]
     fn pass_on_in_crowd(&self, tasks: &Tasks, direction: Direction) {
         let mut crowd = self.crowd.take().unwrap_or_default();
-        let next = crowd[direction as usize].pop_front();
+        let next = crowd.futures[direction as usize].pop_front();
         self.set_crowd(crowd);
         if let Some((_, waiter)) = next {
             tasks.wake_waiter(waiter);
@@ -247,8 +287,10 @@ impl Readiness {
             let first = self.take_first(direction);
             waiters.extend(first.map(|(_, task)| Waiter::Task(task)));
         }
-        for waiting in self.crowd.take().into_iter().flat_map(|crowd| *crowd) {
-            waiters.extend(waiting.into_iter().map(|(_, waiter)| waiter));
+        if let Some(crowd) = self.crowd.take() {
+            waiters.extend(crowd.by_hand.into_iter().flatten());
+            let futures = crowd.futures.into_iter().flatten();
+            waiters.extend(futures.map(|(_, waiter)| waiter));
         }
         self.crowded.set(false);
         wake_each(waiters, tasks);
@@ -279,8 +321,8 @@ impl Readiness {
         self.wake_crowd(tasks, told, passed);
     }
 
-    /// Changes the level of a direction and wakes the first, which is a task: no foreign code runs.
-    /// Returns whether a future with a ticket was woken, or none is to be.
+    /// Changes the level of a direction and wakes the first. Returns whether no other future is to be
+    /// woken.
     #[inline(always)]
     fn tell(&self, tasks: &Tasks, direction: Direction, level: Level) -> bool {
         let own = self.level(direction);
@@ -289,6 +331,13 @@ impl Readiness {
             Level::Paused => return true,
             _ => own.set(level),
         }
+        self.wake_first(tasks, direction)
+    }
+
+    /// Wakes the first, which is a task: no foreign code runs. Returns whether it is a future with a
+    /// ticket, which passes on its turn.
+    #[inline(always)]
+    fn wake_first(&self, tasks: &Tasks, direction: Direction) -> bool {
         let Some((ticket, task)) = self.take_first(direction) else {
             return false;
         };
@@ -296,20 +345,16 @@ impl Readiness {
         ticket != NO_TICKET
     }
 
-    /// Wakes those without a ticket and, unless it was passed on already, the next one with one.
+    /// Wakes the waiters of `poll_io` and, unless it was passed on already, the next future.
     #[cold]
     fn wake_crowd(&self, tasks: &Tasks, told: [bool; 2], passed: [bool; 2]) {
         let mut crowd = self.crowd.take().unwrap_or_default();
         let mut woken = Vec::new();
-        for (index, waiting) in crowd.iter_mut().enumerate() {
-            let mut passed = passed[index];
-            for (ticket, waiter) in std::mem::take(waiting) {
-                if told[index] && (ticket == NO_TICKET || !passed) {
-                    passed |= ticket != NO_TICKET;
-                    woken.push(waiter);
-                } else {
-                    waiting.push_back((ticket, waiter));
-                }
+        for index in (0..2).filter(|&index| told[index]) {
+            woken.extend(crowd.by_hand[index].take());
+            if !passed[index] {
+                let next = crowd.futures[index].pop_front();
+                woken.extend(next.map(|(_, waiter)| waiter));
             }
         }
         self.set_crowd(crowd);

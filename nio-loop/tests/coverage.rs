@@ -70,10 +70,6 @@ const NOT_COVERED: &[(u16, &str)] = &[
     ),
     (85, "there is no select"),
     (
-        101,
-        "it takes a tracer to have a child that has exited and cannot be waited for",
-    ),
-    (
         102,
         "whether a short count proves something is nio-net's to know",
     ),

@@ -172,6 +172,32 @@ fn l96_a_future_that_is_polled_by_a_task_and_then_by_a_waker_leaves_nothing() {
 }
 
 #[test]
+fn l96_a_future_that_a_task_drops_does_not_wake_the_task_any_more() {
+    let mut event_loop = event_loop();
+    let (ours, mut theirs) = pair();
+    let source = Rc::new(Source::new(&event_loop.handle(), ours).unwrap());
+    let polls = Rc::new(Cell::new(0));
+    let (own, count) = (Rc::clone(&source), Rc::clone(&polls));
+    let task = event_loop.handle().spawn(async move {
+        let mut waits = Some(Box::pin(own.io(Direction::Read, blocks)));
+        poll_fn(|context| {
+            count.set(count.get() + 1);
+            if let Some(mut waits) = waits.take() {
+                assert!(waits.as_mut().poll(context).is_pending());
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+    });
+    event_loop.run_nowait().unwrap();
+    theirs.write_all(b"x").unwrap();
+    event_loop.run_nowait().unwrap();
+    event_loop.run_nowait().unwrap();
+    assert_eq!(polls.get(), 1);
+    task.abort();
+}
+
+#[test]
 fn l96_a_task_and_a_waker_that_wait_in_turn_are_woken_once() {
     let mut event_loop = event_loop();
     let (ours, mut theirs) = pair();

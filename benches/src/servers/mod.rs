@@ -20,6 +20,7 @@ mod libev;
 mod libevent;
 mod libuv;
 mod mio;
+mod nio_loop;
 mod nio_net;
 mod nio_poll;
 mod smol;
@@ -58,7 +59,7 @@ pub struct Server {
 }
 
 /// All of them, that which the others are compared with first.
-static ALL: [Server; 10] = [
+static ALL: [Server; 11] = [
     Server {
         name: "epoll",
         library: None,
@@ -73,6 +74,14 @@ static ALL: [Server; 10] = [
         echo: nio_poll::echo,
         idle: nio_poll::echo,
         short: Some(nio_poll::short),
+        http: None,
+    },
+    Server {
+        name: "nio-watch",
+        library: None,
+        echo: nio_loop::echo,
+        idle: nio_loop::echo,
+        short: None,
         http: None,
     },
     Server {
