@@ -164,11 +164,8 @@ impl Handle {
         let Target::Timer(key) = id.0 else {
             return false;
         };
-        let refreshed = self.state.timers.refresh(key, self.now());
-        if refreshed {
-            self.state.mailbox.rouse();
-        }
-        refreshed
+        // Never to an earlier time, so a loop that waits on behalf of this one need not know.
+        self.state.timers.refresh(key, self.now())
     }
 
     fn add_timer(&self, deadline: Time, timer: Timer) -> CallbackId {

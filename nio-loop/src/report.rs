@@ -21,11 +21,11 @@ pub enum CallbackKind {
     Tick,
     /// [`Handle::watch`].
     Watch,
-    /// [`Handle::on_signal`].
+    /// [`Handle::on_signal`] and [`Handle::signals`].
     Signal,
-    /// [`Handle::on_exit`].
+    /// [`Handle::on_exit`] and [`Handle::wait`].
     Exit,
-    /// [`Handle::on_change`].
+    /// [`Handle::on_change`] and [`Handle::changes`].
     Change,
     /// [`Handle::close`].
     Close,

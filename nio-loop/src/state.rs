@@ -145,7 +145,11 @@ impl State {
     /// other thread, no waker that was kept. The first questions are the cheap ones.
     pub(crate) fn is_forsaken(&self, lent: &Lent) -> bool {
         let time_passes = self.clock.is_real() || self.clock.is_automatic();
-        if self.is_busy() || time_passes && self.timers.next_deadline().is_some() {
+        if self.is_busy()
+            || time_passes && self.timers.next_deadline().is_some()
+            || self.registrations.borrow().iter().next().is_some()
+            || self.jobs.get() > 0
+        {
             return false;
         }
         if lent.has_clones() {
@@ -157,11 +161,9 @@ impl State {
         if others > 0 && self.tasks.unshared_wakers() != Some(others) {
             return false;
         }
-        // What was counted no more has notified the loop before.
+        // A waker or a remote that is gone by now may have notified the loop before.
         fence(Ordering::Acquire);
-        self.registrations.borrow().iter().next().is_none()
-            && self.jobs.get() == 0
-            && !self.mailbox.alarm.is_notified()
+        !self.mailbox.alarm.is_notified()
     }
 
     /// Takes what other threads have left, and says that the loop is awake. Returns whether there
