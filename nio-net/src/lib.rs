@@ -115,6 +115,24 @@
 //! - Urgent data (MSG_OOB) is not supported: a read stops at its mark, and the bytes behind the mark
 //!   may be noticed only when more arrive.
 //!
+//! # Blocking mode
+//!
+//! A descriptor in a loop is in non-blocking mode (O_NONBLOCK): `from_std` puts it there, and `into_std`,
+//! `into_inner` and [`Stdio::from`](std::process::Stdio) put it back into blocking mode. A child that finds its
+//! stdout in non-blocking mode would lose what it writes when a pipe is full. (Another library for
+//! non-blocking I/O has to be asked for that mode, or given it by `set_nonblocking` of the standard library.)
+//!
+//! The mode is not one of the descriptor, but of the open file description that it refers to (open(2)).
+//! Duplicates share it: those made by `try_clone` or `try_clone_to_owned`, those sent over a
+//! Unix socket, and those that a process has inherited. So:
+//!
+//! - Duplicates change mode together. Take a stream out of the loop only when no duplicate of it is in a
+//!   loop, which would have to wait in its system calls.
+//! - Dropping a stream closes its descriptor and leaves the mode: `into_std` it if a duplicate is used
+//!   elsewhere.
+//! - Do not make a stream of the process's stdin, stdout or stderr: the terminal or the pipe is also that
+//!   of other processes, and would stay in non-blocking mode when this one has ended.
+//!
 //! # How to read the source
 //!
 //! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`

@@ -139,7 +139,8 @@ impl ByteStream<net::UnixStream> {
     }
 
     /// Writes as [`write`](ByteStream::write) does, and sends descriptors along with the first byte.
-    /// The other side gets its own descriptors of the same open files.
+    /// The other side gets its own descriptors of the same open files, in the mode that they have:
+    /// for one that is in a loop, that is [non-blocking mode](crate#blocking-mode).
     ///
     /// ```
     /// # use std::{io::Write, os::fd::AsFd};
