@@ -131,7 +131,7 @@
 //! - Dropping a stream closes its descriptor and leaves the mode: `into_std` it if a duplicate is used
 //!   elsewhere.
 //! - Do not make a stream of the process's stdin, stdout or stderr: the terminal or the pipe is also that
-//!   of other processes, and would stay in non-blocking mode when this one has ended.
+//!   of other processes, and would stay in non-blocking mode when this one has ended. Use [`stdin()`].
 //!
 //! # How to read the source
 //!
@@ -164,6 +164,7 @@ mod resolve;
 mod semaphore;
 mod send;
 mod socket;
+mod stdin;
 mod stream;
 mod tcp;
 mod tcp_listener;
@@ -187,6 +188,7 @@ pub use raw::Address;
 pub use resolve::resolve;
 pub use semaphore::{Admitted, Permit, Semaphore};
 pub use socket::TcpSocket;
+pub use stdin::{Stdin, stdin};
 pub use stream::ByteStream;
 pub use tcp::TcpStream;
 pub use tcp_listener::TcpListener;
