@@ -1,4 +1,5 @@
-//! Sockets whose operations are futures on the nio event loop: TCP, UDP, Unix sockets and pipes.
+//! Sockets whose operations are futures on the nio event loop: TCP, UDP, Unix sockets and pipes; and
+//! children with their pipes.
 //!
 //! An echo server, and a client of it on the same loop:
 //!
@@ -40,7 +41,8 @@
 //!
 //! The types of a row are one type over different descriptors; the operations that they share are
 //! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`] are
-//! those of any socket; [`resolve`] looks up names. For servers there are [`Semaphore`],
+//! those of any socket; [`resolve`] looks up names. [`Child`] is a process that this one has started, and
+//! [`stdin()`] reads the standard input. For servers there are [`Semaphore`],
 //! [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
 //!
 //! # Thousands of connections
@@ -131,13 +133,16 @@
 //! - Dropping a stream closes its descriptor and leaves the mode: `into_std` it if a duplicate is used
 //!   elsewhere.
 //! - Do not make a stream of the process's stdin, stdout or stderr: the terminal or the pipe is also that
-//!   of other processes, and would stay in non-blocking mode when this one has ended. Use [`stdin()`].
+//!   of other processes, and would stay in non-blocking mode when this one has ended. [`stdin()`] reads the input without
+//!   changing the mode. For output there is `println!`, which waits while a pipe is full; write much of it on
+//!   [another thread](nio_loop::Handle::spawn_blocking).
 //!
 //! # How to read the source
 //!
 //! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`
 //! and `pipe` add to it. `listener` accepts, with `tcp_listener`; `datagram` receives and `send` sends,
-//! with `udp` and `batch`. `connect` tries several addresses. Calls that the standard library does not
+//! with `udp` and `batch`. `child` starts processes, and `stdin` reads the standard input.
+//! `connect` tries several addresses. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
 #![deny(missing_docs)]
@@ -146,6 +151,7 @@
 mod batch;
 #[cfg(any(feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
+mod child;
 mod connect;
 mod copy;
 mod datagram;
@@ -174,6 +180,7 @@ mod waiters;
 mod write;
 
 pub use batch::{Batch, Datagram};
+pub use child::Child;
 pub use copy::{CopyError, Way, copy_bidirectional, copy_bidirectional_with};
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::{ChildStderr, ChildStdin, ChildStdout},
 };
 
 use nio_loop::Handle;
@@ -50,6 +51,9 @@ pub struct WriteEnd(OwnedFd);
 /// # }
 /// ```
 ///
+/// A [`Child`](crate::Child) has its pipes in the loop already. For one that the standard library has
+/// started there is `PipeReader::from_std(&handle, stdout.into())`.
+///
 /// # Errors
 ///
 /// Those of a process or a system that has no more descriptors; if the loop is gone.
@@ -63,7 +67,16 @@ pub fn pipe(handle: &Handle) -> io::Result<(PipeReader, PipeWriter)> {
 }
 
 macro_rules! ends {
-    ($($end:ident: $readable:literal, $writable:literal;)*) => {$(
+    ($($end:ident: $readable:literal, $writable:literal, of $($of_child:ident),*;)*) => {$(
+        $(
+            /// For [`from_std`](ByteStream::from_std), which makes it non-blocking.
+            impl From<$of_child> for $end {
+                fn from(pipe: $of_child) -> $end {
+                    $end(pipe.into())
+                }
+            }
+        )*
+
         impl AsFd for $end {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.0.as_fd()
@@ -88,6 +101,6 @@ macro_rules! ends {
 }
 
 ends! {
-    ReadEnd: true, false;
-    WriteEnd: false, true;
+    ReadEnd: true, false, of ChildStdout, ChildStderr;
+    WriteEnd: false, true, of ChildStdin;
 }

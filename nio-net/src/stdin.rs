@@ -299,6 +299,27 @@ mod tests {
     }
 
     #[test]
+    fn l101_a_thread_that_waits_for_bytes_does_not_stop_the_loop() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let (stdin, mut writer) = a_pipe(&handle);
+        event_loop
+            .block_on(async {
+                let mut thread = pin!(stdin.on_a_thread(Input::read));
+                let mut context = Context::from_waker(Waker::noop());
+                assert!(thread.as_mut().poll(&mut context).is_pending());
+                let unread = &stdin.source.get_ref().unread;
+                while unread.try_lock().is_ok() {
+                    std::thread::yield_now();
+                }
+                assert!(poll_once(stdin.read(&mut [0])).is_pending());
+                writer.write_all(b"!").unwrap();
+                assert_eq!(stdin.read(&mut [0]).await.unwrap(), 1);
+            })
+            .unwrap();
+    }
+
+    #[test]
     fn two_tasks_read_all_bytes() {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle();

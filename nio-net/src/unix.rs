@@ -184,7 +184,8 @@ impl ByteStream<net::UnixStream> {
 
     /// Reads as [`read`](ByteStream::read) does, and appends the descriptors that came along. A read
     /// stops behind bytes that were sent with descriptors. (Other ways of reading lose the descriptors:
-    /// the system closes them.) The descriptors are close-on-exec.
+    /// the system closes them.) The descriptors are close-on-exec, and in the
+    /// [mode](crate#blocking-mode) that they have at the sender.
     ///
     /// # Errors
     ///

@@ -86,6 +86,29 @@ fn l99_a_descriptor_that_a_loop_refuses_comes_back_in_its_mode() {
     assert_blocking(refused.value);
 }
 
+#[test]
+fn l103_a_descriptor_that_came_in_non_blocking_mode_leaves_in_blocking_mode() {
+    run(async |handle| {
+        let (stream, _other) = unix::net::UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = ByteStream::new(&handle, stream).unwrap();
+        assert_blocking(stream.into_inner());
+    });
+}
+
+#[test]
+fn l103_a_duplicate_has_the_mode_of_the_stream_also_when_that_is_dropped() {
+    run(async |handle| {
+        let (one, other) = UnixStream::pair(&handle).unwrap();
+        let of_one = one.get_ref().try_clone().unwrap();
+        let of_other = other.get_ref().try_clone().unwrap();
+        drop(one);
+        assert!(is_nonblocking(&of_one));
+        drop(other.into_std());
+        assert_blocking(of_other);
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_other_flags_of_a_descriptor_stay_when_it_leaves_the_loop() {

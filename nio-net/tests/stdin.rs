@@ -272,12 +272,14 @@ fn l96_a_read_that_is_dropped_leaves_no_waker_and_takes_no_byte_from_other_proce
             child.stdin.take().unwrap().write_all(b"for cat\n").unwrap();
             child
         },
-        async |_, stdin| {
+        async |handle, stdin| {
             let counted = Arc::new(Counted::default());
             let mut byte = [0];
             let mut read = Box::pin(stdin.read(&mut byte));
             assert!(counted.poll(read.as_mut()).is_pending());
             assert!(counted.kept() > 0);
+            // A thread that read already would have had time to begin.
+            handle.sleep(Duration::from_millis(2)).await;
             drop(read);
             assert_eq!(counted.kept(), 0);
             say_it_waits();

@@ -193,6 +193,12 @@ fn status_flags(descriptor: &impl AsFd) -> io::Result<c_int> {
     check(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GETFL) })
 }
 
+/// kill(2), for a process that was not waited for yet.
+pub(crate) fn kill(pid: u32, signal: c_int) -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::kill(pid as libc::pid_t, signal) }).map(drop)
+}
+
 /// shutdown(2).
 pub(crate) fn shutdown(socket: &impl AsFd, how: std::net::Shutdown) -> io::Result<()> {
     let how = match how {
