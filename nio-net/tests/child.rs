@@ -3,9 +3,11 @@
 mod support;
 
 use std::{
+    cell::RefCell,
     io::{self, ErrorKind},
     os::unix::process::ExitStatusExt,
     process::{Command, Output, Stdio},
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -68,6 +70,30 @@ fn l92_a_child_that_has_exited_before_the_wait_is_waited_for() {
             handle.sleep(Duration::from_millis(1)).await;
         }
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
+    });
+}
+
+#[test]
+fn l94_the_end_of_the_output_is_read_before_the_exit_is_told() {
+    run(async |handle| {
+        let mut child = piped(&handle, "read line; echo last words");
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let told = Rc::clone(&log);
+        let waiting = handle.spawn(async move {
+            child.wait().await.unwrap();
+            told.borrow_mut().push("exit");
+        });
+        let told = Rc::clone(&log);
+        let reading = handle.spawn(async move {
+            assert_eq!(read_all(&stdout).await, b"last words\n");
+            told.borrow_mut().push("end");
+        });
+        // Both wait already.
+        handle.set_immediate(move |_| drop(stdin));
+        join(waiting).await;
+        join(reading).await;
+        assert_eq!(*log.borrow(), ["end", "exit"]);
     });
 }
 
