@@ -1,24 +1,63 @@
-//! Starts ten processes and reports how each one ends, in the order in which they do.
+//! Runs other programs: reads what one writes, filters text through one, waits for ten at once, and
+//! ends one that takes too long.
 //!
 //! ```text
 //! cargo run --example children
 //! ```
 
 use std::{
-    collections::HashMap,
     error::Error,
-    process::{Child, Command},
-    time::Instant,
+    io,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use nio_examples::println;
-use nio_poll::{Events, Poll, Token};
+use nio_loop::{EventLoop, Handle};
+use nio_net::Child;
+
+/// How many bytes of output are kept, of programs that should write a line or two.
+const LIMIT: usize = 64 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let poll = Poll::new()?;
-    let start = Instant::now();
-    let mut children: HashMap<Token, Child> = HashMap::new();
+    let mut event_loop = EventLoop::new()?;
+    let handle = event_loop.handle();
+    event_loop.block_on(async move {
+        let output = Child::output(&handle, Command::new("uname").arg("-s"), LIMIT).await?;
+        println!(
+            "the system: {}",
+            String::from_utf8_lossy(&output.stdout).trim_end()
+        );
+        println!("sorted: {}", sort(&handle, "pear\napple\ncherry\n").await?);
+        ten_at_once(&handle).await?;
+        println!(
+            "the one that takes too long: {}",
+            with_a_limit(&handle).await?
+        );
+        println!("all children have ended");
+        Ok(())
+    })?
+}
 
+/// Sends text through another program.
+async fn sort(handle: &Handle, text: &str) -> io::Result<String> {
+    let mut sort = Command::new("sort");
+    let mut child = Child::spawn(handle, sort.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+    let stdin = child.stdin.take().expect("it is piped");
+    let text = text.to_owned();
+    // In a task of its own: a program that writes while it reads would stop if nothing read from it.
+    let writing = handle.spawn(async move { stdin.write_all(text.as_bytes()).await });
+    let output = child.wait_with_output(LIMIT).await?;
+    writing.await.map_err(io::Error::other)??;
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .replace('\n', " "))
+}
+
+/// Starts ten programs and reports how each one ends, in the order in which they do.
+async fn ten_at_once(handle: &Handle) -> io::Result<()> {
+    let start = Instant::now();
+    let mut reports = Vec::new();
     for number in 0..10 {
         // The later it was started, the sooner it ends; the last two are killed by a signal.
         let tenths = 9 - number;
@@ -27,31 +66,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         } else {
             "kill -TERM $$".into()
         };
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("sleep 0.{tenths}; {end}")])
-            .spawn()?;
-        let token = Token(number);
-        match poll.register_process(child.id(), token) {
-            Ok(()) => drop(children.insert(token, child)),
-            // It was too quick: some systems do not watch a process that has exited already.
-            Err(_) => println!("child {number}: {}", child.wait()?),
-        }
-    }
-    println!("{} children are running", children.len());
-
-    let mut events = Events::with_capacity(16);
-    while !children.is_empty() {
-        poll.poll(&mut events, None)?;
-        for event in events.iter().filter(|event| event.is_exit()) {
-            let Some(mut child) = children.remove(&event.token()) else {
-                continue;
-            };
-            let Token(number) = event.token();
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", &format!("sleep 0.{tenths}; {end}")]);
+        let mut child = Child::spawn(handle, shell)?;
+        reports.push(handle.spawn(async move {
+            let status = child.wait().await?;
             let elapsed = start.elapsed().as_millis();
-            // The event tells; waiting is what lets the system forget the process.
-            println!("{elapsed:>5} ms  child {number}: {}", child.wait()?);
-        }
+            println!("{elapsed:>5} ms  child {number}: {status}");
+            io::Result::Ok(())
+        }));
     }
-    println!("all children have ended");
+    println!("{} children are running", reports.len());
+    for report in reports {
+        report.await.map_err(io::Error::other)??;
+    }
     Ok(())
+}
+
+/// Ends a program that has not finished within its time.
+async fn with_a_limit(handle: &Handle) -> io::Result<std::process::ExitStatus> {
+    let mut child = Child::spawn(handle, Command::new("sleep").arg("1000"))?;
+    let limit = Duration::from_millis(10);
+    if let Ok(status) = handle.timeout(limit, child.wait()).await {
+        return status;
+    }
+    child.kill()?;
+    child.wait().await
 }

@@ -33,7 +33,8 @@ use crate::{
 /// The sockets of nio-net are made of this. Use it for anything else that has a descriptor
 /// and can block: pipes, terminals, devices, the sockets of another library.
 ///
-/// Put the descriptor into non-blocking mode before. When a `Source` is dropped, its registration
+/// Put the descriptor into non-blocking mode before, and back into blocking mode before another program gets
+/// it: all duplicates of a descriptor share the mode. When a `Source` is dropped, its registration
 /// ends and then the descriptor is dropped. Dropping a future of it loses nothing: no operation is
 /// under way while it waits.
 ///

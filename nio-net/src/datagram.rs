@@ -19,7 +19,7 @@ use nio_loop::{Direction, Handle, Source};
 
 use crate::{
     Batch, Datagrams, Options, Refused,
-    error::{adopt, set_nonblocking},
+    error::{adopt, into_blocking, set_nonblocking},
     raw::{self, datagram::Received},
 };
 
@@ -53,13 +53,20 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// [`Error::Option`](crate::Error::Option) if it cannot be made non-blocking;
     /// [`Error::Loop`](crate::Error::Loop) if the loop is gone. The socket comes back with the error.
     pub fn from_std(handle: &Handle, socket: S) -> Result<DatagramSocket<S>, Refused<S>> {
-        DatagramSocket::new(handle, set_nonblocking(socket, true)?)
+        let socket = DatagramSocket::new(handle, socket)?;
+        match set_nonblocking(&socket, true) {
+            Ok(()) => Ok(socket),
+            Err(error) => Err(Refused {
+                error,
+                value: socket.source.into_inner(),
+            }),
+        }
     }
 
-    /// Takes the socket out of the loop. It stays non-blocking.
+    /// Takes the socket out of the loop, in [blocking mode](crate#blocking-mode).
     #[must_use]
     pub fn into_std(self) -> S {
-        self.source.into_inner()
+        into_blocking(self.source.into_inner())
     }
 
     /// The socket of the standard library, for its calls that do not wait.

@@ -176,19 +176,20 @@ pub(crate) fn adopt<S: AsFd>(handle: &Handle, socket: S) -> Result<Source<S>, Re
     })
 }
 
-/// Makes a descriptor non-blocking, and of a socket's writes to a closed connection errors instead of
-/// signals; or gives it back.
-pub(crate) fn set_nonblocking<S: AsFd>(socket: S, is_socket: bool) -> Result<S, Refused<S>> {
-    let set = raw::set_nonblocking(&socket).map_err(|source| ("O_NONBLOCK", source));
-    let set = set.and_then(|()| match is_socket {
-        true => raw::no_sigpipe(&socket).map_err(|source| ("SO_NOSIGPIPE", source)),
-        false => Ok(()),
-    });
-    match set {
-        Ok(()) => Ok(socket),
-        Err((name, source)) => Err(Refused {
-            error: Error::Option { name, source },
-            value: socket,
-        }),
+/// Makes a descriptor non-blocking, and writes of a socket to a closed connection errors instead of
+/// signals.
+pub(crate) fn set_nonblocking(descriptor: &impl AsFd, is_socket: bool) -> Result<(), Error> {
+    let option = |name| move |source| Error::Option { name, source };
+    if is_socket {
+        raw::no_sigpipe(descriptor).map_err(option("SO_NOSIGPIPE"))?;
     }
+    raw::set_nonblocking(descriptor, true).map_err(option("O_NONBLOCK"))
+}
+
+/// Makes a descriptor that leaves the loop blocking again: a child or a library that gets it may not
+/// expect an answer that says "would block", and lose what it writes.
+pub(crate) fn into_blocking<S: AsFd>(descriptor: S) -> S {
+    // A system that has set the mode can clear it: only a descriptor that is not open fails.
+    let _ = raw::set_nonblocking(&descriptor, false);
+    descriptor
 }

@@ -1,4 +1,5 @@
-//! Sockets whose operations are futures on the nio event loop: TCP, UDP, Unix sockets and pipes.
+//! Sockets whose operations are futures on the nio event loop: TCP, UDP, Unix sockets and pipes; and
+//! children with their pipes.
 //!
 //! An echo server, and a client of it on the same loop:
 //!
@@ -40,7 +41,8 @@
 //!
 //! The types of a row are one type over different descriptors; the operations that they share are
 //! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`] are
-//! those of any socket; [`resolve`] looks up names. For servers there are [`Semaphore`],
+//! those of any socket; [`resolve`] looks up names. [`Child`] is a process that this one has started, and
+//! [`stdin()`] reads the standard input. For servers there are [`Semaphore`],
 //! [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
 //!
 //! # Thousands of connections
@@ -115,11 +117,32 @@
 //! - Urgent data (MSG_OOB) is not supported: a read stops at its mark, and the bytes behind the mark
 //!   may be noticed only when more arrive.
 //!
+//! # Blocking mode
+//!
+//! A descriptor in a loop is in non-blocking mode (O_NONBLOCK): `from_std` puts it there, and `into_std`,
+//! `into_inner` and [`Stdio::from`](std::process::Stdio) put it back into blocking mode. A child that finds its
+//! stdout in non-blocking mode would lose what it writes when a pipe is full. (Another library for
+//! non-blocking I/O has to be asked for that mode, or given it by `set_nonblocking` of the standard library.)
+//!
+//! The mode is not one of the descriptor, but of the open file description that it refers to (open(2)).
+//! Duplicates share it: those made by `try_clone` or `try_clone_to_owned`, those sent over a
+//! Unix socket, and those that a process has inherited. So:
+//!
+//! - Duplicates change mode together. Take a stream out of the loop only when no duplicate of it is in a
+//!   loop, which would have to wait in its system calls.
+//! - Dropping a stream closes its descriptor and leaves the mode: `into_std` it if a duplicate is used
+//!   elsewhere.
+//! - Do not make a stream of the process's stdin, stdout or stderr: the terminal or the pipe is also that
+//!   of other processes, and would stay in non-blocking mode when this one has ended. [`stdin()`] reads the input without
+//!   changing the mode. For output there is `println!`, which waits while a pipe is full; write much of it on
+//!   [another thread](nio_loop::Handle::spawn_blocking).
+//!
 //! # How to read the source
 //!
 //! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`
 //! and `pipe` add to it. `listener` accepts, with `tcp_listener`; `datagram` receives and `send` sends,
-//! with `udp` and `batch`. `connect` tries several addresses. Calls that the standard library does not
+//! with `udp` and `batch`. `child` starts processes, and `stdin` reads the standard input.
+//! `connect` tries several addresses. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
 #![deny(missing_docs)]
@@ -128,6 +151,7 @@
 mod batch;
 #[cfg(any(feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
+mod child;
 mod connect;
 mod copy;
 mod datagram;
@@ -146,6 +170,7 @@ mod resolve;
 mod semaphore;
 mod send;
 mod socket;
+mod stdin;
 mod stream;
 mod tcp;
 mod tcp_listener;
@@ -155,6 +180,7 @@ mod waiters;
 mod write;
 
 pub use batch::{Batch, Datagram};
+pub use child::Child;
 pub use copy::{CopyError, Way, copy_bidirectional, copy_bidirectional_with};
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};
@@ -169,6 +195,7 @@ pub use raw::Address;
 pub use resolve::resolve;
 pub use semaphore::{Admitted, Permit, Semaphore};
 pub use socket::TcpSocket;
+pub use stdin::{Stdin, stdin};
 pub use stream::ByteStream;
 pub use tcp::TcpStream;
 pub use tcp_listener::TcpListener;

@@ -20,7 +20,7 @@ use nio_loop::{Direction, Handle, Source};
 
 use crate::{
     ByteStream, Listen, Options, Refused,
-    error::{adopt, set_nonblocking},
+    error::{adopt, into_blocking, set_nonblocking},
     raw,
 };
 
@@ -83,13 +83,20 @@ impl<L: Listen> Listener<L> {
     /// [`Error::Option`](crate::Error::Option) if it cannot be made non-blocking;
     /// [`Error::Loop`](crate::Error::Loop) if the loop is gone. The listener comes back with the error.
     pub fn from_std(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
-        Listener::new(handle, set_nonblocking(listener, false)?)
+        let listener = Listener::new(handle, listener)?;
+        match set_nonblocking(listener.get_ref(), false) {
+            Ok(()) => Ok(listener),
+            Err(error) => Err(Refused {
+                error,
+                value: listener.source.into_inner(),
+            }),
+        }
     }
 
-    /// Takes the listener out of the loop. It stays non-blocking.
+    /// Takes the listener out of the loop, in [blocking mode](crate#blocking-mode).
     #[must_use]
     pub fn into_std(self) -> L {
-        self.source.into_inner()
+        into_blocking(self.source.into_inner())
     }
 
     /// The listener of the standard library, for its calls that do not wait.

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::{ChildStderr, ChildStdin, ChildStdout},
 };
 
 use nio_loop::Handle;
@@ -17,19 +18,20 @@ pub type PipeReader = ByteStream<ReadEnd>;
 /// ignore from the start: for pipes there is no other way to avoid it.
 pub type PipeWriter = ByteStream<WriteEnd>;
 
-/// The descriptor of a [`PipeReader`], non-blocking.
+/// The descriptor of a [`PipeReader`]: non-blocking in the loop, and blocking when it has left the loop.
 #[derive(Debug)]
 pub struct ReadEnd(OwnedFd);
 
-/// The descriptor of a [`PipeWriter`], non-blocking.
+/// The descriptor of a [`PipeWriter`]: non-blocking in the loop, and blocking when it has left the loop.
 #[derive(Debug)]
 pub struct WriteEnd(OwnedFd);
 
 /// A pipe: bytes that are written to one end are read from the other. Both are closed in a program that
-/// is started; to give one to a child, take it out of the loop:
+/// is started, except for an end that the program is given. Such an end leaves the loop, and is in
+/// [blocking mode](crate#blocking-mode) as the program expects:
 ///
 /// ```
-/// # use std::{os::fd::OwnedFd, process::Command};
+/// # use std::process::Command;
 /// # use nio_loop::EventLoop;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
@@ -37,7 +39,7 @@ pub struct WriteEnd(OwnedFd);
 /// let (reader, writer) = nio_net::pipe(&handle)?;
 /// let mut child = Command::new("echo")
 ///     .arg("hello")
-///     .stdout(OwnedFd::from(writer.into_inner()))
+///     .stdout(writer)
 ///     .spawn()?;
 /// # let text = event_loop.block_on(async move {
 /// let mut text = Vec::new();
@@ -49,9 +51,13 @@ pub struct WriteEnd(OwnedFd);
 /// # }
 /// ```
 ///
+/// A [`Child`](crate::Child) has its pipes in the loop already. For one that the standard library has
+/// started there is `PipeReader::from_std(&handle, stdout.into())`.
+///
 /// # Errors
 ///
 /// Those of a process or a system that has no more descriptors; if the loop is gone.
+#[doc(alias("uv_pipe", "socketpair"))]
 pub fn pipe(handle: &Handle) -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = raw::pipe()?;
     Ok((
@@ -61,7 +67,16 @@ pub fn pipe(handle: &Handle) -> io::Result<(PipeReader, PipeWriter)> {
 }
 
 macro_rules! ends {
-    ($($end:ident: $readable:literal, $writable:literal;)*) => {$(
+    ($($end:ident: $readable:literal, $writable:literal, of $($of_child:ident),*;)*) => {$(
+        $(
+            /// For [`from_std`](ByteStream::from_std), which makes it non-blocking.
+            impl From<$of_child> for $end {
+                fn from(pipe: $of_child) -> $end {
+                    $end(pipe.into())
+                }
+            }
+        )*
+
         impl AsFd for $end {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.0.as_fd()
@@ -86,6 +101,6 @@ macro_rules! ends {
 }
 
 ends! {
-    ReadEnd: true, false;
-    WriteEnd: false, true;
+    ReadEnd: true, false, of ChildStdout, ChildStderr;
+    WriteEnd: false, true, of ChildStdin;
 }

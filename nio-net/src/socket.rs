@@ -100,7 +100,7 @@ impl TcpSocket {
         match connecting.finish().await {
             Ok(()) => Ok(connecting.stream),
             Err(error) => {
-                let socket = connecting.stream.into_std();
+                let socket = connecting.stream.take_out();
                 let fail = |source| Error::Connect { address, source };
                 let error = Error::of_wait(error, fail);
                 let value = TcpSocket { socket };

@@ -10,19 +10,21 @@
 //!    would block. (A read only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
 //! 4. After writing has ended, ending it again makes no system call. On the BSDs, it would end
 //!    reading too, and lose what the other side still sends.
+//! 5. A descriptor that leaves the loop is in blocking mode.
 
 use std::{
     cell::Cell,
     fmt, io,
     net::Shutdown,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Stdio,
 };
 
 use nio_loop::{Direction, Handle, Source};
 
 use crate::{
     Error, Options, Refused, Stream,
-    error::{adopt, set_nonblocking},
+    error::{adopt, into_blocking, set_nonblocking},
     raw,
 };
 
@@ -130,19 +132,31 @@ impl<S: Stream> ByteStream<S> {
     /// [`Error::Option`] if it cannot be made non-blocking; [`Error::Loop`] if the loop is gone. The
     /// connection comes back with the error.
     pub fn from_std(handle: &Handle, stream: S) -> Result<ByteStream<S>, Refused<S>> {
-        ByteStream::adopt(handle, set_nonblocking(stream, S::SOCKET)?)
+        let stream = ByteStream::adopt(handle, stream)?;
+        match set_nonblocking(&stream, S::SOCKET) {
+            Ok(()) => Ok(stream),
+            Err(error) => Err(Refused {
+                error,
+                value: stream.take_out(),
+            }),
+        }
     }
 
-    /// Takes the connection out of the loop. It stays non-blocking.
+    /// Takes the connection out of the loop, in [blocking mode](crate#blocking-mode).
     #[must_use]
     pub fn into_std(self) -> S {
-        self.source.into_inner().inner
+        into_blocking(self.take_out())
     }
 
-    /// Takes the descriptor out of the loop. It stays non-blocking.
+    /// Takes the descriptor out of the loop, in [blocking mode](crate#blocking-mode).
     #[must_use]
     pub fn into_inner(self) -> S {
         self.into_std()
+    }
+
+    /// Takes the descriptor out of the loop, and leaves its mode.
+    pub(crate) fn take_out(self) -> S {
+        self.source.into_inner().inner
     }
 
     /// The handle of the loop that the stream belongs to.
@@ -212,6 +226,15 @@ impl<S: Stream> ByteStream<S> {
 impl<S: Stream> AsFd for ByteStream<S> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.get_ref().as_fd()
+    }
+}
+
+/// Gives the stream to a child, as its stdin, stdout or stderr, in
+/// [blocking mode](crate#blocking-mode). The [`Command`](std::process::Command) keeps it too, until that is
+/// dropped: before, the other side does not read the end.
+impl<S: Stream + Into<OwnedFd>> From<ByteStream<S>> for Stdio {
+    fn from(stream: ByteStream<S>) -> Stdio {
+        Stdio::from(stream.into_std().into())
     }
 }
 

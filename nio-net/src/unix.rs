@@ -141,7 +141,8 @@ impl ByteStream<net::UnixStream> {
     }
 
     /// Writes as [`write`](ByteStream::write) does, and sends descriptors along with the first byte.
-    /// The other side gets its own descriptors of the same open files.
+    /// The other side gets its own descriptors of the same open files, in the mode that they have:
+    /// for one that is in a loop, that is [non-blocking mode](crate#blocking-mode).
     ///
     /// ```
     /// # use std::{io::Write, os::fd::AsFd};
@@ -184,7 +185,8 @@ impl ByteStream<net::UnixStream> {
 
     /// Reads as [`read`](ByteStream::read) does, and appends the descriptors that came along. A read
     /// stops behind bytes that were sent with descriptors. (Other ways of reading lose the descriptors:
-    /// the system closes them.) The descriptors are close-on-exec.
+    /// the system closes them.) The descriptors are close-on-exec, and in the
+    /// [mode](crate#blocking-mode) that they have at the sender.
     ///
     /// # Errors
     ///

@@ -173,20 +173,30 @@ pub(crate) fn is_nonblocking(descriptor: &impl AsFd) -> io::Result<bool> {
     Ok(status_flags(descriptor)? & libc::O_NONBLOCK != 0)
 }
 
-/// Makes a descriptor non-blocking.
-pub(crate) fn set_nonblocking(descriptor: &impl AsFd) -> io::Result<()> {
+/// Puts a descriptor into non-blocking mode, or into blocking mode.
+pub(crate) fn set_nonblocking(descriptor: &impl AsFd, nonblocking: bool) -> io::Result<()> {
     let flags = status_flags(descriptor)?;
-    if flags & libc::O_NONBLOCK != 0 {
+    let wanted = match nonblocking {
+        true => flags | libc::O_NONBLOCK,
+        false => flags & !libc::O_NONBLOCK,
+    };
+    if wanted == flags {
         return Ok(());
     }
     let fd = descriptor.as_fd().as_raw_fd();
     // SAFETY: the command takes an int, and the descriptor is open.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, wanted) }).map(drop)
 }
 
 fn status_flags(descriptor: &impl AsFd) -> io::Result<c_int> {
     // SAFETY: the command takes no argument, and the descriptor is open.
     check(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GETFL) })
+}
+
+/// kill(2), for a process that was not waited for yet.
+pub(crate) fn kill(pid: u32, signal: c_int) -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::kill(pid as libc::pid_t, signal) }).map(drop)
 }
 
 /// shutdown(2).
