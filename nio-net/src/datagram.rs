@@ -33,7 +33,7 @@ use crate::{
 /// | [`recv`](Self::recv), [`recv_from`](Self::recv_from), [`recv_buf_from`](Self::recv_buf_from) | [`try_recv`](Self::try_recv), [`try_recv_from`](Self::try_recv_from) | |
 /// | [`peek_from`](Self::peek_from) | [`try_peek_from`](Self::try_peek_from) | |
 /// | [`recv_many`](Self::recv_many) | [`try_recv_many`](Self::try_recv_many) | |
-/// | [`send`](Self::send), [`send_to`](Self::send_to) | [`try_send`](Self::try_send), [`try_send_to`](Self::try_send_to) | |
+/// | [`send`](Self::send), [`send_to`](crate::UdpSocket::send_to) | [`try_send`](Self::try_send), [`try_send_to`](crate::UdpSocket::try_send_to) | |
 /// | [`send_many`](Self::send_many), [`send_many_to`](Self::send_many_to) | | |
 /// | [`readable`](Self::readable), [`writable`](Self::writable) | | [`poll_readable`](Self::poll_readable), [`poll_writable`](Self::poll_writable) |
 pub struct DatagramSocket<S: Datagrams> {
@@ -184,11 +184,10 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
     /// # let handle = event_loop.handle();
-    /// # let sender = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// let socket = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// # let address = socket.local_addr()?;
     /// # event_loop.block_on(async {
-    /// # sender.send_to(b"hello", &address).await?;
+    /// let socket = UdpSocket::bind(&handle, "127.0.0.1:0").await?;
+    /// # let sender = UdpSocket::bind(&handle, "127.0.0.1:0").await?;
+    /// # sender.send_to(b"hello", socket.local_addr()?).await?;
     /// let mut batch = Batch::new(32, 2048);
     /// socket.recv_many(&mut batch).await?;
     /// for datagram in batch.iter() {

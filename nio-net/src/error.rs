@@ -46,12 +46,22 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
-    /// No connection could be made to any of several addresses.
-    #[error("cannot connect to any of {} addresses{}", .0.len(), List(.0))]
-    ConnectAny(
+    /// No connection could be made to any address of a host, or to any of several addresses.
+    #[error("cannot connect to {}: {}", Goal(host.as_deref(), errors.len()), List(errors))]
+    ConnectAny {
+        /// The host name and the port, as `localhost:80`; `None` if addresses were given.
+        host: Option<String>,
         /// The addresses, in the order in which they failed, each with the system's error.
-        Vec<(SocketAddr, io::Error)>,
-    ),
+        errors: Vec<(SocketAddr, io::Error)>,
+    },
+    /// A text is not an address and a port, or a list of addresses is empty.
+    #[error("{text:?} cannot be used as an address: {reason}")]
+    Address {
+        /// The text.
+        text: String,
+        /// What is wrong with it, and how to write it.
+        reason: &'static str,
+    },
     /// The host name has no address, or no name server answered.
     #[error("cannot look up {name:?}: {source}")]
     Resolve {
@@ -105,13 +115,25 @@ pub enum Error {
     Loop(#[from] nio_loop::Error),
 }
 
+/// What could not be connected to: a host, or any of so many addresses.
+struct Goal<'a>(Option<&'a str>, usize);
+
+impl fmt::Display for Goal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(host) => f.write_str(host),
+            None => write!(f, "any of {} addresses", self.1),
+        }
+    }
+}
+
 /// The errors of several addresses, one after the other.
 struct List<'a>(&'a [(SocketAddr, io::Error)]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (address, error)) in self.0.iter().enumerate() {
-            let separator = if i == 0 { ": " } else { "; " };
+            let separator = if i == 0 { "" } else { "; " };
             write!(f, "{separator}{address}: {error}")?;
         }
         Ok(())
@@ -136,11 +158,13 @@ impl From<Error> for io::Error {
             | Error::Path { ref source, .. }
             | Error::Option { ref source, .. } => io::Error::new(source.kind(), error),
             // The last error is that of the address that failed last.
-            Error::ConnectAny(ref errors) => {
+            Error::ConnectAny { ref errors, .. } => {
                 let last = errors.last().map(|(_, error)| error.kind());
                 io::Error::new(last.unwrap_or(io::ErrorKind::InvalidInput), error)
             }
-            Error::Blocking => io::Error::new(io::ErrorKind::InvalidInput, error),
+            Error::Address { .. } | Error::Blocking => {
+                io::Error::new(io::ErrorKind::InvalidInput, error)
+            }
             Error::Loop(error) => error.into(),
         }
     }

@@ -10,20 +10,20 @@
 //! let mut event_loop = EventLoop::new()?;
 //! let handle = event_loop.handle();
 //!
-//! let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-//! let address = listener.local_addr()?;
-//! handle.spawn(async move {
-//!     let (stream, _) = listener.accept().await?;
-//!     let mut bytes = [0; 1024];
-//!     loop {
-//!         match stream.read(&mut bytes).await? {
-//!             0 => return std::io::Result::Ok(()),
-//!             n => stream.write_all(&bytes[..n]).await?,
-//!         }
-//!     }
-//! });
-//!
 //! let answer = event_loop.block_on(async {
+//!     let listener = TcpListener::bind(&handle, "127.0.0.1:0").await?;
+//!     let address = listener.local_addr()?;
+//!     handle.spawn(async move {
+//!         let (stream, _) = listener.accept().await?;
+//!         let mut bytes = [0; 1024];
+//!         loop {
+//!             match stream.read(&mut bytes).await? {
+//!                 0 => return std::io::Result::Ok(()),
+//!                 n => stream.write_all(&bytes[..n]).await?,
+//!             }
+//!         }
+//!     });
+//!
 //!     let stream = TcpStream::connect(&handle, address).await?;
 //!     stream.write_all(b"hello").await?;
 //!     let mut answer = [0; 5];
@@ -80,9 +80,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let mut event_loop = nio_loop::EventLoop::new()?;
 //! # let handle = event_loop.handle();
-//! # let listener = nio_net::TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-//! # let client = TcpStream::connect(&handle, listener.local_addr()?);
 //! # event_loop.block_on(async {
+//! #     let listener = nio_net::TcpListener::bind(&handle, "127.0.0.1:0").await?;
+//! #     let client = TcpStream::connect(&handle, listener.local_addr()?);
 //! #     let (client, (server, _)) = (client.await?, listener.accept().await?);
 //! #     let buffer = Rc::new(RefCell::new(vec![0; 16 * 1024]));
 //! #     handle.spawn(echo(server, buffer)).detach();
@@ -130,6 +130,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod address;
 mod batch;
 #[cfg(any(feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
@@ -159,6 +160,7 @@ mod unix;
 mod waiters;
 mod write;
 
+pub use address::{ToAddresses, ToUnixAddress};
 pub use batch::{Batch, Datagram};
 pub use copy::{CopyError, Way, copy_bidirectional, copy_bidirectional_with};
 pub use datagram::DatagramSocket;

@@ -7,17 +7,21 @@
 //!    connection is lost, the loop is not busy, and accepting goes on by itself.
 //! 3. While the listener is paused, accepts wait at the source, as they do for a connection. When the
 //!    pause ends, the source wakes them.
+//! 4. A listener has a socket for each of its addresses. An accept waits for all of them, and they take
+//!    turns.
 
 use std::{
     cell::Cell,
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use nio_loop::{CallbackGuard, Direction, Handle, Source};
+use nio_loop::{CallbackGuard, Direction, Handle, Source, Waiting};
 
 use crate::{
     ByteStream, Listen, Options, Refused,
@@ -58,7 +62,10 @@ pub type Accepted<L> = (ByteStream<<L as Listen>::Stream>, <L as Listen>::Addres
 
 /// A listener. The timer of a shortage has a weak reference to it.
 struct Inner<L: Listen> {
-    source: Source<L>,
+    /// One for each address, at least one.
+    sources: Box<[Source<L>]>,
+    /// The source that has its turn next.
+    turn: Cell<usize>,
     /// Whether the user has paused it.
     paused: Cell<bool>,
     /// The timer that ends the pause of a shortage, while one is under way.
@@ -81,15 +88,54 @@ impl<L: Listen> Inner<L> {
     /// Wakes the accepts that wait, unless there is another pause.
     fn go_on(&self) {
         if self.check_open().is_ok() {
-            self.source.wake(Direction::Read);
+            for source in &self.sources {
+                source.wake(Direction::Read);
+            }
         }
+    }
+
+    /// Polls the sources in turn, and returns the first result.
+    fn poll_in_turn<R>(&self, mut poll: impl FnMut(usize) -> Poll<R>) -> Poll<R> {
+        let count = self.sources.len();
+        for i in (self.turn.get()..count).chain(0..self.turn.get()) {
+            if let ready @ Poll::Ready(_) = poll(i) {
+                self.turn.set((i + 1) % count);
+                return ready;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Tries an operation on the sources in turn, and waits for all of them in between.
+    async fn io<R>(&self, mut operation: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
+        let mut all = self
+            .sources
+            .iter()
+            .map(|source| source.waiting(Direction::Read));
+        let first = all.next().expect("at least one socket");
+        // Empty for a listener of one address, and then not allocated.
+        let others: Vec<Waiting<'_, L>> = all.collect();
+        poll_fn(|context| {
+            self.poll_in_turn(|i| {
+                let waiting = if i == 0 { &first } else { &others[i - 1] };
+                waiting.poll_io(context, &mut operation)
+            })
+        })
+        .await
     }
 }
 
 impl<L: Listen> Listener<L> {
-    pub(crate) fn new(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
+    /// A listener of several sockets. If the loop refuses them, one comes back, and the others are
+    /// closed.
+    pub(crate) fn new(
+        handle: &Handle,
+        sockets: impl IntoIterator<Item = L>,
+    ) -> Result<Listener<L>, Refused<L>> {
+        let sources = sockets.into_iter().map(|socket| adopt(handle, socket));
         let inner = Inner {
-            source: adopt(handle, listener)?,
+            sources: sources.collect::<Result<_, _>>()?,
+            turn: Cell::new(0),
             paused: Cell::new(false),
             shortage: Cell::new(None),
             short: Cell::new(false),
@@ -106,27 +152,33 @@ impl<L: Listen> Listener<L> {
     /// [`Error::Option`](crate::Error::Option) if it cannot be made non-blocking;
     /// [`Error::Loop`](crate::Error::Loop) if the loop is gone. The listener comes back with the error.
     pub fn from_std(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
-        Listener::new(handle, set_nonblocking(listener, false)?)
+        Listener::new(handle, [set_nonblocking(listener, false)?])
     }
 
-    /// Takes the listener out of the loop. It stays non-blocking.
+    /// Takes the sockets out of the loop: one for each address, usually one. They stay non-blocking.
     #[must_use]
-    pub fn into_std(self) -> L {
+    pub fn into_std(self) -> Vec<L> {
         // The timer shares it only while it wakes, and no waker holds a listener.
         let inner = Rc::into_inner(self.inner).expect("not shared");
-        inner.source.into_inner()
+        let sources = Vec::from(inner.sources).into_iter();
+        sources.map(Source::into_inner).collect()
     }
 
-    /// The listener of the standard library, for its calls that do not wait.
+    /// The sockets of the standard library, for their calls that do not wait: one for each address.
+    pub fn sockets(&self) -> impl ExactSizeIterator<Item = &L> {
+        self.inner.sources.iter().map(Source::get_ref)
+    }
+
+    /// The socket of the first address; usually there is no other.
     #[must_use]
     pub fn get_ref(&self) -> &L {
-        self.inner.source.get_ref()
+        self.inner.sources[0].get_ref()
     }
 
     /// The handle of the loop that the listener belongs to.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        self.inner.source.handle()
+        self.inner.sources[0].handle()
     }
 
     /// Waits for a connection and returns it with the address of its other side. Dropping the future
@@ -138,19 +190,16 @@ impl<L: Listen> Listener<L> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
     /// # let handle = event_loop.handle();
-    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// # let address = listener.local_addr()?;
-    /// # let client = handle.spawn({ let handle = handle.clone(); async move {
-    /// #     TcpStream::connect(&handle, address).await.map(drop) }});
-    /// # event_loop.block_on(async move {
+    /// # event_loop.block_on(async {
+    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0").await?;
+    /// # let client = TcpStream::connect(&handle, listener.local_addr()?).await?;
     /// loop {
     ///     let (stream, peer) = listener.accept().await?;
     ///     println!("{peer} is here");
     ///     handle.spawn(async move { stream.write_all(b"hello").await });
-    ///     # return std::io::Result::Ok(());
+    ///     # return Ok(());
     /// }
-    /// # })??;
-    /// # Ok(())
+    /// # })?
     /// # }
     /// ```
     ///
@@ -175,7 +224,7 @@ impl<L: Listen> Listener<L> {
         mut acquire: impl FnMut() -> Option<P>,
     ) -> io::Result<Option<(Accepted<L>, P)>> {
         loop {
-            let accept = self.inner.source.io(Direction::Read, |listener| {
+            let accept = self.inner.io(|listener| {
                 self.inner.check_open()?;
                 let Some(permit) = acquire() else {
                     return Ok(None);
@@ -207,10 +256,12 @@ impl<L: Listen> Listener<L> {
     /// [`accept`](Listener::accept), for futures written by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
         loop {
-            let source = &self.inner.source;
-            let accepted = source.poll_io(context, Direction::Read, |listener| {
-                self.inner.check_open()?;
-                raw::accept(listener)
+            let accepted = self.inner.poll_in_turn(|i| {
+                let source = &self.inner.sources[i];
+                source.poll_io(context, Direction::Read, |listener| {
+                    self.inner.check_open()?;
+                    raw::accept(listener)
+                })
             });
             if let Some(accepted) = self.accepted(ready!(accepted)) {
                 return Poll::Ready(accepted);
@@ -229,9 +280,16 @@ impl<L: Listen> Listener<L> {
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
         self.inner.check_open()?;
         for _ in 0..BROKEN_IN_A_ROW {
-            match self.inner.source.try_io(Direction::Read, raw::accept) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => {
+            let tried = self.inner.poll_in_turn(|i| {
+                match self.inner.sources[i].try_io(Direction::Read, raw::accept) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    result => Poll::Ready(result),
+                }
+            });
+            match tried {
+                Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(result) => {
                     if let Some(accepted) = self.accepted(result) {
                         return accepted;
                     }
@@ -245,8 +303,7 @@ impl<L: Listen> Listener<L> {
     /// error, and the listener is in no pause. Several tasks may be told of the same connection. It
     /// asks the kernel by poll(2) each time.
     pub async fn readable(&self) -> io::Result<()> {
-        let source = &self.inner.source;
-        let look = source.io(Direction::Read, |listener| {
+        let look = self.inner.io(|listener| {
             self.inner.check_open()?;
             raw::ready_to_read(listener)
         });
@@ -321,12 +378,18 @@ impl<L: Listen> Listener<L> {
         self.inner.paused.get()
     }
 
-    /// The address it listens on.
+    /// The address it listens on; the first, if there are several.
     pub fn local_addr(&self) -> io::Result<L::Address> {
         raw::local_addr(self)
     }
 
-    /// The options of the socket. Most systems give a connection the options that the listener had
+    /// All addresses it listens on.
+    pub fn local_addrs(&self) -> io::Result<Vec<L::Address>> {
+        self.sockets().map(raw::local_addr).collect()
+    }
+
+    /// The options of the socket of the first address; [`Options::of`] has those of the
+    /// [others](Self::sockets). Most systems give a connection the options that the listener had
     /// when the connection was made.
     #[must_use]
     pub fn options(&self) -> Options<'_> {
@@ -379,6 +442,7 @@ impl<L: Listen> AsFd for Listener<L> {
 
 impl<L: Listen + fmt::Debug> fmt::Debug for Listener<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Listener").field(self.get_ref()).finish()
+        f.write_str("Listener ")?;
+        f.debug_list().entries(self.sockets()).finish()
     }
 }

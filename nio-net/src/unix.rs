@@ -7,13 +7,15 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{self, SocketAddr},
     },
-    path::Path,
     time::Duration,
 };
 
 use nio_loop::{Direction, Handle, poll_budget};
 
-use crate::{ByteStream, DatagramSocket, Error, Listener, error::adopt, listener::BACKLOG, raw};
+use crate::{
+    ByteStream, DatagramSocket, Error, Listener, ToUnixAddress, error::adopt, listener::BACKLOG,
+    raw,
+};
 
 /// A connection between two processes of one machine, or within one. Most of its operations are those
 /// of every [`ByteStream`]; it also carries file descriptors and tells the credentials of the other
@@ -61,30 +63,24 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 impl ByteStream<net::UnixStream> {
-    /// Connects to the socket of a path. Dropping the future ends the attempt.
+    /// Connects to the socket of a path, or of an address. Dropping the future ends the attempt.
+    ///
+    /// If the listener's queue is full, Linux does not report when there is room, so connecting is
+    /// tried again every few milliseconds. Other systems refuse the connection.
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] if it cannot be the path of a socket; those of
-    /// [`connect_addr`](UnixStream::connect_addr).
-    pub async fn connect(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixStream, Error> {
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::ConnectUnix`] with the address;
+    /// [`Error::Loop`] if the loop is gone.
+    #[doc(alias = "net.connect")]
+    #[doc(alias = "uv_pipe_connect")]
+    pub async fn connect(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixStream, Error> {
         poll_fn(poll_budget).await;
-        UnixStream::connect_addr(handle, &address(path.as_ref())?).await
-    }
-
-    /// Connects to an address, which may be an abstract one on Linux. If the listener's queue is full,
-    /// Linux does not report when there is room, so connecting is tried again every few milliseconds.
-    /// Other systems refuse the connection.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConnectUnix`] with the address; [`Error::Loop`] if the loop is gone.
-    pub async fn connect_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixStream, Error> {
+        let address = &to.to_unix_address()?.0;
         let fail = |source| Error::ConnectUnix {
             address: address.clone().into(),
             source,
         };
-        poll_fn(poll_budget).await;
         let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM).map_err(fail)?;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -207,22 +203,16 @@ impl ByteStream<net::UnixStream> {
 }
 
 impl Listener<net::UnixListener> {
-    /// Listens on a path, where there must be no file yet.
+    /// Listens on a path, where there must be no file yet, or on an address, which may be an abstract
+    /// one on Linux.
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] if it cannot be the path of a socket; those of
-    /// [`bind_addr`](UnixListener::bind_addr).
-    pub fn bind(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixListener, Error> {
-        UnixListener::bind_addr(handle, &address(path.as_ref())?)
-    }
-
-    /// Listens on an address, which may be an abstract one on Linux.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BindUnix`] with the address; [`Error::Loop`] if the loop is gone.
-    pub fn bind_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixListener, Error> {
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::BindUnix`] with the address;
+    /// [`Error::Loop`] if the loop is gone.
+    #[doc(alias = "uv_pipe_bind")]
+    pub fn bind(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixListener, Error> {
+        let address = &to.to_unix_address()?.0;
         let listen = || {
             let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM)?;
             raw::bind(&socket, address)?;
@@ -233,7 +223,7 @@ impl Listener<net::UnixListener> {
             address: address.clone().into(),
             source,
         })?;
-        Ok(Listener::new(handle, listener)?)
+        Ok(Listener::new(handle, [listener])?)
     }
 }
 
@@ -249,21 +239,15 @@ impl Listener<net::UnixListener> {
 pub type UnixDatagram = DatagramSocket<net::UnixDatagram>;
 
 impl DatagramSocket<net::UnixDatagram> {
-    /// A socket of a path, where there must be no file yet.
+    /// A socket of a path, where there must be no file yet, or of an address, which may be an abstract
+    /// one on Linux.
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] if it cannot be the path of a socket; those of [`bind_addr`](Self::bind_addr).
-    pub fn bind(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixDatagram, Error> {
-        UnixDatagram::bind_addr(handle, &address(path.as_ref())?)
-    }
-
-    /// A socket of an address, which may be an abstract one on Linux.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BindUnix`] with the address; [`Error::Loop`] if the loop is gone.
-    pub fn bind_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixDatagram, Error> {
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::BindUnix`] with the address;
+    /// [`Error::Loop`] if the loop is gone.
+    pub fn bind(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixDatagram, Error> {
+        let address = &to.to_unix_address()?.0;
         let bind = || {
             let socket = raw::socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
             raw::bind(&socket, address)?;
@@ -301,13 +285,14 @@ impl DatagramSocket<net::UnixDatagram> {
         ))
     }
 
-    /// Connects the socket to an address: it [sends](DatagramSocket::send) to the address and receives
+    /// Connects the socket to a path or an address: it [sends](DatagramSocket::send) there and receives
     /// from no other.
     ///
     /// # Errors
     ///
-    /// [`Error::ConnectUnix`] with the address.
-    pub fn connect(&self, address: &SocketAddr) -> Result<(), Error> {
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::ConnectUnix`] with the address.
+    pub fn connect(&self, to: impl ToUnixAddress) -> Result<(), Error> {
+        let address = &to.to_unix_address()?.0;
         let connected = raw::connect(self, address).map(drop);
         connected.map_err(|source| Error::ConnectUnix {
             address: address.clone().into(),
@@ -315,22 +300,29 @@ impl DatagramSocket<net::UnixDatagram> {
         })
     }
 
+    /// Sends a datagram to a path or an address, or waits until there is room for it. If the future is
+    /// dropped, nothing has been sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`Error::Path`] if it cannot be the path of a socket.
+    pub async fn send_to(&self, bytes: &[u8], to: impl ToUnixAddress) -> io::Result<usize> {
+        self.send_to_one(bytes, &to.to_unix_address()?.0).await
+    }
+
+    /// As [`send_to`](Self::send_to), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; those of
+    /// [`send_to`](Self::send_to).
+    pub fn try_send_to(&self, bytes: &[u8], to: impl ToUnixAddress) -> io::Result<usize> {
+        self.try_send_to_one(bytes, &to.to_unix_address()?.0)
+    }
+
     /// The address that the socket is connected to.
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
-}
-
-/// The address of a path. An empty path would be the unnamed address, by which Linux binds to an
-/// abstract name of its choice.
-pub(crate) fn address(path: &Path) -> Result<SocketAddr, Error> {
-    let address = match path.as_os_str().is_empty() {
-        true => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is empty")),
-        false => SocketAddr::from_pathname(path),
-    };
-    address.map_err(|source| Error::Path {
-        path: path.into(),
-        source,
-    })
 }

@@ -97,7 +97,7 @@ fn no_operation_allocates() {
         assert_eq!(made, 0, "by a Unix stream");
 
         let mut batch = Batch::new(8, 8);
-        let one = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+        let one = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
         let address = one.local_addr().unwrap();
         let made = allocations(async || {
             assert!(would_wait(one.recv_many(&mut batch)).await);

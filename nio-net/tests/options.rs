@@ -164,7 +164,7 @@ fn a_socket_listens_with_its_options_on_its_address() {
         assert_eq!(other.local_addr().unwrap(), address);
         assert!(other.options().reuse_port().unwrap());
         // Without the option nobody else may.
-        TcpListener::bind(&handle, address).unwrap_err();
+        TcpListener::bind(&handle, address).await.unwrap_err();
 
         let client = TcpStream::connect(&handle, address).await.unwrap();
         let accept = support::either(one.accept(), other.accept());

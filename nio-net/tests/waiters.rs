@@ -100,7 +100,7 @@ fn l96_writes_that_are_dropped_leave_nothing() {
 fn l96_waits_for_datagrams_that_are_dropped_leave_nothing() {
     let place = Place::new("waiters");
     run(async |handle| {
-        let one = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+        let one = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
         let (mut byte, mut room, mut batch) = ([0], Vec::with_capacity(9), Batch::new(2, 9));
         leave_nothing! {
             one.recv(&mut byte);
@@ -134,7 +134,7 @@ fn l96_accepts_and_connects_that_are_dropped_leave_nothing() {
             semaphore.accept(&listener);
         }
         assert_eq!(semaphore.taken(), 0);
-        leave_nothing! { resolve(&handle, "localhost", 7); }
+        leave_nothing! { resolve(&handle, ("localhost", 7)); }
 
         // A listener whose queue is full, so that a connect waits.
         let full = net::TcpListener::bind(ANY_PORT).unwrap();
@@ -150,7 +150,7 @@ fn l96_accepts_and_connects_that_are_dropped_leave_nothing() {
                 Err(_) => {
                     leave_nothing! {
                         TcpStream::connect(&handle, address);
-                        TcpStream::connect_any(&handle, [address, address]);
+                        TcpStream::connect(&handle, [address, address]);
                     }
                     return;
                 }
@@ -330,7 +330,7 @@ fn l97_a_connection_wakes_one_of_the_tasks_that_accept_with_a_permit() {
 fn l97_a_datagram_wakes_one_of_the_tasks_that_receive() {
     const TASKS: usize = 500;
     run(async |handle| {
-        let socket = Rc::new(UdpSocket::bind(&handle, ANY_PORT).unwrap());
+        let socket = Rc::new(UdpSocket::bind(&handle, ANY_PORT).await.unwrap());
         let to = socket.local_addr().unwrap();
         let (polls, received) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         for _ in 0..TASKS {

@@ -51,13 +51,13 @@ impl Server {
     /// # Errors
     ///
     /// What to do about the address.
-    pub fn start(
+    pub async fn start(
         handle: &Handle,
         address: SocketAddr,
         options: Serving,
         hint: impl FnOnce(SocketAddr) -> String,
     ) -> Result<Server, Failure> {
-        let listener = TcpListener::bind(handle, address).map_err(explain)?;
+        let listener = TcpListener::bind(handle, address).await.map_err(explain)?;
         let server = Server::of(handle, listener, options)?;
         let address = server.listener.local_addr()?;
         say(format_args!("listening on {address}; {}", hint(address)));
