@@ -51,30 +51,19 @@
 //! # Thousands of connections
 //!
 //! A task that has a buffer keeps it while it waits: that is most of the memory of an idle connection, and
-//! more than the processor's caches hold. But the tasks of a loop run one at a time, and none runs between
-//! two `await`s of another. So all of them can read into one buffer:
+//! more than the processor's caches hold. But the tasks of a loop run one at a time, so all of them can
+//! read into one buffer, which the loop lends for the moment: [`read_with`](ByteStream::read_with).
 //!
 //! ```
-//! use std::{cell::RefCell, future::poll_fn, io, rc::Rc, task::Context};
+//! use std::io;
 //! use nio_net::TcpStream;
 //!
-//! async fn echo(stream: TcpStream, buffer: Rc<RefCell<Vec<u8>>>) -> io::Result<()> {
-//!     loop {
-//!         let read = |context: &mut Context<'_>| stream.poll_read(context, &mut buffer.borrow_mut());
-//!         let n = poll_fn(read).await?;
-//!         if n == 0 {
-//!             return Ok(());
-//!         }
-//!         // Usually there is room for all bytes. The task keeps those that had no room.
-//!         let written = match stream.try_write(&buffer.borrow()[..n]) {
-//!             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-//!             result => result?,
-//!         };
-//!         if written < n {
-//!             let rest = buffer.borrow()[written..n].to_vec();
-//!             stream.write_all(&rest).await?;
-//!         }
+//! async fn echo(stream: TcpStream) -> io::Result<()> {
+//!     while let Some(left) = stream.read_with(|bytes| stream.try_write_all(bytes)).await? {
+//!         // Usually there was room for all bytes, and nothing is left to write.
+//!         stream.write_all(&left?).await?;
 //!     }
+//!     Ok(())
 //! }
 //! #
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,8 +73,7 @@
 //! #     let listener = nio_net::TcpListener::bind(&handle, "127.0.0.1:0").await?;
 //! #     let client = TcpStream::connect(&handle, listener.local_addr()?);
 //! #     let (client, (server, _)) = (client.await?, listener.accept().await?);
-//! #     let buffer = Rc::new(RefCell::new(vec![0; 16 * 1024]));
-//! #     handle.spawn(echo(server, buffer)).detach();
+//! #     handle.spawn(echo(server)).detach();
 //! #     for said in [b"hello", b"again"] {
 //! #         client.write_all(said).await?;
 //! #         let mut answer = [0; 5];
@@ -142,6 +130,7 @@ mod graceful;
 mod half;
 mod idle;
 mod kinds;
+mod lent;
 mod listener;
 mod options;
 mod pipe;
@@ -162,7 +151,7 @@ mod write;
 
 pub use address::{ToAddresses, ToUnixAddress};
 pub use batch::{Batch, Datagram};
-pub use copy::{CopyError, Way, copy_bidirectional, copy_bidirectional_with};
+pub use copy::{CopyError, Way, copy, copy_bidirectional, copy_bidirectional_with};
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};
 pub use graceful::{GracefulShutdown, Guard, Unfinished};

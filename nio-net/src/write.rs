@@ -97,6 +97,20 @@ impl<S: Stream> ByteStream<S> {
         self.try_write_with(|fd| raw::send(fd, bytes))
     }
 
+    /// Writes as much as there is room for, and returns the bytes that had no room, to be written by
+    /// [`write_all`](Self::write_all). Usually there are none, and then nothing is allocated.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write).
+    #[doc(alias = "uv_try_write")]
+    pub fn try_write_all(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(bytes.to_vec()),
+            written => Ok(bytes[written?..].to_vec()),
+        }
+    }
+
     /// As [`write_vectored`](Self::write_vectored), without waiting.
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_write_with(|fd| raw::send_vectored(fd, pieces))

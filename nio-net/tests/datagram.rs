@@ -256,8 +256,8 @@ fn a_connected_socket_receives_from_nobody_else() {
             (udp(&handle), udp(&handle), udp(&handle));
         one.connect(others).await.unwrap();
         assert_eq!(one.peer_addr().unwrap(), others);
-        strange.send_to(b"strange", &ones).await.unwrap();
-        other.send_to(b"hello", &ones).await.unwrap();
+        strange.send_to(b"strange", ones).await.unwrap();
+        other.send_to(b"hello", ones).await.unwrap();
         assert_eq!(one.recv_from(&mut [0; 64]).await.unwrap(), (5, others));
         assert!(poll_once(one.recv(&mut [0; 64])).is_pending());
     });
@@ -297,7 +297,7 @@ fn udp_errors_name_the_address() {
                 ErrorKind::NotConnected | ErrorKind::InvalidInput
             ) || error.raw_os_error() == Some(libc::EDESTADDRREQ)
         );
-        let error = one.send_to(&[0; 70_000], &taken).await.unwrap_err();
+        let error = one.send_to(&[0; 70_000], taken).await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
     });
 }
@@ -546,7 +546,7 @@ fn members_on_this_machine_receive_only_what_is_to_be_received_there() {
         }
         for (on, text) in [(false, "not for us"), (true, "but this is")] {
             socket.get_ref().set_multicast_loop_v4(on).unwrap();
-            if let Err(error) = socket.send_to(text.as_bytes(), &to).await {
+            if let Err(error) = socket.send_to(text.as_bytes(), to).await {
                 return println!("nothing to test here: {error}");
             }
         }

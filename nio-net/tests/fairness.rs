@@ -191,6 +191,7 @@ fn l95_a_time_limit_ends_each_read_that_is_ready_again_and_again() {
             let (mut byte, mut room, mut all) = ([0], Vec::with_capacity(9), Vec::new());
             ends!(handle,
                 stream.read(&mut byte);
+                stream.read_with(<[u8]>::len);
                 stream.read_exact(&mut byte);
                 stream.read_vectored(&mut [IoSliceMut::new(&mut byte)]);
                 stream.read_buf(&mut room);

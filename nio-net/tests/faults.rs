@@ -575,7 +575,7 @@ fn q33_an_error_queue_that_nobody_reads_does_not_keep_the_loop_busy() {
         let nobody = net::UdpSocket::bind(support::ANY_PORT).unwrap();
         let to = nobody.local_addr().unwrap();
         drop(nobody);
-        socket.send_to(b"hello", &to).await.unwrap();
+        socket.send_to(b"hello", to).await.unwrap();
         let error = socket.recv(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 

@@ -426,9 +426,9 @@ fn q35_a_udp_socket_without_buffers_says_so_at_once_and_can_be_tried_again() {
         fail(Call::Send, libc::ENOBUFS, 4);
         let errors = [
             sender.send(b"a").await,
-            sender.send_to(b"b", &to).await,
+            sender.send_to(b"b", to).await,
             sender.try_send(b"c"),
-            sender.try_send_to(b"d", &to),
+            sender.try_send_to(b"d", to),
         ];
         for error in errors {
             assert_eq!(error.unwrap_err().raw_os_error(), no_buffers);

@@ -52,6 +52,7 @@ fn l96_reads_that_are_dropped_leave_nothing() {
         let (mut byte, mut room, mut all) = ([0], Vec::with_capacity(9), Vec::new());
         leave_nothing! {
             stream.read(&mut byte);
+            stream.read_with(<[u8]>::len);
             stream.read_exact(&mut byte);
             stream.read_vectored(&mut [IoSliceMut::new(&mut byte)]);
             stream.read_buf(&mut room);
@@ -345,7 +346,7 @@ fn l97_a_datagram_wakes_one_of_the_tasks_that_receive() {
             end_of_turn(&handle).await;
         }
         for n in 1..=50 {
-            socket.send_to(b"!", &to).await.unwrap();
+            socket.send_to(b"!", to).await.unwrap();
             while received.get() < n {
                 handle.sleep(Duration::from_micros(100)).await;
             }
@@ -365,7 +366,7 @@ fn l97_a_send_to_a_full_receiver_has_one_timer_however_often_it_is_polled() {
         while sender.try_send_to(b"!", &to).is_ok() {}
         let before = handle.metrics().timers;
         {
-            let mut send = pin!(sender.send_to(b"!", &to));
+            let mut send = pin!(sender.send_to(b"!", to));
             let end = handle.now() + Duration::from_millis(50);
             while handle.now() < end {
                 // Polled in each turn, whether its timer has fired or not.
