@@ -122,10 +122,12 @@ mod address;
 mod batch;
 #[cfg(any(feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
+mod buffered;
 mod connect;
 mod copy;
 mod datagram;
 mod error;
+mod file;
 mod graceful;
 mod half;
 mod idle;
@@ -151,6 +153,7 @@ mod write;
 
 pub use address::{ToAddresses, ToUnixAddress};
 pub use batch::{Batch, Datagram};
+pub use buffered::{AsStream, BufReader, Lines};
 pub use copy::{CopyError, Way, copy, copy_bidirectional, copy_bidirectional_with};
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};

@@ -130,7 +130,7 @@ impl<S: Stream> ByteStream<S> {
         loop {
             match self.read(buffer).await? {
                 0 if buffer.is_empty() => return Ok(()),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => return Err(ended_early(buffer.len())),
                 n if n == buffer.len() => return Ok(()),
                 n => buffer = &mut mem::take(&mut buffer)[n..],
             }
@@ -158,7 +158,8 @@ impl<S: Stream> ByteStream<S> {
                 return Ok(buffer.len() - start);
             }
             if buffer.len() - start > limit {
-                return Err(io::ErrorKind::FileTooLarge.into());
+                let text = format!("more bytes came than the limit of {limit}");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
             }
         }
     }
@@ -252,6 +253,27 @@ impl<S: Stream> ByteStream<S> {
         self.poll_read_into(context, room, |fd| raw::read_spare(fd, buffer, limit))
     }
 
+    /// [`read_with`](Self::read_with), for futures written by hand.
+    pub fn poll_read_with<R>(
+        &self,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<Option<R>>> {
+        self.poll_read_up_to_with(context, lent::SIZE, take)
+    }
+
+    pub(crate) fn poll_read_up_to_with<R>(
+        &self,
+        context: &mut Context<'_>,
+        limit: usize,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<Option<R>>> {
+        lent::lend(|buffer| {
+            let n = ready!(self.poll_read(context, &mut buffer[..limit]))?;
+            Poll::Ready(Ok((n > 0).then(|| take(&buffer[..n]))))
+        })
+    }
+
     /// [`readable`](Self::readable), for futures written by hand.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let source = &self.source;
@@ -297,6 +319,12 @@ impl<S: Stream> ByteStream<S> {
 fn room_of(buffers: &[IoSliceMut<'_>]) -> usize {
     let taken = buffers.iter().take(raw::SLICES);
     taken.map(|buffer| buffer.len()).sum()
+}
+
+/// The other side has ended writing before all bytes came.
+pub(crate) fn ended_early(missing: usize) -> io::Error {
+    let text = format!("the other side has ended writing; {missing} bytes are missing");
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
 }
 
 /// The future of [`ByteStream::read`]. A method of a named type can be inlined into the task that

@@ -8,6 +8,7 @@
 mod address;
 mod bytes;
 pub(crate) mod datagram;
+pub(crate) mod file;
 pub(crate) mod options;
 pub(crate) mod unix;
 
