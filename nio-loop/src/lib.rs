@@ -77,6 +77,8 @@ mod clock;
 mod drain;
 mod error;
 mod event_loop;
+#[cfg(feature = "futures-core")]
+mod futures_core;
 mod handle;
 mod join;
 mod later;

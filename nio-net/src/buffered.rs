@@ -222,7 +222,7 @@ impl<R: AsStream> BufReader<R> {
     }
 
     /// The lines of the stream, one after the other, of up to `limit` bytes each. With the feature
-    /// `stream` it is a `Stream`.
+    /// `futures-core` it is a `Stream`.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -344,10 +344,10 @@ impl<R: AsStream> Lines<R> {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Option<String>>> {
         let Lines { reader, limit } = self;
+        ready!(poll_budget(context));
         let mut searched = 0;
         let len = loop {
             if let Some(len) = reader.find(b"\n", *limit, searched)? {
-                ready!(poll_budget(context));
                 break len;
             }
             searched = reader.buffer().len();

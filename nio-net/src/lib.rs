@@ -120,7 +120,7 @@
 
 mod address;
 mod batch;
-#[cfg(any(feature = "futures-io", feature = "hyper"))]
+#[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
 mod buffered;
 mod connect;
