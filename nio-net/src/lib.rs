@@ -119,6 +119,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod advice;
 mod batch;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper"))]
 pub mod bridge;

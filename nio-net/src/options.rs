@@ -1,7 +1,7 @@
 //! The options of a socket, for all types of sockets.
 
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
@@ -211,7 +211,7 @@ impl<'a> Options<'a> {
             l_onoff: linger.is_some().into(),
             l_linger: linger.map_or(0, whole_seconds),
         };
-        self.set_value(LINGER, value)
+        self.set_value(LINGER, value, &format_args!("{linger:?}"))
     }
 
     /// How closing treats bytes that are not sent yet.
@@ -245,14 +245,22 @@ impl<'a> Options<'a> {
     }
 
     fn set(self, name: Name, value: c_int) -> Result<(), Error> {
-        self.set_value(name, value)
+        self.set_value(name, value, &value)
     }
 
-    /// Sets an option whose value may be of another type than most.
-    pub(crate) fn set_value(self, name: Name, value: impl Value) -> Result<(), Error> {
-        let (_, level, number) = name;
-        raw::options::set(&self.socket, level, number, value)
-            .map_err(|source| of_option(name, source))
+    /// Sets an option whose value may be of another type than most; `text` is the value in errors.
+    pub(crate) fn set_value(
+        self,
+        (name, level, number): Name,
+        value: impl Value,
+        text: &dyn fmt::Display,
+    ) -> Result<(), Error> {
+        let set = raw::options::set(&self.socket, level, number, value);
+        set.map_err(|source| Error::Option {
+            name,
+            value: Some(text.to_string()),
+            source,
+        })
     }
 
     /// Sets an option that is to be set, if the system has it.
@@ -265,10 +273,14 @@ impl<'a> Options<'a> {
         match (name, value) {
             (_, None) => Ok(()),
             (Some(name), Some(value)) => self.set(name, value),
-            (None, Some(_)) => {
-                let source = io::ErrorKind::Unsupported.into();
-                Err(Error::Option { name: text, source })
-            }
+            (None, Some(value)) => Err(Error::Option {
+                name: text,
+                value: Some(value.to_string()),
+                source: io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "this system has only one setting for all connections",
+                ),
+            }),
         }
     }
 
@@ -288,7 +300,11 @@ impl<'a> Options<'a> {
 }
 
 fn of_option((name, ..): Name, source: io::Error) -> Error {
-    Error::Option { name, source }
+    Error::Option {
+        name,
+        value: None,
+        source,
+    }
 }
 
 /// A number as the kernel takes it: larger ones are as good as the largest.

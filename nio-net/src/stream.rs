@@ -81,7 +81,14 @@ impl<S: Stream> ByteStream<S> {
             Ok(false) => Err(Refused::new(descriptor, Error::Blocking)),
             Err(source) => {
                 let name = "O_NONBLOCK";
-                Err(Refused::new(descriptor, Error::Option { name, source }))
+                Err(Refused::new(
+                    descriptor,
+                    Error::Option {
+                        name,
+                        value: None,
+                        source,
+                    },
+                ))
             }
         }
     }

@@ -142,7 +142,14 @@ impl DatagramSocket<net::UdpSocket> {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is more than 255; those of setsockopt(2).
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         if ttl > u8::MAX.into() {
-            return Err(io::ErrorKind::InvalidInput.into());
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is at most 255");
+            let (name, value) = ("IP_MULTICAST_TTL", Some(ttl.to_string()));
+            return Err(Error::Option {
+                name,
+                value,
+                source,
+            }
+            .into());
         }
         self.get_ref().set_multicast_ttl_v4(ttl)
     }
@@ -156,7 +163,7 @@ impl DatagramSocket<net::UdpSocket> {
     /// setsockopt(2).
     pub fn set_multicast_hops_v6(&self, hops: u32) -> io::Result<()> {
         let hops = c_int::try_from(hops).unwrap_or(c_int::MAX);
-        Ok(self.options().set_value(HOPS_V6, hops)?)
+        Ok(self.options().set_value(HOPS_V6, hops, &hops)?)
     }
 
     /// How many routers a packet to a multicast group of IP version 6 may pass, plus one.
@@ -173,10 +180,11 @@ impl DatagramSocket<net::UdpSocket> {
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable) if no interface has the address; those
     /// of setsockopt(2).
     pub fn set_multicast_interface_v4(&self, interface: Ipv4Addr) -> io::Result<()> {
-        let interface = libc::in_addr {
+        let address = libc::in_addr {
             s_addr: u32::from(interface).to_be(),
         };
-        Ok(self.options().set_value(INTERFACE_V4, interface)?)
+        let options = self.options();
+        Ok(options.set_value(INTERFACE_V4, address, &interface)?)
     }
 
     /// The address of the interface by which packets to multicast groups of IP version 4 are sent;
@@ -196,7 +204,9 @@ impl DatagramSocket<net::UdpSocket> {
     /// setsockopt(2).
     pub fn set_multicast_interface_v6(&self, interface: u32) -> io::Result<()> {
         let interface: c_uint = interface;
-        Ok(self.options().set_value(INTERFACE_V6, interface)?)
+        Ok(self
+            .options()
+            .set_value(INTERFACE_V6, interface, &interface)?)
     }
 
     /// The index of the interface by which packets to multicast groups of IP version 6 are sent; 0 if

@@ -13,8 +13,8 @@ use std::{
 use nio_loop::{Direction, Handle, poll_budget};
 
 use crate::{
-    ByteStream, DatagramSocket, Error, Listener, ToUnixAddress, error::adopt, listener::BACKLOG,
-    raw,
+    ByteStream, DatagramSocket, Error, Listener, ToUnixAddress, advice::is_stale, error::adopt,
+    listener::BACKLOG, raw,
 };
 
 /// A connection between two processes of one machine, or within one. Most of its operations are those
@@ -167,7 +167,15 @@ impl ByteStream<net::UnixStream> {
     ) -> io::Result<usize> {
         if bytes.is_empty() || descriptors.len() > raw::unix::DESCRIPTORS {
             poll_fn(poll_budget).await;
-            return Err(io::ErrorKind::InvalidInput.into());
+            let text = match bytes.is_empty() {
+                true => "descriptors are sent with a byte, and none was given".into(),
+                false => format!(
+                    "{} descriptors do not fit into one message; send at most {}",
+                    descriptors.len(),
+                    raw::unix::DESCRIPTORS
+                ),
+            };
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         self.write_with(|socket| {
             let n = raw::unix::send_with_descriptors(socket, bytes, descriptors)?;
@@ -219,10 +227,7 @@ impl Listener<net::UnixListener> {
             raw::listen(&socket, BACKLOG)?;
             Ok(socket.into())
         };
-        let listener = listen().map_err(|source| Error::BindUnix {
-            address: address.clone().into(),
-            source,
-        })?;
+        let listener = listen().map_err(|source| not_bound(address, libc::SOCK_STREAM, source))?;
         Ok(Listener::new(handle, [listener])?)
     }
 }
@@ -253,10 +258,7 @@ impl DatagramSocket<net::UnixDatagram> {
             raw::bind(&socket, address)?;
             Ok(socket.into())
         };
-        let socket = bind().map_err(|source| Error::BindUnix {
-            address: address.clone().into(),
-            source,
-        })?;
+        let socket = bind().map_err(|source| not_bound(address, libc::SOCK_DGRAM, source))?;
         Ok(DatagramSocket::new(handle, socket)?)
     }
 
@@ -324,5 +326,13 @@ impl DatagramSocket<net::UnixDatagram> {
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
+    }
+}
+
+fn not_bound(address: &SocketAddr, kind: libc::c_int, source: io::Error) -> Error {
+    Error::BindUnix {
+        stale: is_stale(address, kind, &source),
+        address: address.clone().into(),
+        source,
     }
 }

@@ -177,17 +177,5 @@ pub fn reset(stream: &impl AsFd) {
 /// Says what to do when an address cannot be listened on.
 #[must_use]
 pub fn explain(error: impl Into<nio_net::Error>) -> Failure {
-    let error = error.into();
-    let text = error.to_string();
-    let advice = match io::Error::from(error).kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; choose another port, or 0 for one that is free"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; 0.0.0.0 stands for all that it has"
-        }
-        io::ErrorKind::PermissionDenied => "ports below 1024 are root's; choose one above",
-        _ => return Failure(text),
-    };
-    Failure(format!("{text}\n{advice}"))
+    Failure(error.into().to_string())
 }

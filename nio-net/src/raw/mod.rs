@@ -20,6 +20,7 @@ use std::{
 use libc::{c_int, c_short};
 
 pub use address::Address;
+pub(crate) use address::PATH_LEN;
 use address::RawAddress;
 pub(crate) use bytes::{SLICES, peek, read, read_spare, read_vectored, send, send_vectored};
 
