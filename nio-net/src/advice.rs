@@ -75,6 +75,15 @@ pub(crate) fn of_unix_remote(source: &io::Error) -> &'static str {
     }
 }
 
+/// About a named pipe that cannot be opened.
+pub(crate) fn of_fifo(source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(libc::ENXIO) => "; no program has opened it for reading: open it again when one has",
+        Some(libc::ENOENT) => "; mkfifo(1) makes one",
+        _ => "",
+    }
+}
+
 /// About an option that cannot be read or set.
 pub(crate) fn of_option(source: &io::Error) -> &'static str {
     match source.raw_os_error() {

@@ -116,6 +116,18 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
+    /// A named pipe could not be opened: there is none ([`NotFound`](io::ErrorKind::NotFound)), it is
+    /// another kind of file, or no program has opened it for reading (ENXIO).
+    #[error(
+        "cannot open the named pipe {path:?}: {source}{}",
+        advice::of_fifo(source)
+    )]
+    Fifo {
+        /// The path.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// An option could not be read or changed.
     #[error("cannot {}: {source}{}", Access(name, value.as_deref()), advice::of_option(source))]
     Option {
@@ -199,6 +211,7 @@ impl From<Error> for io::Error {
             | Error::BindUnix { ref source, .. }
             | Error::ConnectUnix { ref source, .. }
             | Error::Path { ref source, .. }
+            | Error::Fifo { ref source, .. }
             | Error::Option { ref source, .. } => io::Error::new(source.kind(), error),
             // The last error is that of the address that failed last.
             Error::ConnectAny { ref errors, .. } => {

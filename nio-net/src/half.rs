@@ -74,6 +74,14 @@ impl<S: Stream> OwnedReadHalf<S> {
     }
 }
 
+impl<S: Stream> OwnedWriteHalf<S> {
+    /// Gives the half up without an end for the other side: the connection stays open for writing until the
+    /// half for reading is dropped.
+    pub fn forget(mut self) {
+        self.ends_writing = false;
+    }
+}
+
 impl<S: Stream> Deref for OwnedReadHalf<S> {
     type Target = ByteStream<S>;
 

@@ -128,6 +128,7 @@ mod connect;
 mod copy;
 mod datagram;
 mod error;
+mod fifo;
 mod file;
 mod graceful;
 mod half;
@@ -140,6 +141,7 @@ mod pipe;
 #[allow(unsafe_code)]
 mod raw;
 mod read;
+mod ready;
 mod resolve;
 mod semaphore;
 mod send;
@@ -149,6 +151,7 @@ mod tcp;
 mod tcp_listener;
 mod udp;
 mod unix;
+mod unix_socket;
 mod waiters;
 mod write;
 
@@ -166,6 +169,7 @@ pub use listener::{Accepted, Listener};
 pub use options::{Keepalive, Options};
 pub use pipe::{PipeReader, PipeWriter, ReadEnd, WriteEnd, pipe};
 pub use raw::Address;
+pub use ready::Ready;
 pub use resolve::resolve;
 pub use semaphore::{Admitted, Permit, Semaphore};
 pub use socket::TcpSocket;
@@ -174,6 +178,7 @@ pub use tcp::TcpStream;
 pub use tcp_listener::TcpListener;
 pub use udp::UdpSocket;
 pub use unix::{Credentials, UnixDatagram, UnixListener, UnixStream};
+pub use unix_socket::UnixSocket;
 
 /// The example of the README, so that it is run with the others.
 #[cfg(doctest)]

@@ -53,6 +53,7 @@ const BROKEN_IN_A_ROW: u32 = 1000;
 /// | [`accept`](Self::accept), [`next`](Self::next) | [`try_accept`](Self::try_accept) | [`poll_accept`](Self::poll_accept) |
 /// | [`reject`](Self::reject) | | |
 /// | [`readable`](Self::readable) | | |
+/// | [`io`](Self::io) | [`try_io`](Self::try_io) | |
 pub struct Listener<L: Listen> {
     inner: Rc<Inner<L>>,
 }
@@ -104,6 +105,21 @@ impl<L: Listen> Inner<L> {
             }
         }
         Poll::Pending
+    }
+
+    /// Tries an operation on the sources in turn.
+    fn try_io<R>(&self, mut operation: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
+        let tried =
+            self.poll_in_turn(
+                |i| match self.sources[i].try_io(Direction::Read, &mut operation) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    result => Poll::Ready(result),
+                },
+            );
+        match tried {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     /// Tries an operation on the sources in turn, and waits for all of them in between.
@@ -280,16 +296,9 @@ impl<L: Listen> Listener<L> {
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
         self.inner.check_open()?;
         for _ in 0..BROKEN_IN_A_ROW {
-            let tried = self.inner.poll_in_turn(|i| {
-                match self.inner.sources[i].try_io(Direction::Read, raw::accept) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    result => Poll::Ready(result),
-                }
-            });
-            match tried {
-                Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(result) => {
+            match self.inner.try_io(raw::accept) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
                     if let Some(accepted) = self.accepted(result) {
                         return accepted;
                     }
@@ -357,6 +366,32 @@ impl<L: Listen> Listener<L> {
         self.handle().unref(timer);
         let timer = self.handle().guard(timer);
         drop(inner.shortage.replace(Some(timer)));
+    }
+
+    /// Makes a system call of yours on the sockets in turn, such as accept(2) with other flags, and waits
+    /// while it answers "would block" and while the listener is in a pause.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call, except for "would block" and "interrupted"; if the loop is gone.
+    #[doc(alias = "async_io")]
+    pub async fn io<R>(&self, mut call: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
+        let call = |listener: &L| {
+            self.inner.check_open()?;
+            call(listener)
+        };
+        self.inner.io(call).await
+    }
+
+    /// As [`io`](Self::io), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
+    /// has happened since a call last said so, or in a pause.
+    pub fn try_io<R>(&self, mut call: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
+        self.inner.check_open()?;
+        self.inner.try_io(&mut call)
     }
 
     /// Accepts no more connections until it is [resumed](Listener::resume): they wait in the queue,

@@ -139,13 +139,38 @@ impl<'a> Options<'a> {
         Ok(self.get(self.ttl_name()?)?.unsigned_abs())
     }
 
-    /// The version of IP decides.
     fn ttl_name(self) -> Result<Name, Error> {
-        const V4: Name = name!(IPPROTO_IP, IP_TTL);
-        match raw::local_addr(&self.socket).map_err(|source| of_option(V4, source))? {
-            SocketAddr::V4(_) => Ok(V4),
-            SocketAddr::V6(_) => Ok(name!(IPPROTO_IPV6, IPV6_UNICAST_HOPS)),
+        self.by_version(
+            name!(IPPROTO_IP, IP_TTL),
+            name!(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+        )
+    }
+
+    /// The option of the socket's version of IP.
+    fn by_version(self, v4: Name, v6: Name) -> Result<Name, Error> {
+        match raw::local_addr(&self.socket).map_err(|source| of_option(v4, source))? {
+            SocketAddr::V4(_) => Ok(v4),
+            SocketAddr::V6(_) => Ok(v6),
         }
+    }
+
+    /// Sets the traffic class of packets: six bits that tell routers how to treat them (DSCP), then two for
+    /// congestion, which TCP sets by itself (IP_TOS, IPV6_TCLASS; RFC 2474).
+    #[doc(alias = "tos")]
+    #[doc(alias = "dscp")]
+    pub fn set_traffic_class(self, class: u8) -> Result<(), Error> {
+        self.set(self.traffic_class_name()?, class.into())
+    }
+
+    /// The traffic class of packets.
+    pub fn traffic_class(self) -> Result<u8, Error> {
+        // IPv6 has -1 for the default, which is 0.
+        let class = self.get(self.traffic_class_name()?)?.max(0);
+        Ok(class as u8)
+    }
+
+    fn traffic_class_name(self) -> Result<Name, Error> {
+        self.by_version(name!(IPPROTO_IP, IP_TOS), name!(IPPROTO_IPV6, IPV6_TCLASS))
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.

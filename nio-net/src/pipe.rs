@@ -19,11 +19,11 @@ pub type PipeWriter = ByteStream<WriteEnd>;
 
 /// The descriptor of a [`PipeReader`], non-blocking.
 #[derive(Debug)]
-pub struct ReadEnd(OwnedFd);
+pub struct ReadEnd(pub(crate) OwnedFd);
 
 /// The descriptor of a [`PipeWriter`], non-blocking.
 #[derive(Debug)]
-pub struct WriteEnd(OwnedFd);
+pub struct WriteEnd(pub(crate) OwnedFd);
 
 /// A pipe: bytes that are written to one end are read from the other. Both are closed in a program that
 /// is started; to give one to a child, take it out of the loop:

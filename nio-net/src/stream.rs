@@ -45,6 +45,8 @@ use crate::{
 /// | [`write`](Self::write), [`write_vectored`](Self::write_vectored) | [`try_write`](Self::try_write), [`try_write_vectored`](Self::try_write_vectored) | [`poll_write`](Self::poll_write), [`poll_write_vectored`](Self::poll_write_vectored) |
 /// | [`write_all`](Self::write_all), [`write_all_vectored`](Self::write_all_vectored) | [`try_write_all`](Self::try_write_all) | |
 /// | [`send_file`](Self::send_file), [`send_file_all`](Self::send_file_all) | | |
+/// | [`ready`](Self::ready) | | |
+/// | [`io`](Self::io) | [`try_io`](Self::try_io) | |
 /// | [`readable`](Self::readable), [`writable`](Self::writable) | | [`poll_readable`](Self::poll_readable), [`poll_writable`](Self::poll_writable) |
 ///
 /// Where `try_…` would have to wait, it returns an error of the kind
@@ -58,7 +60,7 @@ pub struct ByteStream<S: Stream> {
 /// [`Source`] has padding.
 pub(crate) struct Descriptor<S> {
     pub(crate) inner: S,
-    writing_ended: Cell<bool>,
+    pub(crate) writing_ended: Cell<bool>,
 }
 
 impl<S: AsFd> AsFd for Descriptor<S> {
@@ -199,6 +201,55 @@ impl<S: Stream> ByteStream<S> {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
+    }
+
+    /// Makes a system call of yours on the descriptor, and waits while it answers "would block". Use it for
+    /// calls that this crate does not have, such as an ioctl(2) of a device.
+    ///
+    /// ```
+    /// # use std::io::Read;
+    /// # use nio_loop::{Direction, EventLoop};
+    /// # use nio_net::UnixStream;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle();
+    /// # event_loop.block_on(async {
+    /// # let (stream, other) = UnixStream::pair(&handle)?;
+    /// # other.write_all(b"hello").await?;
+    /// let mut bytes = [0; 5];
+    /// let n = stream.io(Direction::Read, |mut socket| socket.read(&mut bytes)).await?;
+    /// # assert_eq!(&bytes[..n], b"hello");
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the call, except for "would block" and "interrupted"; if the loop is gone.
+    #[doc(alias = "async_io")]
+    pub async fn io<R>(
+        &self,
+        direction: Direction,
+        mut call: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let call = |descriptor: &Descriptor<S>| call(&descriptor.inner);
+        self.source.io(direction, call).await
+    }
+
+    /// As [`io`](Self::io), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
+    /// has happened since a call last said so.
+    pub fn try_io<R>(
+        &self,
+        direction: Direction,
+        call: impl FnOnce(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.source
+            .try_io(direction, |descriptor| call(&descriptor.inner))
     }
 
     /// The options of the socket.

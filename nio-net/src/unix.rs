@@ -4,17 +4,15 @@ use std::{
     future::poll_fn,
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{BorrowedFd, OwnedFd},
         unix::net::{self, SocketAddr},
     },
-    time::Duration,
 };
 
 use nio_loop::{Direction, Handle, poll_budget};
 
 use crate::{
-    ByteStream, DatagramSocket, Error, Listener, ToUnixAddress, advice::is_stale, error::adopt,
-    listener::BACKLOG, raw,
+    ByteStream, DatagramSocket, Error, Listener, ToUnixAddress, UnixSocket, listener::BACKLOG, raw,
 };
 
 /// A connection between two processes of one machine, or within one. Most of its operations are those
@@ -57,11 +55,6 @@ pub struct Credentials {
     pub process: Option<i32>,
 }
 
-/// How long a connect that finds the listener's queue full waits before it tries again; at first, and
-/// at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(64);
-
 impl ByteStream<net::UnixStream> {
     /// Connects to the socket of a path, or of an address. Dropping the future ends the attempt.
     ///
@@ -76,23 +69,12 @@ impl ByteStream<net::UnixStream> {
     #[doc(alias = "uv_pipe_connect")]
     pub async fn connect(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixStream, Error> {
         poll_fn(poll_budget).await;
-        let address = &to.to_unix_address()?.0;
-        let fail = |source| Error::ConnectUnix {
+        let address = to.to_unix_address()?.0;
+        let socket = UnixSocket::new_stream().map_err(|source| Error::ConnectUnix {
             address: address.clone().into(),
             source,
-        };
-        let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM).map_err(fail)?;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            drop(adopt(handle, socket.as_fd())?);
-            match raw::connect(&socket, address) {
-                Ok(_) => return Ok(ByteStream::adopt(handle, socket.into())?),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(fail(error)),
-            }
-            handle.sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        })?;
+        Ok(socket.connect(handle, address).await?)
     }
 
     /// Two streams that are connected with each other.
@@ -220,15 +202,8 @@ impl Listener<net::UnixListener> {
     /// [`Error::Loop`] if the loop is gone.
     #[doc(alias = "uv_pipe_bind")]
     pub fn bind(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixListener, Error> {
-        let address = &to.to_unix_address()?.0;
-        let listen = || {
-            let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM)?;
-            raw::bind(&socket, address)?;
-            raw::listen(&socket, BACKLOG)?;
-            Ok(socket.into())
-        };
-        let listener = listen().map_err(|source| not_bound(address, libc::SOCK_STREAM, source))?;
-        Ok(Listener::new(handle, [listener])?)
+        let socket = UnixSocket::bound(libc::SOCK_STREAM, &to.to_unix_address()?.0)?;
+        Ok(socket.listen(handle, BACKLOG)?)
     }
 }
 
@@ -252,14 +227,8 @@ impl DatagramSocket<net::UnixDatagram> {
     /// [`Error::Path`] if it cannot be the path of a socket; [`Error::BindUnix`] with the address;
     /// [`Error::Loop`] if the loop is gone.
     pub fn bind(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixDatagram, Error> {
-        let address = &to.to_unix_address()?.0;
-        let bind = || {
-            let socket = raw::socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
-            raw::bind(&socket, address)?;
-            Ok(socket.into())
-        };
-        let socket = bind().map_err(|source| not_bound(address, libc::SOCK_DGRAM, source))?;
-        Ok(DatagramSocket::new(handle, socket)?)
+        let socket = UnixSocket::bound(libc::SOCK_DGRAM, &to.to_unix_address()?.0)?;
+        Ok(socket.datagram(handle)?)
     }
 
     /// A socket without an address, which only sends.
@@ -326,13 +295,5 @@ impl DatagramSocket<net::UnixDatagram> {
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
-    }
-}
-
-fn not_bound(address: &SocketAddr, kind: libc::c_int, source: io::Error) -> Error {
-    Error::BindUnix {
-        stale: is_stale(address, kind, &source),
-        address: address.clone().into(),
-        source,
     }
 }
