@@ -150,6 +150,7 @@ pub async fn copy<A: Stream, B: Stream>(
 /// # })?
 /// # }
 /// ```
+#[doc(alias = "proxy")]
 pub async fn copy_bidirectional<A, B>(
     first: &ByteStream<A>,
     second: &ByteStream<B>,

@@ -136,6 +136,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// As [`recv`](Self::recv), with the address of the sender.
+    #[doc(alias = "on message")]
+    #[doc(alias = "uv_udp_recv_start")]
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive(socket, buffer, 0))
             .await

@@ -43,6 +43,7 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
+    #[doc(alias = "split")]
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
         let stream = Rc::new(self);

@@ -44,9 +44,16 @@
 //! | a [`DatagramSocket`] | | [`UdpSocket`] | [`UnixDatagram`] | |
 //!
 //! The types of a row are one type over different descriptors; the operations that they share are
-//! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`] are
-//! those of any socket; [`resolve`] looks up names. For servers there are [`Semaphore`],
-//! [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
+//! documented there. [`TcpSocket`] and [`UnixSocket`] are sockets before they are a stream or a listener;
+//! [`Options`] are those of any socket. [`BufReader`] reads lines, and [`copy`] copies a stream to another.
+//! For servers there are [`Semaphore`], [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
+//!
+//! # Addresses
+//!
+//! An address is given as `"localhost:8080"`, `("::1", 8080)`, a `SocketAddr`, several of them, or as more
+//! that [`ToAddresses`] lists. Host names are looked up off the loop. Connecting to a name tries all its
+//! addresses, and a listener on a name accepts from all of them. For Unix sockets it is a path
+//! ([`ToUnixAddress`]).
 //!
 //! # Thousands of connections
 //!
@@ -110,9 +117,11 @@
 //!
 //! # How to read the source
 //!
-//! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`
-//! and `pipe` add to it. `listener` accepts, with `tcp_listener`; `datagram` receives and `send` sends,
-//! with `udp` and `batch`. `connect` tries several addresses. Calls that the standard library does not
+//! `kinds` has the traits, `stream` is the stream with `read`, `write`, `file`, `ready` and its `half`s;
+//! `tcp`, `unix`, `pipe` and `fifo` add to it. `lent` has the buffer of the loop, `buffered` reads lines.
+//! `listener` accepts, with `turns` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
+//! `address` has the ways to write an address, `resolve` looks names up, `connect` tries several addresses.
+//! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
 #![deny(missing_docs)]
@@ -149,6 +158,7 @@ mod socket;
 mod stream;
 mod tcp;
 mod tcp_listener;
+mod turns;
 mod udp;
 mod unix;
 mod unix_socket;

@@ -12,22 +12,16 @@
 
 use std::{
     cell::Cell,
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use nio_loop::{CallbackGuard, Direction, Handle, Source, Waiting};
+use nio_loop::{CallbackGuard, Handle};
 
-use crate::{
-    ByteStream, Listen, Options, Refused,
-    error::{adopt, set_nonblocking},
-    raw,
-};
+use crate::{ByteStream, Listen, Options, Refused, error::set_nonblocking, raw, turns::Turns};
 
 /// How many connections may wait to be accepted. It leaves room for a burst; systems have limits of
 /// their own below, some of 128.
@@ -63,10 +57,7 @@ pub type Accepted<L> = (ByteStream<<L as Listen>::Stream>, <L as Listen>::Addres
 
 /// A listener. The timer of a shortage has a weak reference to it.
 struct Inner<L: Listen> {
-    /// One for each address, at least one.
-    sources: Box<[Source<L>]>,
-    /// The source that has its turn next.
-    turn: Cell<usize>,
+    sockets: Turns<L>,
     /// Whether the user has paused it.
     paused: Cell<bool>,
     /// The timer that ends the pause of a shortage, while one is under way.
@@ -89,55 +80,8 @@ impl<L: Listen> Inner<L> {
     /// Wakes the accepts that wait, unless there is another pause.
     fn go_on(&self) {
         if self.check_open().is_ok() {
-            for source in &self.sources {
-                source.wake(Direction::Read);
-            }
+            self.sockets.wake();
         }
-    }
-
-    /// Polls the sources in turn, and returns the first result.
-    fn poll_in_turn<R>(&self, mut poll: impl FnMut(usize) -> Poll<R>) -> Poll<R> {
-        let count = self.sources.len();
-        for i in (self.turn.get()..count).chain(0..self.turn.get()) {
-            if let ready @ Poll::Ready(_) = poll(i) {
-                self.turn.set((i + 1) % count);
-                return ready;
-            }
-        }
-        Poll::Pending
-    }
-
-    /// Tries an operation on the sources in turn.
-    fn try_io<R>(&self, mut operation: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
-        let tried =
-            self.poll_in_turn(
-                |i| match self.sources[i].try_io(Direction::Read, &mut operation) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    result => Poll::Ready(result),
-                },
-            );
-        match tried {
-            Poll::Ready(result) => result,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    /// Tries an operation on the sources in turn, and waits for all of them in between.
-    async fn io<R>(&self, mut operation: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
-        let mut all = self
-            .sources
-            .iter()
-            .map(|source| source.waiting(Direction::Read));
-        let first = all.next().expect("at least one socket");
-        // Empty for a listener of one address, and then not allocated.
-        let others: Vec<Waiting<'_, L>> = all.collect();
-        poll_fn(|context| {
-            self.poll_in_turn(|i| {
-                let waiting = if i == 0 { &first } else { &others[i - 1] };
-                waiting.poll_io(context, &mut operation)
-            })
-        })
-        .await
     }
 }
 
@@ -148,10 +92,8 @@ impl<L: Listen> Listener<L> {
         handle: &Handle,
         sockets: impl IntoIterator<Item = L>,
     ) -> Result<Listener<L>, Refused<L>> {
-        let sources = sockets.into_iter().map(|socket| adopt(handle, socket));
         let inner = Inner {
-            sources: sources.collect::<Result<_, _>>()?,
-            turn: Cell::new(0),
+            sockets: Turns::new(handle, sockets)?,
             paused: Cell::new(false),
             shortage: Cell::new(None),
             short: Cell::new(false),
@@ -176,25 +118,24 @@ impl<L: Listen> Listener<L> {
     pub fn into_std(self) -> Vec<L> {
         // The timer shares it only while it wakes, and no waker holds a listener.
         let inner = Rc::into_inner(self.inner).expect("not shared");
-        let sources = Vec::from(inner.sources).into_iter();
-        sources.map(Source::into_inner).collect()
+        inner.sockets.into_sockets()
     }
 
     /// The sockets of the standard library, for their calls that do not wait: one for each address.
     pub fn sockets(&self) -> impl ExactSizeIterator<Item = &L> {
-        self.inner.sources.iter().map(Source::get_ref)
+        self.inner.sockets.sockets()
     }
 
     /// The socket of the first address; usually there is no other.
     #[must_use]
     pub fn get_ref(&self) -> &L {
-        self.inner.sources[0].get_ref()
+        self.inner.sockets.first().get_ref()
     }
 
     /// The handle of the loop that the listener belongs to.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        self.inner.sources[0].handle()
+        self.inner.sockets.first().handle()
     }
 
     /// Waits for a connection and returns it with the address of its other side. Dropping the future
@@ -225,6 +166,8 @@ impl<L: Listen> Listener<L> {
     /// The connection stays in the queue, and the next accept waits for a pause, the longer the more
     /// often it fails (5 ms to 1 s): a loop that reports the error and accepts again is not busy.
     /// [`next`](Listener::next) does not report it.
+    #[doc(alias = "on connection")]
+    #[doc(alias = "uv_accept")]
     pub async fn accept(&self) -> io::Result<Accepted<L>> {
         loop {
             if let Some((accepted, ())) = self.accept_with(|| Some(())).await? {
@@ -240,7 +183,7 @@ impl<L: Listen> Listener<L> {
         mut acquire: impl FnMut() -> Option<P>,
     ) -> io::Result<Option<(Accepted<L>, P)>> {
         loop {
-            let accept = self.inner.io(|listener| {
+            let accept = self.inner.sockets.io(|listener| {
                 self.inner.check_open()?;
                 let Some(permit) = acquire() else {
                     return Ok(None);
@@ -272,12 +215,9 @@ impl<L: Listen> Listener<L> {
     /// [`accept`](Listener::accept), for futures written by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
         loop {
-            let accepted = self.inner.poll_in_turn(|i| {
-                let source = &self.inner.sources[i];
-                source.poll_io(context, Direction::Read, |listener| {
-                    self.inner.check_open()?;
-                    raw::accept(listener)
-                })
+            let accepted = self.inner.sockets.poll_io(context, |listener| {
+                self.inner.check_open()?;
+                raw::accept(listener)
             });
             if let Some(accepted) = self.accepted(ready!(accepted)) {
                 return Poll::Ready(accepted);
@@ -296,7 +236,7 @@ impl<L: Listen> Listener<L> {
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
         self.inner.check_open()?;
         for _ in 0..BROKEN_IN_A_ROW {
-            match self.inner.try_io(raw::accept) {
+            match self.inner.sockets.try_io(raw::accept) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     if let Some(accepted) = self.accepted(result) {
@@ -312,7 +252,7 @@ impl<L: Listen> Listener<L> {
     /// error, and the listener is in no pause. Several tasks may be told of the same connection. It
     /// asks the kernel by poll(2) each time.
     pub async fn readable(&self) -> io::Result<()> {
-        let look = self.inner.io(|listener| {
+        let look = self.inner.sockets.io(|listener| {
             self.inner.check_open()?;
             raw::ready_to_read(listener)
         });
@@ -380,7 +320,7 @@ impl<L: Listen> Listener<L> {
             self.inner.check_open()?;
             call(listener)
         };
-        self.inner.io(call).await
+        self.inner.sockets.io(call).await
     }
 
     /// As [`io`](Self::io), without waiting.
@@ -389,9 +329,9 @@ impl<L: Listen> Listener<L> {
     ///
     /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
     /// has happened since a call last said so, or in a pause.
-    pub fn try_io<R>(&self, mut call: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
+    pub fn try_io<R>(&self, call: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
         self.inner.check_open()?;
-        self.inner.try_io(&mut call)
+        self.inner.sockets.try_io(call)
     }
 
     /// Accepts no more connections until it is [resumed](Listener::resume): they wait in the queue,

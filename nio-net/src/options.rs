@@ -190,6 +190,8 @@ impl<'a> Options<'a> {
     /// # Errors
     ///
     /// [`Error::Option`]; whether it asks has not changed then.
+    #[doc(alias = "setKeepAlive")]
+    #[doc(alias = "uv_tcp_keepalive")]
     pub fn set_keepalive(self, keepalive: Option<Keepalive>) -> Result<(), Error> {
         if let Some(Keepalive {
             idle,
@@ -231,6 +233,8 @@ impl<'a> Options<'a> {
     /// once, and the system goes on sending. A duration of zero: they are thrown away and the
     /// connection is reset. A longer one, of whole seconds: closing *blocks* until they are sent,
     /// for no longer than that, and so would hold up the loop.
+    #[doc(alias = "resetAndDestroy")]
+    #[doc(alias = "uv_tcp_close_reset")]
     pub fn set_linger(self, linger: Option<Duration>) -> Result<(), Error> {
         let value = libc::linger {
             l_onoff: linger.is_some().into(),

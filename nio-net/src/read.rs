@@ -23,6 +23,8 @@ impl<S: Stream> ByteStream<S> {
     /// # Errors
     ///
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) and the like.
+    #[doc(alias = "recv")]
+    #[doc(alias = "uv_read_start")]
     pub fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         let waiting = self.source.waiting(Direction::Read);

@@ -24,6 +24,7 @@ impl<S: Datagrams> DatagramSocket<S> {
     ///
     /// If it is too long, if the socket is not connected, or if there is no route to the receiver.
     /// UDP on macOS and the BSDs reports ENOBUFS when the network interface is busy: try again later.
+    #[doc(alias = "uv_udp_send")]
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.send_with(|socket| raw::datagram::send_to::<S::Address>(socket, bytes, None))
             .await

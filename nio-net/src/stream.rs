@@ -52,6 +52,9 @@ use crate::{
 /// Where `try_…` would have to wait, it returns an error of the kind
 /// [`WouldBlock`](io::ErrorKind::WouldBlock). `poll_…` wakes the context's waker when it is worth
 /// polling again.
+#[doc(alias = "uv_stream_t")]
+#[doc(alias = "AsyncRead")]
+#[doc(alias = "AsyncWrite")]
 pub struct ByteStream<S: Stream> {
     pub(crate) source: Source<Descriptor<S>>,
 }
@@ -175,6 +178,9 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone. A pipe has no
     /// shutdown: its end is dropped.
+    #[doc(alias = "socket.end")]
+    #[doc(alias = "half-close")]
+    #[doc(alias = "uv_shutdown")]
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let writing_ended = &self.source.get_ref().writing_ended;
         let how = match how {
@@ -254,6 +260,7 @@ impl<S: Stream> ByteStream<S> {
 
     /// The options of the socket.
     #[must_use]
+    #[doc(alias = "setsockopt")]
     pub fn options(&self) -> Options<'_> {
         Options::of(self)
     }

@@ -11,7 +11,50 @@ use nio_loop::{Direction, Handle};
 
 use crate::{ByteStream, Error, TcpSocket, ToAddresses, connect, raw, stream::Descriptor};
 
-/// A TCP connection. Most of its operations are those of every [`ByteStream`].
+/// A TCP connection.
+///
+/// ```
+/// # use std::net::Shutdown;
+/// # use nio_loop::EventLoop;
+/// # use nio_net::{TcpListener, TcpStream};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut event_loop = EventLoop::new()?;
+/// # let handle = event_loop.handle();
+/// # event_loop.block_on(async {
+/// # let listener = TcpListener::bind(&handle, "localhost:0").await?;
+/// # let port = listener.local_addr()?.port();
+/// # handle.spawn(async move {
+/// #     let (stream, _) = listener.accept().await?;
+/// #     nio_net::copy(&stream, &stream).await?;
+/// #     std::io::Result::Ok(())
+/// # }).detach();
+/// let stream = TcpStream::connect(&handle, ("localhost", port)).await?;
+/// stream.set_nodelay(true)?;
+/// stream.write_all(b"question").await?;
+/// stream.shutdown(Shutdown::Write)?; // the other side reads the end
+/// let mut answer = Vec::new();
+/// stream.read_to_end(&mut answer, 64 * 1024).await?; // up to 64 KiB
+/// # assert_eq!(answer, b"question");
+/// # Ok(())
+/// # })?
+/// # }
+/// ```
+///
+/// | to | there is |
+/// |---|---|
+/// | make one | [`connect`](Self::connect), [`connect_with`](Self::connect_with) options, [`TcpListener::accept`](crate::Listener::accept), [`from_std`](ByteStream::from_std) |
+/// | read | [`read`](ByteStream::read), [`read_with`](ByteStream::read_with) a buffer of the loop, [`read_exact`](ByteStream::read_exact), [`read_to_end`](ByteStream::read_to_end); lines by a [`BufReader`](crate::BufReader) |
+/// | write | [`write_all`](ByteStream::write_all), [`write_all_vectored`](ByteStream::write_all_vectored), [`send_file_all`](ByteStream::send_file_all) |
+/// | copy | [`copy`](crate::copy), [`copy_bidirectional`](crate::copy_bidirectional) |
+/// | end writing | [`shutdown`](ByteStream::shutdown); dropping it closes the connection |
+/// | read and write in two tasks | an [`Rc`](std::rc::Rc) of it, or [`into_split`](ByteStream::into_split) |
+/// | limit the time | [`Handle::timeout`], [`Idle`](crate::Idle) |
+/// | set options | [`set_nodelay`](Self::set_nodelay), [`options`](ByteStream::options) |
+///
+/// It is a [`ByteStream`], as Unix connections and pipes are: all its operations are documented there.
+#[doc(alias = "net.Socket")]
+#[doc(alias = "socket")]
+#[doc(alias = "uv_tcp_t")]
 pub type TcpStream = ByteStream<net::TcpStream>;
 
 impl ByteStream<net::TcpStream> {
@@ -101,7 +144,9 @@ impl ByteStream<net::TcpStream> {
         self.get_ref().peer_addr()
     }
 
-    /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
+    /// Whether small writes are sent at once (TCP_NODELAY, which turns Nagle's algorithm off) or may be held back to be joined.
+    #[doc(alias = "setNoDelay")]
+    #[doc(alias = "uv_tcp_nodelay")]
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.get_ref().set_nodelay(nodelay)
     }

@@ -30,6 +30,10 @@ use crate::{
 /// # })?
 /// # }
 /// ```
+///
+/// It is a [`Listener`], as that for Unix sockets is: accepting is documented there.
+#[doc(alias = "net.Server")]
+#[doc(alias = "uv_tcp_t")]
 pub type TcpListener = Listener<net::TcpListener>;
 
 impl Listener<net::TcpListener> {

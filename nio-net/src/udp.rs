@@ -43,6 +43,8 @@ const HOPS_V6: Name = name!(IPPROTO_IPV6, IPV6_MULTICAST_HOPS);
 ///
 /// Broadcast, and joining and leaving multicast groups, are operations of the standard library's
 /// socket: [`get_ref`](DatagramSocket::get_ref).
+#[doc(alias = "dgram.Socket")]
+#[doc(alias = "uv_udp_t")]
 pub type UdpSocket = DatagramSocket<net::UdpSocket>;
 
 impl DatagramSocket<net::UdpSocket> {

@@ -18,6 +18,8 @@ use crate::{
 /// A connection between two processes of one machine, or within one. Most of its operations are those
 /// of every [`ByteStream`]; it also carries file descriptors and tells the credentials of the other
 /// side.
+#[doc(alias = "uv_pipe_t")]
+#[doc(alias = "IPC")]
 pub type UnixStream = ByteStream<net::UnixStream>;
 
 /// Listens for connections to a Unix socket. Its file stays when it is dropped: remove it, or the

@@ -25,16 +25,22 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) if the other side is gone.
+    #[doc(alias = "send")]
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.write_with(|fd| self.send(fd, bytes)).await
     }
 
     /// As [`write`](Self::write), of several pieces, one after the other, as if they were one.
+    #[doc(alias = "cork")]
+    #[doc(alias = "writev")]
     pub async fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.write_with(|fd| self.send_vectored(fd, pieces)).await
     }
 
     /// Writes everything. If the future is dropped, a part of it may have been written.
+    #[doc(alias = "socket.write")]
+    #[doc(alias = "uv_write")]
+    #[doc(alias = "drain")]
     pub fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
         const { assert!(S::WRITABLE, "this stream cannot be written") };
         WriteAll {
