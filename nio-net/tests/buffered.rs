@@ -72,6 +72,9 @@ fn a_piece_as_long_as_the_limit_is_read_and_a_longer_one_is_an_error_that_names_
             let text = error.to_string();
             assert_eq!(text, "\"\\n\" has not come within the limit of 5 bytes");
         }
+        // One byte too many is enough.
+        let mut other = reader_of(&handle, b"56789\n").await;
+        other.read_line(5).await.unwrap_err();
         // Nothing is lost.
         assert_eq!(reader.read_line(6).await.unwrap(), Some("56789"));
         assert_eq!(reader.read_line(4).await.unwrap(), Some("rest"));

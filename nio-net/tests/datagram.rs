@@ -492,6 +492,8 @@ fn of_several_addresses_a_udp_socket_takes_the_first_that_it_can_use() {
         assert_eq!(sender.local_addr().unwrap().ip(), ANY_PORT.ip());
         assert_eq!(sender.send_to(b"hello", [v6, address]).await.unwrap(), 5);
         assert_eq!(one.recv(&mut [0; 9]).await.unwrap(), 5);
+        assert_eq!(sender.send_to(b"hello", [address, v6]).await.unwrap(), 5);
+        assert_eq!(one.recv(&mut [0; 9]).await.unwrap(), 5);
         sender.connect([v6, address]).await.unwrap();
         assert_eq!(sender.peer_addr().unwrap(), address);
         // An address that is taken is no reason to take another.
