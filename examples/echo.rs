@@ -8,7 +8,7 @@
 //! Ctrl-C stops it from accepting connections, and it ends when the open ones are done. A second
 //! Ctrl-C ends it at once.
 
-use std::{env, error::Error, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{env, error::Error, io, rc::Rc, time::Duration};
 
 use nio_examples::println;
 use nio_loop::{EventLoop, Handle, Signal};
@@ -16,13 +16,11 @@ use nio_net::{TcpListener, TcpStream};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
-    let address: SocketAddr = address
-        .parse()
-        .map_err(|_| format!("{address} is not an address; try 127.0.0.1:7000"))?;
 
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();
-    let listener = TcpListener::bind(&handle, address).map_err(|error| error.to_string())?;
+    let listener = event_loop.block_on(TcpListener::bind(&handle, address))?;
+    let listener = listener.map_err(|error| error.to_string())?;
     let address = listener.local_addr()?;
 
     let accepting = Rc::new(handle.spawn(accept(handle.clone(), listener)));

@@ -91,6 +91,8 @@
 // What a user sees, in the order of the documentation of `Handle`.
 mod event_loop;
 
+#[cfg(feature = "futures-core")]
+mod futures_core;
 mod handle;
 
 mod sleep;

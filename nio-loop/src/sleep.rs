@@ -200,19 +200,21 @@ impl Interval {
     /// A tick that is overdue comes in the next turn of the loop: timers, I/O and other tasks have
     /// theirs before it, however late it is.
     pub async fn tick(&mut self) -> u64 {
-        let armed = Armed(&mut self.sleep);
-        poll_fn(|context| {
-            let unit = ready!(budget::draw(context));
-            ready!(armed.0.poll_timer(context));
-            unit.spend();
-            Poll::Ready(())
-        })
-        .await;
-        drop(armed);
+        let armed = Armed(self);
+        poll_fn(|context| armed.0.poll_tick(context)).await
+    }
+
+    /// [`tick`](Self::tick), for futures written by hand. The timer stays set until it is ready, or until
+    /// the interval is dropped.
+    pub fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<u64> {
+        let unit = ready!(budget::draw(context));
+        ready!(self.sleep.poll_timer(context));
+        unit.spend();
+        self.sleep.disarm();
         let now = self.sleep.handle.now();
         let (next, periods) = self.missed.next(self.sleep.deadline, self.period, now);
         self.sleep.reset(next);
-        periods
+        Poll::Ready(periods)
     }
 
     /// The time between two ticks.
@@ -228,12 +230,12 @@ impl Interval {
     }
 }
 
-/// Disarms a sleep when it is dropped.
-struct Armed<'a>(&'a mut Sleep);
+/// Disarms an interval when it is dropped.
+struct Armed<'a>(&'a mut Interval);
 
 impl Drop for Armed<'_> {
     fn drop(&mut self) {
-        self.0.disarm();
+        self.0.sleep.disarm();
     }
 }
 

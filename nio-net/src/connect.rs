@@ -12,24 +12,59 @@ use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, task::Poll, time::Dura
 
 use nio_loop::{Handle, poll_budget};
 
-use crate::{Error, TcpSocket, TcpStream, tcp::Connecting};
+use crate::{
+    Error, TcpSocket, TcpStream, ToAddresses, address::Addresses, resolve::look_up, tcp::Connecting,
+};
 
 /// How long after an attempt the next one begins beside it. The number is the RFC's.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that answers, with sockets that `set` has prepared.
-pub(crate) async fn connect_any(
+/// Connects to an address, or to the first of several that answers, with sockets that `set` has
+/// prepared.
+pub(crate) async fn connect(
     handle: &Handle,
-    addresses: Vec<SocketAddr>,
+    to: impl ToAddresses,
     mut set: impl FnMut(&TcpSocket, SocketAddr) -> Result<(), Error>,
 ) -> Result<TcpStream, Error> {
     poll_fn(poll_budget).await;
+    match to.to_addresses()? {
+        Addresses::One(address) => {
+            let Attempt { connecting, .. } = Attempt::begin(handle, address, set)?;
+            let fail = |source| Error::Connect { address, source };
+            let finished = connecting.finish().await;
+            finished.map_err(|error| Error::of_wait(error, fail))?;
+            Ok(connecting.stream)
+        }
+        Addresses::Several(addresses) => {
+            let failed = |errors| Error::ConnectAny { host: None, errors };
+            race(handle, addresses, &mut set).await?.map_err(failed)
+        }
+        Addresses::Host(host) => {
+            let addresses = look_up(handle, &host).await?;
+            let raced = race(handle, addresses, &mut set).await?;
+            raced.map_err(|errors| Error::ConnectAny {
+                host: Some(host.to_string()),
+                errors,
+            })
+        }
+    }
+}
+
+/// Addresses, each with its error.
+type Errors = Vec<(SocketAddr, io::Error)>;
+
+/// Connects to the first address that answers. The outer error is that of the loop.
+async fn race(
+    handle: &Handle,
+    addresses: Vec<SocketAddr>,
+    set: &mut impl FnMut(&TcpSocket, SocketAddr) -> Result<(), Error>,
+) -> Result<Result<TcpStream, Errors>, Error> {
     let mut addresses = alternate(addresses).into_iter();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut errors = Vec::new();
     loop {
         if let Some(address) = addresses.next() {
-            let error = match Attempt::begin(handle, address, &mut set) {
+            let error = match Attempt::begin(handle, address, &mut *set) {
                 Ok(attempt) => {
                     attempts.push(attempt);
                     None
@@ -44,12 +79,12 @@ pub(crate) async fn connect_any(
             }
         }
         if attempts.is_empty() {
-            return Err(Error::ConnectAny(errors));
+            return Ok(Err(errors));
         }
         let more = addresses.len() > 0;
         match first(handle, &attempts, more.then_some(STAGGER)).await {
             None => {}
-            Some((i, Ok(()))) => return Ok(attempts.swap_remove(i).connecting.stream),
+            Some((i, Ok(()))) => return Ok(Ok(attempts.swap_remove(i).connecting.stream)),
             Some((i, Err(error))) => {
                 let address = attempts.remove(i).address;
                 match Error::of_wait(error, |source| Error::Connect { address, source }) {

@@ -1,4 +1,4 @@
-//! Copying between two streams, in both directions at once, as a proxy does.
+//! Copying between two streams: one way, or both ways at once, as a proxy does.
 //!
 //! The laws:
 //!
@@ -6,8 +6,10 @@
 //!    bytes that came before; the other direction goes on.
 //! 2. An error ends both. Bytes that were read and not yet written are lost then, as when the future
 //!    is dropped.
-//! 3. A direction has one buffer of [`BUFFER`] bytes, and reads again when all of it is written: a
-//!    slow receiver slows down its sender (backpressure).
+//! 3. A direction reads at most [`BUFFER`] bytes, and reads again when all of them are written: a slow
+//!    receiver slows down its sender (backpressure).
+//! 4. Bytes are read into the buffer of the loop. A direction has memory of its own only for bytes that
+//!    could not be written at once: a proxy keeps none for connections that are idle.
 
 use std::{
     cell::RefCell,
@@ -20,8 +22,8 @@ use std::{
 
 use crate::{ByteStream, Stream};
 
-/// How many bytes are read at once. Four times as many are not noticeably faster, and a proxy has two
-/// buffers for each connection.
+/// How many bytes are read at once. Four times as many are not noticeably faster, and have to be kept for
+/// a slow receiver.
 const BUFFER: usize = 16 * 1024;
 
 /// A direction between two streams.
@@ -81,6 +83,41 @@ impl From<CopyError> for io::Error {
     }
 }
 
+/// Copies the bytes that come from a stream to another, until the first has ended writing, and returns
+/// how many. The second can be written to afterwards.
+///
+/// ```
+/// # use nio_loop::EventLoop;
+/// # use nio_net::{UnixStream, copy};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut event_loop = EventLoop::new()?;
+/// # let handle = event_loop.handle();
+/// # event_loop.block_on(async {
+/// # let (from, sender) = UnixStream::pair(&handle)?;
+/// # let (to, receiver) = UnixStream::pair(&handle)?;
+/// # sender.write_all(b"hello").await?;
+/// # drop(sender);
+/// assert_eq!(copy(&from, &to).await?, 5);
+/// to.write_all(b", and more").await?;
+/// # receiver.read_exact(&mut [0; 15]).await?;
+/// # Ok(())
+/// # })?
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`CopyError`]: the first stream is A, the second is B. Bytes that were read and not yet written are
+/// lost then, as when the future is dropped.
+#[doc(alias = "pipe")]
+#[doc(alias = "pipeline")]
+pub async fn copy<A: Stream, B: Stream>(
+    from: &ByteStream<A>,
+    to: &ByteStream<B>,
+) -> Result<u64, CopyError> {
+    transfer(Way::AToB, from, to, &|_, _| {}).await
+}
+
 /// Copies the bytes that come from each of two streams to the other, until both have ended writing,
 /// and returns how many bytes went [each way](Way).
 ///
@@ -113,6 +150,7 @@ impl From<CopyError> for io::Error {
 /// # })?
 /// # }
 /// ```
+#[doc(alias = "proxy")]
 pub async fn copy_bidirectional<A, B>(
     first: &ByteStream<A>,
     second: &ByteStream<B>,
@@ -142,8 +180,8 @@ where
 {
     let written = RefCell::new(written);
     let written = |way, n| (written.borrow_mut())(way, n);
-    let mut a_to_b = pin!(copy(Way::AToB, first, second, &written));
-    let mut b_to_a = pin!(copy(Way::BToA, second, first, &written));
+    let mut a_to_b = pin!(pass(Way::AToB, first, second, &written));
+    let mut b_to_a = pin!(pass(Way::BToA, second, first, &written));
     let mut copied = (None, None);
     poll_fn(|context| {
         if copied.0.is_none() {
@@ -165,27 +203,49 @@ where
 }
 
 /// Copies one direction, until its end is passed on.
-async fn copy<A: Stream, B: Stream>(
+async fn pass<A: Stream, B: Stream>(
     way: Way,
     from: &ByteStream<A>,
     to: &ByteStream<B>,
     written: &impl Fn(Way, usize),
 ) -> Result<u64, CopyError> {
-    let read_error = |source| CopyError::Read { way, source };
+    let copied = transfer(way, from, to, written).await?;
+    let ended = to.end_writing();
+    ended.map_err(|source| CopyError::Write { way, source })?;
+    written(way, 0);
+    Ok(copied)
+}
+
+/// Copies bytes until the end.
+async fn transfer<A: Stream, B: Stream>(
+    way: Way,
+    from: &ByteStream<A>,
+    to: &ByteStream<B>,
+    written: &impl Fn(Way, usize),
+) -> Result<u64, CopyError> {
     let write_error = |source| CopyError::Write { way, source };
-    let mut buffer = Vec::with_capacity(BUFFER);
     let mut copied = 0;
-    while from.read_buf(&mut buffer).await.map_err(read_error)? > 0 {
-        let mut left = &buffer[..];
+    let mut count = |n: usize| {
+        copied += n as u64;
+        written(way, n);
+    };
+    loop {
+        let read = from.read_up_to_with(BUFFER, |bytes| (bytes.len(), to.try_write_all(bytes)));
+        let read = read
+            .await
+            .map_err(|source| CopyError::Read { way, source })?;
+        let Some((len, left)) = read else {
+            return Ok(copied);
+        };
+        let left = left.map_err(write_error)?;
+        if left.len() < len {
+            count(len - left.len());
+        }
+        let mut left = &left[..];
         while !left.is_empty() {
             let n = to.write(left).await.map_err(write_error)?;
             left = &left[n..];
-            copied += n as u64;
-            written(way, n);
+            count(n);
         }
-        buffer.clear();
     }
-    to.end_writing().map_err(write_error)?;
-    written(way, 0);
-    Ok(copied)
 }

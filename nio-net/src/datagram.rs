@@ -31,9 +31,10 @@ use crate::{
 /// | waits | does not wait | for futures written by hand |
 /// |---|---|---|
 /// | [`recv`](Self::recv), [`recv_from`](Self::recv_from), [`recv_buf_from`](Self::recv_buf_from) | [`try_recv`](Self::try_recv), [`try_recv_from`](Self::try_recv_from) | |
-/// | [`peek_from`](Self::peek_from) | [`try_peek_from`](Self::try_peek_from) | |
+/// | [`peek`](Self::peek), [`peek_from`](Self::peek_from) | [`try_peek`](Self::try_peek), [`try_peek_from`](Self::try_peek_from) | [`poll_peek`](Self::poll_peek) |
+/// | [`io`](Self::io) | [`try_io`](Self::try_io) | |
 /// | [`recv_many`](Self::recv_many) | [`try_recv_many`](Self::try_recv_many) | |
-/// | [`send`](Self::send), [`send_to`](Self::send_to) | [`try_send`](Self::try_send), [`try_send_to`](Self::try_send_to) | |
+/// | [`send`](Self::send), [`send_to`](crate::UdpSocket::send_to) | [`try_send`](Self::try_send), [`try_send_to`](crate::UdpSocket::try_send_to) | |
 /// | [`send_many`](Self::send_many), [`send_many_to`](Self::send_many_to) | | |
 /// | [`readable`](Self::readable), [`writable`](Self::writable) | | [`poll_readable`](Self::poll_readable), [`poll_writable`](Self::poll_writable) |
 pub struct DatagramSocket<S: Datagrams> {
@@ -92,6 +93,35 @@ impl<S: Datagrams> DatagramSocket<S> {
         Options::of(self)
     }
 
+    /// Makes a system call of yours on the socket, and waits while it answers "would block". Use it for
+    /// calls that this crate does not have, such as recvmsg(2) with ancillary data.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call, except for "would block" and "interrupted"; if the loop is gone.
+    #[doc(alias = "async_io")]
+    pub async fn io<R>(
+        &self,
+        direction: Direction,
+        call: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.source.io(direction, call).await
+    }
+
+    /// As [`io`](Self::io), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
+    /// has happened since a call last said so.
+    pub fn try_io<R>(
+        &self,
+        direction: Direction,
+        call: impl FnOnce(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.source.try_io(direction, call)
+    }
+
     /// The error that is pending on the socket (SO_ERROR). Asking clears it. Operations report it
     /// without being asked.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -113,6 +143,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// As [`recv`](Self::recv), with the address of the sender.
+    #[doc(alias = "on message")]
+    #[doc(alias = "uv_udp_recv_start")]
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive(socket, buffer, 0))
             .await
@@ -123,6 +155,11 @@ impl<S: Datagrams> DatagramSocket<S> {
     pub async fn recv_buf_from(&self, buffer: &mut Vec<u8>) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive_spare(socket, buffer))
             .await
+    }
+
+    /// As [`recv`](Self::recv), and leaves the datagram to be received again.
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.peek_from(buffer).await?.0)
     }
 
     /// As [`recv_from`](Self::recv_from), and leaves the datagram to be received again.
@@ -148,9 +185,26 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.try_receive(|socket| raw::datagram::receive(socket, buffer, 0))
     }
 
+    /// As [`peek`](Self::peek), without waiting.
+    pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_peek_from(buffer).map(|(n, _)| n)
+    }
+
     /// As [`peek_from`](Self::peek_from), without waiting.
     pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.try_receive(|socket| raw::datagram::receive(socket, buffer, libc::MSG_PEEK))
+    }
+
+    /// [`peek`](Self::peek), for futures written by hand.
+    pub fn poll_peek(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let peek = |socket: &S| raw::datagram::receive(socket, buffer, libc::MSG_PEEK);
+        let peeked: Poll<io::Result<Received<S::Address>>> =
+            self.source.poll_io(context, Direction::Read, peek);
+        peeked.map_ok(|received| received.len)
     }
 
     /// [`readable`](Self::readable), for futures written by hand.
@@ -191,11 +245,10 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
     /// # let handle = event_loop.handle();
-    /// # let sender = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// let socket = UdpSocket::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// # let address = socket.local_addr()?;
     /// # event_loop.block_on(async {
-    /// # sender.send_to(b"hello", &address).await?;
+    /// let socket = UdpSocket::bind(&handle, "127.0.0.1:0").await?;
+    /// # let sender = UdpSocket::bind(&handle, "127.0.0.1:0").await?;
+    /// # sender.send_to(b"hello", socket.local_addr()?).await?;
     /// let mut batch = Batch::new(32, 2048);
     /// socket.recv_many(&mut batch).await?;
     /// for datagram in batch.iter() {

@@ -11,7 +11,7 @@ use std::{
 
 use nio_loop::{Handle, Source};
 
-use crate::raw;
+use crate::{advice, raw};
 
 /// An error of making a socket, of its options or of a name look-up. It names the address, the path,
 /// the host or the option, and converts into an [`io::Error`].
@@ -22,7 +22,7 @@ pub enum Error {
     /// ([`AddrInUse`](io::ErrorKind::AddrInUse)), this machine does not have it
     /// ([`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable)), or its port is reserved
     /// ([`PermissionDenied`](io::ErrorKind::PermissionDenied)).
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", advice::of_local(source, address.port()))]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -30,7 +30,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A socket that does not listen cannot be bound to the address, for the same reasons.
-    #[error("cannot use the address {address}: {source}")]
+    #[error("cannot use the address {address}: {source}{}", advice::of_local(source, address.port()))]
     LocalAddress {
         /// The address.
         address: SocketAddr,
@@ -39,21 +39,36 @@ pub enum Error {
     },
     /// No connection could be made to the address: no socket listens there
     /// ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused)), or there is no route to it.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("cannot connect to {address}: {source}{}", advice::of_remote(source))]
     Connect {
         /// The address.
         address: SocketAddr,
         /// The system's error.
         source: io::Error,
     },
-    /// No connection could be made to any of several addresses.
-    #[error("cannot connect to any of {} addresses{}", .0.len(), List(.0))]
-    ConnectAny(
+    /// No connection could be made to any address of a host, or to any of several addresses.
+    #[error(
+        "cannot connect to {}: {}{}",
+        Goal(host.as_deref(), errors.len()), List(errors), advice::of_remotes(errors)
+    )]
+    ConnectAny {
+        /// The host name and the port, as `localhost:80`; `None` if addresses were given.
+        host: Option<String>,
         /// The addresses, in the order in which they failed, each with the system's error.
-        Vec<(SocketAddr, io::Error)>,
-    ),
+        errors: Vec<(SocketAddr, io::Error)>,
+    },
+    /// A text is not an address and a port, or a list of addresses is empty.
+    #[error("{text:?} cannot be used as an address: {reason}")]
+    Address {
+        /// The text.
+        text: String,
+        /// What is wrong with it, and how to write it.
+        reason: &'static str,
+    },
     /// The host name has no address, or no name server answered.
-    #[error("cannot look up {name:?}: {source}")]
+    #[error(
+        "cannot look up {name:?}: {source}; check its spelling, and that a name server can be reached"
+    )]
     Resolve {
         /// The name.
         name: String,
@@ -63,17 +78,26 @@ pub enum Error {
     /// A Unix socket cannot be bound to the address: it exists already
     /// ([`AddrInUse`](io::ErrorKind::AddrInUse)), or its directory does not
     /// ([`NotFound`](io::ErrorKind::NotFound)).
-    #[error("cannot use the address {address:?}: {source}")]
+    #[error(
+        "cannot use the socket {}: {source}{}",
+        Unix(address), advice::of_unix_local(source, *stale)
+    )]
     BindUnix {
         /// The address.
         address: Box<unix::net::SocketAddr>,
+        /// Whether no program uses the socket any more, so that its file may be removed.
+        stale: bool,
         /// The system's error.
         source: io::Error,
     },
     /// No connection could be made to the Unix socket: there is none
     /// ([`NotFound`](io::ErrorKind::NotFound)), or no process listens to it any more
     /// ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused)).
-    #[error("cannot connect to {address:?}: {source}")]
+    #[error(
+        "cannot connect to {}: {source}{}",
+        Unix(address),
+        advice::of_unix_remote(source)
+    )]
     ConnectUnix {
         /// The address.
         address: Box<unix::net::SocketAddr>,
@@ -82,18 +106,35 @@ pub enum Error {
     },
     /// A path cannot be that of a Unix socket: it is empty, it is too long (more than about 100 bytes),
     /// or it has a zero in it.
-    #[error("{path:?} cannot be the path of a socket: {source}")]
+    #[error(
+        "{path:?} cannot be the path of a socket: {source}; it may have from 1 to {} bytes",
+        raw::PATH_LEN - 1
+    )]
     Path {
         /// The path.
         path: PathBuf,
         /// The reason.
         source: io::Error,
     },
+    /// A named pipe could not be opened: there is none ([`NotFound`](io::ErrorKind::NotFound)), it is
+    /// another kind of file, or no program has opened it for reading (ENXIO).
+    #[error(
+        "cannot open the named pipe {path:?}: {source}{}",
+        advice::of_fifo(source)
+    )]
+    Fifo {
+        /// The path.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// An option could not be read or changed.
-    #[error("{name}: {source}")]
+    #[error("cannot {}: {source}{}", Access(name, value.as_deref()), advice::of_option(source))]
     Option {
         /// Its name in the system's headers.
         name: &'static str,
+        /// The value that it was to be set to; `None` if it was to be read.
+        value: Option<String>,
         /// The system's error.
         source: io::Error,
     },
@@ -105,13 +146,49 @@ pub enum Error {
     Loop(#[from] nio_loop::Error),
 }
 
+/// The address of a Unix socket.
+struct Unix<'a>(&'a unix::net::SocketAddr);
+
+impl fmt::Display for Unix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_pathname() {
+            Some(path) => write!(f, "{path:?}"),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// What could not be done with an option.
+struct Access<'a>(&'a str, Option<&'a str>);
+
+impl fmt::Display for Access<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(value) => write!(f, "set {} to {value}", self.0),
+            None => write!(f, "read {}", self.0),
+        }
+    }
+}
+
+/// What could not be connected to: a host, or any of so many addresses.
+struct Goal<'a>(Option<&'a str>, usize);
+
+impl fmt::Display for Goal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(host) => f.write_str(host),
+            None => write!(f, "any of {} addresses", self.1),
+        }
+    }
+}
+
 /// The errors of several addresses, one after the other.
 struct List<'a>(&'a [(SocketAddr, io::Error)]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (address, error)) in self.0.iter().enumerate() {
-            let separator = if i == 0 { ": " } else { "; " };
+            let separator = if i == 0 { "" } else { "; " };
             write!(f, "{separator}{address}: {error}")?;
         }
         Ok(())
@@ -134,13 +211,16 @@ impl From<Error> for io::Error {
             | Error::BindUnix { ref source, .. }
             | Error::ConnectUnix { ref source, .. }
             | Error::Path { ref source, .. }
+            | Error::Fifo { ref source, .. }
             | Error::Option { ref source, .. } => io::Error::new(source.kind(), error),
             // The last error is that of the address that failed last.
-            Error::ConnectAny(ref errors) => {
+            Error::ConnectAny { ref errors, .. } => {
                 let last = errors.last().map(|(_, error)| error.kind());
                 io::Error::new(last.unwrap_or(io::ErrorKind::InvalidInput), error)
             }
-            Error::Blocking => io::Error::new(io::ErrorKind::InvalidInput, error),
+            Error::Address { .. } | Error::Blocking => {
+                io::Error::new(io::ErrorKind::InvalidInput, error)
+            }
             Error::Loop(error) => error.into(),
         }
     }
@@ -179,7 +259,13 @@ pub(crate) fn adopt<S: AsFd>(handle: &Handle, socket: S) -> Result<Source<S>, Re
 /// Makes a descriptor non-blocking, and writes of a socket to a closed connection errors instead of
 /// signals.
 pub(crate) fn set_nonblocking(descriptor: &impl AsFd, is_socket: bool) -> Result<(), Error> {
-    let option = |name| move |source| Error::Option { name, source };
+    let option = |name| {
+        move |source| Error::Option {
+            name,
+            value: Some("1".into()),
+            source,
+        }
+    };
     if is_socket {
         raw::no_sigpipe(descriptor).map_err(option("SO_NOSIGPIPE"))?;
     }

@@ -28,13 +28,13 @@ use crate::waiters::Waiters;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
 /// # let handle = event_loop.handle();
-/// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
 /// let shutdown = GracefulShutdown::new(&handle);
 /// let ctrl_c = shutdown.clone();
 /// handle.on_signal(nio_loop::Signal::INTERRUPT, move |_, _| ctrl_c.begin())?;
 /// # handle.next_tick({ let ctrl_c = shutdown.clone(); move |_| ctrl_c.begin() });
 ///
 /// event_loop.block_on(async {
+///     let listener = TcpListener::bind(&handle, "127.0.0.1:0").await?;
 ///     while let Some(accepted) = shutdown.unless_begun(listener.accept()).await {
 ///         let (stream, _) = accepted?;
 ///         let guard = shutdown.guard();

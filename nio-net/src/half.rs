@@ -43,6 +43,7 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
+    #[doc(alias = "split")]
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
         let stream = Rc::new(self);
@@ -71,6 +72,14 @@ impl<S: Stream> OwnedReadHalf<S> {
         writer.ends_writing = false;
         drop(writer);
         Ok(Rc::into_inner(self.0).expect("a stream has two halves"))
+    }
+}
+
+impl<S: Stream> OwnedWriteHalf<S> {
+    /// Gives the half up without an end for the other side: the connection stays open for writing until the
+    /// half for reading is dropped.
+    pub fn forget(mut self) {
+        self.ends_writing = false;
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! nio_loop::run(async |handle| {
-//!     let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+//!     let listener = TcpListener::bind(&handle, "127.0.0.1:0").await?;
 //!     let address = listener.local_addr()?;
 //!     handle.spawn_detached(async move {
 //!         let (stream, _) = listener.accept().await?;
@@ -40,49 +40,44 @@
 //! | a [`DatagramSocket`] | | [`UdpSocket`] | [`UnixDatagram`] | |
 //!
 //! The types of a row are one type over different descriptors; the operations that they share are
-//! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`] are
-//! those of any socket; [`resolve`] looks up names. [`Child`] is a process that this one has started, and
-//! [`stdin()`] reads the standard input. For servers there are [`Semaphore`],
-//! [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
+//! documented there. [`TcpSocket`] and [`UnixSocket`] are sockets before they are a stream or a listener;
+//! [`Options`] are those of any socket. [`BufReader`] reads lines, and [`copy`] copies a stream to another.
+//! [`Child`] is a process that this one has started, and [`stdin()`] reads the standard input.
+//! For servers there are [`Semaphore`], [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
+//!
+//! # Addresses
+//!
+//! An address is given as `"localhost:8080"`, `("::1", 8080)`, a `SocketAddr`, several of them, or as more
+//! that [`ToAddresses`] lists. Host names are looked up off the loop. Connecting to a name tries all its
+//! addresses, and a listener on a name accepts from all of them. For Unix sockets it is a path
+//! ([`ToUnixAddress`]).
 //!
 //! # Thousands of connections
 //!
 //! A task that has a buffer keeps it while it waits: that is most of the memory of an idle connection, and
-//! more than the processor's caches hold. But the tasks of a loop run one at a time, and none runs between
-//! two `await`s of another. So all of them can read into one buffer:
+//! more than the processor's caches hold. But the tasks of a loop run one at a time, so all of them can
+//! read into one buffer, which the loop lends for the moment: [`read_with`](ByteStream::read_with).
 //!
 //! ```
-//! use std::{cell::RefCell, future::poll_fn, io, rc::Rc, task::Context};
+//! use std::io;
 //! use nio_net::TcpStream;
 //!
-//! async fn echo(stream: TcpStream, buffer: Rc<RefCell<Vec<u8>>>) -> io::Result<()> {
-//!     loop {
-//!         let read = |context: &mut Context<'_>| stream.poll_read(context, &mut buffer.borrow_mut());
-//!         let n = poll_fn(read).await?;
-//!         if n == 0 {
-//!             return Ok(());
-//!         }
-//!         // Usually there is room for all bytes. The task keeps those that had no room.
-//!         let written = match stream.try_write(&buffer.borrow()[..n]) {
-//!             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-//!             result => result?,
-//!         };
-//!         if written < n {
-//!             let rest = buffer.borrow()[written..n].to_vec();
-//!             stream.write_all(&rest).await?;
-//!         }
+//! async fn echo(stream: TcpStream) -> io::Result<()> {
+//!     while let Some(left) = stream.read_with(|bytes| stream.try_write_all(bytes)).await? {
+//!         // Usually there was room for all bytes, and nothing is left to write.
+//!         stream.write_all(&left?).await?;
 //!     }
+//!     Ok(())
 //! }
 //! #
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let mut event_loop = nio_loop::EventLoop::new()?;
 //! # let handle = event_loop.handle();
-//! # let listener = nio_net::TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-//! # let client = TcpStream::connect(&handle, listener.local_addr()?);
 //! # event_loop.block_on(async {
+//! #     let listener = nio_net::TcpListener::bind(&handle, "127.0.0.1:0").await?;
+//! #     let client = TcpStream::connect(&handle, listener.local_addr()?);
 //! #     let (client, (server, _)) = (client.await?, listener.accept().await?);
-//! #     let buffer = Rc::new(RefCell::new(vec![0; 16 * 1024]));
-//! #     handle.spawn(echo(server, buffer)).detach();
+//! #     handle.spawn(echo(server)).detach();
 //! #     for said in [b"hello", b"again"] {
 //! #         client.write_all(said).await?;
 //! #         let mut answer = [0; 5];
@@ -139,33 +134,42 @@
 //!
 //! # How to read the source
 //!
-//! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`
-//! and `pipe` add to it. `listener` accepts, with `tcp_listener`; `datagram` receives and `send` sends,
-//! with `udp` and `batch`. `child` starts processes, and `stdin` reads the standard input.
-//! `connect` tries several addresses. Calls that the standard library does not
+//! `kinds` has the traits, `stream` is the stream with `read`, `write`, `file`, `ready` and its `half`s;
+//! `tcp`, `unix`, `pipe` and `fifo` add to it. `lent` has the buffer of the loop, `buffered` reads lines.
+//! `listener` accepts, with `turns` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
+//! `address` has the ways to write an address, `resolve` looks names up, `connect` tries several addresses.
+//! `child` starts processes, and `stdin` reads the standard input.
+//! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod address;
+mod advice;
 mod batch;
-#[cfg(any(feature = "futures-io", feature = "hyper"))]
+#[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
+mod buffered;
 mod child;
 mod connect;
 mod copy;
 mod datagram;
 mod error;
+mod fifo;
+mod file;
 mod graceful;
 mod half;
 mod idle;
 mod kinds;
+mod lent;
 mod listener;
 mod options;
 mod pipe;
 #[allow(unsafe_code)]
 mod raw;
 mod read;
+mod ready;
 mod resolve;
 mod semaphore;
 mod send;
@@ -174,14 +178,18 @@ mod stdin;
 mod stream;
 mod tcp;
 mod tcp_listener;
+mod turns;
 mod udp;
 mod unix;
+mod unix_socket;
 mod waiters;
 mod write;
 
+pub use address::{ToAddresses, ToUnixAddress};
 pub use batch::{Batch, Datagram};
+pub use buffered::{AsStream, BufReader, Lines};
 pub use child::Child;
-pub use copy::{CopyError, Way, copy_bidirectional, copy_bidirectional_with};
+pub use copy::{CopyError, Way, copy, copy_bidirectional, copy_bidirectional_with};
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};
 pub use graceful::{GracefulShutdown, Guard, Unfinished};
@@ -192,6 +200,7 @@ pub use listener::{Accepted, Listener};
 pub use options::{Keepalive, Options};
 pub use pipe::{PipeReader, PipeWriter, ReadEnd, WriteEnd, pipe};
 pub use raw::Address;
+pub use ready::Ready;
 pub use resolve::resolve;
 pub use semaphore::{Admitted, Permit, Semaphore};
 pub use socket::TcpSocket;
@@ -201,6 +210,7 @@ pub use tcp::TcpStream;
 pub use tcp_listener::TcpListener;
 pub use udp::UdpSocket;
 pub use unix::{Credentials, UnixDatagram, UnixListener, UnixStream};
+pub use unix_socket::UnixSocket;
 
 /// The example of the README, so that it is run with the others.
 #[cfg(doctest)]

@@ -7,6 +7,8 @@
 //!    connection is lost, the loop is not busy, and accepting goes on by itself.
 //! 3. While the listener is paused, accepts wait at the source, as they do for a connection. When the
 //!    pause ends, the source wakes them one after the other.
+//! 4. A listener has a socket for each of its addresses. An accept waits for all of them, and they take
+//!    turns.
 
 use std::{
     cell::Cell,
@@ -16,12 +18,13 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{Direction, Handle, Source};
+use nio_loop::Handle;
 
 use crate::{
     ByteStream, Listen, Options, Refused,
-    error::{adopt, into_blocking, set_nonblocking},
+    error::{into_blocking, set_nonblocking},
     raw,
+    turns::Turns,
 };
 
 /// How many connections may wait to be accepted. It leaves room for a burst; systems have limits of
@@ -48,8 +51,9 @@ const BROKEN_IN_A_ROW: u32 = 1000;
 /// | [`accept`](Self::accept), [`next`](Self::next) | [`try_accept`](Self::try_accept) | [`poll_accept`](Self::poll_accept) |
 /// | [`reject`](Self::reject) | | |
 /// | [`readable`](Self::readable) | | |
+/// | [`io`](Self::io) | [`try_io`](Self::try_io) | |
 pub struct Listener<L: Listen> {
-    source: Source<L>,
+    sockets: Turns<L>,
     /// Whether the user has paused it.
     paused: Cell<bool>,
     /// How long the pause of the next shortage is.
@@ -60,9 +64,14 @@ pub struct Listener<L: Listen> {
 pub type Accepted<L> = (ByteStream<<L as Listen>::Stream>, <L as Listen>::Address);
 
 impl<L: Listen> Listener<L> {
-    pub(crate) fn new(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
+    /// A listener of several sockets. If the loop refuses them, one comes back, and the others are
+    /// closed.
+    pub(crate) fn new(
+        handle: &Handle,
+        sockets: impl IntoIterator<Item = L>,
+    ) -> Result<Listener<L>, Refused<L>> {
         Ok(Listener {
-            source: adopt(handle, listener)?,
+            sockets: Turns::new(handle, sockets)?,
             paused: Cell::new(false),
             pause: Cell::new(FIRST_PAUSE),
         })
@@ -83,32 +92,39 @@ impl<L: Listen> Listener<L> {
     /// [`Error::Option`](crate::Error::Option) if it cannot be made non-blocking;
     /// [`Error::Loop`](crate::Error::Loop) if the loop is gone. The listener comes back with the error.
     pub fn from_std(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
-        let listener = Listener::new(handle, listener)?;
+        let listener = Listener::new(handle, [listener])?;
         match set_nonblocking(listener.get_ref(), false) {
             Ok(()) => Ok(listener),
             Err(error) => Err(Refused {
                 error,
-                value: listener.source.into_inner(),
+                value: listener.sockets.into_sockets().remove(0),
             }),
         }
     }
 
-    /// Takes the listener out of the loop, in [blocking mode](crate#blocking-mode).
+    /// Takes the sockets out of the loop, in [blocking mode](crate#blocking-mode): one for each address,
+    /// usually one.
     #[must_use]
-    pub fn into_std(self) -> L {
-        into_blocking(self.source.into_inner())
+    pub fn into_std(self) -> Vec<L> {
+        let sockets = self.sockets.into_sockets().into_iter();
+        sockets.map(into_blocking).collect()
     }
 
-    /// The listener of the standard library, for its calls that do not wait.
+    /// The sockets of the standard library, for their calls that do not wait: one for each address.
+    pub fn sockets(&self) -> impl ExactSizeIterator<Item = &L> {
+        self.sockets.sockets()
+    }
+
+    /// The socket of the first address; usually there is no other.
     #[must_use]
     pub fn get_ref(&self) -> &L {
-        self.source.get_ref()
+        self.sockets.first().get_ref()
     }
 
     /// The handle of the loop that the listener belongs to.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        self.source.handle()
+        self.sockets.first().handle()
     }
 
     /// Waits for a connection and returns it with the address of its other side. Dropping the future
@@ -120,19 +136,16 @@ impl<L: Listen> Listener<L> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
     /// # let handle = event_loop.handle();
-    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// # let address = listener.local_addr()?;
-    /// # let client = handle.spawn({ let handle = handle.clone(); async move {
-    /// #     TcpStream::connect(&handle, address).await.map(drop) }});
-    /// # event_loop.block_on(async move {
+    /// # event_loop.block_on(async {
+    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0").await?;
+    /// # let client = TcpStream::connect(&handle, listener.local_addr()?).await?;
     /// loop {
     ///     let (stream, peer) = listener.accept().await?;
     ///     println!("{peer} is here");
     ///     handle.spawn(async move { stream.write_all(b"hello").await });
-    ///     # return std::io::Result::Ok(());
+    ///     # return Ok(());
     /// }
-    /// # })??;
-    /// # Ok(())
+    /// # })?
     /// # }
     /// ```
     ///
@@ -142,6 +155,8 @@ impl<L: Listen> Listener<L> {
     /// The connection stays in the queue, and the next accept waits for a pause, the longer the more
     /// often it fails (5 ms to 1 s): a loop that reports the error and accepts again is not busy.
     /// [`next`](Listener::next) does not report it.
+    #[doc(alias = "on connection")]
+    #[doc(alias = "uv_accept")]
     pub async fn accept(&self) -> io::Result<Accepted<L>> {
         loop {
             if let Some((accepted, ())) = self.accept_with(|| Some(())).await? {
@@ -157,7 +172,7 @@ impl<L: Listen> Listener<L> {
         mut acquire: impl FnMut() -> Option<P>,
     ) -> io::Result<Option<(Accepted<L>, P)>> {
         loop {
-            let accept = self.source.io(Direction::Read, |listener| {
+            let accept = self.sockets.io(|listener| {
                 self.check_open()?;
                 let Some(permit) = acquire() else {
                     return Ok(None);
@@ -189,8 +204,7 @@ impl<L: Listen> Listener<L> {
     /// [`accept`](Listener::accept), for futures written by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
         loop {
-            let source = &self.source;
-            let accepted = source.poll_io(context, Direction::Read, |listener| {
+            let accepted = self.sockets.poll_io(context, |listener| {
                 self.check_open()?;
                 raw::accept(listener)
             });
@@ -211,7 +225,7 @@ impl<L: Listen> Listener<L> {
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
         self.check_open()?;
         for _ in 0..BROKEN_IN_A_ROW {
-            match self.source.try_io(Direction::Read, raw::accept) {
+            match self.sockets.try_io(raw::accept) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     if let Some(accepted) = self.accepted(result) {
@@ -227,8 +241,7 @@ impl<L: Listen> Listener<L> {
     /// error, and the listener is in no pause. Several tasks may be told of the same connection. It
     /// asks the kernel by poll(2) each time.
     pub async fn readable(&self) -> io::Result<()> {
-        let source = &self.source;
-        let look = source.io(Direction::Read, |listener| {
+        let look = self.sockets.io(|listener| {
             self.check_open()?;
             raw::ready_to_read(listener)
         });
@@ -269,9 +282,33 @@ impl<L: Listen> Listener<L> {
     fn pause_for_shortage(&self) {
         let pause = self.pause.get();
         self.pause.set((pause * 2).min(LONGEST_PAUSE));
-        // It fails if the loop is gone, and then accepts fail, too; or if there is no memory to register
-        // the listener. Then the next accept is tried at once.
-        let _ = self.source.pause(Direction::Read, pause);
+        self.sockets.pause(pause);
+    }
+
+    /// Makes a system call of yours on the sockets in turn, such as accept(2) with other flags, and waits
+    /// while it answers "would block" and while the listener is in a pause.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call, except for "would block" and "interrupted"; if the loop is gone.
+    #[doc(alias = "async_io")]
+    pub async fn io<R>(&self, mut call: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
+        let call = |listener: &L| {
+            self.check_open()?;
+            call(listener)
+        };
+        self.sockets.io(call).await
+    }
+
+    /// As [`io`](Self::io), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
+    /// has happened since a call last said so, or in a pause.
+    pub fn try_io<R>(&self, call: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
+        self.check_open()?;
+        self.sockets.try_io(call)
     }
 
     /// Accepts no more connections until it is [resumed](Listener::resume): they wait in the queue,
@@ -283,7 +320,7 @@ impl<L: Listen> Listener<L> {
     /// Accepts connections again.
     pub fn resume(&self) {
         if self.paused.replace(false) {
-            self.source.wake(Direction::Read);
+            self.sockets.wake();
         }
     }
 
@@ -293,12 +330,18 @@ impl<L: Listen> Listener<L> {
         self.paused.get()
     }
 
-    /// The address it listens on.
+    /// The address it listens on; the first, if there are several.
     pub fn local_addr(&self) -> io::Result<L::Address> {
         raw::local_addr(self)
     }
 
-    /// The options of the socket. Most systems give a connection the options that the listener had
+    /// All addresses it listens on.
+    pub fn local_addrs(&self) -> io::Result<Vec<L::Address>> {
+        self.sockets().map(raw::local_addr).collect()
+    }
+
+    /// The options of the socket of the first address; [`Options::of`] has those of the
+    /// [others](Self::sockets). Most systems give a connection the options that the listener had
     /// when the connection was made.
     #[must_use]
     pub fn options(&self) -> Options<'_> {
@@ -351,6 +394,7 @@ impl<L: Listen> AsFd for Listener<L> {
 
 impl<L: Listen + fmt::Debug> fmt::Debug for Listener<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Listener").field(self.get_ref()).finish()
+        f.write_str("Listener ")?;
+        f.debug_list().entries(self.sockets()).finish()
     }
 }

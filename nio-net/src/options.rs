@@ -1,7 +1,7 @@
 //! The options of a socket, for all types of sockets.
 
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
@@ -139,13 +139,38 @@ impl<'a> Options<'a> {
         Ok(self.get(self.ttl_name()?)?.unsigned_abs())
     }
 
-    /// The version of IP decides.
     fn ttl_name(self) -> Result<Name, Error> {
-        const V4: Name = name!(IPPROTO_IP, IP_TTL);
-        match raw::local_addr(&self.socket).map_err(|source| of_option(V4, source))? {
-            SocketAddr::V4(_) => Ok(V4),
-            SocketAddr::V6(_) => Ok(name!(IPPROTO_IPV6, IPV6_UNICAST_HOPS)),
+        self.by_version(
+            name!(IPPROTO_IP, IP_TTL),
+            name!(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+        )
+    }
+
+    /// The option of the socket's version of IP.
+    fn by_version(self, v4: Name, v6: Name) -> Result<Name, Error> {
+        match raw::local_addr(&self.socket).map_err(|source| of_option(v4, source))? {
+            SocketAddr::V4(_) => Ok(v4),
+            SocketAddr::V6(_) => Ok(v6),
         }
+    }
+
+    /// Sets the traffic class of packets: six bits that tell routers how to treat them (DSCP), then two for
+    /// congestion, which TCP sets by itself (IP_TOS, IPV6_TCLASS; RFC 2474).
+    #[doc(alias = "tos")]
+    #[doc(alias = "dscp")]
+    pub fn set_traffic_class(self, class: u8) -> Result<(), Error> {
+        self.set(self.traffic_class_name()?, class.into())
+    }
+
+    /// The traffic class of packets.
+    pub fn traffic_class(self) -> Result<u8, Error> {
+        // IPv6 has -1 for the default, which is 0.
+        let class = self.get(self.traffic_class_name()?)?.max(0);
+        Ok(class as u8)
+    }
+
+    fn traffic_class_name(self) -> Result<Name, Error> {
+        self.by_version(name!(IPPROTO_IP, IP_TOS), name!(IPPROTO_IPV6, IPV6_TCLASS))
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
@@ -165,6 +190,8 @@ impl<'a> Options<'a> {
     /// # Errors
     ///
     /// [`Error::Option`]; whether it asks has not changed then.
+    #[doc(alias = "setKeepAlive")]
+    #[doc(alias = "uv_tcp_keepalive")]
     pub fn set_keepalive(self, keepalive: Option<Keepalive>) -> Result<(), Error> {
         if let Some(Keepalive {
             idle,
@@ -206,12 +233,14 @@ impl<'a> Options<'a> {
     /// once, and the system goes on sending. A duration of zero: they are thrown away and the
     /// connection is reset. A longer one, of whole seconds: closing *blocks* until they are sent,
     /// for no longer than that, and so would hold up the loop.
+    #[doc(alias = "resetAndDestroy")]
+    #[doc(alias = "uv_tcp_close_reset")]
     pub fn set_linger(self, linger: Option<Duration>) -> Result<(), Error> {
         let value = libc::linger {
             l_onoff: linger.is_some().into(),
             l_linger: linger.map_or(0, whole_seconds),
         };
-        self.set_value(LINGER, value)
+        self.set_value(LINGER, value, &format_args!("{linger:?}"))
     }
 
     /// How closing treats bytes that are not sent yet.
@@ -245,14 +274,22 @@ impl<'a> Options<'a> {
     }
 
     fn set(self, name: Name, value: c_int) -> Result<(), Error> {
-        self.set_value(name, value)
+        self.set_value(name, value, &value)
     }
 
-    /// Sets an option whose value may be of another type than most.
-    pub(crate) fn set_value(self, name: Name, value: impl Value) -> Result<(), Error> {
-        let (_, level, number) = name;
-        raw::options::set(&self.socket, level, number, value)
-            .map_err(|source| of_option(name, source))
+    /// Sets an option whose value may be of another type than most; `text` is the value in errors.
+    pub(crate) fn set_value(
+        self,
+        (name, level, number): Name,
+        value: impl Value,
+        text: &dyn fmt::Display,
+    ) -> Result<(), Error> {
+        let set = raw::options::set(&self.socket, level, number, value);
+        set.map_err(|source| Error::Option {
+            name,
+            value: Some(text.to_string()),
+            source,
+        })
     }
 
     /// Sets an option that is to be set, if the system has it.
@@ -265,10 +302,14 @@ impl<'a> Options<'a> {
         match (name, value) {
             (_, None) => Ok(()),
             (Some(name), Some(value)) => self.set(name, value),
-            (None, Some(_)) => {
-                let source = io::ErrorKind::Unsupported.into();
-                Err(Error::Option { name: text, source })
-            }
+            (None, Some(value)) => Err(Error::Option {
+                name: text,
+                value: Some(value.to_string()),
+                source: io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "this system has only one setting for all connections",
+                ),
+            }),
         }
     }
 
@@ -288,7 +329,11 @@ impl<'a> Options<'a> {
 }
 
 fn of_option((name, ..): Name, source: io::Error) -> Error {
-    Error::Option { name, source }
+    Error::Option {
+        name,
+        value: None,
+        source,
+    }
 }
 
 /// A number as the kernel takes it: larger ones are as good as the largest.

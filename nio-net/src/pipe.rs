@@ -20,11 +20,11 @@ pub type PipeWriter = ByteStream<WriteEnd>;
 
 /// The descriptor of a [`PipeReader`]: non-blocking in the loop, and blocking when it has left the loop.
 #[derive(Debug)]
-pub struct ReadEnd(OwnedFd);
+pub struct ReadEnd(pub(crate) OwnedFd);
 
 /// The descriptor of a [`PipeWriter`]: non-blocking in the loop, and blocking when it has left the loop.
 #[derive(Debug)]
-pub struct WriteEnd(OwnedFd);
+pub struct WriteEnd(pub(crate) OwnedFd);
 
 /// A pipe: bytes that are written to one end are read from the other. Both are closed in a program that
 /// is started, except for an end that the program is given. Such an end leaves the loop, and is in

@@ -10,7 +10,7 @@ use std::{
 
 use nio_loop::{Direction, Source, Waiting, poll_budget};
 
-use crate::{ByteStream, Stream, raw, stream::Descriptor};
+use crate::{ByteStream, Stream, lent, raw, stream::Descriptor};
 
 /// How much [`ByteStream::read_to_end`] reserves at first; then the vector doubles.
 const FIRST_RESERVE: usize = 4096;
@@ -23,6 +23,8 @@ impl<S: Stream> ByteStream<S> {
     /// # Errors
     ///
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) and the like.
+    #[doc(alias = "recv")]
+    #[doc(alias = "uv_read_start")]
     pub fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         let waiting = self.source.waiting(Direction::Read);
@@ -32,7 +34,7 @@ impl<S: Stream> ByteStream<S> {
     /// As [`read`](Self::read), into several buffers, one after the other.
     pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let room = room_of(buffers);
-        self.read_with(room, |fd| raw::read_vectored(fd, buffers))
+        self.read_into(room, |fd| raw::read_vectored(fd, buffers))
             .await
     }
 
@@ -62,8 +64,61 @@ impl<S: Stream> ByteStream<S> {
 
     async fn read_buf_up_to(&self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
         let room = limit.min(buffer.capacity() - buffer.len());
-        self.read_with(room, |fd| raw::read_spare(fd, buffer, limit))
+        self.read_into(room, |fd| raw::read_spare(fd, buffer, limit))
             .await
+    }
+
+    /// Reads the bytes that are there, or waits for some, into a buffer that the loop lends for the
+    /// moment, and calls `take` with them. `None` says that the other side has ended writing. So a
+    /// connection that waits keeps no buffer: see [Thousands of
+    /// connections](crate#thousands-of-connections).
+    ///
+    /// `take` must use all bytes, at most 65,536, or copy those that are needed later: they are gone
+    /// when it returns. Dropping the future before it is ready loses no byte.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::UnixStream;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle();
+    /// # event_loop.block_on(async {
+    /// # let (stream, other) = UnixStream::pair(&handle)?;
+    /// # other.write_all(b"one\ntwo\n").await?;
+    /// # drop(other);
+    /// let mut lines = 0;
+    /// let mut count = |bytes: &[u8]| lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+    /// while stream.read_with(&mut count).await?.is_some() {}
+    /// assert_eq!(lines, 2);
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    #[doc(alias = "uv_alloc_cb")]
+    #[doc(alias = "on data")]
+    pub fn read_with<R>(
+        &self,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> impl Future<Output = io::Result<Option<R>>> {
+        self.read_up_to_with(lent::SIZE, take)
+    }
+
+    /// As [`read_with`](Self::read_with), at most `limit` bytes.
+    pub(crate) fn read_up_to_with<R, F: FnOnce(&[u8]) -> R>(
+        &self,
+        limit: usize,
+        take: F,
+    ) -> impl Future<Output = io::Result<Option<R>>> + use<'_, S, R, F> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        ReadWith {
+            waiting: self.source.waiting(Direction::Read),
+            limit,
+            take: Some(take),
+        }
     }
 
     /// Reads until `buffer` is full. If the future is dropped, it is not known how much of the buffer
@@ -77,7 +132,7 @@ impl<S: Stream> ByteStream<S> {
         loop {
             match self.read(buffer).await? {
                 0 if buffer.is_empty() => return Ok(()),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => return Err(ended_early(buffer.len())),
                 n if n == buffer.len() => return Ok(()),
                 n => buffer = &mut mem::take(&mut buffer)[n..],
             }
@@ -105,7 +160,8 @@ impl<S: Stream> ByteStream<S> {
                 return Ok(buffer.len() - start);
             }
             if buffer.len() - start > limit {
-                return Err(io::ErrorKind::FileTooLarge.into());
+                let text = format!("more bytes came than the limit of {limit}");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
             }
         }
     }
@@ -153,6 +209,15 @@ impl<S: Stream> ByteStream<S> {
         self.source.try_io(Direction::Read, read)
     }
 
+    /// As [`read_with`](Self::read_with), without waiting. If there is nothing, `take` is not called.
+    pub fn try_read_with<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
+        const { assert!(S::READABLE, "this stream cannot be read") };
+        lent::lend(|buffer| {
+            let n = self.try_read(buffer)?;
+            Ok((n > 0).then(|| take(&buffer[..n])))
+        })
+    }
+
     /// As [`peek`](Self::peek), without waiting.
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let peek = |fd: &Descriptor<S>| raw::peek(fd, buffer);
@@ -166,7 +231,7 @@ impl<S: Stream> ByteStream<S> {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_read_with(context, buffer.len(), |fd| raw::read(fd, buffer))
+        self.poll_read_into(context, buffer.len(), |fd| raw::read(fd, buffer))
     }
 
     /// [`read_vectored`](Self::read_vectored), for futures written by hand.
@@ -176,7 +241,7 @@ impl<S: Stream> ByteStream<S> {
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let room = room_of(buffers);
-        self.poll_read_with(context, room, |fd| raw::read_vectored(fd, buffers))
+        self.poll_read_into(context, room, |fd| raw::read_vectored(fd, buffers))
     }
 
     /// [`read_buf`](Self::read_buf) of at most `limit` bytes, for futures written by hand.
@@ -187,7 +252,28 @@ impl<S: Stream> ByteStream<S> {
         limit: usize,
     ) -> Poll<io::Result<usize>> {
         let room = limit.min(buffer.capacity() - buffer.len());
-        self.poll_read_with(context, room, |fd| raw::read_spare(fd, buffer, limit))
+        self.poll_read_into(context, room, |fd| raw::read_spare(fd, buffer, limit))
+    }
+
+    /// [`read_with`](Self::read_with), for futures written by hand.
+    pub fn poll_read_with<R>(
+        &self,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<Option<R>>> {
+        self.poll_read_up_to_with(context, lent::SIZE, take)
+    }
+
+    pub(crate) fn poll_read_up_to_with<R>(
+        &self,
+        context: &mut Context<'_>,
+        limit: usize,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<Option<R>>> {
+        lent::lend(|buffer| {
+            let n = ready!(self.poll_read(context, &mut buffer[..limit]))?;
+            Poll::Ready(Ok((n > 0).then(|| take(&buffer[..n]))))
+        })
     }
 
     /// [`readable`](Self::readable), for futures written by hand.
@@ -197,7 +283,7 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Reads into `room` bytes.
-    async fn read_with(
+    async fn read_into(
         &self,
         room: usize,
         mut read: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
@@ -214,7 +300,7 @@ impl<S: Stream> ByteStream<S> {
     }
 
     #[inline(always)]
-    fn poll_read_with(
+    fn poll_read_into(
         &self,
         context: &mut Context<'_>,
         room: usize,
@@ -237,6 +323,12 @@ fn room_of(buffers: &[IoSliceMut<'_>]) -> usize {
     taken.map(|buffer| buffer.len()).sum()
 }
 
+/// The other side has ended writing before all bytes came.
+pub(crate) fn ended_early(missing: usize) -> io::Error {
+    let text = format!("the other side has ended writing; {missing} bytes are missing");
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
+}
+
 /// The future of [`ByteStream::read`]. A method of a named type can be inlined into the task that
 /// awaits it, which saves a tenth of the instructions of an echo.
 struct Read<'a, 'b, S: Stream> {
@@ -257,6 +349,40 @@ impl<S: Stream> Future for Read<'_, '_, S> {
         let (source, room) = (waiting.source(), buffer.len());
         waiting.poll_io(context, |fd| {
             after_read(source, raw::read(fd, buffer)?, room)
+        })
+    }
+}
+
+/// The future of [`ByteStream::read_with`].
+struct ReadWith<'a, S: Stream, F> {
+    waiting: Waiting<'a, Descriptor<S>>,
+    limit: usize,
+    /// There until the future is ready.
+    take: Option<F>,
+}
+
+// The closure is never pinned.
+impl<S: Stream, F> Unpin for ReadWith<'_, S, F> {}
+
+impl<S: Stream, R, F: FnOnce(&[u8]) -> R> Future for ReadWith<'_, S, F> {
+    type Output = io::Result<Option<R>>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let ReadWith {
+            waiting,
+            limit,
+            take,
+        } = &mut *self;
+        lent::lend(|buffer| {
+            let buffer = &mut buffer[..*limit];
+            let (source, room) = (waiting.source(), buffer.len());
+            let read = waiting.poll_io(context, |fd| {
+                after_read(source, raw::read(fd, buffer)?, room)
+            });
+            let n = ready!(read)?;
+            let take = take.take().expect("not polled after it was ready");
+            Poll::Ready(Ok((n > 0).then(|| take(&buffer[..n]))))
         })
     }
 }

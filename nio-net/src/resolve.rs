@@ -3,15 +3,19 @@
 use std::{
     future::poll_fn,
     io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{SocketAddr, ToSocketAddrs},
 };
 
 use nio_loop::{Handle, JoinHandle, poll_budget};
 
-use crate::Error;
+use crate::{
+    Error, ToAddresses,
+    address::{Addresses, Host},
+};
 
-/// The addresses of a host, by its name (or by its address: `"::1"`), each with `port`, in the order
-/// in which the system would try them. There is at least one, and none is there twice.
+/// The addresses of a host, in the order in which the system would try them. There is at least one,
+/// and none is there twice. Functions that wait, such as [`TcpStream::connect`](crate::TcpStream::connect),
+/// do this by themselves. Addresses that are written out are returned as they are.
 ///
 /// The system looks the name up on one of the loop's threads for slow closures
 /// ([`Handle::spawn_slow`]), so that nothing else waits for it. Dropping the future takes the name out
@@ -22,7 +26,7 @@ use crate::Error;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
 /// # let handle = event_loop.handle();
-/// let addresses = event_loop.block_on(nio_net::resolve(&handle, "localhost", 80))??;
+/// let addresses = event_loop.block_on(nio_net::resolve(&handle, "localhost:80"))??;
 /// assert!(addresses.iter().all(|address| address.ip().is_loopback()));
 /// # Ok(())
 /// # }
@@ -30,16 +34,27 @@ use crate::Error;
 ///
 /// # Errors
 ///
-/// [`Error::Resolve`] with the name; [`Error::Loop`] if the loop is gone or has no thread.
-pub async fn resolve(handle: &Handle, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+/// [`Error::Address`] if it is no address; [`Error::Resolve`] with the name; [`Error::Loop`] if the
+/// loop is gone or has no thread.
+#[doc(alias = "dns.lookup")]
+#[doc(alias = "lookup_host")]
+#[doc(alias = "getaddrinfo")]
+#[doc(alias = "uv_getaddrinfo")]
+pub async fn resolve(handle: &Handle, host: impl ToAddresses) -> Result<Vec<SocketAddr>, Error> {
     poll_fn(poll_budget).await;
-    if let Ok(ip) = name.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
+    match host.to_addresses()? {
+        Addresses::One(address) => Ok(vec![address]),
+        Addresses::Several(addresses) => Ok(addresses),
+        Addresses::Host(host) => look_up(handle, &host).await,
     }
-    let owned = name.to_owned();
+}
+
+/// The addresses of a host name.
+pub(crate) async fn look_up(handle: &Handle, host: &Host) -> Result<Vec<SocketAddr>, Error> {
+    let owned = host.clone();
     let lookup = move || -> io::Result<Vec<SocketAddr>> {
         let mut addresses: Vec<SocketAddr> = Vec::new();
-        for address in (owned.as_str(), port).to_socket_addrs()? {
+        for address in (owned.name.as_str(), owned.port).to_socket_addrs()? {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -54,7 +69,7 @@ pub async fn resolve(handle: &Handle, name: &str, port: u16) -> Result<Vec<Socke
         Err(_) => return Err(nio_loop::Error::Closed.into()),
     };
     addresses.map_err(|source| Error::Resolve {
-        name: name.to_owned(),
+        name: host.name.clone(),
         source,
     })
 }

@@ -35,11 +35,9 @@ use crate::{
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
 /// # let handle = event_loop.handle();
-/// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-/// # let address = listener.local_addr()?;
-/// # let client = handle.spawn({ let handle = handle.clone(); async move {
-/// #     TcpStream::connect(&handle, address).await.map(drop) }});
-/// # event_loop.block_on(async move {
+/// # event_loop.block_on(async {
+/// # let listener = TcpListener::bind(&handle, "127.0.0.1:0").await?;
+/// # let client = TcpStream::connect(&handle, listener.local_addr()?).await?;
 /// let semaphore = Semaphore::new(1000);
 /// loop {
 ///     let (stream, _, permit) = semaphore.accept(&listener).await?;
@@ -48,10 +46,9 @@ use crate::{
 ///         drop(permit); // here, or at the end of the block
 ///         std::io::Result::Ok(())
 ///     });
-///     # return std::io::Result::Ok(());
+///     # return Ok(());
 /// }
-/// # })??;
-/// # Ok(())
+/// # })?
 /// # }
 /// ```
 #[derive(Clone)]

@@ -24,14 +24,14 @@ impl<S: Datagrams> DatagramSocket<S> {
     ///
     /// If it is too long, if the socket is not connected, or if there is no route to the receiver.
     /// UDP on macOS and the BSDs reports ENOBUFS when the network interface is busy: try again later.
+    #[doc(alias = "uv_udp_send")]
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.send_with(|socket| raw::datagram::send_to::<S::Address>(socket, bytes, None))
             .await
     }
 
-    /// Sends a datagram to an address, or waits until there is room for it. If the future is dropped,
-    /// nothing has been sent.
-    pub async fn send_to(&self, bytes: &[u8], to: &S::Address) -> io::Result<usize> {
+    /// Sends a datagram to an address.
+    pub(crate) async fn send_to_one(&self, bytes: &[u8], to: &S::Address) -> io::Result<usize> {
         self.send_with(|socket| raw::datagram::send_to(socket, bytes, Some(to)))
             .await
     }
@@ -71,8 +71,8 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.try_send_any(bytes, None)
     }
 
-    /// As [`send_to`](Self::send_to), without waiting.
-    pub fn try_send_to(&self, bytes: &[u8], to: &S::Address) -> io::Result<usize> {
+    /// As [`send_to_one`](Self::send_to_one), without waiting.
+    pub(crate) fn try_send_to_one(&self, bytes: &[u8], to: &S::Address) -> io::Result<usize> {
         self.try_send_any(bytes, Some(to))
     }
 

@@ -1,15 +1,17 @@
 //! A TCP socket before it is a connection or a listener.
 
 use std::{
-    future::poll_fn,
     io,
     net::{self, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use nio_loop::{Handle, poll_budget};
+use nio_loop::Handle;
 
-use crate::{Error, Listener, Options, Refused, TcpListener, TcpStream, raw, tcp::Connecting};
+use crate::{
+    Error, Listener, Options, Refused, TcpListener, TcpStream, ToAddresses, address::written_out,
+    raw, resolve, tcp::Connecting,
+};
 
 /// A TCP socket whose options are to be set, and which may be bound to an address, before it
 /// connects or listens.
@@ -22,7 +24,7 @@ use crate::{Error, Listener, Options, Refused, TcpListener, TcpStream, raw, tcp:
 /// # let handle = event_loop.handle();
 /// let socket = TcpSocket::new_v4()?;
 /// socket.options().set_reuse_port(true)?;
-/// socket.bind("127.0.0.1:0".parse()?)?;
+/// socket.bind("127.0.0.1:0")?;
 /// let listener = socket.listen(&handle, 64)?;
 /// # drop(listener);
 /// # Ok(())
@@ -70,12 +72,13 @@ impl TcpSocket {
     }
 
     /// Binds the socket to an address of this machine, to listen on it or to connect from it. Port 0
-    /// lets the system choose one.
+    /// lets the system choose one. Of several addresses it is the first. No host name is looked up.
     ///
     /// # Errors
     ///
-    /// [`Error::LocalAddress`] with the address.
-    pub fn bind(&self, address: SocketAddr) -> Result<(), Error> {
+    /// [`Error::LocalAddress`] with the address; [`Error::Address`] if it is no address.
+    pub fn bind(&self, to: impl ToAddresses) -> Result<(), Error> {
+        let address = written_out(to)?[0];
         raw::bind(self, &address).map_err(|source| Error::LocalAddress { address, source })
     }
 
@@ -84,18 +87,24 @@ impl TcpSocket {
         self.socket.local_addr()
     }
 
-    /// Connects to an address. Dropping the future ends the attempt.
+    /// Connects to an address. Of several addresses, or a host name that has several, it is the first
+    /// of the socket's version of IP: to try all, use
+    /// [`TcpStream::connect_with`](TcpStream::connect_with). Dropping the future ends the attempt.
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`] with the address; [`Error::Loop`] if the loop is gone. The socket comes back
+    /// [`Error::Connect`] with the address; [`Error::Address`] if it is no address;
+    /// [`Error::Resolve`] with the name; [`Error::Loop`] if the loop is gone. The socket comes back
     /// with the error. After a failed attempt only Linux lets it connect again.
     pub async fn connect(
         self,
         handle: &Handle,
-        address: SocketAddr,
+        to: impl ToAddresses,
     ) -> Result<TcpStream, Refused<TcpSocket>> {
-        poll_fn(poll_budget).await;
+        let address = match resolve(handle, to).await {
+            Ok(addresses) => self.choose(&addresses),
+            Err(error) => return Err(Refused { error, value: self }),
+        };
         let connecting = self.begin_connect(handle, address)?;
         match connecting.finish().await {
             Ok(()) => Ok(connecting.stream),
@@ -107,6 +116,16 @@ impl TcpSocket {
                 Err(Refused { error, value })
             }
         }
+    }
+
+    /// The first address of the socket's version of IP; if there is none, one for which the system has
+    /// an error.
+    fn choose(&self, addresses: &[SocketAddr]) -> SocketAddr {
+        let is_v4 = self.local_addr().is_ok_and(|local| local.is_ipv4());
+        let mut fitting = addresses
+            .iter()
+            .filter(|address| address.is_ipv4() == is_v4);
+        *fitting.next().unwrap_or(&addresses[0])
     }
 
     /// Begins a connection.
@@ -145,7 +164,7 @@ impl TcpSocket {
             return Err(Refused { error, value: self });
         }
         let listener = OwnedFd::from(self.socket).into();
-        Listener::new(handle, listener).map_err(|Refused { error, value }| {
+        Listener::new(handle, [listener]).map_err(|Refused { error, value }| {
             let socket = OwnedFd::from(value).into();
             let value = TcpSocket { socket };
             Refused { error, value }

@@ -5,7 +5,8 @@
 //!
 //! 1. A future does its system call in the poll in which it is ready, and nothing before: one that is
 //!    dropped has read nothing and written nothing. Those that make several calls say what is lost.
-//! 2. No operation allocates.
+//! 2. No operation allocates, but for those whose result is a vector, and the first
+//!    [`read_with`](ByteStream::read_with) of a thread.
 //! 3. After a short read or write, nothing is tried before the loop reports readiness: the next call
 //!    would block. (A read only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
 //! 4. After writing has ended, ending it again makes no system call. On the BSDs, it would end
@@ -40,15 +41,22 @@ use crate::{
 /// | waits | does not wait | for futures written by hand |
 /// |---|---|---|
 /// | [`read`](Self::read), [`read_vectored`](Self::read_vectored), [`read_buf`](Self::read_buf) | [`try_read`](Self::try_read), [`try_read_vectored`](Self::try_read_vectored), [`try_read_buf`](Self::try_read_buf) | [`poll_read`](Self::poll_read), [`poll_read_vectored`](Self::poll_read_vectored), [`poll_read_buf`](Self::poll_read_buf) |
+/// | [`read_with`](Self::read_with) | [`try_read_with`](Self::try_read_with) | [`poll_read_with`](Self::poll_read_with) |
 /// | [`read_exact`](Self::read_exact), [`read_to_end`](Self::read_to_end) | | |
 /// | [`peek`](Self::peek) | [`try_peek`](Self::try_peek) | |
 /// | [`write`](Self::write), [`write_vectored`](Self::write_vectored) | [`try_write`](Self::try_write), [`try_write_vectored`](Self::try_write_vectored) | [`poll_write`](Self::poll_write), [`poll_write_vectored`](Self::poll_write_vectored) |
-/// | [`write_all`](Self::write_all), [`write_all_vectored`](Self::write_all_vectored) | | |
+/// | [`write_all`](Self::write_all), [`write_all_vectored`](Self::write_all_vectored) | [`try_write_all`](Self::try_write_all) | |
+/// | [`send_file`](Self::send_file), [`send_file_all`](Self::send_file_all) | | |
+/// | [`ready`](Self::ready) | | |
+/// | [`io`](Self::io) | [`try_io`](Self::try_io) | |
 /// | [`readable`](Self::readable), [`writable`](Self::writable) | | [`poll_readable`](Self::poll_readable), [`poll_writable`](Self::poll_writable) |
 ///
 /// Where `try_…` would have to wait, it returns an error of the kind
 /// [`WouldBlock`](io::ErrorKind::WouldBlock). `poll_…` wakes the context's waker when it is worth
 /// polling again.
+#[doc(alias = "uv_stream_t")]
+#[doc(alias = "AsyncRead")]
+#[doc(alias = "AsyncWrite")]
 pub struct ByteStream<S: Stream> {
     pub(crate) source: Source<Descriptor<S>>,
 }
@@ -57,7 +65,7 @@ pub struct ByteStream<S: Stream> {
 /// [`Source`] has padding.
 pub(crate) struct Descriptor<S> {
     pub(crate) inner: S,
-    writing_ended: Cell<bool>,
+    pub(crate) writing_ended: Cell<bool>,
 }
 
 impl<S: AsFd> AsFd for Descriptor<S> {
@@ -80,7 +88,11 @@ impl<S: Stream> ByteStream<S> {
             Ok(false) => Error::Blocking,
             Err(source) => {
                 let name = "O_NONBLOCK";
-                Error::Option { name, source }
+                Error::Option {
+                    name,
+                    value: None,
+                    source,
+                }
             }
         };
         let value = descriptor;
@@ -182,6 +194,9 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone. A pipe has no
     /// shutdown: its end is dropped.
+    #[doc(alias = "socket.end")]
+    #[doc(alias = "half-close")]
+    #[doc(alias = "uv_shutdown")]
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let writing_ended = &self.source.get_ref().writing_ended;
         let how = match how {
@@ -210,8 +225,58 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
+    /// Makes a system call of yours on the descriptor, and waits while it answers "would block". Use it for
+    /// calls that this crate does not have, such as an ioctl(2) of a device.
+    ///
+    /// ```
+    /// # use std::io::Read;
+    /// # use nio_loop::{Direction, EventLoop};
+    /// # use nio_net::UnixStream;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle();
+    /// # event_loop.block_on(async {
+    /// # let (stream, other) = UnixStream::pair(&handle)?;
+    /// # other.write_all(b"hello").await?;
+    /// let mut bytes = [0; 5];
+    /// let n = stream.io(Direction::Read, |mut socket| socket.read(&mut bytes)).await?;
+    /// # assert_eq!(&bytes[..n], b"hello");
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the call, except for "would block" and "interrupted"; if the loop is gone.
+    #[doc(alias = "async_io")]
+    pub async fn io<R>(
+        &self,
+        direction: Direction,
+        mut call: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let call = |descriptor: &Descriptor<S>| call(&descriptor.inner);
+        self.source.io(direction, call).await
+    }
+
+    /// As [`io`](Self::io), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
+    /// has happened since a call last said so.
+    pub fn try_io<R>(
+        &self,
+        direction: Direction,
+        call: impl FnOnce(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.source
+            .try_io(direction, |descriptor| call(&descriptor.inner))
+    }
+
     /// The options of the socket.
     #[must_use]
+    #[doc(alias = "setsockopt")]
     pub fn options(&self) -> Options<'_> {
         Options::of(self)
     }

@@ -2,62 +2,117 @@
 
 use std::{
     cell::Cell,
-    future::poll_fn,
     io,
     net::{self, SocketAddr},
     task::{Context, Poll},
 };
 
-use nio_loop::{Direction, Handle, poll_budget};
+use nio_loop::{Direction, Handle};
 
-use crate::{ByteStream, Error, TcpSocket, connect::connect_any, raw, resolve, stream::Descriptor};
+use crate::{ByteStream, Error, TcpSocket, ToAddresses, connect, raw, stream::Descriptor};
 
-/// A TCP connection. Most of its operations are those of every [`ByteStream`].
+/// A TCP connection.
+///
+/// ```
+/// # use std::net::Shutdown;
+/// # use nio_loop::EventLoop;
+/// # use nio_net::{TcpListener, TcpStream};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut event_loop = EventLoop::new()?;
+/// # let handle = event_loop.handle();
+/// # event_loop.block_on(async {
+/// # let listener = TcpListener::bind(&handle, "localhost:0").await?;
+/// # let port = listener.local_addr()?.port();
+/// # handle.spawn(async move {
+/// #     let (stream, _) = listener.accept().await?;
+/// #     nio_net::copy(&stream, &stream).await?;
+/// #     std::io::Result::Ok(())
+/// # }).detach();
+/// let stream = TcpStream::connect(&handle, ("localhost", port)).await?;
+/// stream.set_nodelay(true)?;
+/// stream.write_all(b"question").await?;
+/// stream.shutdown(Shutdown::Write)?; // the other side reads the end
+/// let mut answer = Vec::new();
+/// stream.read_to_end(&mut answer, 64 * 1024).await?; // up to 64 KiB
+/// # assert_eq!(answer, b"question");
+/// # Ok(())
+/// # })?
+/// # }
+/// ```
+///
+/// | to | there is |
+/// |---|---|
+/// | make one | [`connect`](Self::connect), [`connect_with`](Self::connect_with) options, [`TcpListener::accept`](crate::Listener::accept), [`from_std`](ByteStream::from_std) |
+/// | read | [`read`](ByteStream::read), [`read_with`](ByteStream::read_with) a buffer of the loop, [`read_exact`](ByteStream::read_exact), [`read_to_end`](ByteStream::read_to_end); lines by a [`BufReader`](crate::BufReader) |
+/// | write | [`write_all`](ByteStream::write_all), [`write_all_vectored`](ByteStream::write_all_vectored), [`send_file_all`](ByteStream::send_file_all) |
+/// | copy | [`copy`](crate::copy), [`copy_bidirectional`](crate::copy_bidirectional) |
+/// | end writing | [`shutdown`](ByteStream::shutdown); dropping it closes the connection |
+/// | read and write in two tasks | an [`Rc`](std::rc::Rc) of it, or [`into_split`](ByteStream::into_split) |
+/// | limit the time | [`Handle::timeout`], [`Idle`](crate::Idle) |
+/// | set options | [`set_nodelay`](Self::set_nodelay), [`options`](ByteStream::options) |
+///
+/// It is a [`ByteStream`], as Unix connections and pipes are: all its operations are documented there.
+#[doc(alias = "net.Socket")]
+#[doc(alias = "socket")]
+#[doc(alias = "uv_tcp_t")]
 pub type TcpStream = ByteStream<net::TcpStream>;
 
 impl ByteStream<net::TcpStream> {
-    /// Connects to an address. Dropping the future ends the attempt.
+    /// Connects to an address: `"localhost:8080"`, `("::1", 8080)`, a [`SocketAddr`] and more, see
+    /// [`ToAddresses`].
     ///
-    /// # Errors
+    /// Of several addresses, or a host name that has several, the first that answers is connected to
+    /// (Happy Eyeballs, RFC 8305). They are tried one after the other, IP versions in turn. Each has
+    /// 250 ms before the next is tried beside it, or less if it fails. When a connection is made, all
+    /// other attempts end. Dropping the future ends all.
     ///
-    /// [`Error::Connect`] with the address; [`Error::Loop`] if the loop is gone.
-    pub async fn connect(handle: &Handle, address: SocketAddr) -> Result<TcpStream, Error> {
-        poll_fn(poll_budget).await;
-        let socket = TcpSocket::new(address);
-        let socket = socket.map_err(|source| Error::Connect { address, source })?;
-        Ok(socket.connect(handle, address).await?)
-    }
-
-    /// Connects to the first of several addresses that answers (Happy Eyeballs, RFC 8305). The
-    /// addresses are tried one after the other, IP versions in turn. Each has 250 ms before the next
-    /// is tried beside it, or less if it fails. When a connection is made, all other attempts end.
-    /// Dropping the future ends all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConnectAny`] with each address and its error; [`Error::Loop`] if the loop is gone.
-    pub async fn connect_any(
-        handle: &Handle,
-        addresses: impl IntoIterator<Item = SocketAddr>,
-    ) -> Result<TcpStream, Error> {
-        TcpStream::connect_any_with(handle, addresses, |_, _| Ok(())).await
-    }
-
-    /// As [`connect_any`](Self::connect_any), with a socket for each address that `set` prepares: it
-    /// sets the options that must be set before connecting, or binds to a local address. For a host,
-    /// [look up](crate::resolve) its addresses first.
+    /// How long connecting may take is up to the system, and often minutes; give it a limit:
     ///
     /// ```
+    /// # use std::time::Duration;
     /// # use nio_loop::EventLoop;
-    /// # use nio_net::{TcpListener, TcpStream, resolve};
+    /// # use nio_net::{TcpListener, TcpStream};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut event_loop = EventLoop::new()?;
     /// # let handle = event_loop.handle();
-    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// # let port = listener.local_addr()?.port();
     /// # event_loop.block_on(async {
-    /// let addresses = resolve(&handle, "localhost", port).await?;
-    /// let stream = TcpStream::connect_any_with(&handle, addresses, |socket, _| {
+    /// # let listener = TcpListener::bind(&handle, "localhost:0").await?;
+    /// # let port = listener.local_addr()?.port();
+    /// let connect = TcpStream::connect(&handle, ("localhost", port));
+    /// let stream = handle.timeout(Duration::from_secs(10), connect).await??;
+    /// # drop(stream);
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`] with the address; [`Error::ConnectAny`] with the host, each address and its
+    /// error; [`Error::Address`] if it is no address; [`Error::Resolve`] with the name;
+    /// [`Error::Loop`] if the loop is gone.
+    #[doc(alias = "net.connect")]
+    #[doc(alias = "net.createConnection")]
+    #[doc(alias = "uv_tcp_connect")]
+    #[doc(alias = "connect_host")]
+    #[doc(alias = "happy eyeballs")]
+    pub async fn connect(handle: &Handle, to: impl ToAddresses) -> Result<TcpStream, Error> {
+        connect::connect(handle, to, |_, _| Ok(())).await
+    }
+
+    /// As [`connect`](Self::connect), with a socket for each address that `set` prepares: it sets the
+    /// options that must be set before connecting, or binds to a local address.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::{TcpListener, TcpStream};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle();
+    /// # event_loop.block_on(async {
+    /// # let listener = TcpListener::bind(&handle, "localhost:0").await?;
+    /// # let port = listener.local_addr()?.port();
+    /// let stream = TcpStream::connect_with(&handle, ("localhost", port), |socket, _| {
     ///     socket.options().set_receive_buffer_size(1024 * 1024)
     /// });
     /// # stream.await?;
@@ -68,44 +123,14 @@ impl ByteStream<net::TcpStream> {
     ///
     /// # Errors
     ///
-    /// As [`connect_any`](Self::connect_any). An error of `set` counts as the error of its address:
-    /// the others are still tried.
-    pub async fn connect_any_with(
+    /// As [`connect`](Self::connect). Of several addresses, an error of `set` counts as the error of
+    /// its address: the others are still tried. Of one, it is returned as it is.
+    pub async fn connect_with(
         handle: &Handle,
-        addresses: impl IntoIterator<Item = SocketAddr>,
+        to: impl ToAddresses,
         set: impl FnMut(&TcpSocket, SocketAddr) -> Result<(), Error>,
     ) -> Result<TcpStream, Error> {
-        connect_any(handle, addresses.into_iter().collect(), set).await
-    }
-
-    /// Connects to a host by its name: [looks it up](crate::resolve) and
-    /// [tries](Self::connect_any) its addresses.
-    ///
-    /// How long that may take is up to the system, and often minutes; give it a limit:
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use nio_loop::EventLoop;
-    /// # use nio_net::{TcpListener, TcpStream};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let mut event_loop = EventLoop::new()?;
-    /// # let handle = event_loop.handle();
-    /// # let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-    /// # let port = listener.local_addr()?.port();
-    /// # event_loop.block_on(async {
-    /// let connect = TcpStream::connect_host(&handle, "localhost", port);
-    /// let stream = handle.timeout(Duration::from_secs(10), connect).await??;
-    /// # drop(stream);
-    /// # Ok(())
-    /// # })?
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Resolve`] with the name; those of [`connect_any`](Self::connect_any).
-    pub async fn connect_host(handle: &Handle, name: &str, port: u16) -> Result<TcpStream, Error> {
-        TcpStream::connect_any(handle, resolve(handle, name, port).await?).await
+        connect::connect(handle, to, set).await
     }
 
     /// The address of this side.
@@ -119,7 +144,9 @@ impl ByteStream<net::TcpStream> {
         self.get_ref().peer_addr()
     }
 
-    /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
+    /// Whether small writes are sent at once (TCP_NODELAY, which turns Nagle's algorithm off) or may be held back to be joined.
+    #[doc(alias = "setNoDelay")]
+    #[doc(alias = "uv_tcp_nodelay")]
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.get_ref().set_nodelay(nodelay)
     }

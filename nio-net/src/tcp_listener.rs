@@ -1,13 +1,17 @@
 //! Listening for TCP connections: on an address, on several, on those of a host.
 
 use std::{
+    future::poll_fn,
     io,
     net::{self, SocketAddr},
 };
 
-use nio_loop::Handle;
+use nio_loop::{Handle, poll_budget};
 
-use crate::{Error, Listener, TcpSocket, listener::BACKLOG, resolve};
+use crate::{
+    Error, Listener, TcpSocket, ToAddresses, address::Addresses, listener::BACKLOG,
+    resolve::look_up,
+};
 
 /// Listens for TCP connections.
 ///
@@ -17,62 +21,81 @@ use crate::{Error, Listener, TcpSocket, listener::BACKLOG, resolve};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut event_loop = EventLoop::new()?;
 /// # let handle = event_loop.handle();
-/// let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-/// let address = listener.local_addr()?;
-/// # let client = handle.spawn({ let handle = handle.clone(); async move {
-/// #     TcpStream::connect(&handle, address).await }});
-/// # let (stream, peer) = event_loop.block_on(async move {
+/// # event_loop.block_on(async {
+/// let listener = TcpListener::bind(&handle, "127.0.0.1:0").await?;
+/// # let client = TcpStream::connect(&handle, listener.local_addr()?).await?;
 /// let (stream, peer) = listener.accept().await?;
-/// # std::io::Result::Ok((stream, peer)) })??;
-/// # assert_eq!(stream.peer_addr()?, peer);
+/// # assert_eq!((stream.peer_addr()?, peer), (peer, client.local_addr()?));
 /// # Ok(())
+/// # })?
 /// # }
 /// ```
+///
+/// It is a [`Listener`], as that for Unix sockets is: accepting is documented there.
+#[doc(alias = "net.Server")]
+#[doc(alias = "uv_tcp_t")]
 pub type TcpListener = Listener<net::TcpListener>;
 
 impl Listener<net::TcpListener> {
     /// Listens on an address. Port 0 lets the system choose one, which
     /// [`local_addr`](Listener::local_addr) tells. The address may be one whose last connections
-    /// are still in TIME_WAIT (SO_REUSEADDR). For anything else there is [`TcpSocket`].
+    /// are still in TIME_WAIT (SO_REUSEADDR). Other options are set on a [`TcpSocket`] before.
+    ///
+    /// Of several addresses, or a host name that has several, it listens on all, with a socket for
+    /// each: `"localhost:0"` accepts from `127.0.0.1` and from `[::1]`. They have one port. Sockets of
+    /// IP version 6 are for that version only then. Addresses of a host name that this machine does
+    /// not have are left out, if it has one of them. The single address `[::]` also accepts from IP
+    /// version 4 on Linux and Apple's systems; to have all addresses everywhere, give `0.0.0.0` and
+    /// `[::]` in an array.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::{TcpListener, TcpStream};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle();
+    /// # event_loop.block_on(async {
+    /// let listener = TcpListener::bind(&handle, "localhost:0").await?;
+    /// for address in listener.local_addrs()? {
+    ///     println!("listening on {address}");
+    ///     # TcpStream::connect(&handle, address).await?;
+    ///     # listener.accept().await?;
+    /// }
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Bind`] with the address; [`Error::Loop`] if the loop is gone.
-    pub fn bind(handle: &Handle, address: SocketAddr) -> Result<TcpListener, Error> {
-        let listener = listen(address, false);
-        let listener = listener.map_err(|source| Error::Bind { address, source })?;
-        Ok(Listener::new(handle, listener)?)
+    /// [`Error::Bind`] with the address, which is the first that fails; then none is listened on.
+    /// [`Error::Address`] if it is no address; [`Error::Resolve`] with the name;
+    /// [`Error::Loop`] if the loop is gone.
+    #[doc(alias = "net.createServer")]
+    #[doc(alias = "server.listen")]
+    #[doc(alias = "uv_tcp_bind")]
+    #[doc(alias = "uv_listen")]
+    pub async fn bind(handle: &Handle, to: impl ToAddresses) -> Result<TcpListener, Error> {
+        poll_fn(poll_budget).await;
+        let sockets = match to.to_addresses()? {
+            Addresses::One(address) => vec![listen(address, false)?],
+            Addresses::Several(addresses) => listen_on_all(&addresses, |_| false)?,
+            Addresses::Host(host) => {
+                let addresses = look_up(handle, &host).await?;
+                listen_on_all(&addresses, is_foreign)?
+            }
+        };
+        Ok(Listener::new(handle, sockets)?)
     }
+}
 
-    /// Listens on several addresses, such as those of a host, with a listener for each. Port 0 becomes
-    /// the same port for all, one that is free at each of them. Sockets of IP version 6 are for that
-    /// version only, so that both versions may be among the addresses. The first address that fails is
-    /// the error; then none is listened on.
-    pub fn bind_all(
-        handle: &Handle,
-        addresses: impl IntoIterator<Item = SocketAddr>,
-    ) -> Result<Vec<TcpListener>, Error> {
-        bind_each(handle, addresses.into_iter().collect(), |_| false)
-    }
-
-    /// [Listens](Self::bind_all) on all addresses of a host, by its name. Addresses that this machine
-    /// does not have are left out, as long as it has one of them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Resolve`] with the name; [`Error::Bind`] with the address that cannot be listened
-    /// on; [`Error::Loop`] if the loop is gone.
-    pub async fn bind_host(
-        handle: &Handle,
-        name: &str,
-        port: u16,
-    ) -> Result<Vec<TcpListener>, Error> {
-        let addresses = resolve(handle, name, port).await?;
-        bind_each(handle, addresses, |error| {
-            error.kind() == io::ErrorKind::AddrNotAvailable
-                || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
-        })
-    }
+/// Whether this machine does not have the address, or its version of IP.
+pub(crate) fn is_foreign(error: &Error) -> bool {
+    let (Error::Bind { source, .. } | Error::LocalAddress { source, .. }) = error else {
+        return false;
+    };
+    source.kind() == io::ErrorKind::AddrNotAvailable
+        || source.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 /// How many ports that the system has chosen for one address are tried at the others. Nearly always
@@ -80,17 +103,16 @@ impl Listener<net::TcpListener> {
 const PORTS_TRIED: u32 = 8;
 
 /// Listens on all addresses but those whose error is `passed_over`, unless there is no other.
-fn bind_each(
-    handle: &Handle,
-    addresses: Vec<SocketAddr>,
-    passed_over: impl Fn(&io::Error) -> bool,
-) -> Result<Vec<TcpListener>, Error> {
+fn listen_on_all(
+    addresses: &[SocketAddr],
+    passed_over: impl Fn(&Error) -> bool,
+) -> Result<Vec<net::TcpListener>, Error> {
     let mut more_ports = match addresses.iter().any(|address| address.port() == 0) {
         true => PORTS_TRIED - 1,
         false => 0,
     };
     loop {
-        match bind_at_one_port(handle, &addresses, &passed_over) {
+        match listen_at_one_port(addresses, &passed_over) {
             Err(Error::Bind { source, .. })
                 if more_ports > 0 && source.kind() == io::ErrorKind::AddrInUse =>
             {
@@ -101,26 +123,27 @@ fn bind_each(
     }
 }
 
-/// As [`bind_each`], with the first port that the system chooses.
-fn bind_at_one_port(
-    handle: &Handle,
+/// As [`listen_on_all`], with the first port that the system chooses.
+fn listen_at_one_port(
     addresses: &[SocketAddr],
-    passed_over: impl Fn(&io::Error) -> bool,
-) -> Result<Vec<TcpListener>, Error> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
+    passed_over: impl Fn(&Error) -> bool,
+) -> Result<Vec<net::TcpListener>, Error> {
+    let mut listeners = Vec::new();
     let (mut port, mut last_error) = (0, None);
     for &(mut address) in addresses {
         if address.port() == 0 {
             address.set_port(port);
         }
-        let fail = |source| Error::Bind { address, source };
         match listen(address, true) {
             Ok(listener) => {
-                port = listener.local_addr().map_err(fail)?.port();
-                listeners.push(Listener::new(handle, listener)?);
+                let local = listener.local_addr();
+                port = local
+                    .map_err(|source| Error::Bind { address, source })?
+                    .port();
+                listeners.push(listener);
             }
-            Err(error) if passed_over(&error) => last_error = Some(fail(error)),
-            Err(error) => return Err(fail(error)),
+            Err(error) if passed_over(&error) => last_error = Some(error),
+            Err(error) => return Err(error),
         }
     }
     match last_error {
@@ -129,11 +152,14 @@ fn bind_at_one_port(
     }
 }
 
-fn listen(address: SocketAddr, only_v6: bool) -> io::Result<net::TcpListener> {
-    let socket = TcpSocket::new(address)?;
-    socket.options().set_reuse_addr(true)?;
-    if only_v6 && address.is_ipv6() {
-        socket.options().set_only_v6(true)?;
-    }
-    socket.listen_on(address, BACKLOG)
+fn listen(address: SocketAddr, only_v6: bool) -> Result<net::TcpListener, Error> {
+    let listen = || {
+        let socket = TcpSocket::new(address)?;
+        socket.options().set_reuse_addr(true)?;
+        if only_v6 && address.is_ipv6() {
+            socket.options().set_only_v6(true)?;
+        }
+        socket.listen_on(address, BACKLOG)
+    };
+    listen().map_err(|source| Error::Bind { address, source })
 }

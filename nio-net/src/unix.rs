@@ -4,22 +4,23 @@ use std::{
     future::poll_fn,
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{BorrowedFd, OwnedFd},
         unix::net::{self, SocketAddr},
     },
-    path::Path,
-    time::Duration,
 };
 
 use nio_loop::{Direction, Handle, poll_budget};
 
 use crate::{
-    ByteStream, DatagramSocket, Error, Listener, error::adopt, listener::BACKLOG, raw, write,
+    ByteStream, DatagramSocket, Error, Listener, ToUnixAddress, UnixSocket, listener::BACKLOG, raw,
+    write,
 };
 
 /// A connection between two processes of one machine, or within one. Most of its operations are those
 /// of every [`ByteStream`]; it also carries file descriptors and tells the credentials of the other
 /// side.
+#[doc(alias = "uv_pipe_t")]
+#[doc(alias = "IPC")]
 pub type UnixStream = ByteStream<net::UnixStream>;
 
 /// Listens for connections to a Unix socket. Its file stays when it is dropped: remove it, or the
@@ -57,48 +58,26 @@ pub struct Credentials {
     pub process: Option<i32>,
 }
 
-/// How long a connect that finds the listener's queue full waits before it tries again; at first, and
-/// at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(64);
-
 impl ByteStream<net::UnixStream> {
-    /// Connects to the socket of a path. Dropping the future ends the attempt.
+    /// Connects to the socket of a path, or of an address. Dropping the future ends the attempt.
+    ///
+    /// If the listener's queue is full, Linux does not report when there is room, so connecting is
+    /// tried again every few milliseconds. Other systems refuse the connection.
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] if it cannot be the path of a socket; those of
-    /// [`connect_addr`](UnixStream::connect_addr).
-    pub async fn connect(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixStream, Error> {
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::ConnectUnix`] with the address;
+    /// [`Error::Loop`] if the loop is gone.
+    #[doc(alias = "net.connect")]
+    #[doc(alias = "uv_pipe_connect")]
+    pub async fn connect(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixStream, Error> {
         poll_fn(poll_budget).await;
-        UnixStream::connect_addr(handle, &address(path.as_ref())?).await
-    }
-
-    /// Connects to an address, which may be an abstract one on Linux. If the listener's queue is full,
-    /// Linux does not report when there is room, so connecting is tried again every few milliseconds.
-    /// Other systems refuse the connection.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConnectUnix`] with the address; [`Error::Loop`] if the loop is gone.
-    pub async fn connect_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixStream, Error> {
-        let fail = |source| Error::ConnectUnix {
+        let address = to.to_unix_address()?.0;
+        let socket = UnixSocket::new_stream().map_err(|source| Error::ConnectUnix {
             address: address.clone().into(),
             source,
-        };
-        poll_fn(poll_budget).await;
-        let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM).map_err(fail)?;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            drop(adopt(handle, socket.as_fd())?);
-            match raw::connect(&socket, address) {
-                Ok(_) => return Ok(ByteStream::adopt(handle, socket.into())?),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(fail(error)),
-            }
-            handle.sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        })?;
+        Ok(socket.connect(handle, address).await?)
     }
 
     /// Two streams that are connected with each other.
@@ -174,7 +153,15 @@ impl ByteStream<net::UnixStream> {
     ) -> io::Result<usize> {
         if bytes.is_empty() || descriptors.len() > raw::unix::DESCRIPTORS {
             poll_fn(poll_budget).await;
-            return Err(io::ErrorKind::InvalidInput.into());
+            let text = match bytes.is_empty() {
+                true => "descriptors are sent with a byte, and none was given".into(),
+                false => format!(
+                    "{} descriptors do not fit into one message; send at most {}",
+                    descriptors.len(),
+                    raw::unix::DESCRIPTORS
+                ),
+            };
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         self.write_with(|socket| {
             let sent = raw::unix::send_with_descriptors(socket, bytes, descriptors);
@@ -210,33 +197,17 @@ impl ByteStream<net::UnixStream> {
 }
 
 impl Listener<net::UnixListener> {
-    /// Listens on a path, where there must be no file yet.
+    /// Listens on a path, where there must be no file yet, or on an address, which may be an abstract
+    /// one on Linux.
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] if it cannot be the path of a socket; those of
-    /// [`bind_addr`](UnixListener::bind_addr).
-    pub fn bind(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixListener, Error> {
-        UnixListener::bind_addr(handle, &address(path.as_ref())?)
-    }
-
-    /// Listens on an address, which may be an abstract one on Linux.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BindUnix`] with the address; [`Error::Loop`] if the loop is gone.
-    pub fn bind_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixListener, Error> {
-        let listen = || {
-            let socket = raw::socket(libc::AF_UNIX, libc::SOCK_STREAM)?;
-            raw::bind(&socket, address)?;
-            raw::listen(&socket, BACKLOG)?;
-            Ok(socket.into())
-        };
-        let listener = listen().map_err(|source| Error::BindUnix {
-            address: address.clone().into(),
-            source,
-        })?;
-        Ok(Listener::new(handle, listener)?)
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::BindUnix`] with the address;
+    /// [`Error::Loop`] if the loop is gone.
+    #[doc(alias = "uv_pipe_bind")]
+    pub fn bind(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixListener, Error> {
+        let socket = UnixSocket::bound(libc::SOCK_STREAM, &to.to_unix_address()?.0)?;
+        Ok(socket.listen(handle, BACKLOG)?)
     }
 }
 
@@ -252,31 +223,16 @@ impl Listener<net::UnixListener> {
 pub type UnixDatagram = DatagramSocket<net::UnixDatagram>;
 
 impl DatagramSocket<net::UnixDatagram> {
-    /// A socket of a path, where there must be no file yet.
+    /// A socket of a path, where there must be no file yet, or of an address, which may be an abstract
+    /// one on Linux.
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] if it cannot be the path of a socket; those of [`bind_addr`](Self::bind_addr).
-    pub fn bind(handle: &Handle, path: impl AsRef<Path>) -> Result<UnixDatagram, Error> {
-        UnixDatagram::bind_addr(handle, &address(path.as_ref())?)
-    }
-
-    /// A socket of an address, which may be an abstract one on Linux.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BindUnix`] with the address; [`Error::Loop`] if the loop is gone.
-    pub fn bind_addr(handle: &Handle, address: &SocketAddr) -> Result<UnixDatagram, Error> {
-        let bind = || {
-            let socket = raw::socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
-            raw::bind(&socket, address)?;
-            Ok(socket.into())
-        };
-        let socket = bind().map_err(|source| Error::BindUnix {
-            address: address.clone().into(),
-            source,
-        })?;
-        Ok(DatagramSocket::new(handle, socket)?)
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::BindUnix`] with the address;
+    /// [`Error::Loop`] if the loop is gone.
+    pub fn bind(handle: &Handle, to: impl ToUnixAddress) -> Result<UnixDatagram, Error> {
+        let socket = UnixSocket::bound(libc::SOCK_DGRAM, &to.to_unix_address()?.0)?;
+        Ok(socket.datagram(handle)?)
     }
 
     /// A socket without an address, which only sends.
@@ -304,13 +260,14 @@ impl DatagramSocket<net::UnixDatagram> {
         ))
     }
 
-    /// Connects the socket to an address: it [sends](DatagramSocket::send) to the address and receives
+    /// Connects the socket to a path or an address: it [sends](DatagramSocket::send) there and receives
     /// from no other.
     ///
     /// # Errors
     ///
-    /// [`Error::ConnectUnix`] with the address.
-    pub fn connect(&self, address: &SocketAddr) -> Result<(), Error> {
+    /// [`Error::Path`] if it cannot be the path of a socket; [`Error::ConnectUnix`] with the address.
+    pub fn connect(&self, to: impl ToUnixAddress) -> Result<(), Error> {
+        let address = &to.to_unix_address()?.0;
         let connected = raw::connect(self, address).map(drop);
         connected.map_err(|source| Error::ConnectUnix {
             address: address.clone().into(),
@@ -318,22 +275,29 @@ impl DatagramSocket<net::UnixDatagram> {
         })
     }
 
+    /// Sends a datagram to a path or an address, or waits until there is room for it. If the future is
+    /// dropped, nothing has been sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`Error::Path`] if it cannot be the path of a socket.
+    pub async fn send_to(&self, bytes: &[u8], to: impl ToUnixAddress) -> io::Result<usize> {
+        self.send_to_one(bytes, &to.to_unix_address()?.0).await
+    }
+
+    /// As [`send_to`](Self::send_to), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; those of
+    /// [`send_to`](Self::send_to).
+    pub fn try_send_to(&self, bytes: &[u8], to: impl ToUnixAddress) -> io::Result<usize> {
+        self.try_send_to_one(bytes, &to.to_unix_address()?.0)
+    }
+
     /// The address that the socket is connected to.
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
-}
-
-/// The address of a path. An empty path would be the unnamed address, by which Linux binds to an
-/// abstract name of its choice.
-pub(crate) fn address(path: &Path) -> Result<SocketAddr, Error> {
-    let address = match path.as_os_str().is_empty() {
-        true => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is empty")),
-        false => SocketAddr::from_pathname(path),
-    };
-    address.map_err(|source| Error::Path {
-        path: path.into(),
-        source,
-    })
 }

@@ -25,16 +25,22 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) if the other side is gone.
+    #[doc(alias = "send")]
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.write_with(|fd| self.send(fd, bytes)).await
     }
 
     /// As [`write`](Self::write), of several pieces, one after the other, as if they were one.
+    #[doc(alias = "cork")]
+    #[doc(alias = "writev")]
     pub async fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.write_with(|fd| self.send_vectored(fd, pieces)).await
     }
 
     /// Writes everything. If the future is dropped, a part of it may have been written.
+    #[doc(alias = "socket.write")]
+    #[doc(alias = "uv_write")]
+    #[doc(alias = "drain")]
     pub fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
         const { assert!(S::WRITABLE, "this stream cannot be written") };
         WriteAll {
@@ -94,6 +100,20 @@ impl<S: Stream> ByteStream<S> {
     /// [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_write_with(|fd| self.send(fd, bytes))
+    }
+
+    /// Writes as much as there is room for, and returns the bytes that had no room, to be written by
+    /// [`write_all`](Self::write_all). Usually there are none, and then nothing is allocated.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write).
+    #[doc(alias = "uv_try_write")]
+    pub fn try_write_all(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(bytes.to_vec()),
+            written => Ok(bytes[written?..].to_vec()),
+        }
     }
 
     /// As [`write_vectored`](Self::write_vectored), without waiting.

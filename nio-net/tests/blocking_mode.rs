@@ -38,7 +38,7 @@ fn l103_a_descriptor_that_leaves_the_loop_is_in_blocking_mode() {
         let (tcp, other_tcp) = pair(&handle).await;
         let (unix, other_unix) = UnixStream::pair(&handle).unwrap();
         let (reader, writer) = pipe(&handle).unwrap();
-        let udp = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+        let udp = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
         let (datagram, _other) = UnixDatagram::pair(&handle).unwrap();
         let place = Place::new("mode");
         let unix_listener = UnixListener::bind(&handle, &place.0).unwrap();
@@ -51,8 +51,8 @@ fn l103_a_descriptor_that_leaves_the_loop_is_in_blocking_mode() {
         assert_blocking(other_unix.into_inner());
         assert_blocking(OwnedFd::from(reader.into_inner()));
         assert_blocking(OwnedFd::from(writer.into_std()));
-        assert_blocking(listener.into_std());
-        assert_blocking(unix_listener.into_std());
+        assert_blocking(listener.into_std().remove(0));
+        assert_blocking(unix_listener.into_std().remove(0));
         assert_blocking(udp.into_std());
         assert_blocking(datagram.into_std());
     });

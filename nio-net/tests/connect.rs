@@ -5,7 +5,7 @@ mod support;
 use std::{
     error::Error as _,
     io::{self, ErrorKind, Read, Write},
-    net::{self, SocketAddr},
+    net::{self, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd,
     pin::pin,
     rc::Rc,
@@ -14,7 +14,7 @@ use std::{
 };
 
 use nio_loop::{EventLoop, Handle};
-use nio_net::{Error, TcpListener, TcpSocket, TcpStream, resolve};
+use nio_net::{Error, TcpListener, TcpSocket, TcpStream, UdpSocket, resolve};
 use support::{ANY_PORT, in_child, listen, open_descriptors, poll, poll_once, read_to_end, run};
 
 /// Says `what` through a new connection to a listener, and returns what came out at the other end.
@@ -38,20 +38,19 @@ async fn round_trip(handle: &nio_loop::Handle, listener: TcpListener) {
 #[test]
 fn bytes_travel_both_ways_over_ip_version_4() {
     run(async |handle| {
-        let listener = TcpListener::bind(&handle, ANY_PORT).unwrap();
+        let listener = TcpListener::bind(&handle, ANY_PORT).await.unwrap();
         round_trip(&handle, listener).await;
     });
 }
 
 #[test]
 fn bytes_travel_both_ways_over_ip_version_6() {
-    run(async |handle| {
-        let address = "[::1]:0".parse().unwrap();
-        match TcpListener::bind(&handle, address) {
+    run(
+        async |handle| match TcpListener::bind(&handle, "[::1]:0").await {
             Ok(listener) => round_trip(&handle, listener).await,
             Err(error) => println!("nothing to test here: {error}"),
-        }
-    });
+        },
+    );
 }
 
 #[test]
@@ -181,7 +180,7 @@ fn connecting_on_a_dropped_loop_is_an_error_of_the_loop() {
 fn an_address_without_a_way_to_it_is_an_error_that_names_it() {
     run(async |handle| {
         // Broadcast has no connections.
-        let address = "255.255.255.255:80".parse().unwrap();
+        let address = "255.255.255.255:80";
         let error = TcpStream::connect(&handle, address).await.unwrap_err();
         assert!(error.to_string().contains("255.255.255.255:80"), "{error}");
     });
@@ -231,7 +230,7 @@ fn of_several_addresses_the_first_that_accepts_is_connected_to() {
         let (listener, accepts) = listen(&handle);
         let began = Instant::now();
         let addresses = [refuses, refuses, accepts, refuses];
-        let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+        let stream = TcpStream::connect(&handle, addresses).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), accepts);
         // Who refuses is not waited for.
         assert!(began.elapsed() < STAGGER);
@@ -249,7 +248,7 @@ fn while_an_address_does_not_answer_the_next_one_is_tried_beside_it() {
         let (_listener, accepts) = listen(&handle);
         let began = Instant::now();
         let addresses = [full.local_addr().unwrap(), accepts];
-        let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+        let stream = TcpStream::connect(&handle, addresses).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), accepts);
         assert!(began.elapsed() >= STAGGER);
     });
@@ -270,7 +269,7 @@ fn an_address_that_answers_late_still_wins_over_those_that_do_not() {
         let listener = Rc::new(late);
         let late = Rc::clone(&listener);
         let release = handle.set_timeout(3 * STAGGER, move |_| drop(late.accept().unwrap()));
-        let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+        let stream = TcpStream::connect(&handle, addresses).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(!handle.clear(release));
     });
@@ -287,12 +286,12 @@ fn the_attempts_that_lose_are_closed() {
             let (_listener, accepts) = listen(&handle);
             let before = open_descriptors();
             let addresses = [full, full, accepts];
-            let stream = TcpStream::connect_any(&handle, addresses).await.unwrap();
+            let stream = TcpStream::connect(&handle, addresses).await.unwrap();
             assert_eq!(open_descriptors(), before + 1);
             drop(stream);
 
             // And so are all of those that are given up.
-            let connect = TcpStream::connect_any(&handle, [full, full]);
+            let connect = TcpStream::connect(&handle, [full, full]);
             let limit = STAGGER + STAGGER / 2;
             handle.timeout(limit, connect).await.unwrap_err();
             assert_eq!(open_descriptors(), before);
@@ -308,16 +307,14 @@ fn when_all_addresses_fail_the_error_tells_each_ones_own() {
         // Broadcast has no connections: this one fails before it has begun.
         let broadcast = "255.255.255.255:80".parse().unwrap();
         let addresses = [one, broadcast, other];
-        let error = TcpStream::connect_any(&handle, addresses)
-            .await
-            .unwrap_err();
+        let error = TcpStream::connect(&handle, addresses).await.unwrap_err();
         let text = error.to_string();
         assert!(
             text.starts_with("cannot connect to any of 3 addresses: "),
             "{text}"
         );
         match &error {
-            Error::ConnectAny(errors) => {
+            Error::ConnectAny { host: None, errors } => {
                 let failed: Vec<_> = errors.iter().map(|(address, _)| *address).collect();
                 assert_eq!(failed, addresses);
                 assert_eq!(errors[0].1.kind(), ErrorKind::ConnectionRefused);
@@ -339,7 +336,7 @@ fn each_of_several_addresses_has_a_socket_that_was_prepared_for_it() {
         let (refusing, _taken) = refusing();
         let addresses = [refusing, address];
         let mut prepared = Vec::new();
-        let stream = TcpStream::connect_any_with(&handle, addresses, |socket, address| {
+        let stream = TcpStream::connect_with(&handle, addresses, |socket, address| {
             prepared.push(address);
             socket.bind(ANY_PORT)?;
             socket.options().set_ttl(33)
@@ -350,14 +347,14 @@ fn each_of_several_addresses_has_a_socket_that_was_prepared_for_it() {
         assert_eq!(prepared, addresses);
 
         // One that cannot be prepared leaves the others.
-        let foreign = "[::1]:0".parse().unwrap();
+        let foreign = "[::1]:0";
         let prepare = |socket: &TcpSocket, address| match address == refusing {
             true => socket.bind(foreign),
             false => Ok(()),
         };
-        let stream = TcpStream::connect_any_with(&handle, addresses, prepare).await;
+        let stream = TcpStream::connect_with(&handle, addresses, prepare).await;
         assert_eq!(stream.unwrap().peer_addr().unwrap(), address);
-        let error = TcpStream::connect_any_with(&handle, [refusing], prepare).await;
+        let error = TcpStream::connect_with(&handle, [refusing], prepare).await;
         let error = error.unwrap_err().to_string();
         assert!(error.contains("cannot use the address [::1]:0"), "{error}");
     });
@@ -366,24 +363,22 @@ fn each_of_several_addresses_has_a_socket_that_was_prepared_for_it() {
 #[test]
 fn no_address_is_an_error_too() {
     run(async |handle| {
-        let error = TcpStream::connect_any(&handle, []).await.unwrap_err();
-        assert_eq!(error.to_string(), "cannot connect to any of 0 addresses");
+        let error = TcpStream::connect(&handle, []).await.unwrap_err();
+        assert!(error.to_string().contains("the list is empty"), "{error}");
+        assert_eq!(io::Error::from(error).kind(), ErrorKind::InvalidInput);
     });
 }
 
 #[test]
 fn a_host_is_connected_to_and_listened_on_by_its_name() {
     run(async |handle| {
-        let listeners = TcpListener::bind_host(&handle, "localhost", 0)
-            .await
-            .unwrap();
-        let address = listeners[0].local_addr().unwrap();
+        let listener = TcpListener::bind(&handle, "localhost:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
         assert!(address.ip().is_loopback());
-        let connect = TcpStream::connect_host(&handle, "localhost", address.port());
+        let connect = TcpStream::connect(&handle, ("localhost", address.port()));
         let stream = connect.await.unwrap();
         let peer = stream.peer_addr().unwrap();
-        let listens = |listener: &TcpListener| listener.local_addr().unwrap() == peer;
-        let listener = listeners.into_iter().find(listens).unwrap();
+        assert!(listener.local_addrs().unwrap().contains(&peer));
         assert_eq!(
             listener.accept().await.unwrap().1,
             stream.local_addr().unwrap()
@@ -396,16 +391,96 @@ fn a_host_of_several_addresses_is_connected_to_where_it_listens() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         // Perhaps the name has an address of version 6 as well, where nobody is.
-        let connect = TcpStream::connect_host(&handle, "localhost", address.port());
+        let connect = TcpStream::connect(&handle, ("localhost", address.port()));
         assert_eq!(connect.await.unwrap().peer_addr().unwrap(), address);
         drop(listener);
     });
 }
 
 #[test]
+fn a_host_that_cannot_be_connected_to_is_an_error_with_its_name_and_each_address() {
+    run(async |handle| {
+        let (address, _keep) = refusing();
+        let host = format!("localhost:{}", address.port());
+        let error = TcpStream::connect(&handle, &host).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("cannot connect to {host}: ")),
+            "{text}"
+        );
+        assert!(text.contains(&format!("{address}: ")), "{text}");
+        match &error {
+            Error::ConnectAny { host: of, .. } => assert_eq!(of.as_ref(), Some(&host)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(io::Error::from(error).to_string(), text);
+    });
+}
+
+#[test]
+fn an_address_that_is_written_out_needs_no_thread() {
+    run(async |handle| {
+        let bound = poll_once(TcpListener::bind(&handle, "127.0.0.1:0"));
+        assert!(matches!(bound, Poll::Ready(Ok(_))));
+        let bound = poll_once(TcpListener::bind(&handle, ("127.0.0.1", 0)));
+        assert!(matches!(bound, Poll::Ready(Ok(_))));
+        let bound = poll_once(UdpSocket::bind(&handle, (Ipv4Addr::LOCALHOST, 0)));
+        assert!(matches!(bound, Poll::Ready(Ok(_))));
+        // A host name does.
+        assert!(poll_once(TcpListener::bind(&handle, "localhost:0")).is_pending());
+    });
+}
+
+#[test]
+fn a_text_that_is_no_address_is_an_error_before_anything_is_done() {
+    run(async |handle| {
+        let advice = |error: Error| {
+            assert!(matches!(error, Error::Address { .. }), "{error:?}");
+            error.to_string()
+        };
+        let error = TcpStream::connect(&handle, "localhost").await;
+        assert!(advice(error.unwrap_err()).contains("it has no port; add one"));
+        let error = TcpStream::connect(&handle, ("localhost:80", 80)).await;
+        assert!(advice(error.unwrap_err()).contains("give the port once"));
+        let error = TcpListener::bind(&handle, ":80").await;
+        assert!(advice(error.unwrap_err()).contains("0.0.0.0:PORT"));
+        let error = UdpSocket::bind(&handle, "::1").await;
+        assert!(advice(error.unwrap_err()).contains("brackets"));
+        // A call that does not wait looks nothing up.
+        let socket = TcpSocket::new_v4().unwrap();
+        assert!(advice(socket.bind("localhost:0").unwrap_err()).contains("`resolve`"));
+        let socket = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
+        let error = socket.try_send_to(b"!", "localhost:80").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn a_socket_connects_to_the_address_of_a_host_that_is_of_its_version() {
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let other = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port());
+        let socket = TcpSocket::new_v4().unwrap();
+        let stream = socket.connect(&handle, [other, address]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        drop(listener);
+        // If there is none, the socket comes back with an error that names an address.
+        let socket = TcpSocket::new_v4().unwrap();
+        let refused = socket.connect(&handle, [other; 2]).await.unwrap_err();
+        assert!(matches!(refused.error, Error::Connect { address, .. } if address == other));
+        let refused = refused
+            .value
+            .connect(&handle, "nonsense")
+            .await
+            .unwrap_err();
+        assert!(matches!(refused.error, Error::Address { .. }));
+    });
+}
+
+#[test]
 fn a_name_without_an_address_is_an_error_that_names_it() {
     run(async |handle| {
-        let error = TcpStream::connect_host(&handle, "no..name", 80)
+        let error = TcpStream::connect(&handle, ("no..name", 80))
             .await
             .unwrap_err();
         assert!(matches!(&error, Error::Resolve { name, .. } if name == "no..name"));
@@ -421,9 +496,9 @@ fn a_name_without_an_address_is_an_error_that_names_it() {
 #[test]
 fn an_address_is_its_own_name() {
     run(async |handle| {
-        let v6 = poll_once(resolve(&handle, "::1", 7));
+        let v6 = poll_once(resolve(&handle, ("::1", 7)));
         assert!(matches!(v6, Poll::Ready(Ok(all)) if all == ["[::1]:7".parse().unwrap()]));
-        let v4 = poll_once(resolve(&handle, "192.0.2.1", 7));
+        let v4 = poll_once(resolve(&handle, ("192.0.2.1", 7)));
         assert!(matches!(v4, Poll::Ready(Ok(all)) if all == ["192.0.2.1:7".parse().unwrap()]));
     });
 }
@@ -437,7 +512,7 @@ fn a_loop_that_goes_while_a_connect_waits_is_an_error_of_the_loop() {
     };
     let address = full.local_addr().unwrap();
     let mut one = Box::pin(TcpStream::connect(&handle, address));
-    let mut any = Box::pin(TcpStream::connect_any(&handle, [address]));
+    let mut any = Box::pin(TcpStream::connect(&handle, [address]));
     assert!(poll(one.as_mut()).is_pending() && poll(any.as_mut()).is_pending());
     drop(event_loop);
     for result in [poll(one.as_mut()), poll(any.as_mut())] {

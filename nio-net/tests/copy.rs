@@ -12,7 +12,9 @@ use std::{
 };
 
 use nio_loop::Handle;
-use nio_net::{CopyError, TcpStream, Way, copy_bidirectional, copy_bidirectional_with};
+use nio_net::{
+    CopyError, TcpStream, UnixStream, Way, copy, copy_bidirectional, copy_bidirectional_with,
+};
 use support::{fill, join, pair, pair_with_std, pattern, poll, read_to_end, reset, run};
 
 /// A client and a server of the standard library, and what copies between them.
@@ -164,5 +166,25 @@ fn each_write_and_each_end_is_told_of() {
             .await
             .unwrap();
         assert_eq!(told, [vec![5, 0], vec![0]]);
+    });
+}
+
+#[test]
+fn copying_one_way_leaves_the_receiver_open() {
+    run(async |handle| {
+        let (from, sender) = UnixStream::pair(&handle).unwrap();
+        let (to, receiver) = UnixStream::pair(&handle).unwrap();
+        let send = handle.spawn(async move { sender.write_all(&pattern(1 << 20)).await });
+        let receive = handle.spawn(async move {
+            let mut all = Vec::new();
+            receiver.read_to_end(&mut all, 1 << 21).await.map(|_| all)
+        });
+        assert_eq!(copy(&from, &to).await.unwrap(), 1 << 20);
+        join(send).await.unwrap();
+        to.write_all(b"more").await.unwrap();
+        drop(to);
+        let all = join(receive).await.unwrap();
+        assert!(all[..1 << 20] == pattern(1 << 20));
+        assert_eq!(&all[1 << 20..], b"more");
     });
 }

@@ -16,16 +16,17 @@ use nio_net::{Batch, DatagramSocket, Error, UdpSocket, UnixDatagram};
 use support::{ANY_PORT, Place, in_child, join, poll, poll_once, run};
 
 fn udp(handle: &Handle) -> (UdpSocket, SocketAddr) {
-    let socket = UdpSocket::bind(handle, ANY_PORT).unwrap();
+    let socket = std::net::UdpSocket::bind(ANY_PORT).unwrap();
+    let socket = UdpSocket::from_std(handle, socket).unwrap();
     let address = socket.local_addr().unwrap();
     (socket, address)
 }
 
 /// Two UDP sockets, each connected to the other.
-fn udp_pair(handle: &Handle) -> (UdpSocket, UdpSocket) {
+async fn udp_pair(handle: &Handle) -> (UdpSocket, UdpSocket) {
     let ((one, ones), (other, others)) = (udp(handle), udp(handle));
-    one.connect(others).unwrap();
-    other.connect(ones).unwrap();
+    one.connect(others).await.unwrap();
+    other.connect(ones).await.unwrap();
     (one, other)
 }
 
@@ -33,7 +34,7 @@ fn udp_pair(handle: &Handle) -> (UdpSocket, UdpSocket) {
 macro_rules! each_kind {
     (async |$handle:ident, $one:ident, $other:ident| $test:block) => {
         run(async |$handle| {
-            let ($one, $other) = udp_pair(&$handle);
+            let ($one, $other) = udp_pair(&$handle).await;
             $test
         });
         run(async |$handle| {
@@ -236,10 +237,10 @@ fn datagrams_of_one_call_go_to_different_addresses() {
 #[test]
 fn udp_goes_over_version_6_too() {
     run(async |handle| {
-        let Ok(one) = UdpSocket::bind(&handle, "[::1]:0".parse().unwrap()) else {
+        let Ok(one) = UdpSocket::bind(&handle, "[::1]:0").await else {
             return println!("nothing to test here: no IP version 6");
         };
-        let other = UdpSocket::bind(&handle, "[::1]:0".parse().unwrap()).unwrap();
+        let other = UdpSocket::bind(&handle, "[::1]:0").await.unwrap();
         one.send_to(b"hello", &other.local_addr().unwrap())
             .await
             .unwrap();
@@ -253,10 +254,10 @@ fn a_connected_socket_receives_from_nobody_else() {
     run(async |handle| {
         let ((one, ones), (other, others), (strange, _)) =
             (udp(&handle), udp(&handle), udp(&handle));
-        one.connect(others).unwrap();
+        one.connect(others).await.unwrap();
         assert_eq!(one.peer_addr().unwrap(), others);
-        strange.send_to(b"strange", &ones).await.unwrap();
-        other.send_to(b"hello", &ones).await.unwrap();
+        strange.send_to(b"strange", ones).await.unwrap();
+        other.send_to(b"hello", ones).await.unwrap();
         assert_eq!(one.recv_from(&mut [0; 64]).await.unwrap(), (5, others));
         assert!(poll_once(one.recv(&mut [0; 64])).is_pending());
     });
@@ -268,7 +269,7 @@ fn a_connected_socket_is_told_that_nobody_is_there() {
         run(async |handle| {
             let ((one, _), (gone, address)) = (udp(&handle), udp(&handle));
             drop(gone);
-            one.connect(address).unwrap();
+            one.connect(address).await.unwrap();
             let waits = handle.spawn(async move {
                 let mut bytes = [0; 64];
                 let mut waits = pin!(one.recv(&mut bytes));
@@ -285,7 +286,7 @@ fn a_connected_socket_is_told_that_nobody_is_there() {
 fn udp_errors_name_the_address() {
     run(async |handle| {
         let (_taken, taken) = udp(&handle);
-        let error = UdpSocket::bind(&handle, taken).unwrap_err();
+        let error = UdpSocket::bind(&handle, taken).await.unwrap_err();
         assert!(matches!(&error, Error::LocalAddress { address, .. } if *address == taken));
         assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrInUse);
         let (one, _) = udp(&handle);
@@ -296,7 +297,7 @@ fn udp_errors_name_the_address() {
                 ErrorKind::NotConnected | ErrorKind::InvalidInput
             ) || error.raw_os_error() == Some(libc::EDESTADDRREQ)
         );
-        let error = one.send_to(&[0; 70_000], &taken).await.unwrap_err();
+        let error = one.send_to(&[0; 70_000], taken).await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
     });
 }
@@ -305,8 +306,8 @@ fn udp_errors_name_the_address() {
 fn broadcasts_must_be_allowed() {
     run(async |handle| {
         let (one, _) = udp(&handle);
-        let everybody = "255.255.255.255:9".parse().unwrap();
-        let error = one.send_to(b"hello", &everybody).await.unwrap_err();
+        let everybody = "255.255.255.255:9";
+        let error = one.send_to(b"hello", everybody).await.unwrap_err();
         // The BSDs look for a route first.
         let no_route = matches!(
             error.kind(),
@@ -320,7 +321,7 @@ fn broadcasts_must_be_allowed() {
         );
         one.get_ref().set_broadcast(true).unwrap();
         assert!(one.get_ref().broadcast().unwrap());
-        if let Err(error) = one.send_to(b"hello", &everybody).await {
+        if let Err(error) = one.send_to(b"hello", everybody).await {
             assert_ne!(error.kind(), ErrorKind::PermissionDenied, "{error}");
         }
     });
@@ -330,14 +331,14 @@ fn broadcasts_must_be_allowed() {
 fn what_is_sent_to_a_group_is_received_by_its_members() {
     run(async |handle| {
         let group = Ipv4Addr::new(239, 255, 17, 17);
-        let any = "0.0.0.0:0".parse().unwrap();
+        let any = "0.0.0.0:0";
         let share = |options: nio_net::Options<'_>| {
             options.set_reuse_addr(true)?;
             options.set_reuse_port(true)
         };
-        let one = UdpSocket::bind_with(&handle, any, share).unwrap();
+        let one = UdpSocket::bind_with(&handle, any, share).await.unwrap();
         let mut shared = one.local_addr().unwrap();
-        let other = UdpSocket::bind_with(&handle, shared, share).unwrap();
+        let other = UdpSocket::bind_with(&handle, shared, share).await.unwrap();
         for socket in [&one, &other] {
             if let Err(error) = socket
                 .get_ref()
@@ -385,14 +386,18 @@ fn what_is_said_of_multicast_is_told_again() {
         let strange = Ipv4Addr::new(203, 0, 113, 1);
         let error = socket.set_multicast_interface_v4(strange).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-        assert!(error.to_string().starts_with("IP_MULTICAST_IF: "));
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot set IP_MULTICAST_IF to ")
+        );
     });
 }
 
 #[test]
 fn what_is_said_of_multicast_of_version_6_is_told_again() {
     run(async |handle| {
-        let Ok(socket) = UdpSocket::bind(&handle, "[::1]:0".parse().unwrap()) else {
+        let Ok(socket) = UdpSocket::bind(&handle, "[::1]:0").await else {
             return println!("nothing to test here: no IP version 6");
         };
         assert_eq!(socket.multicast_hops_v6().unwrap(), 1);
@@ -412,7 +417,11 @@ fn what_is_said_of_multicast_of_version_6_is_told_again() {
         socket.set_multicast_interface_v6(0).unwrap();
         assert_eq!(socket.multicast_interface_v6().unwrap(), 0);
         let error = socket.set_multicast_interface_v6(1 << 30).unwrap_err();
-        assert!(error.to_string().starts_with("IPV6_MULTICAST_IF: "));
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot set IPV6_MULTICAST_IF to ")
+        );
     });
 }
 
@@ -434,7 +443,7 @@ async fn received_by(handle: &Handle, socket: &UdpSocket) -> Vec<u8> {
 fn what_is_sent_to_a_group_goes_out_by_the_interface_that_was_set() {
     run(async |handle| {
         let group = Ipv4Addr::new(239, 255, 17, 18);
-        let socket = UdpSocket::bind(&handle, "0.0.0.0:0".parse().unwrap()).unwrap();
+        let socket = UdpSocket::bind(&handle, "0.0.0.0:0").await.unwrap();
         let mut to = socket.local_addr().unwrap();
         to.set_ip(group.into());
         let member = socket
@@ -444,7 +453,7 @@ fn what_is_sent_to_a_group_goes_out_by_the_interface_that_was_set() {
             .set_multicast_interface_v4(Ipv4Addr::LOCALHOST)
             .unwrap();
         let sent = match member {
-            Ok(()) => socket.send_to(b"hello", &to).await,
+            Ok(()) => socket.send_to(b"hello", to).await,
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
@@ -455,22 +464,63 @@ fn what_is_sent_to_a_group_goes_out_by_the_interface_that_was_set() {
 }
 
 #[test]
+fn udp_sockets_bind_connect_and_send_by_a_host_name() {
+    run(async |handle| {
+        let (one, address) = udp(&handle);
+        let named = ("localhost", address.port());
+        let other = UdpSocket::bind(&handle, "localhost:0").await.unwrap();
+        assert!(other.local_addr().unwrap().ip().is_loopback());
+        // Whatever the name has besides, a socket of version 4 sends to its address of that version.
+        let (sender, from) = udp(&handle);
+        sender.send_to(b"hello", named).await.unwrap();
+        let mut bytes = [0; 9];
+        assert_eq!(one.recv_from(&mut bytes).await.unwrap(), (5, from));
+        sender.connect(named).await.unwrap();
+        assert_eq!(sender.peer_addr().unwrap(), address);
+
+        let error = sender.send_to(b"hello", ("no..name", 9)).await.unwrap_err();
+        assert!(error.to_string().contains("no..name"), "{error}");
+    });
+}
+
+#[test]
+fn of_several_addresses_a_udp_socket_takes_the_first_that_it_can_use() {
+    run(async |handle| {
+        let (one, address) = udp(&handle);
+        let (foreign, v6) = ("192.0.2.1:0".parse().unwrap(), "[::1]:9".parse().unwrap());
+        let sender = UdpSocket::bind(&handle, [foreign, ANY_PORT]).await.unwrap();
+        assert_eq!(sender.local_addr().unwrap().ip(), ANY_PORT.ip());
+        assert_eq!(sender.send_to(b"hello", [v6, address]).await.unwrap(), 5);
+        assert_eq!(one.recv(&mut [0; 9]).await.unwrap(), 5);
+        assert_eq!(sender.send_to(b"hello", [address, v6]).await.unwrap(), 5);
+        assert_eq!(one.recv(&mut [0; 9]).await.unwrap(), 5);
+        sender.connect([v6, address]).await.unwrap();
+        assert_eq!(sender.peer_addr().unwrap(), address);
+        // An address that is taken is no reason to take another.
+        let error = UdpSocket::bind(&handle, [address, ANY_PORT])
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::LocalAddress { address: of, .. } if of == address));
+    });
+}
+
+#[test]
 fn what_is_sent_to_a_group_of_version_6_goes_out_by_the_interface_that_was_set() {
     run(async |handle| {
         // It goes no further than the interface, whichever that is.
         let group = "ff01::1717".parse().unwrap();
-        let Ok(socket) = UdpSocket::bind(&handle, "[::]:0".parse().unwrap()) else {
+        let Ok(socket) = UdpSocket::bind(&handle, "[::]:0").await else {
             return println!("nothing to test here: no IP version 6");
         };
         let port = socket.local_addr().unwrap().port();
         for interface in 1..=FEW {
-            let to = SocketAddrV6::new(group, port, 0, interface).into();
+            let to = SocketAddrV6::new(group, port, 0, interface);
             if socket.set_multicast_interface_v6(interface).is_ok()
                 && socket
                     .get_ref()
                     .join_multicast_v6(&group, interface)
                     .is_ok()
-                && socket.send_to(b"hello", &to).await.is_ok()
+                && socket.send_to(b"hello", to).await.is_ok()
             {
                 assert_eq!(received_by(&handle, &socket).await, b"hello");
                 return socket
@@ -487,12 +537,12 @@ fn what_is_sent_to_a_group_of_version_6_goes_out_by_the_interface_that_was_set()
 fn members_on_this_machine_receive_only_what_is_to_be_received_there() {
     run(async |handle| {
         let group = Ipv4Addr::new(239, 255, 17, 19);
-        let socket = UdpSocket::bind(&handle, "0.0.0.0:0".parse().unwrap()).unwrap();
+        let socket = UdpSocket::bind(&handle, "0.0.0.0:0").await.unwrap();
         let mut to = socket.local_addr().unwrap();
         to.set_ip(group.into());
         // Linux does not ask what is to be received where a group is routed to the loopback interface.
-        let probe = UdpSocket::bind(&handle, "0.0.0.0:0".parse().unwrap()).unwrap();
-        let routed = probe.connect(to).is_ok();
+        let probe = UdpSocket::bind(&handle, "0.0.0.0:0").await.unwrap();
+        let routed = probe.connect(to).await.is_ok();
         if !routed || probe.local_addr().unwrap().ip().is_loopback() {
             return println!("nothing to test here: groups are routed nowhere");
         }
@@ -506,7 +556,7 @@ fn members_on_this_machine_receive_only_what_is_to_be_received_there() {
         }
         for (on, text) in [(false, "not for us"), (true, "but this is")] {
             socket.get_ref().set_multicast_loop_v4(on).unwrap();
-            if let Err(error) = socket.send_to(text.as_bytes(), &to).await {
+            if let Err(error) = socket.send_to(text.as_bytes(), to).await {
                 return println!("nothing to test here: {error}");
             }
         }

@@ -191,6 +191,7 @@ fn l95_a_time_limit_ends_each_read_that_is_ready_again_and_again() {
             let (mut byte, mut room, mut all) = ([0], Vec::with_capacity(9), Vec::new());
             ends!(handle,
                 stream.read(&mut byte);
+                stream.read_with(<[u8]>::len);
                 stream.read_exact(&mut byte);
                 stream.read_vectored(&mut [IoSliceMut::new(&mut byte)]);
                 stream.read_buf(&mut room);
@@ -246,29 +247,31 @@ fn l95_a_time_limit_ends_each_write_that_is_ready_again_and_again() {
 fn l95_a_time_limit_ends_datagrams_that_come_again_and_again() {
     in_child(|| {
         run(async |handle| {
-            let one = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+            let one = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
             let to = one.local_addr().unwrap();
-            one.send_to(b"!", &to).await.unwrap();
+            one.send_to(b"!", to).await.unwrap();
             let (mut byte, mut vector, mut batch) = ([0], Vec::with_capacity(9), Batch::new(2, 9));
             ends!(handle,
+                UdpSocket::bind(&handle, ANY_PORT);
+                one.connect(to);
                 one.peek_from(&mut byte);
                 one.readable();
                 one.writable();
                 one.send_many(&[]);
                 one.send_many_to(&[]);
-                one.send_to(b"!", &to);
+                one.send_to(b"!", to);
                 one.send_many_to(&[(b"!", to)]);
                 async {
-                    one.send_to(b"!", &to).await.unwrap();
+                    one.send_to(b"!", to).await.unwrap();
                     one.recv(&mut byte).await
                 };
                 async {
                     vector.clear();
-                    one.send_to(b"!", &to).await.unwrap();
+                    one.send_to(b"!", to).await.unwrap();
                     one.recv_buf_from(&mut vector).await
                 };
                 async {
-                    one.send_to(b"!", &to).await.unwrap();
+                    one.send_to(b"!", to).await.unwrap();
                     one.recv_many(&mut batch).await
                 };
             );
@@ -287,20 +290,21 @@ fn l95_a_time_limit_ends_connects_and_accepts_that_fail_at_once() {
     in_child(|| {
         run(async |handle| {
             // Broadcast has no connections.
-            let address = "255.255.255.255:80".parse().unwrap();
+            let address: std::net::SocketAddr = "255.255.255.255:80".parse().unwrap();
             let nowhere = Place::new("nowhere");
             let unix = std::os::unix::net::SocketAddr::from_pathname(&nowhere.0).unwrap();
             ends!(handle,
                 TcpStream::connect(&handle, address);
-                TcpStream::connect_any(&handle, [address]);
-                TcpStream::connect_any(&handle, []);
-                TcpStream::connect_host(&handle, "255.255.255.255", 80);
+                TcpStream::connect(&handle, [address]);
+                TcpStream::connect(&handle, []);
+                TcpStream::connect(&handle, ("255.255.255.255", 80));
                 TcpSocket::new_v4().unwrap().connect(&handle, address);
                 UnixStream::connect(&handle, "");
                 UnixStream::connect(&handle, &nowhere.0);
-                UnixStream::connect_addr(&handle, &unix);
-                resolve(&handle, "127.0.0.1", 80);
-                TcpListener::bind_host(&handle, "127.0.0.1", 0);
+                UnixStream::connect(&handle, &unix);
+                resolve(&handle, ("127.0.0.1", 80));
+                TcpListener::bind(&handle, "127.0.0.1:0");
+                TcpListener::bind(&handle, "nonsense");
             );
             let (listener, address) = listen(&handle);
             let _client = net::TcpStream::connect(address).unwrap();

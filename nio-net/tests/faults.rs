@@ -561,7 +561,9 @@ fn l86_accepts_that_are_given_up_again_and_again_lose_no_connection() {
 #[cfg(target_os = "linux")]
 fn q33_an_error_queue_that_nobody_reads_does_not_keep_the_loop_busy() {
     run(async |handle| {
-        let socket = nio_net::UdpSocket::bind(&handle, support::ANY_PORT).unwrap();
+        let socket = nio_net::UdpSocket::bind(&handle, support::ANY_PORT)
+            .await
+            .unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(socket.get_ref());
         let on: libc::c_int = 1;
         let (pointer, len) = ((&raw const on).cast(), size_of_val(&on) as libc::socklen_t);
@@ -573,7 +575,7 @@ fn q33_an_error_queue_that_nobody_reads_does_not_keep_the_loop_busy() {
         let nobody = net::UdpSocket::bind(support::ANY_PORT).unwrap();
         let to = nobody.local_addr().unwrap();
         drop(nobody);
-        socket.send_to(b"hello", &to).await.unwrap();
+        socket.send_to(b"hello", to).await.unwrap();
         let error = socket.recv(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 

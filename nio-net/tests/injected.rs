@@ -11,7 +11,7 @@ mod support;
 use std::{
     cell::Cell,
     io::ErrorKind,
-    net,
+    net::{self, SocketAddr},
     os::fd::AsRawFd,
     pin::pin,
     rc::Rc,
@@ -418,17 +418,17 @@ fn an_error_of_a_read_is_told_as_it_is_and_does_not_end_the_stream() {
 #[test]
 fn q35_a_udp_socket_without_buffers_says_so_at_once_and_can_be_tried_again() {
     run(async |handle| {
-        let receiver = UdpSocket::bind(&handle, ANY_PORT).unwrap();
-        let sender = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+        let receiver = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
+        let sender = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
         let to = receiver.local_addr().unwrap();
-        sender.connect(to).unwrap();
+        sender.connect(to).await.unwrap();
         let no_buffers = Some(libc::ENOBUFS);
         fail(Call::Send, libc::ENOBUFS, 4);
         let errors = [
             sender.send(b"a").await,
-            sender.send_to(b"b", &to).await,
+            sender.send_to(b"b", to).await,
             sender.try_send(b"c"),
-            sender.try_send_to(b"d", &to),
+            sender.try_send_to(b"d", to),
         ];
         for error in errors {
             assert_eq!(error.unwrap_err().raw_os_error(), no_buffers);
@@ -449,7 +449,7 @@ fn q40_q41_a_connection_without_a_peer_is_not_made_yet() {
             let connects = [
                 handle.spawn(async move { TcpStream::connect(&of_one, address).await.is_ok() }),
                 handle.spawn(async move {
-                    let connect = TcpStream::connect_any(&of_any, [address]);
+                    let connect = TcpStream::connect(&of_any, [address; 2]);
                     connect.await.is_ok()
                 }),
             ];
@@ -495,14 +495,11 @@ fn a_connect_without_ports_or_descriptors_is_an_error_that_names_the_address() {
                 }
                 error => panic!("{error}"),
             }
-            fail(call, errno, 1);
-            match TcpStream::connect_any(&handle, [address])
-                .await
-                .unwrap_err()
-            {
-                Error::ConnectAny(errors) => {
+            fail(call, errno, 2);
+            match TcpStream::connect(&handle, [address; 2]).await.unwrap_err() {
+                Error::ConnectAny { host: None, errors } => {
                     assert_eq!(errors[0].0, address);
-                    assert_eq!(errors[0].1.raw_os_error(), Some(errno));
+                    assert_eq!(errors[1].1.raw_os_error(), Some(errno));
                 }
                 error => panic!("{error}"),
             }
@@ -513,22 +510,23 @@ fn a_connect_without_ports_or_descriptors_is_an_error_that_names_the_address() {
 #[test]
 fn a_port_that_the_system_chose_and_another_address_has_not_free_is_chosen_again() {
     run(async |handle| {
-        let addresses = ["127.0.0.1:0", "127.0.0.2:0"].map(|address| address.parse().unwrap());
+        let addresses = ["127.0.0.1:0", "127.0.0.2:0"];
+        let addresses: [SocketAddr; 2] = addresses.map(|address| address.parse().unwrap());
         fail_after(1, Call::Bind, libc::EADDRINUSE, 1);
-        let listeners = TcpListener::bind_all(&handle, addresses).unwrap();
+        let listener = TcpListener::bind(&handle, addresses).await.unwrap();
         assert_eq!(failures_left(), 0);
-        let ports = listeners.iter().map(|l| l.local_addr().unwrap().port());
-        let ports: Vec<_> = ports.collect();
+        let bound = listener.local_addrs().unwrap();
+        let ports: Vec<_> = bound.iter().map(SocketAddr::port).collect();
         assert_eq!((ports.len(), ports[0]), (2, ports[1]));
 
         // It is not tried for ever, and not at all where the port was given.
         fail_after(1, Call::Bind, libc::EADDRINUSE, u32::MAX);
-        let error = TcpListener::bind_all(&handle, addresses).unwrap_err();
+        let error = TcpListener::bind(&handle, addresses).await.unwrap_err();
         assert!(matches!(error, Error::Bind { .. }), "{error}");
-        drop(listeners);
-        let given = addresses.map(|address| (address.ip(), ports[0]).into());
+        drop(listener);
+        let given = addresses.map(|address| SocketAddr::from((address.ip(), ports[0])));
         fail_after(1, Call::Bind, libc::EADDRINUSE, 1);
-        TcpListener::bind_all(&handle, given).unwrap_err();
+        TcpListener::bind(&handle, given).await.unwrap_err();
     });
 }
 

@@ -5,9 +5,9 @@ mod support;
 use std::{
     cell::Cell,
     error::Error as _,
-    future::Future,
+    future::{Future, poll_fn},
     io::{self, ErrorKind, Read, Write},
-    net,
+    net::{self, SocketAddr},
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -17,10 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nio_loop::EventLoop;
-use nio_net::{Error, TcpListener};
+use nio_loop::{EventLoop, Handle};
+use nio_net::{Error, Options, TcpListener};
 use support::{
-    ANY_PORT, end_of_turn, in_child, join, listen, poll, poll_once, read_to_end, reset, run,
+    ANY_PORT, Counted, end_of_turn, in_child, join, listen, poll, poll_once, read_to_end, reset,
+    run,
 };
 
 #[test]
@@ -36,7 +37,7 @@ fn port_0_becomes_one_that_the_system_chooses() {
 fn an_address_in_use_is_an_error_that_names_it() {
     run(async |handle| {
         let (_listener, address) = listen(&handle);
-        let error = TcpListener::bind(&handle, address).unwrap_err();
+        let error = TcpListener::bind(&handle, address).await.unwrap_err();
         assert!(matches!(&error, Error::Bind { address: a, .. } if *a == address));
         let text = error.to_string();
         assert!(text.starts_with(&format!("cannot listen on {address}: ")));
@@ -51,8 +52,9 @@ fn an_address_in_use_is_an_error_that_names_it() {
 fn an_address_of_another_machine_is_an_error_that_names_it() {
     run(async |handle| {
         // Set aside for documentation, so nobody's.
-        let address = "192.0.2.1:80".parse().unwrap();
-        let error = TcpListener::bind(&handle, address).unwrap_err();
+        let error = TcpListener::bind(&handle, "192.0.2.1:80")
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("192.0.2.1:80"), "{error}");
         assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrNotAvailable);
     });
@@ -63,8 +65,10 @@ fn listening_on_a_dropped_loop_is_an_error_of_the_loop() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     drop(event_loop);
-    let error = TcpListener::bind(&handle, ANY_PORT).unwrap_err();
-    assert!(matches!(error, Error::Loop(nio_loop::Error::Closed)));
+    match poll_once(TcpListener::bind(&handle, ANY_PORT)) {
+        Poll::Ready(Err(Error::Loop(nio_loop::Error::Closed))) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -464,26 +468,101 @@ fn l63_a_paused_listener_is_not_readable() {
 }
 
 #[test]
-fn several_addresses_get_a_listener_each_with_one_port() {
+fn a_listener_on_several_addresses_accepts_from_all_at_one_port() {
     run(async |handle| {
-        let addresses = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap());
-        let listeners = match TcpListener::bind_all(&handle, addresses) {
-            Ok(listeners) => listeners,
+        let addresses: [SocketAddr; 2] =
+            ["127.0.0.1:0", "[::1]:0"].map(|text| text.parse().unwrap());
+        let listener = match TcpListener::bind(&handle, addresses).await {
+            Ok(listener) => listener,
             Err(error) => return println!("nothing to test here: {error}"),
         };
-        let bound: Vec<_> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
+        let bound = listener.local_addrs().unwrap();
+        assert_eq!(bound.len(), 2);
         assert_eq!(bound[0].ip(), addresses[0].ip());
         assert_eq!(bound[1].ip(), addresses[1].ip());
         assert_eq!(bound[0].port(), bound[1].port());
-        for (listener, address) in listeners.iter().zip(bound) {
+        // In each order, and each way of accepting.
+        for address in [bound[0], bound[1], bound[1], bound[0]] {
+            let mut waits = pin!(listener.accept());
+            assert!(poll(waits.as_mut()).is_pending());
             let client = net::TcpStream::connect(address).unwrap();
-            let (_, peer) = listener.accept().await.unwrap();
+            let (_, peer) = waits.await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+
+            let client = net::TcpStream::connect(address).unwrap();
+            listener.readable().await.unwrap();
+            let (_, peer) = listener.try_accept().unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+            assert_eq!(
+                listener.try_accept().unwrap_err().kind(),
+                ErrorKind::WouldBlock
+            );
+
+            let client = net::TcpStream::connect(address).unwrap();
+            let (_, peer) = poll_fn(|context| listener.poll_accept(context))
+                .await
+                .unwrap();
             assert_eq!(peer, client.local_addr().unwrap());
         }
         // Any address of both versions: one port for both, side by side.
-        let any = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().unwrap());
-        let listeners = TcpListener::bind_all(&handle, any).unwrap();
-        assert!(listeners[1].options().only_v6().unwrap());
+        let any: [SocketAddr; 2] = ["0.0.0.0:0", "[::]:0"].map(|text| text.parse().unwrap());
+        let listener = TcpListener::bind(&handle, any).await.unwrap();
+        let v6 = listener.sockets().nth(1).unwrap();
+        assert!(Options::of(v6).only_v6().unwrap());
+    });
+}
+
+/// A listener on two ports, and its addresses.
+async fn listen_on_two(handle: &Handle) -> (TcpListener, [SocketAddr; 2]) {
+    loop {
+        let sockets = [(); 2].map(|()| net::TcpListener::bind(ANY_PORT).unwrap());
+        let addresses = sockets
+            .each_ref()
+            .map(|socket| socket.local_addr().unwrap());
+        drop(sockets);
+        // Another program may have taken one of them.
+        if let Ok(listener) = TcpListener::bind(handle, addresses).await {
+            return (listener, addresses);
+        }
+    }
+}
+
+#[test]
+fn the_addresses_of_a_listener_take_turns() {
+    run(async |handle| {
+        let (listener, [one, other]) = listen_on_two(&handle).await;
+        let _clients = [one, one, other].map(|to| net::TcpStream::connect(to).unwrap());
+        for socket in listener.sockets() {
+            let socket = socket.try_clone().unwrap();
+            let waits = TcpListener::from_std(&handle, socket).unwrap();
+            waits.readable().await.unwrap();
+        }
+        for address in [one, other] {
+            let (stream, _) = listener.accept().await.unwrap();
+            assert_eq!(stream.local_addr().unwrap(), address);
+        }
+    });
+}
+
+#[test]
+fn l96_an_accept_on_several_addresses_that_is_dropped_leaves_nothing() {
+    run(async |handle| {
+        let (listener, addresses) = listen_on_two(&handle).await;
+        let counted = Arc::new(Counted::default());
+        for _ in 0..3 {
+            let mut accept = Box::pin(listener.accept());
+            assert!(counted.poll(accept.as_mut()).is_pending());
+            assert_eq!(counted.kept(), 2);
+            drop(accept);
+            assert_eq!(counted.kept(), 0);
+        }
+        // A wake-up that it has not used is passed on.
+        let (mut first, mut second) = (Box::pin(listener.accept()), pin!(listener.accept()));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        let _client = net::TcpStream::connect(addresses[1]).unwrap();
+        end_of_turn(&handle).await;
+        drop(first);
+        second.await.unwrap();
     });
 }
 
@@ -494,7 +573,8 @@ fn of_several_addresses_either_all_are_listened_on_or_none() {
             let (_taken, taken) = listen(&handle);
             let (free, address) = listen(&handle);
             drop(free);
-            let error = TcpListener::bind_all(&handle, [address, taken]).unwrap_err();
+            let error = TcpListener::bind(&handle, [address, taken]).await;
+            let error = error.unwrap_err();
             assert!(matches!(error, Error::Bind { address, .. } if address == taken));
             net::TcpStream::connect(address).unwrap_err();
         });
@@ -522,7 +602,7 @@ fn a_listener_goes_into_the_loop_and_out_again() {
         let listener = TcpListener::from_std(&handle, listener).unwrap();
         assert!(poll_once(listener.accept()).is_pending());
 
-        let listener = listener.into_std();
+        let listener = listener.into_std().remove(0);
         // The same descriptor once more, now with nothing left of its first registration.
         let listener = TcpListener::from_std(&handle, listener).unwrap();
         let mut waits = pin!(listener.accept());

@@ -104,10 +104,10 @@ fn an_abstract_name_needs_no_file() {
     run(async |handle| {
         let name = format!("nio-net-{}\0with a zero", std::process::id());
         let address = net::SocketAddr::from_abstract_name(&name).unwrap();
-        let listener = UnixListener::bind_addr(&handle, &address).unwrap();
+        let listener = UnixListener::bind(&handle, &address).unwrap();
         let bound = listener.local_addr().unwrap();
         assert_eq!(bound.as_abstract_name(), Some(name.as_bytes()));
-        let client = UnixStream::connect_addr(&handle, &address).await.unwrap();
+        let client = UnixStream::connect(&handle, &address).await.unwrap();
         listener.accept().await.unwrap();
         let peer = client.peer_addr().unwrap();
         assert_eq!(peer.as_abstract_name(), Some(name.as_bytes()));

@@ -52,6 +52,7 @@ fn l96_reads_that_are_dropped_leave_nothing() {
         let (mut byte, mut room, mut all) = ([0], Vec::with_capacity(9), Vec::new());
         leave_nothing! {
             stream.read(&mut byte);
+            stream.read_with(<[u8]>::len);
             stream.read_exact(&mut byte);
             stream.read_vectored(&mut [IoSliceMut::new(&mut byte)]);
             stream.read_buf(&mut room);
@@ -100,7 +101,7 @@ fn l96_writes_that_are_dropped_leave_nothing() {
 fn l96_waits_for_datagrams_that_are_dropped_leave_nothing() {
     let place = Place::new("waiters");
     run(async |handle| {
-        let one = UdpSocket::bind(&handle, ANY_PORT).unwrap();
+        let one = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
         let (mut byte, mut room, mut batch) = ([0], Vec::with_capacity(9), Batch::new(2, 9));
         leave_nothing! {
             one.recv(&mut byte);
@@ -134,7 +135,7 @@ fn l96_accepts_and_connects_that_are_dropped_leave_nothing() {
             semaphore.accept(&listener);
         }
         assert_eq!(semaphore.taken(), 0);
-        leave_nothing! { resolve(&handle, "localhost", 7); }
+        leave_nothing! { resolve(&handle, ("localhost", 7)); }
 
         // A listener whose queue is full, so that a connect waits.
         let full = net::TcpListener::bind(ANY_PORT).unwrap();
@@ -150,7 +151,7 @@ fn l96_accepts_and_connects_that_are_dropped_leave_nothing() {
                 Err(_) => {
                     leave_nothing! {
                         TcpStream::connect(&handle, address);
-                        TcpStream::connect_any(&handle, [address, address]);
+                        TcpStream::connect(&handle, [address, address]);
                     }
                     return;
                 }
@@ -364,7 +365,7 @@ fn l97_a_connection_wakes_one_of_the_tasks_that_accept_with_a_permit() {
 fn l97_a_datagram_wakes_one_of_the_tasks_that_receive() {
     const TASKS: usize = 500;
     run(async |handle| {
-        let socket = Rc::new(UdpSocket::bind(&handle, ANY_PORT).unwrap());
+        let socket = Rc::new(UdpSocket::bind(&handle, ANY_PORT).await.unwrap());
         let to = socket.local_addr().unwrap();
         let (polls, received) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         for _ in 0..TASKS {
@@ -379,7 +380,7 @@ fn l97_a_datagram_wakes_one_of_the_tasks_that_receive() {
             end_of_turn(&handle).await;
         }
         for n in 1..=50 {
-            socket.send_to(b"!", &to).await.unwrap();
+            socket.send_to(b"!", to).await.unwrap();
             while received.get() < n {
                 handle.sleep(Duration::from_micros(100)).await;
             }
@@ -399,7 +400,7 @@ fn l97_a_send_to_a_full_receiver_has_one_timer_however_often_it_is_polled() {
         while sender.try_send_to(b"!", &to).is_ok() {}
         let before = handle.metrics().timers;
         {
-            let mut send = pin!(sender.send_to(b"!", &to));
+            let mut send = pin!(sender.send_to(b"!", to));
             let end = handle.now() + Duration::from_millis(50);
             while handle.now() < end {
                 // Polled in each turn, whether its timer has fired or not.

@@ -1,10 +1,6 @@
 //! Connections to a host and a port in one text.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use nio_loop::Handle;
 use nio_net::TcpStream;
@@ -34,13 +30,8 @@ pub fn host_and_port(target: &str) -> Result<(&str, u16), String> {
 /// Whether the name or the connection is the problem.
 pub async fn connect(handle: &Handle, target: &str, limit: Duration) -> io::Result<TcpStream> {
     let wrong = |what| io::Error::new(io::ErrorKind::InvalidInput, format!("{target}: {what}"));
-    let (host, port) = host_and_port(target).map_err(wrong)?;
-    let connecting = async {
-        match host.parse::<IpAddr>() {
-            Ok(address) => TcpStream::connect(handle, SocketAddr::new(address, port)).await,
-            Err(_) => TcpStream::connect_host(handle, host, port).await,
-        }
-    };
+    let host = host_and_port(target).map_err(wrong)?;
+    let connecting = TcpStream::connect(handle, host);
     match handle.timeout(limit, connecting).await {
         Ok(connected) => Ok(connected?),
         Err(elapsed) => {

@@ -51,13 +51,13 @@ impl Server {
     /// # Errors
     ///
     /// What to do about the address.
-    pub fn start(
+    pub async fn start(
         handle: &Handle,
         address: SocketAddr,
         options: Serving,
         hint: impl FnOnce(SocketAddr) -> String,
     ) -> Result<Server, Failure> {
-        let listener = TcpListener::bind(handle, address).map_err(explain)?;
+        let listener = TcpListener::bind(handle, address).await.map_err(explain)?;
         let server = Server::of(handle, listener, options)?;
         let address = server.listener.local_addr()?;
         say(format_args!("listening on {address}; {}", hint(address)));
@@ -176,17 +176,5 @@ pub fn reset(stream: &impl AsFd) {
 /// Says what to do when an address cannot be listened on.
 #[must_use]
 pub fn explain(error: impl Into<nio_net::Error>) -> Failure {
-    let error = error.into();
-    let text = error.to_string();
-    let advice = match io::Error::from(error).kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; choose another port, or 0 for one that is free"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; 0.0.0.0 stands for all that it has"
-        }
-        io::ErrorKind::PermissionDenied => "ports below 1024 are root's; choose one above",
-        _ => return Failure(text),
-    };
-    Failure(format!("{text}\n{advice}"))
+    Failure(error.into().to_string())
 }

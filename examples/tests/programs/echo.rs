@@ -83,8 +83,8 @@ fn echo_takes_a_request_to_terminate_like_ctrl_c() {
 
 #[test]
 fn echo_says_what_is_wrong_with_an_address() {
-    complains("echo", "here", "is not an address");
-    complains("echo", "127.0.0.1", "is not an address");
+    complains("echo", "here", "it has no port");
+    complains("echo", "127.0.0.1", "it has no port");
     complains("echo", "192.0.2.1:7000", "cannot listen on");
 }
 

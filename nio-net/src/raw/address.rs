@@ -203,8 +203,8 @@ impl Name {
     }
 }
 
-/// How long the name of a Unix socket may be.
-const PATH_LEN: usize = size_of::<libc::sockaddr_un>() - NAME;
+/// How long the name of a Unix socket may be, with the zero behind a path.
+pub(crate) const PATH_LEN: usize = size_of::<libc::sockaddr_un>() - NAME;
 
 /// The address of a name that the kernel has written. An unnamed address has no name, or one of zeroes
 /// where the system fills it up. The standard library has no address for a name that takes all the room

@@ -8,6 +8,7 @@
 mod address;
 mod bytes;
 pub(crate) mod datagram;
+pub(crate) mod file;
 pub(crate) mod options;
 pub(crate) mod unix;
 
@@ -19,6 +20,7 @@ use std::{
 use libc::{c_int, c_short};
 
 pub use address::Address;
+pub(crate) use address::PATH_LEN;
 use address::RawAddress;
 pub(crate) use bytes::{SLICES, peek, read, read_spare, read_vectored, send, send_vectored};
 
@@ -222,16 +224,37 @@ pub(crate) fn ready_to_write(descriptor: &impl AsFd) -> io::Result<()> {
 }
 
 fn ready(descriptor: &impl AsFd, events: c_short) -> io::Result<()> {
+    match poll(descriptor, events)? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The events of a descriptor that are there.
+fn poll(descriptor: &impl AsFd, events: c_short) -> io::Result<c_short> {
     let mut entry = libc::pollfd {
         fd: descriptor.as_fd().as_raw_fd(),
         events,
         revents: 0,
     };
     // SAFETY: the pointer is to one entry, as the count says, and the call returns at once.
-    match check(unsafe { libc::poll(&mut entry, 1, 0) })? {
-        0 => Err(io::ErrorKind::WouldBlock.into()),
-        _ => Ok(()),
-    }
+    check(unsafe { libc::poll(&mut entry, 1, 0) })?;
+    Ok(entry.revents)
+}
+
+/// How many bytes can be read (FIONREAD). Unlike a look at the bytes, it leaves a pending error.
+pub(crate) fn readable_bytes(descriptor: &impl AsFd) -> io::Result<usize> {
+    let (fd, mut bytes) = (descriptor.as_fd().as_raw_fd(), 0 as c_int);
+    // SAFETY: the command writes one int.
+    check(unsafe { libc::ioctl(fd, libc::FIONREAD as _, &mut bytes) })?;
+    Ok(bytes.unsigned_abs() as usize)
+}
+
+/// Whether poll(2) knows that nothing reads the other side any more.
+pub(crate) fn has_no_reader(descriptor: &impl AsFd, is_socket: bool) -> io::Result<bool> {
+    // Linux has POLLERR for the end of a pipe without a reader.
+    let ended = libc::POLLHUP | if is_socket { 0 } else { libc::POLLERR };
+    Ok(poll(descriptor, libc::POLLOUT)? & ended != 0)
 }
 
 fn check(result: c_int) -> io::Result<c_int> {

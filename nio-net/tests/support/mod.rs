@@ -25,7 +25,7 @@ use std::{
 };
 
 use nio_loop::{EventLoop, Handle};
-use nio_net::{TcpListener, TcpStream};
+use nio_net::{TcpListener, TcpSocket, TcpStream};
 
 #[allow(unused_imports)]
 pub(crate) use alone::in_child;
@@ -63,7 +63,9 @@ pub(crate) const ANY_PORT: SocketAddr =
     SocketAddr::V4(net::SocketAddrV4::new(net::Ipv4Addr::LOCALHOST, 0));
 
 pub(crate) fn listen(handle: &Handle) -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind(handle, ANY_PORT).unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(ANY_PORT).unwrap();
+    let listener = socket.listen(handle, 1024).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }

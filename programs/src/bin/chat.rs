@@ -66,7 +66,8 @@ fn main() -> ExitCode {
     run(async move |handle| {
         let server = Server::start(&handle, options.address, options.serving, |address| {
             format!("try: nc {} {}", address.ip(), address.port())
-        })?;
+        })
+        .await?;
         let room = Rc::new(Room::default());
         let shutdown = server.shutdown.clone();
         server

@@ -29,7 +29,8 @@ fn main() -> ExitCode {
     run(async move |handle| {
         let server = Server::start(&handle, options.address, options.serving, |address| {
             format!("try: curl http://{address}/ticks/10")
-        })?;
+        })
+        .await?;
         let shutdown = server.shutdown.clone();
         server
             .serve(|stream, _| {

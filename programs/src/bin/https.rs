@@ -82,7 +82,8 @@ fn main() -> ExitCode {
                 false => name,
             };
             format!("try: curl {trust} https://{name}:{}/", address.port())
-        })?;
+        })
+        .await?;
         let shutdown = server.shutdown.clone();
         server
             .serve(|stream, _| {

@@ -63,7 +63,8 @@ fn main() -> ExitCode {
     run(async move |handle| {
         let server = Server::start(&handle, options.address, options.serving, |_| {
             format!("forwarding to {}", options.target)
-        })?;
+        })
+        .await?;
         let statistics = Rc::new(Statistics::default());
         statistics.print(&handle, options.statistics);
         let options = Rc::new(options);

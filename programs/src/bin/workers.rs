@@ -70,7 +70,7 @@ fn main() -> ExitCode {
                 _ => too_many(number, workers, &text),
             })?;
             address = listener.local_addr()?; // the same port for all
-            listeners.push(listener.into_std());
+            listeners.extend(listener.into_std());
         }
         let mut threads = Vec::new();
         let (is_ready, ready) = channel();

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
     run(async move |handle| {
         let server = Server::start(&handle, options.address, options.serving, |address| {
             format!("try: redis-cli -h {} -p {}", address.ip(), address.port())
-        })?;
+        })
+        .await?;
         let store = Store::new(&handle);
         let shutdown = server.shutdown.clone();
         server

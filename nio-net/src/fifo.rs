@@ -1,0 +1,102 @@
+//! Named pipes (FIFOs), and ends of pipes that were made elsewhere.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{FileTypeExt, OpenOptionsExt},
+    },
+    path::Path,
+};
+
+use nio_loop::Handle;
+
+use crate::{
+    ByteStream, Error, PipeReader, PipeWriter,
+    pipe::{ReadEnd, WriteEnd},
+};
+
+/// For [`from_std`](ByteStream::from_std), which makes it non-blocking: the descriptor must be the end of a
+/// pipe that is read.
+impl From<OwnedFd> for ReadEnd {
+    fn from(end: OwnedFd) -> ReadEnd {
+        ReadEnd(end)
+    }
+}
+
+/// For [`from_std`](ByteStream::from_std), which makes it non-blocking: the descriptor must be the end of a
+/// pipe that is written.
+impl From<OwnedFd> for WriteEnd {
+    fn from(end: OwnedFd) -> WriteEnd {
+        WriteEnd(end)
+    }
+}
+
+impl ByteStream<ReadEnd> {
+    /// Opens a named pipe (FIFO) for reading, as mkfifo(1) makes it. It does not wait for a writer: while
+    /// no program has opened it for writing, and when the last writer has closed it, a read finds the
+    /// end. To read from one writer after the other without an end in between, [open](PipeWriter::open)
+    /// it for writing, too, and keep that.
+    ///
+    /// ```
+    /// # use nio_loop::EventLoop;
+    /// # use nio_net::{PipeReader, PipeWriter};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let handle = event_loop.handle();
+    /// # let path = std::env::temp_dir().join(format!("nio-net-fifo-{}", std::process::id()));
+    /// # let made = std::process::Command::new("mkfifo").arg(&path).status()?;
+    /// # assert!(made.success());
+    /// let reader = PipeReader::open(&handle, &path)?;
+    /// let writer = PipeWriter::open(&handle, &path)?;
+    /// # std::fs::remove_file(&path)?;
+    /// # event_loop.block_on(async {
+    /// writer.write_all(b"hello").await?;
+    /// let mut bytes = [0; 5];
+    /// reader.read_exact(&mut bytes).await?;
+    /// # assert_eq!(&bytes, b"hello");
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fifo`] with the path; [`Error::Loop`] if the loop is gone.
+    #[doc(alias = "mkfifo")]
+    pub fn open(handle: &Handle, path: impl AsRef<Path>) -> Result<PipeReader, Error> {
+        let end = open(path.as_ref(), OpenOptions::new().read(true))?;
+        Ok(ByteStream::adopt(handle, ReadEnd(end.into()))?)
+    }
+}
+
+impl ByteStream<WriteEnd> {
+    /// Opens a named pipe (FIFO) for writing. It does not wait for a reader.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fifo`] with the path, also if no program has opened it for reading (ENXIO);
+    /// [`Error::Loop`] if the loop is gone.
+    pub fn open(handle: &Handle, path: impl AsRef<Path>) -> Result<PipeWriter, Error> {
+        let end = open(path.as_ref(), OpenOptions::new().write(true))?;
+        Ok(ByteStream::adopt(handle, WriteEnd(end.into()))?)
+    }
+}
+
+/// Opens a named pipe, non-blocking.
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
+    let fail = |source| Error::Fifo {
+        path: path.into(),
+        source,
+    };
+    let file = options.custom_flags(libc::O_NONBLOCK).open(path);
+    let file = file.map_err(fail)?;
+    match file.metadata().map_err(fail)?.file_type().is_fifo() {
+        true => Ok(file),
+        false => {
+            let text = "it is no named pipe; mkfifo(1) makes one";
+            Err(fail(io::Error::new(io::ErrorKind::InvalidInput, text)))
+        }
+    }
+}
