@@ -119,7 +119,7 @@ fn two_servers_do_not_share_an_address() {
     let mut second = Program::start(WORKERS, &[&address.to_string()]);
     assert_eq!(second.end().code(), Some(1));
     let advice = "another program listens there; choose another port, or 0 for one that is free";
-    assert_eq!(second.seen[1], advice);
+    assert!(second.seen[0].ends_with(advice), "{:?}", second.seen);
     // The next one does, even if connections of this one linger.
     let client = connect(address);
     support::ask(&client, b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n");
