@@ -133,6 +133,7 @@
 mod batch;
 #[cfg(any(feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
+mod close;
 mod connect;
 mod copy;
 mod datagram;

@@ -8,7 +8,9 @@
 //! 2. No operation allocates.
 //! 3. After a short read or write, nothing is tried before the loop reports readiness: the next call
 //!    would block. (A read only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
-//! 4. After writing has ended, ending it again makes no system call. On the BSDs, it would end
+//! 4. Every byte that is read or written is counted, by each way of reading and writing; peeking is
+//!    not reading.
+//! 5. After writing has ended, ending it again makes no system call. On the BSDs, it would end
 //!    reading too, and lose what the other side still sends.
 
 use std::{
@@ -51,11 +53,31 @@ pub struct ByteStream<S: Stream> {
     pub(crate) source: Source<Descriptor<S>>,
 }
 
-/// A stream's descriptor, and whether writing has ended. The flag takes no memory: it is where the
-/// [`Source`] has padding.
+/// A stream's descriptor, and what is known of it. The flags take no memory: they are where the
+/// descriptor has padding.
 pub(crate) struct Descriptor<S> {
     pub(crate) inner: S,
+    /// A read has found the end.
+    read_ended: Cell<bool>,
     writing_ended: Cell<bool>,
+    /// How many bytes were read and written in all.
+    moved: Cell<u64>,
+}
+
+impl<S> Descriptor<S> {
+    #[inline]
+    pub(crate) fn count(&self, n: usize) {
+        self.moved.set(self.moved.get().wrapping_add(n as u64));
+    }
+
+    /// After `n` bytes were read where there was room for `room`.
+    #[inline]
+    pub(crate) fn count_read(&self, n: usize, room: usize) {
+        if n == 0 && room > 0 {
+            self.read_ended.set(true);
+        }
+        self.count(n);
+    }
 }
 
 impl<S: AsFd> AsFd for Descriptor<S> {
@@ -85,10 +107,11 @@ impl<S: Stream> ByteStream<S> {
 
     /// Makes a stream of a descriptor that is known to be non-blocking.
     pub(crate) fn adopt(handle: &Handle, inner: S) -> Result<ByteStream<S>, Refused<S>> {
-        let writing_ended = Cell::new(false);
         let descriptor = Descriptor {
             inner,
-            writing_ended,
+            read_ended: Cell::new(false),
+            writing_ended: Cell::new(false),
+            moved: Cell::new(0),
         };
         match adopt(handle, descriptor) {
             Ok(source) => Ok(ByteStream { source }),
@@ -191,6 +214,32 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
+    /// Whether a read has found the end.
+    pub(crate) fn read_has_ended(&self) -> bool {
+        self.source.get_ref().read_ended.get()
+    }
+
+    /// How many bytes were read and written in all: for statistics, and to see whether a transfer goes
+    /// on. Bytes that were written may still be in the system's buffer: see
+    /// [`unsent`](Self::unsent).
+    #[doc(alias("bytesRead", "bytesWritten"))]
+    #[must_use]
+    pub fn bytes_moved(&self) -> u64 {
+        self.source.get_ref().moved.get()
+    }
+
+    /// How many bytes are in the system's buffer: written, and not yet acknowledged by the other side's
+    /// system (of a Unix socket on Linux: not yet read). On Linux a Unix socket counts the memory that
+    /// they take, which is more. `None` where the system does not tell: pipes, DragonFly and OpenBSD.
+    /// On the BSDs and macOS a Unix socket has no such buffer, so it is 0.
+    ///
+    /// It is SIOCOUTQ on Linux (tcp(7)), SO_NWRITE on macOS, FIONWRITE on FreeBSD and NetBSD.
+    #[doc(alias("bufferSize", "writableLength", "SIOCOUTQ"))]
+    #[must_use]
+    pub fn unsent(&self) -> Option<usize> {
+        raw::unsent(self)
+    }
+
     /// The options of the socket.
     #[must_use]
     pub fn options(&self) -> Options<'_> {
@@ -223,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_takes_three_words() {
-        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 24);
+    fn a_stream_takes_four_words() {
+        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 32);
     }
 }
