@@ -1,21 +1,17 @@
-//! What servers need: a limit on connections, the end of a server, and timeouts where nothing
-//! happens.
+//! What servers need: a limit on connections, and the end of a server.
 
 mod support;
 
 use std::{
     future::{pending, ready},
-    io::Write,
     net,
     pin::pin,
-    rc::Rc,
-    thread,
     time::Duration,
 };
 
 use nio_loop::{Clock, EventLoop, Handle};
-use nio_net::{GracefulShutdown, Idle, Semaphore, UnixStream};
-use support::{end_of_turn, join, listen, pair_with_std, poll, poll_once, run};
+use nio_net::{GracefulShutdown, Semaphore};
+use support::{end_of_turn, join, listen, poll, poll_once, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -191,132 +187,5 @@ fn the_time_of_an_end_counts_from_its_beginning() {
         assert_eq!(handle.now().since_start(), 5 * SECOND);
         assert!(shutdown.finish(SECOND).await.is_err());
         assert_eq!(handle.now().since_start(), 5 * SECOND);
-    });
-}
-
-#[test]
-fn work_in_which_nothing_happens_is_ended() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let elapsed = idle.limit(pending::<()>()).await.unwrap_err();
-        assert_eq!(elapsed.limit, 60 * SECOND);
-        assert_eq!(handle.now().since_start(), 60 * SECOND);
-    });
-}
-
-#[test]
-fn work_in_which_something_happens_goes_on() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let work = async {
-            for _ in 0..100 {
-                handle.sleep(59 * SECOND).await;
-                idle.touch();
-            }
-            pending::<()>().await;
-        };
-        idle.limit(work).await.unwrap_err();
-        assert_eq!(handle.now().since_start(), (100 * 59 + 60) * SECOND);
-    });
-}
-
-#[test]
-fn others_may_say_that_something_has_happened() {
-    run_in_no_time(async |handle| {
-        let idle = Rc::new(Idle::new(&handle, 60 * SECOND));
-        let other = Rc::clone(&idle);
-        // The work is not polled by this, so its timer fires too early, and is set again.
-        handle.set_timeout(50 * SECOND, move |_| other.touch());
-        idle.limit(pending::<()>()).await.unwrap_err();
-        assert_eq!(handle.now().since_start(), 110 * SECOND);
-    });
-}
-
-#[test]
-fn a_part_of_the_work_may_have_another_time() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let work = async {
-            idle.set_limit(600 * SECOND);
-            handle.sleep(500 * SECOND).await;
-            idle.touch();
-            idle.set_limit(5 * SECOND);
-            pending::<()>().await;
-        };
-        let elapsed = idle.limit(work).await.unwrap_err();
-        assert_eq!(elapsed.limit, 5 * SECOND);
-        assert_eq!(handle.now().since_start(), 505 * SECOND);
-    });
-}
-
-#[test]
-fn what_is_ready_when_the_time_is_over_counts() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        assert_eq!(idle.limit(handle.sleep(60 * SECOND)).await, Ok(()));
-    });
-}
-
-#[test]
-fn the_timer_of_a_busy_connection_never_fires() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let work = async {
-            for _ in 0..1000 {
-                handle.sleep(SECOND).await;
-                idle.touch();
-            }
-        };
-        idle.limit(work).await.unwrap();
-        // 1000 sleeps, and nothing else.
-        assert_eq!(handle.metrics().timers, 1000);
-    });
-}
-
-#[test]
-fn l98_progress_that_was_there_in_time_counts_where_the_loop_was_too_busy_to_see_it() {
-    run(async |handle| {
-        let (stream, mut peer) = pair_with_std(&handle);
-        let limit = Duration::from_millis(20);
-        let idle = Idle::new(&handle, limit);
-        let mut byte = [0];
-        let mut work = pin!(idle.limit(stream.read(&mut byte)));
-        assert!(poll(work.as_mut()).is_pending());
-        peer.write_all(b"!").unwrap();
-        // The loop does not run until long after the deadline.
-        thread::sleep(3 * limit);
-        assert_eq!(work.await.unwrap().unwrap(), 1);
-    });
-}
-
-#[test]
-fn l104_a_slow_reader_that_takes_some_bytes_now_and_then_is_not_idle() {
-    run_in_no_time(async |handle| {
-        let (stream, peer) = UnixStream::pair(&handle).unwrap();
-        let limit = Duration::from_millis(100);
-        let idle = Idle::new(&handle, limit);
-        let sent = vec![0; 8 << 20];
-        let slow = handle.spawn(async move {
-            let mut got = 0;
-            let mut bytes = vec![0; 200_000];
-            while let n @ 1.. = peer.read(&mut bytes).await.unwrap() {
-                got += n;
-                peer.handle().sleep(Duration::from_millis(10)).await;
-            }
-            got
-        });
-        let began = handle.now();
-        let work = async {
-            let mut left = &sent[..];
-            while !left.is_empty() {
-                left = &left[stream.write(left).await.unwrap()..];
-                idle.touch();
-            }
-        };
-        idle.limit(work).await.unwrap();
-        let took = handle.now() - began;
-        drop(stream);
-        assert_eq!(join(slow).await, sent.len());
-        assert!(took > limit, "{took:?}");
     });
 }

@@ -256,7 +256,7 @@ async fn visit(visitor: &Visitor<'_>) -> io::Result<()> {
 struct Visitor<'a> {
     room: &'a Rc<Room>,
     outbox: &'a Rc<Outbox>,
-    idle: &'a Idle,
+    idle: &'a Idle<'a>,
     shutdown: &'a GracefulShutdown,
 }
 
