@@ -3,9 +3,16 @@
 mod support;
 
 use std::{
-    future::{pending, ready},
+    future::{Future, pending, poll_fn, ready},
     net,
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
+    task::Poll,
+    thread,
     time::Duration,
 };
 
@@ -119,6 +126,58 @@ fn a_place_goes_to_the_listener_that_has_a_connection_for_it() {
             join(server).await.unwrap();
         }
     });
+}
+
+#[test]
+fn a_permit_that_is_free_on_one_loop_goes_to_a_task_on_another() {
+    let semaphore = Semaphore::new(1);
+    let permit = semaphore.try_acquire();
+    let (waits, waiting) = channel();
+    let there = thread::spawn({
+        let semaphore = semaphore.clone();
+        move || {
+            run(async |handle| {
+                let mut acquire = pin!(semaphore.acquire());
+                let first = poll_fn(|context| Poll::Ready(acquire.as_mut().poll(context))).await;
+                assert!(first.is_pending());
+                waits.send(()).unwrap();
+                let _permit = acquire.await;
+                end_of_turn(&handle).await;
+            });
+        }
+    });
+    waiting.recv().unwrap();
+    drop(permit);
+    there.join().unwrap();
+    assert_eq!(semaphore.taken(), 0);
+}
+
+#[test]
+fn permits_are_neither_lost_nor_made_between_threads() {
+    let semaphore = Semaphore::new(2);
+    let holders = Arc::new(AtomicUsize::new(0));
+    let threads = [(); 4].map(|()| {
+        let (semaphore, holders) = (semaphore.clone(), Arc::clone(&holders));
+        thread::spawn(move || {
+            run(async |handle| {
+                for i in 0..500 {
+                    if i % 3 == 0 {
+                        // Waits, perhaps gets one, and leaves.
+                        let _ = poll_once(semaphore.acquire());
+                    }
+                    let permit = semaphore.acquire().await;
+                    assert!(holders.fetch_add(1, Ordering::SeqCst) < 2);
+                    handle.yield_now().await;
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    drop(permit);
+                }
+            });
+        })
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(semaphore.taken(), 0);
 }
 
 #[test]
