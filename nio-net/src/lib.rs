@@ -136,6 +136,7 @@ pub mod bridge;
 mod close;
 mod connect;
 mod copy;
+mod cores;
 mod datagram;
 mod error;
 mod graceful;
@@ -164,6 +165,7 @@ mod write;
 
 pub use batch::{Batch, Datagram};
 pub use copy::{CopyError, Way, copy_bidirectional, copy_bidirectional_with};
+pub use cores::{Core, Cores, CoresError, CoresShutdown, RunningCores};
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};
 pub use graceful::{GracefulShutdown, Guard, Unfinished};

@@ -345,17 +345,19 @@ async fn without_panic(work: impl Future<Output = io::Result<()>>) -> io::Result
     let mut work = pin!(work);
     poll_fn(|context| {
         let poll = || work.as_mut().poll(context);
-        catch_unwind(AssertUnwindSafe(poll))
-            .unwrap_or_else(|panic| Poll::Ready(Err(io::Error::other(text_of(&*panic)))))
+        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            Poll::Ready(Err(io::Error::other(text_of("the handler", &*panic))))
+        })
     })
     .await
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> String {
+/// Says that something panicked, and with which message if it has one.
+pub(crate) fn text_of(panicked: &str, panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     match text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)) {
-        Some(text) => format!("the handler panicked: {text}"),
-        None => "the handler panicked".into(),
+        Some(text) => format!("{panicked} panicked: {text}"),
+        None => format!("{panicked} panicked"),
     }
 }
 

@@ -2,11 +2,11 @@
 
 mod support;
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, num::NonZero, time::Duration};
 
 use nio_loop::EventLoop;
-use nio_net::{Connection, ServeError, ServeOptions, Server, TcpStream};
-use support::{end_of_turn, in_child, join, listen, raise, run};
+use nio_net::{Connection, Cores, ServeError, ServeOptions, Server, TcpStream};
+use support::{ANY_PORT, end_of_turn, in_child, join, listen, raise, run};
 
 #[test]
 fn the_first_signal_begins_the_shutdown_and_the_second_cuts_it_off() {
@@ -57,5 +57,19 @@ fn nothing_of_a_server_keeps_a_loop_alive() {
         let serving = server.serve(listener, async |_: Connection<'_>| Ok(()));
         assert!(!event_loop.run().unwrap());
         drop(serving);
+    });
+}
+
+#[test]
+fn a_signal_ends_all_threads() {
+    in_child(|| {
+        let cores = Cores::bind(ANY_PORT, NonZero::new(3).unwrap()).unwrap();
+        let running = cores.start(ServeOptions::new(), async |core| {
+            core.server.serve(core.listener, async |_| Ok(())).await
+        });
+        let running = running.unwrap();
+        // SAFETY: takes no pointers.
+        assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGTERM) }, 0);
+        running.join().unwrap();
     });
 }

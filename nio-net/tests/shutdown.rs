@@ -5,14 +5,14 @@ mod support;
 use std::{
     future::pending,
     io::{self, ErrorKind},
-    net,
+    os::unix::net::UnixStream,
     rc::Rc,
     time::Duration,
 };
 
 use nio_loop::{Clock, EventLoop, Handle, JoinHandle};
-use nio_net::{ServeError, ServeOptions, Server, TcpStream};
-use support::{end_of_turn, join, listen, run};
+use nio_net::{ServeError, ServeOptions, Server, TcpStream, UnixListener};
+use support::{Place, end_of_turn, join, listen, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,13 +42,14 @@ fn quiet() -> ServeOptions {
 #[test]
 fn a_server_without_connections_ends_at_once_and_listens_no_more() {
     run(async |handle| {
-        let (listener, address) = listen(&handle);
+        let place = Place::new("shutdown");
+        let listener = UnixListener::bind(&handle, &place.0).unwrap();
         let server = Server::with(&handle, quiet());
         let serving = handle.spawn(server.serve(listener, async |_| Ok(())));
         end_of_turn(&handle).await;
         server.shutdown().begin();
         join(serving).await.unwrap();
-        let refused = net::TcpStream::connect(address).unwrap_err();
+        let refused = UnixStream::connect(&place.0).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     });
 }
@@ -108,12 +109,17 @@ fn connections_that_are_open_after_the_grace_are_cut_off() {
 fn dropping_the_future_closes_the_listener_and_its_connections() {
     run(async |handle| {
         let (server, serving, client, kept) = busy(&handle, quiet()).await;
-        let address = client.peer_addr().unwrap();
+        let place = Place::new("dropped");
+        let listener = UnixListener::bind(&handle, &place.0).unwrap();
+        let other = handle.spawn(server.serve(listener, async |_| Ok(())));
+        end_of_turn(&handle).await;
         serving.abort();
+        other.abort();
         assert_eq!(Rc::strong_count(&kept), 1);
         assert_eq!((server.connections(), server.shutdown().guards()), (0, 0));
         assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
-        assert!(net::TcpStream::connect(address).is_err());
+        let refused = UnixStream::connect(&place.0).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     });
 }
 
