@@ -74,7 +74,9 @@ pub struct Idle<'a> {
 /// A stream whose progress counts.
 struct Watched<'a> {
     stream: &'a dyn Transfer,
-    /// How many bytes it had moved.
+    /// Whether bytes that are read count.
+    counts_reads: bool,
+    /// How many of the bytes that count had moved.
     moved: Cell<u64>,
     /// How many bytes its buffer had, if that is known since it moved some.
     unsent: Cell<Option<usize>>,
@@ -82,13 +84,16 @@ struct Watched<'a> {
 
 /// The progress of a stream of any kind.
 trait Transfer {
-    fn moved(&self) -> u64;
+    fn moved(&self, counts_reads: bool) -> u64;
     fn unsent(&self) -> Option<usize>;
 }
 
 impl<S: Stream> Transfer for ByteStream<S> {
-    fn moved(&self) -> u64 {
-        self.bytes_moved()
+    fn moved(&self, counts_reads: bool) -> u64 {
+        match counts_reads {
+            true => self.bytes_written().wrapping_add(self.bytes_read()),
+            false => self.bytes_written(),
+        }
     }
 
     fn unsent(&self) -> Option<usize> {
@@ -115,14 +120,25 @@ impl<'a> Idle<'a> {
     /// that the other side takes out of the system's buffer meanwhile
     /// ([`unsent`](ByteStream::unsent); DragonFly and OpenBSD do not tell). When the last of these was
     /// taken is known to an eighth of the limit. Several streams may be watched.
-    ///
-    /// Then a peer that sends one byte now and then is not idle. To have a request within some time,
-    /// put [`Handle::timeout`] around the reading of it.
     #[must_use]
-    pub fn watch<S: Stream>(mut self, stream: &'a ByteStream<S>) -> Idle<'a> {
+    pub fn watch<S: Stream>(self, stream: &'a ByteStream<S>) -> Idle<'a> {
+        self.watch_transfer(stream, true)
+    }
+
+    /// As [`watch`](Self::watch), but bytes that are read do not count. The work reports by
+    /// [`touch`](Self::touch) that a request is complete: then a request has the time of the limit,
+    /// and a client that sends one byte now and then (slowloris) is idle.
+    #[must_use]
+    #[doc(alias("requestTimeout", "headersTimeout", "slowloris"))]
+    pub fn watch_sending<S: Stream>(self, stream: &'a ByteStream<S>) -> Idle<'a> {
+        self.watch_transfer(stream, false)
+    }
+
+    fn watch_transfer(mut self, stream: &'a dyn Transfer, counts_reads: bool) -> Idle<'a> {
         self.watched.push(Watched {
             stream,
-            moved: Cell::new(stream.bytes_moved()),
+            counts_reads,
+            moved: Cell::new(stream.moved(counts_reads)),
             unsent: Cell::new(None),
         });
         self.has_unsent.set(true);
@@ -214,7 +230,7 @@ impl<'a> Idle<'a> {
     /// Notices bytes that the streams have moved. The system need not be asked.
     fn notice(&self) {
         for watched in &self.watched {
-            let moved = watched.stream.moved();
+            let moved = watched.stream.moved(watched.counts_reads);
             if watched.moved.replace(moved) != moved {
                 watched.unsent.set(None);
                 self.has_unsent.set(true);

@@ -60,23 +60,27 @@ pub(crate) struct Descriptor<S> {
     /// A read has found the end.
     read_ended: Cell<bool>,
     writing_ended: Cell<bool>,
-    /// How many bytes were read and written in all.
-    moved: Cell<u64>,
+    /// How many bytes were read in all.
+    read: Cell<u64>,
+    /// How many bytes were written in all.
+    written: Cell<u64>,
 }
 
 impl<S> Descriptor<S> {
-    #[inline]
-    pub(crate) fn count(&self, n: usize) {
-        self.moved.set(self.moved.get().wrapping_add(n as u64));
-    }
-
     /// After `n` bytes were read where there was room for `room`.
     #[inline]
     pub(crate) fn count_read(&self, n: usize, room: usize) {
         if n == 0 && room > 0 {
             self.read_ended.set(true);
         }
-        self.count(n);
+        self.read.set(self.read.get().wrapping_add(n as u64));
+    }
+
+    /// After `n` bytes were written.
+    #[inline]
+    pub(crate) fn count_written(&self, n: usize) {
+        let written = self.written.get().wrapping_add(n as u64);
+        self.written.set(written);
     }
 }
 
@@ -111,7 +115,8 @@ impl<S: Stream> ByteStream<S> {
             inner,
             read_ended: Cell::new(false),
             writing_ended: Cell::new(false),
-            moved: Cell::new(0),
+            read: Cell::new(0),
+            written: Cell::new(0),
         };
         match adopt(handle, descriptor) {
             Ok(source) => Ok(ByteStream { source }),
@@ -219,13 +224,19 @@ impl<S: Stream> ByteStream<S> {
         self.source.get_ref().read_ended.get()
     }
 
-    /// How many bytes were read and written in all: for statistics, and to see whether a transfer goes
-    /// on. Bytes that were written may still be in the system's buffer: see
-    /// [`unsent`](Self::unsent).
-    #[doc(alias("bytesRead", "bytesWritten"))]
+    /// How many bytes were read in all, for statistics.
+    #[doc(alias("bytesRead"))]
     #[must_use]
-    pub fn bytes_moved(&self) -> u64 {
-        self.source.get_ref().moved.get()
+    pub fn bytes_read(&self) -> u64 {
+        self.source.get_ref().read.get()
+    }
+
+    /// How many bytes were written in all, for statistics. They may still be in the system's buffer: see
+    /// [`unsent`](Self::unsent).
+    #[doc(alias("bytesWritten"))]
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.source.get_ref().written.get()
     }
 
     /// How many bytes are in the system's buffer: written, and not yet acknowledged by the other side's
@@ -272,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_takes_four_words() {
-        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 32);
+    fn a_stream_takes_five_words() {
+        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 40);
     }
 }

@@ -67,7 +67,7 @@ fn a_peer_that_sends_without_end_is_read_to_a_limit() {
     run_in_no_time(async |handle, stream, peer| {
         let sender = handle.spawn(async move {
             while peer.write(&[0; 64 * 1024]).await.is_ok() {}
-            peer.bytes_moved()
+            peer.bytes_written()
         });
         let closed = stream.close_gracefully(60 * SECOND).await;
         assert_eq!(kind(closed), Some(ErrorKind::FileTooLarge));

@@ -186,6 +186,27 @@ fn bytes_of_a_watched_stream_are_progress_in_both_directions_and_in_any_task() {
 }
 
 #[test]
+fn where_only_sending_counts_a_byte_now_and_then_is_no_progress_and_an_answer_is() {
+    run_in_no_time(async |handle| {
+        let (stream, peer) = UnixStream::pair(&handle).unwrap();
+        let idle = Idle::new(&handle, 60 * SECOND).watch_sending(&stream);
+        let trickle = handle.set_interval(SECOND, move |_, _| {
+            peer.try_write(b"x").unwrap();
+        });
+        let work = async {
+            for _ in 0..50 {
+                stream.read_exact(&mut [0]).await.unwrap();
+            }
+            stream.write_all(b"answer").await.unwrap();
+            while stream.read(&mut [0]).await.is_ok() {}
+        };
+        idle.limit(work).await.unwrap_err();
+        assert_eq!(handle.now().since_start(), (50 + 60) * SECOND);
+        handle.clear(trickle);
+    });
+}
+
+#[test]
 fn a_watched_stream_on_which_nothing_happens_is_idle_at_the_deadline() {
     run_in_no_time(async |handle| {
         let (stream, _peer) = UnixStream::pair(&handle).unwrap();
@@ -244,7 +265,7 @@ fn bytes_of_tcp_are_unsent_until_the_other_side_has_taken_them() {
         while let Ok(n) = stream.try_write(&[0; 64 * 1024]) {
             sent += n;
         }
-        assert_eq!(stream.bytes_moved(), sent as u64);
+        assert_eq!(stream.bytes_written(), sent as u64);
         if stream.unsent().is_none() {
             return; // This system does not tell.
         }
@@ -269,9 +290,9 @@ fn every_way_to_read_and_to_write_counts_the_bytes_and_peeking_does_not() {
         one.write_all(b"45").await.unwrap();
         one.try_write(b"6").unwrap();
         one.try_write_vectored(&[IoSlice::new(b"7")]).unwrap();
-        assert_eq!(one.bytes_moved(), 7);
+        assert_eq!((one.bytes_read(), one.bytes_written()), (0, 7));
         assert_eq!(other.peek(&mut [0]).await.unwrap(), 1);
-        assert_eq!(other.bytes_moved(), 0);
+        assert_eq!(other.bytes_read(), 0);
         other.read(&mut [0]).await.unwrap();
         let mut byte = [0];
         other
@@ -282,7 +303,7 @@ fn every_way_to_read_and_to_write_counts_the_bytes_and_peeking_does_not() {
         other.read_exact(&mut [0]).await.unwrap();
         other.readable().await.unwrap();
         other.try_read(&mut [0]).unwrap();
-        assert_eq!(other.bytes_moved(), 5);
+        assert_eq!((other.bytes_read(), other.bytes_written()), (5, 0));
         assert!(matches!(
             poll_once(other.read(&mut [0; 8])),
             Poll::Ready(Ok(_))

@@ -112,7 +112,9 @@ pub(crate) fn send<S: Stream>(stream: &Descriptor<S>, bytes: &[u8]) -> io::Resul
         // SAFETY: as above.
         unsafe { libc::write(fd, pointer, len) }
     });
-    stream.count_written(result)
+    let n = result.map_err(translate)?;
+    stream.count_written(n);
+    Ok(n)
 }
 
 /// sendmsg(2) of several slices, or writev(2).
@@ -135,17 +137,9 @@ pub(crate) fn send_vectored<S: Stream>(
         // SAFETY: as above.
         unsafe { libc::writev(fd, slices, count as c_int) }
     });
-    stream.count_written(result)
-}
-
-impl<S> Descriptor<S> {
-    /// Passes on the result of a write.
-    #[inline]
-    fn count_written(&self, result: io::Result<usize>) -> io::Result<usize> {
-        let n = result.map_err(translate)?;
-        self.count(n);
-        Ok(n)
-    }
+    let n = result.map_err(translate)?;
+    stream.count_written(n);
+    Ok(n)
 }
 
 /// Translates the error of a write. macOS says EPROTOTYPE when the other side resets a connection

@@ -52,7 +52,7 @@ pub(crate) fn send_with_descriptors<S: AsFd>(
     // SAFETY: the message points to one slice and to ancillary data as long as it says; both live
     // until the call returns, which writes to neither.
     let n = check_len(unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &message, NO_SIGNAL) })?;
-    socket.count(n);
+    socket.count_written(n);
     Ok(n)
 }
 
