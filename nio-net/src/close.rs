@@ -28,7 +28,7 @@ impl<S: Stream> ByteStream<S> {
     /// Then drop the stream. Where a read has found the end already, there is nothing to wait for.
     ///
     /// A server calls it after an answer to a request that it has not read to its end.
-    /// [`Server`](crate::Server) does so for all connections whose handlers return without an error.
+    /// [`Server`](crate::Server) does so for all connections.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -14,8 +14,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::{Future, poll_fn},
-    io,
-    net::{self, Shutdown},
+    io, net,
     ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -29,7 +28,7 @@ use nio_loop::{CallbackGuard, Handle, JoinHandle, Signal};
 
 use crate::{
     ByteStream, GracefulShutdown, Guard, Idle, Listen, Listener, Permit, Semaphore, ServeOptions,
-    Unfinished,
+    Stream, Unfinished,
 };
 
 /// Serves connections: accepts them up to a limit, runs a handler for each, and shuts down gracefully
@@ -155,7 +154,14 @@ impl Server {
         &self.shutdown
     }
 
-    /// How many connections are open, of all listeners.
+    /// The handle of the loop that it serves on.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// How many connections are open, of all listeners and of all threads of its
+    /// [`Cores`](crate::Cores).
     #[must_use]
     pub fn connections(&self) -> usize {
         self.permits.taken()
@@ -165,9 +171,10 @@ impl Server {
     /// Then the listener is closed, and the connections that are open have the
     /// [grace](ServeOptions::grace) to end; so have those of other listeners of this server.
     ///
-    /// When the handler returns without an error, the connection is
-    /// [closed gracefully](ByteStream::close_gracefully); with an error it is closed at once. One that
-    /// was [idle](ServeOptions::idle) with bytes in its buffer is reset.
+    /// When the handler returns, the connection is
+    /// [closed gracefully](ByteStream::close_gracefully), also after an error, which its client may have
+    /// been told of. It is reset if it was [idle](ServeOptions::idle) with bytes in its buffer, or if
+    /// the handler has [set](crate::Options::set_linger) its lingering to zero.
     ///
     /// Broken connections are passed over, and a shortage of descriptors or memory is waited out. Any
     /// other error of accepting begins the shutdown of the whole server.
@@ -253,26 +260,23 @@ impl Server {
                 Err(io::Error::new(io::ErrorKind::TimedOut, text))
             }
         };
-        match (result, &self.on_error) {
-            (Ok(()), _) => self.close(&stream).await,
-            (Err(error), Some(on_error)) => {
-                let peer = format!("{peer:?}");
-                on_error(&ConnectionError { peer, error });
-            }
-            (Err(_), None) => {}
+        if let (Err(error), Some(on_error)) = (result, &self.on_error) {
+            let peer = format!("{peer:?}");
+            on_error(&ConnectionError { peer, error });
         }
+        self.close(&stream).await;
         drop(idle);
         drop(stream);
         drop(held);
     }
 
-    /// Closes a connection whose handler has done its work. That it fails is no news for the handler.
-    async fn close<S: crate::Stream>(&self, stream: &ByteStream<S>) {
+    /// Closes a connection. That it fails is no news: the connection is gone.
+    async fn close<S: Stream>(&self, stream: &ByteStream<S>) {
         let limit = self.options.linger;
-        let _ = match limit.is_zero() {
-            true => stream.shutdown(Shutdown::Write),
-            false => stream.close_gracefully(limit).await,
-        };
+        let is_to_be_reset = matches!(stream.options().linger(), Ok(Some(Duration::ZERO)));
+        if !limit.is_zero() && !is_to_be_reset {
+            let _ = stream.close_gracefully(limit).await;
+        }
     }
 
     /// Begins the shutdown by the first signal, from now on until the last clone of the server is

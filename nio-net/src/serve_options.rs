@@ -67,7 +67,7 @@ impl ServeOptions {
         ServeOptions { grace, ..self }
     }
 
-    /// How long the close of a connection may take whose handler has returned without an error: see
+    /// How long the close of a connection may take when its handler has returned: see
     /// [`close_gracefully`](crate::ByteStream::close_gracefully). By default five seconds; with zero
     /// the connection is closed at once, and a client that still sends may not get its answer.
     pub fn linger(self, limit: Duration) -> ServeOptions {

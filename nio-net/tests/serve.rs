@@ -242,3 +242,31 @@ fn a_listener_that_fails_for_good_shuts_the_server_down() {
         assert_eq!(io::Error::from(error).kind(), ErrorKind::InvalidInput);
     });
 }
+
+#[test]
+fn an_error_is_told_to_a_client_that_still_sends_and_a_reset_is_one() {
+    run(async |handle| {
+        for resets in [false, true] {
+            let (listener, address) = listen(&handle);
+            let (server, errors) = server(&handle, options());
+            let serving = handle.spawn(server.serve(listener, async move |client| {
+                if resets {
+                    client.options().set_linger(Some(Duration::ZERO))?;
+                }
+                client.read_exact(&mut [0; 4]).await?;
+                client.write_all(b"no").await?;
+                Err(ErrorKind::InvalidData.into())
+            }));
+            let client = TcpStream::connect(&handle, address).await.unwrap();
+            let sent = client.write_all(&vec![0; 8 << 20]).await;
+            let mut answer = [0; 2];
+            let got = client.read_exact(&mut answer).await;
+            assert_eq!(sent.is_err() || got.is_err(), resets, "{sent:?} {got:?}");
+            assert!(resets || &answer == b"no");
+            drop(client);
+            server.shutdown().begin();
+            join(serving).await.unwrap();
+            assert_eq!(errors.borrow().len(), 1);
+        }
+    });
+}
