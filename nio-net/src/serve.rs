@@ -241,7 +241,11 @@ impl Server {
     {
         let stream = Rc::new(stream);
         let limit = self.options.idle.unwrap_or(Duration::MAX);
-        let idle = Idle::new(&self.handle, limit).watch(&stream);
+        let idle = Idle::new(&self.handle, limit);
+        let idle = match self.options.counts_reads {
+            true => idle.watch(&stream),
+            false => idle.watch_sending(&stream),
+        };
         let connection = Connection {
             stream: &stream,
             peer: &peer,
@@ -256,7 +260,7 @@ impl Server {
                     // The system would keep the bytes for a peer that does not take them.
                     let _ = stream.options().set_linger(Some(Duration::ZERO));
                 }
-                let text = format!("nothing has happened for {:?}", elapsed.limit);
+                let text = format!("no progress for {:?}", elapsed.limit);
                 Err(io::Error::new(io::ErrorKind::TimedOut, text))
             }
         };

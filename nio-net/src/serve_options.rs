@@ -18,6 +18,7 @@ use std::time::Duration;
 pub struct ServeOptions {
     pub(crate) connections: usize,
     pub(crate) idle: Option<Duration>,
+    pub(crate) counts_reads: bool,
     pub(crate) grace: Duration,
     pub(crate) linger: Duration,
     pub(crate) signals: bool,
@@ -31,6 +32,7 @@ impl ServeOptions {
         ServeOptions {
             connections: 1000,
             idle: Some(Duration::from_secs(5 * 60)),
+            counts_reads: true,
             grace: Duration::from_secs(10),
             linger: Duration::from_secs(5),
             signals: true,
@@ -56,8 +58,23 @@ impl ServeOptions {
     /// [`idle`](crate::Connection::idle), by which a handler may also change the limit.
     #[doc(alias("keep-alive timeout", "keepAliveTimeout", "setTimeout"))]
     pub fn idle(self, limit: impl Into<Option<Duration>>) -> ServeOptions {
-        let idle = limit.into();
-        ServeOptions { idle, ..self }
+        ServeOptions {
+            idle: limit.into(),
+            counts_reads: true,
+            ..self
+        }
+    }
+
+    /// As [`idle`](Self::idle), but bytes that are read are no progress; for protocols of requests and
+    /// answers: [`Idle::watch_sending`](crate::Idle::watch_sending). The handler touches the
+    /// connection's [`idle`](crate::Connection::idle) when a request is complete.
+    #[doc(alias("requestTimeout", "headersTimeout", "slowloris"))]
+    pub fn idle_sending(self, limit: Duration) -> ServeOptions {
+        ServeOptions {
+            idle: Some(limit),
+            counts_reads: false,
+            ..self
+        }
     }
 
     /// How long connections that are open may go on when the shutdown has begun; then they are cut

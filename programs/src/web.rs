@@ -1,10 +1,8 @@
 //! A small web site, for `http` and `https`: what it answers, and how a connection is served.
 //!
-//! A client that keeps the server waiting for too long is closed, whatever it should be doing:
-//!
-//! - for a request, and for the whole of its head, hyper waits no longer than its own timeout;
-//! - a body and an answer have no such limit as long as some of it moves: that is the idle limit of the
-//!   server.
+//! A client has a time to send a request, and to take a part of an answer: that is the idle limit of
+//! the server, for which bytes count that are sent. An answer that is sent as the body of its request
+//! comes counts for that, too.
 
 use std::{
     convert::Infallible,
@@ -23,7 +21,7 @@ use hyper::{
     service::service_fn,
 };
 use nio_loop::{Handle, Sleep};
-use nio_net::{Connection, bridge::hyper::Timer};
+use nio_net::Connection;
 
 use crate::why;
 
@@ -41,19 +39,13 @@ POST /echo      what was sent, as it comes
 /// # Errors
 ///
 /// Those of the connection, and of requests that are none.
-pub async fn converse(
-    client: Connection<'_>,
-    stream: impl Read + Write + Unpin,
-    idle: Duration,
-) -> io::Result<()> {
+pub async fn converse(client: Connection<'_>, stream: impl Read + Write + Unpin) -> io::Result<()> {
     let handle = client.handle();
     let respond = |request| ready(Ok::<_, Infallible>(respond(handle, request)));
     let mut builder = http1::Builder::new();
-    builder
-        .timer(Timer::new(handle))
-        .header_read_timeout(idle)
-        // A client may say that it has asked everything, and still read.
-        .half_close(true);
+    // A client may say that it has asked everything, and still read. hyper's limit for the head of a
+    // request would count from when the answer before it is written, not from when it has arrived.
+    builder.half_close(true).header_read_timeout(None);
     let mut connection = pin!(builder.serve_connection(stream, service_fn(respond)));
     let ended = match client.unless_shutdown(connection.as_mut()).await {
         Some(ended) => ended,

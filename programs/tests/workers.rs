@@ -88,7 +88,7 @@ fn who_asks_for_one_answer_is_closed_behind_it() {
 fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
     let (mut server, address) = serve(&["--idle", "0.5"]);
     trickle(&connect(address));
-    server.line("nothing has happened for 500ms");
+    server.line("no progress for 500ms");
     server.interrupt();
 }
 

@@ -26,14 +26,14 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let serving = options.serving.options().idle(options.idle);
+    let serving = options.serving.options().idle_sending(options.idle);
     run(async move |handle| {
         serve(
             &handle,
             options.address,
             serving,
             |address| format!("try: curl http://{address}/ticks/10"),
-            async move |client| web::converse(client, &**client.stream, options.idle).await,
+            async |client| web::converse(client, &**client.stream).await,
         )
         .await
     })

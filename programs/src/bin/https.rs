@@ -68,10 +68,10 @@ fn name(text: &str) -> Result<String, String> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let serving = options.serving.options().idle(options.idle);
+    let serving = options.serving.options().idle_sending(options.idle);
     run(async move |handle| {
         let acceptor = TlsAcceptor::from(Arc::new(configure(&options)?));
-        let (handshake, idle) = (options.handshake, options.idle);
+        let handshake = options.handshake;
         serve(
             &handle,
             options.address,
@@ -87,7 +87,7 @@ fn main() -> ExitCode {
                     let text = format!("no TLS handshake within {limit:?}");
                     io::Error::new(io::ErrorKind::TimedOut, text)
                 });
-                web::converse(client, Tls(accepted??), idle).await
+                web::converse(client, Tls(accepted??)).await
             },
         )
         .await

@@ -14,10 +14,9 @@ use std::{
 };
 
 use clap::Parser;
-use nio_net::{Connection, Core, Cores, Idle, ServeError};
+use nio_net::{Connection, Core, Cores, ServeError};
 use nio_programs::{
     Failure, Serving, address, at_least_one, explain, raise_limit, run, say, seconds, talkative,
-    unless_idle,
 };
 
 /// Answers GET requests on all cores, by a loop on each
@@ -52,9 +51,8 @@ fn main() -> ExitCode {
         let cores = Cores::bind(options.address, workers.unwrap_or(NonZero::<usize>::MIN));
         let cores = cores.map_err(explain)?;
         let address = cores.local_addr()?;
-        let running = cores.start(options.serving.options(), async move |core| {
-            work(core, options).await
-        });
+        let serving = options.serving.options().idle_sending(options.idle);
+        let running = cores.start(serving, async move |core| work(core, options).await);
         let running = running.map_err(|error| Failure(format!("{error}\ntry fewer --workers")))?;
         say(format_args!(
             "listening on {address}; try: curl http://{address}/"
@@ -71,14 +69,12 @@ async fn work(core: Core, options: Options) -> Result<(), ServeError> {
     let total = Rc::clone(&answered);
     let result = talkative(core.server)
         .serve(core.listener, async move |client| {
-            // A request has so much time, however many bytes it comes in; so has each part of an answer.
-            let idle = Idle::new(client.handle(), options.idle).watch_sending(client.stream);
             let answer = || {
                 answered.set(answered.get() + 1);
                 format!("worker {number}: {:016x}\n", compute(options.work))
             };
             let _ = client.set_nodelay(true);
-            unless_idle(&idle, converse(client, &idle, answer)).await
+            converse(client, answer).await
         })
         .await;
     say(format_args!("worker {number}: {} answers", total.get()));
@@ -92,11 +88,7 @@ fn compute(multiplications: u64) -> u64 {
 }
 
 /// Answers the requests of a connection, several together if they came so.
-async fn converse(
-    client: Connection<'_>,
-    idle: &Idle<'_>,
-    mut answer: impl FnMut() -> String,
-) -> io::Result<()> {
+async fn converse(client: Connection<'_>, mut answer: impl FnMut() -> String) -> io::Result<()> {
     let (mut bytes, mut answers) = (Vec::new(), Vec::new());
     let mut goes_on = true;
     while goes_on {
@@ -109,7 +101,7 @@ async fn converse(
         while let Some(end) = find(&bytes[start..], b"\r\n\r\n") {
             let head = &bytes[start..start + end];
             start += end + 4;
-            idle.touch();
+            client.idle.touch();
             goes_on = head.starts_with(b"GET ") && !is_the_last(head);
             let (status, body) = match head.starts_with(b"GET ") {
                 true => ("200 OK", answer()),

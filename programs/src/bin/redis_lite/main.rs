@@ -15,8 +15,8 @@ mod store;
 use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use nio_net::{Connection, Idle};
-use nio_programs::{Serving, address, run, seconds, serve, unless_idle};
+use nio_net::Connection;
+use nio_programs::{Serving, address, run, seconds, serve};
 
 use commands::{Then, execute};
 use protocol::{Answers, parse};
@@ -46,23 +46,19 @@ fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
         let store = Store::new(&handle);
-        let limit = options.idle;
         serve(
             &handle,
             options.address,
-            options.serving.options(),
+            options.serving.options().idle_sending(options.idle),
             |address| format!("try: redis-cli -h {} -p {}", address.ip(), address.port()),
-            async move |client| {
-                let idle = Idle::new(client.handle(), limit).watch_sending(client.stream);
-                unless_idle(&idle, answer(client, &store, &idle)).await
-            },
+            async move |client| answer(client, &store).await,
         )
         .await
     })
 }
 
 /// Answers what a connection asks, until it is closed or the server ends.
-async fn answer(client: Connection<'_>, store: &RefCell<Store>, idle: &Idle<'_>) -> io::Result<()> {
+async fn answer(client: Connection<'_>, store: &RefCell<Store>) -> io::Result<()> {
     let (mut bytes, mut answers) = (Vec::new(), Answers::default());
     loop {
         bytes.reserve(READ);
@@ -76,7 +72,7 @@ async fn answer(client: Connection<'_>, store: &RefCell<Store>, idle: &Idle<'_>)
             match parse(&bytes[start..]) {
                 Ok(None) => break,
                 Ok(Some(request)) => {
-                    idle.touch();
+                    client.idle.touch();
                     start += request.len;
                     then = execute(&mut store.borrow_mut(), &request.arguments, &mut answers);
                 }
