@@ -45,8 +45,11 @@
 //!
 //! The types of a row are one type over different descriptors; the operations that they share are
 //! documented there. [`TcpSocket`] is a TCP socket before it is a stream or a listener; [`Options`] are
-//! those of any socket; [`resolve`] looks up names. For servers there are [`Semaphore`],
-//! [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
+//! those of any socket; [`resolve`] looks up names.
+//!
+//! [`Server`] serves connections with limits and a graceful shutdown, and [`Cores`] does so on all cores.
+//! Their parts are there for servers of another shape: [`Semaphore`], [`GracefulShutdown`], [`Idle`];
+//! and [`copy_bidirectional`].
 //!
 //! # Thousands of connections
 //!
@@ -112,8 +115,9 @@
 //! - A reset is reported once, to a read or to a write, whichever comes first. After that, a read finds
 //!   the end and a write a broken pipe: once a write has failed, the end does not prove that all bytes
 //!   were read.
-//! - Dropping closes. Bytes that were written are still sent; to know that they have arrived, have the
-//!   other side say so.
+//! - Dropping closes. Bytes that were written are still sent, unless bytes of the other side are unread:
+//!   [`close_gracefully`](ByteStream::close_gracefully). To know that they have arrived, have the other
+//!   side say so.
 //! - A call that takes a socket and fails gives it back: [`Refused`].
 //! - A socket belongs to one loop. To give it to another, take it out (`into_std`), move it to the
 //!   other thread, and put it into that loop (`from_std`).
@@ -124,7 +128,8 @@
 //!
 //! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`
 //! and `pipe` add to it. `listener` accepts, with `tcp_listener`; `datagram` receives and `send` sends,
-//! with `udp` and `batch`. `connect` tries several addresses. Calls that the standard library does not
+//! with `udp` and `batch`. `connect` tries several addresses. `serve` is the server, of `semaphore`,
+//! `graceful`, `idle` and `close`; `cores` runs it on several threads. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
 #![deny(missing_docs)]

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nio_loop::{Clock, EventLoop, Handle};
-use nio_net::{Connection, ServeError, ServeOptions, Server, TcpStream, UnixListener, UnixStream};
+use nio_net::{Connection, ServeOptions, Server, TcpStream, UnixListener, UnixStream};
 use support::{Place, end_of_turn, join, listen, pattern, read_to_end, run};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -219,7 +219,9 @@ fn a_handler_may_share_the_stream_with_tasks_that_it_waits_for() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_listener_that_fails_for_good_shuts_the_server_down() {
+    use nio_net::ServeError;
     use std::os::fd::{AsFd, AsRawFd};
+
     run(async |handle| {
         let (listener, address) = listen(&handle);
         let (server, _) = server(&handle, options());

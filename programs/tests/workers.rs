@@ -37,9 +37,13 @@ fn all_workers_answer() {
         answer.lines().last().unwrap().to_owned()
     });
     let different: HashSet<_> = bodies.collect();
-    // Linux spreads them; elsewhere one worker gets all.
-    let expected = if cfg!(target_os = "linux") { 2 } else { 1 };
-    assert_eq!(different.len(), expected, "{different:?}");
+    // Where the workers share a listener, the first to accept may be the same one each time.
+    let spreads = cfg!(any(
+        target_os = "linux",
+        target_os = "dragonfly",
+        target_os = "freebsd"
+    ));
+    assert!(!spreads || different.len() == 2, "{different:?}");
     server.interrupt();
     let sums = server
         .seen
