@@ -16,11 +16,12 @@ use std::{
     future::{Future, poll_fn},
     io, net,
     ops::Deref,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::pin,
     process,
     rc::Rc,
     task::Poll,
+    thread,
     time::Duration,
 };
 
@@ -341,9 +342,16 @@ impl Tasks {
 }
 
 impl Drop for Tasks {
+    /// If handlers panic when they are dropped, the first panic goes on when all are.
     fn drop(&mut self) {
+        let mut panicked = None;
         for task in self.running.take().into_values() {
-            task.abort();
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task.abort())) {
+                panicked.get_or_insert(panic);
+            }
+        }
+        if let Some(panic) = panicked.filter(|_| !thread::panicking()) {
+            resume_unwind(panic);
         }
     }
 }

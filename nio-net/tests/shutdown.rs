@@ -6,13 +6,14 @@ use std::{
     future::pending,
     io::{self, ErrorKind},
     os::unix::net::UnixStream,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     time::Duration,
 };
 
 use nio_loop::{Clock, EventLoop, Handle, JoinHandle};
 use nio_net::{ServeError, ServeOptions, Server, TcpStream, UnixListener};
-use support::{Place, end_of_turn, join, listen, run};
+use support::{Place, either, end_of_turn, join, listen, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -120,6 +121,41 @@ fn dropping_the_future_closes_the_listener_and_its_connections() {
         assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
         let refused = UnixStream::connect(&place.0).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_handler_that_panics_when_it_is_dropped_keeps_no_other_connection_open() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    run(async |handle| {
+        let (listener, address) = listen(&handle);
+        let server = Server::with(&handle, quiet());
+        let mut serving = Box::pin(server.serve(listener, async |client| {
+            let _panics = Panics;
+            client.write_all(b"hello").await?;
+            pending().await
+        }));
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let client = TcpStream::connect(&handle, address).await.unwrap();
+            let greeted = async {
+                client.read_exact(&mut [0; 5]).await.unwrap();
+                Ok(())
+            };
+            either(greeted, serving.as_mut()).await.unwrap();
+            clients.push(client);
+        }
+        let dropping = catch_unwind(AssertUnwindSafe(|| drop(serving)));
+        assert!(dropping.is_err());
+        for client in clients {
+            assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+        }
+        assert_eq!(server.connections(), 0);
     });
 }
 
