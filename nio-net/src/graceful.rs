@@ -4,6 +4,7 @@
 //!
 //! 1. A shutdown begins once, and cannot be taken back.
 //! 2. It is finished when it has begun and no guard is left. New guards may be made until then.
+//! 3. Waiting for the guards has a limit, and can be cut off before.
 
 use std::{
     cell::Cell,
@@ -19,7 +20,8 @@ use nio_loop::{Handle, Time, poll_budget};
 
 use crate::waiters::Waiters;
 
-/// Shuts a server down gracefully. Clones are of the same shutdown.
+/// Shuts a server down gracefully. Clones are of the same shutdown. [`Server`](crate::Server) has one,
+/// and begins it by signals.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -53,6 +55,7 @@ use crate::waiters::Waiters;
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias("graceful shutdown", "CancellationToken", "close"))]
 pub struct GracefulShutdown {
     handle: Handle,
     state: Rc<State>,
@@ -63,9 +66,11 @@ struct State {
     /// When it began.
     begun: Cell<Option<Time>>,
     guards: Cell<usize>,
+    /// Whether the guards are waited for no more.
+    is_cut_off: Cell<bool>,
     /// Tasks that wait for the beginning.
     beginning: Waiters,
-    /// Tasks that wait until no guard is left.
+    /// Tasks that wait until no guard is left, or until it is cut off.
     end: Waiters,
 }
 
@@ -85,6 +90,14 @@ impl GracefulShutdown {
             self.state.begun.set(Some(self.handle.now()));
         }
         self.state.beginning.wake_all();
+    }
+
+    /// Waits for the guards no more: [`finish`](Self::finish) returns at once. Begins the shutdown if
+    /// it has not begun.
+    pub fn cut_off(&self) {
+        self.state.is_cut_off.set(true);
+        self.begin();
+        self.state.end.wake_all();
     }
 
     /// Whether it has begun.
@@ -133,7 +146,7 @@ impl GracefulShutdown {
     }
 
     /// Waits until the shutdown has begun and all guards are dropped, but no longer than `limit` from
-    /// the beginning of the shutdown.
+    /// the beginning of the shutdown, and not once it is [cut off](Self::cut_off).
     ///
     /// # Errors
     ///
@@ -143,13 +156,16 @@ impl GracefulShutdown {
         let begun = self.beginning().await;
         let left = limit.saturating_sub(self.handle.now() - begun);
         let state = &self.state;
-        let no_guards = || (state.guards.get() == 0).then_some(());
-        let finished = state.end.until(no_guards);
-        let finished = self.handle.timeout(left, finished).await;
-        finished.map_err(|_| Unfinished {
-            guards: state.guards.get(),
-            limit,
-        })
+        let is_over = || (state.guards.get() == 0 || state.is_cut_off.get()).then_some(());
+        let in_time = self.handle.timeout(left, state.end.until(is_over)).await;
+        let waited = match in_time {
+            Ok(()) => self.handle.now() - begun,
+            Err(_) => limit,
+        };
+        match state.guards.get() {
+            0 => Ok(()),
+            guards => Err(Unfinished { guards, waited }),
+        }
     }
 }
 
@@ -183,12 +199,12 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// A graceful shutdown took too long.
+/// A graceful shutdown took too long, or was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{guards} still open after {limit:?}")]
+#[error("{guards} still open after {waited:?}")]
 pub struct Unfinished {
     /// How many guards are left.
     pub guards: usize,
-    /// The limit.
-    pub limit: Duration,
+    /// How long they were waited for: the limit, unless it was cut off.
+    pub waited: Duration,
 }

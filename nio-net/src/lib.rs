@@ -43,7 +43,10 @@
 //! documented there. [`TcpSocket`] and [`UnixSocket`] are sockets before they are a stream or a listener;
 //! [`Options`] are those of any socket. [`BufReader`] reads lines, and [`copy`] copies a stream to another.
 //! [`Child`] is a process that this one has started, and [`stdin()`] reads the standard input.
-//! For servers there are [`Semaphore`], [`GracefulShutdown`], [`Idle`] and [`copy_bidirectional`].
+//!
+//! [`Server`] serves connections with limits and a graceful shutdown, and [`Cores`] does so on all cores.
+//! Their parts are there for servers of another shape: [`Semaphore`], [`GracefulShutdown`], [`Idle`];
+//! and [`copy_bidirectional`].
 //!
 //! # Addresses
 //!
@@ -104,8 +107,9 @@
 //! - A reset is reported once, to a read or to a write, whichever comes first. After that, a read finds
 //!   the end and a write a broken pipe: once a write has failed, the end does not prove that all bytes
 //!   were read.
-//! - Dropping closes. Bytes that were written are still sent; to know that they have arrived, have the
-//!   other side say so.
+//! - Dropping closes. Bytes that were written are still sent, unless bytes of the other side are unread:
+//!   [`close_gracefully`](ByteStream::close_gracefully). To know that they have arrived, have the other
+//!   side say so.
 //! - A call that takes a socket and fails gives it back: [`Refused`].
 //! - A socket belongs to one loop. To give it to another, take it out (`into_std`), move it to the
 //!   other thread, and put it into that loop (`from_std`).
@@ -138,6 +142,7 @@
 //! `tcp`, `unix`, `pipe` and `fifo` add to it. `lent` has the buffer of the loop, `buffered` reads lines.
 //! `listener` accepts, with `turns` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
 //! `address` has the ways to write an address, `resolve` looks names up, `connect` tries several addresses.
+//! `serve` is the server, of `semaphore`, `graceful`, `idle` and `close`; `cores` runs it on several threads.
 //! `child` starts processes, and `stdin` reads the standard input.
 //! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
@@ -152,8 +157,10 @@ mod batch;
 pub mod bridge;
 mod buffered;
 mod child;
+mod close;
 mod connect;
 mod copy;
+mod cores;
 mod datagram;
 mod error;
 mod fifo;
@@ -173,6 +180,8 @@ mod ready;
 mod resolve;
 mod semaphore;
 mod send;
+mod serve;
+mod serve_options;
 mod socket;
 mod stdin;
 mod stream;
@@ -190,6 +199,7 @@ pub use batch::{Batch, Datagram};
 pub use buffered::{AsStream, BufReader, Lines};
 pub use child::Child;
 pub use copy::{CopyError, Way, copy, copy_bidirectional, copy_bidirectional_with};
+pub use cores::{Core, Cores, CoresError, CoresShutdown, RunningCores};
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};
 pub use graceful::{GracefulShutdown, Guard, Unfinished};
@@ -203,6 +213,8 @@ pub use raw::Address;
 pub use ready::Ready;
 pub use resolve::resolve;
 pub use semaphore::{Admitted, Permit, Semaphore};
+pub use serve::{Connection, ConnectionError, ServeError, Server};
+pub use serve_options::ServeOptions;
 pub use socket::TcpSocket;
 pub use stdin::{Stdin, stdin};
 pub use stream::ByteStream;

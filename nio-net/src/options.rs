@@ -81,6 +81,15 @@ const INTERVAL: Option<Name> = None;
 #[cfg(target_os = "openbsd")]
 const COUNT: Option<Name> = None;
 
+/// The option by which the kernel spreads connections over listeners of one address. With SO_REUSEPORT,
+/// macOS, NetBSD and OpenBSD give all of them to one listener.
+#[cfg(any(target_os = "linux", target_os = "dragonfly"))]
+const SPREAD: Option<Name> = Some(name!(SOL_SOCKET, SO_REUSEPORT));
+#[cfg(target_os = "freebsd")]
+const SPREAD: Option<Name> = Some(name!(SOL_SOCKET, SO_REUSEPORT_LB));
+#[cfg(not(any(target_os = "linux", target_os = "dragonfly", target_os = "freebsd")))]
+const SPREAD: Option<Name> = None;
+
 /// Lingering, in seconds: SO_LINGER counts clock ticks on Apple's systems.
 #[cfg(target_vendor = "apple")]
 const LINGER: Name = name!(SOL_SOCKET, SO_LINGER_SEC);
@@ -116,6 +125,12 @@ impl<'a> Options<'a> {
     /// Whether several sockets may be bound to one address and port.
     pub fn reuse_port(self) -> Result<bool, Error> {
         self.is(name!(SOL_SOCKET, SO_REUSEPORT))
+    }
+
+    /// Lets several listeners be bound to one address, over which the kernel spreads connections. Returns
+    /// false where it does not, as FreeBSD before 12.
+    pub(crate) fn spread_connections(self) -> bool {
+        SPREAD.is_some_and(|name| self.set(name, 1).is_ok())
     }
 
     /// Whether a socket of IP version 6 is for that version only, so that the same port of version 4

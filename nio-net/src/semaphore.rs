@@ -8,14 +8,17 @@
 //!    has waited longest, and wakes no other.
 //! 3. A wait that is dropped passes on the permit that it was handed.
 //! 4. A task that waits for a connection holds no permit: another listener may need it.
+//! 5. Clones on several threads share the permits. One lock guards the count and the queue together;
+//!    no foreign code runs under it.
 
 use std::{
-    cell::Cell,
+    collections::BTreeMap,
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     io,
-    rc::Rc,
-    task::{Context, Poll, ready},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
 };
 
 use nio_loop::poll_budget;
@@ -23,11 +26,10 @@ use nio_loop::poll_budget;
 use crate::{
     ByteStream, Listen, Listener,
     listener::{is_of_the_connection, is_shortage},
-    waiters::{Waiter, Waiters},
 };
 
 /// A semaphore: limits how many connections are open at once, or anything else. Clones share the
-/// permits.
+/// permits, also on other threads: there each may serve the connections of a loop of its own.
 ///
 /// ```
 /// # use nio_loop::EventLoop;
@@ -52,22 +54,41 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias("max connections", "maxConnections", "backpressure", "limit"))]
 pub struct Semaphore {
-    state: Rc<State>,
+    state: Arc<State>,
 }
 
 struct State {
     permits: usize,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
     /// How many permits are free. While tasks wait none is.
-    free: Cell<usize>,
-    waiting: Waiters,
+    free: usize,
+    /// The tasks that wait, in order of arrival. A task that is not among them any more has its permit.
+    waiting: BTreeMap<u64, Waker>,
+    /// The number of the next task.
+    next: u64,
 }
 
 impl State {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No foreign code runs under the lock, so nothing panics there.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Hands a permit to the first task that waits, or keeps it.
     fn release(&self) {
-        if !self.waiting.wake_one() {
-            self.free.set(self.free.get() + 1);
+        let mut queue = self.lock();
+        let first = queue.waiting.pop_first();
+        if first.is_none() {
+            queue.free += 1;
+        }
+        drop(queue);
+        if let Some((_, waker)) = first {
+            waker.wake();
         }
     }
 }
@@ -76,32 +97,30 @@ impl Semaphore {
     /// A semaphore with this many permits, all of them free.
     #[must_use]
     pub fn new(permits: usize) -> Semaphore {
-        let state = State {
-            permits,
-            free: Cell::new(permits),
-            waiting: Waiters::default(),
+        let queue = Queue {
+            free: permits,
+            waiting: BTreeMap::new(),
+            next: 0,
         };
-        let state = Rc::new(state);
+        let queue = Mutex::new(queue);
+        let state = Arc::new(State { permits, queue });
         Semaphore { state }
     }
 
     /// Takes a permit if one is free.
     #[must_use = "the permit is free again when it is dropped"]
     pub fn try_acquire(&self) -> Option<Permit> {
-        let free = &self.state.free;
-        free.set(free.get().checked_sub(1)?);
+        let mut queue = self.state.lock();
+        queue.free = queue.free.checked_sub(1)?;
+        drop(queue);
         Some(self.permit())
     }
 
     /// Waits for a permit. Permits go to tasks in order of arrival.
     pub fn acquire(&self) -> impl Future<Output = Permit> + use<> {
         let semaphore = self.clone();
-        async move {
-            let waiter = semaphore.state.waiting.join();
-            let semaphore = &semaphore;
-            let acquire = Acquire { semaphore, waiter };
-            poll_fn(|context| acquire.poll(context)).await
-        }
+        let number = None;
+        Acquire { semaphore, number }
     }
 
     /// Waits for a connection and a permit for it, as [`Listener::next`] does: a shortage of descriptors
@@ -132,40 +151,65 @@ impl Semaphore {
     /// How many permits are taken.
     #[must_use]
     pub fn taken(&self) -> usize {
-        self.state.permits - self.state.free.get()
+        self.state.permits - self.state.lock().free
     }
 
     fn permit(&self) -> Permit {
-        let state = Rc::clone(&self.state);
+        let state = Arc::clone(&self.state);
         Permit { state }
     }
 }
 
 /// A wait for a permit.
-struct Acquire<'a> {
-    semaphore: &'a Semaphore,
-    waiter: Waiter<'a>,
+struct Acquire {
+    semaphore: Semaphore,
+    /// The place in the queue, once it waits.
+    number: Option<u64>,
 }
 
-impl Acquire<'_> {
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Permit> {
+impl Future for Acquire {
+    type Output = Permit;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
         ready!(poll_budget(context));
-        if self.waiter.was_woken() {
-            self.waiter.leave();
-            return Poll::Ready(self.semaphore.permit());
+        if self.number.is_none() {
+            if let Some(permit) = self.semaphore.try_acquire() {
+                return Poll::Ready(permit);
+            }
         }
-        // While tasks wait no permit is free, so this takes none that is owed to another.
-        if let Some(permit) = self.semaphore.try_acquire() {
-            return Poll::Ready(permit);
-        }
-        self.waiter.wait(context.waker());
+        // A waker is foreign code: it is cloned and dropped while nothing is locked.
+        let waker = context.waker().clone();
+        let state = Arc::clone(&self.semaphore.state);
+        let mut queue = state.lock();
+        let number = match self.number {
+            Some(number) if queue.waiting.contains_key(&number) => number,
+            Some(_) => {
+                self.number = None;
+                return Poll::Ready(self.semaphore.permit());
+            }
+            // A permit may have become free on another thread.
+            None if queue.free > 0 => {
+                queue.free -= 1;
+                return Poll::Ready(self.semaphore.permit());
+            }
+            None => {
+                queue.next += 1;
+                queue.next
+            }
+        };
+        self.number = Some(number);
+        let old = queue.waiting.insert(number, waker);
+        drop(queue);
+        drop(old);
         Poll::Pending
     }
 }
 
-impl Drop for Acquire<'_> {
+impl Drop for Acquire {
     fn drop(&mut self) {
-        if self.waiter.leave() {
+        let Some(number) = self.number else { return };
+        let waker = self.semaphore.state.lock().waiting.remove(&number);
+        if waker.is_none() {
             self.semaphore.state.release();
         }
     }
@@ -187,7 +231,7 @@ pub type Admitted<L> = (
 
 /// A permit of a [`Semaphore`]. When it is dropped, it goes to the task that has waited longest.
 pub struct Permit {
-    state: Rc<State>,
+    state: Arc<State>,
 }
 
 impl Drop for Permit {

@@ -9,7 +9,9 @@
 //!    [`read_with`](ByteStream::read_with) of a thread.
 //! 3. After a short read or write, nothing is tried before the loop reports readiness: the next call
 //!    would block. (A read only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
-//! 4. After writing has ended, ending it again makes no system call. On the BSDs, it would end
+//! 4. Every byte that is read or written is counted, by each way of reading and writing; peeking is
+//!    not reading.
+//! 5. After writing has ended, ending it again makes no system call. On the BSDs, it would end
 //!    reading too, and lose what the other side still sends.
 //! 5. A descriptor that leaves the loop is in blocking mode.
 
@@ -61,11 +63,35 @@ pub struct ByteStream<S: Stream> {
     pub(crate) source: Source<Descriptor<S>>,
 }
 
-/// A stream's descriptor, and whether writing has ended. The flag takes no memory: it is where the
-/// [`Source`] has padding.
+/// A stream's descriptor, and what is known of it. The flags take no memory: they are where the
+/// descriptor has padding.
 pub(crate) struct Descriptor<S> {
     pub(crate) inner: S,
+    /// A read has found the end.
+    read_ended: Cell<bool>,
     pub(crate) writing_ended: Cell<bool>,
+    /// How many bytes were read in all.
+    read: Cell<u64>,
+    /// How many bytes were written in all.
+    written: Cell<u64>,
+}
+
+impl<S> Descriptor<S> {
+    /// After `n` bytes were read where there was room for `room`.
+    #[inline]
+    pub(crate) fn count_read(&self, n: usize, room: usize) {
+        if n == 0 && room > 0 {
+            self.read_ended.set(true);
+        }
+        self.read.set(self.read.get().wrapping_add(n as u64));
+    }
+
+    /// After `n` bytes were written.
+    #[inline]
+    pub(crate) fn count_written(&self, n: usize) {
+        let written = self.written.get().wrapping_add(n as u64);
+        self.written.set(written);
+    }
 }
 
 impl<S: AsFd> AsFd for Descriptor<S> {
@@ -101,10 +127,12 @@ impl<S: Stream> ByteStream<S> {
 
     /// Makes a stream of a descriptor that is known to be non-blocking.
     pub(crate) fn adopt(handle: &Handle, inner: S) -> Result<ByteStream<S>, Refused<S>> {
-        let writing_ended = Cell::new(false);
         let descriptor = Descriptor {
             inner,
-            writing_ended,
+            read_ended: Cell::new(false),
+            writing_ended: Cell::new(false),
+            read: Cell::new(0),
+            written: Cell::new(0),
         };
         match adopt(handle, descriptor) {
             Ok(source) => Ok(ByteStream { source }),
@@ -274,6 +302,38 @@ impl<S: Stream> ByteStream<S> {
             .try_io(direction, |descriptor| call(&descriptor.inner))
     }
 
+    /// Whether a read has found the end.
+    pub(crate) fn read_has_ended(&self) -> bool {
+        self.source.get_ref().read_ended.get()
+    }
+
+    /// How many bytes were read in all, for statistics.
+    #[doc(alias("bytesRead"))]
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.source.get_ref().read.get()
+    }
+
+    /// How many bytes were written in all, for statistics. They may still be in the system's buffer: see
+    /// [`unsent`](Self::unsent).
+    #[doc(alias("bytesWritten"))]
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.source.get_ref().written.get()
+    }
+
+    /// How many bytes are in the system's buffer: written, and not yet acknowledged by the other side's
+    /// system (of a Unix socket on Linux: not yet read). On Linux a Unix socket counts the memory that
+    /// they take, which is more. `None` where the system does not tell: pipes, DragonFly and OpenBSD.
+    /// On the BSDs and macOS a Unix socket has no such buffer, so it is 0.
+    ///
+    /// It is SIOCOUTQ on Linux (tcp(7)), SO_NWRITE on macOS, FIONWRITE on FreeBSD and NetBSD.
+    #[doc(alias("bufferSize", "writableLength", "SIOCOUTQ"))]
+    #[must_use]
+    pub fn unsent(&self) -> Option<usize> {
+        raw::unsent(self)
+    }
+
     /// The options of the socket.
     #[must_use]
     #[doc(alias = "setsockopt")]
@@ -316,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_takes_two_words() {
-        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 16);
+    fn a_stream_takes_four_words() {
+        assert_eq!(size_of::<ByteStream<net::TcpStream>>(), 32);
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! The laws:
 //!
-//! 1. First in, first out. [`wake_one`](Waiters::wake_one) wakes the task that has waited longest,
-//!    and no other.
+//! 1. All are woken together, in the order of arrival.
 //! 2. A wait has one waker in the queue, however often it is polled, and none when it is dropped.
 //! 3. Wakers run while nothing is borrowed. If one panics, the others are still woken.
 
@@ -26,17 +25,12 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    /// A waiter, which joins the queue when it first waits.
-    pub(crate) fn join(&self) -> Waiter<'_> {
-        Waiter {
-            waiters: self,
-            number: Cell::new(None),
-        }
-    }
-
     /// Waits until `look` finds something: it looks now, and after each [`wake_all`](Self::wake_all).
     pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
-        let waiter = self.join();
+        let waiter = Waiter {
+            waiters: self,
+            number: Cell::new(None),
+        };
         poll_fn(|context| match look() {
             Some(found) => poll_budget(context).map(|()| found),
             None => {
@@ -45,16 +39,6 @@ impl Waiters {
             }
         })
         .await
-    }
-
-    /// Takes the first task out of the queue and wakes it. Returns false if none waits.
-    pub(crate) fn wake_one(&self) -> bool {
-        let first = self.wakers.borrow_mut().pop_first();
-        let any = first.is_some();
-        if let Some((_, waker)) = first {
-            waker.wake();
-        }
-        any
     }
 
     /// Wakes all tasks. If wakers panic, the first panic goes on when all are woken.
@@ -72,7 +56,7 @@ impl Waiters {
 }
 
 /// A task in a queue. Dropping this leaves the queue.
-pub(crate) struct Waiter<'a> {
+struct Waiter<'a> {
     waiters: &'a Waiters,
     /// None until it waits.
     number: Cell<Option<u64>>,
@@ -80,7 +64,7 @@ pub(crate) struct Waiter<'a> {
 
 impl Waiter<'_> {
     /// Waits at the end of the queue, or goes on waiting where it is.
-    pub(crate) fn wait(&self, waker: &Waker) {
+    fn wait(&self, waker: &Waker) {
         let waiters = self.waiters;
         let number = self.number.get().unwrap_or_else(|| {
             let number = waiters.next.replace(waiters.next.get() + 1);
@@ -97,25 +81,13 @@ impl Waiter<'_> {
             drop(old);
         }
     }
-
-    /// Whether it has waited and was woken since.
-    pub(crate) fn was_woken(&self) -> bool {
-        let number = self.number.get();
-        number.is_some_and(|number| !self.waiters.wakers.borrow().contains_key(&number))
-    }
-
-    /// Leaves the queue. Returns whether it had been woken.
-    pub(crate) fn leave(&self) -> bool {
-        let Some(number) = self.number.take() else {
-            return false;
-        };
-        let waker = self.waiters.wakers.borrow_mut().remove(&number);
-        waker.is_none()
-    }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.leave();
+        if let Some(number) = self.number.get() {
+            let waker = self.waiters.wakers.borrow_mut().remove(&number);
+            drop(waker);
+        }
     }
 }

@@ -18,15 +18,12 @@ use std::{
 
 use hyper::rt::{self, Executor as _, Read, ReadBuf, Timer as _, Write};
 use nio_loop::{CallbackKind, EventLoop, Handle};
-use nio_net::{
-    TcpStream,
-    bridge::hyper::{Executor, Timer},
-};
+use nio_net::bridge::hyper::{Executor, Timer};
 use support::{end_of_turn, pair_with_std, poll, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn read(stream: &mut TcpStream, room: usize) -> Vec<u8> {
+async fn read(stream: &mut (impl Read + Unpin), room: usize) -> Vec<u8> {
     let mut memory = vec![0; room];
     let mut buffer = ReadBuf::new(&mut memory);
     poll_fn(|context| Pin::new(&mut *stream).poll_read(context, buffer.unfilled()))
@@ -41,7 +38,8 @@ fn a_read_takes_no_more_than_there_is_room_for() {
         let (mut stream, mut peer) = pair_with_std(&handle);
         peer.write_all(b"hello, world").unwrap();
         assert_eq!(read(&mut stream, 5).await, b"hello");
-        assert_eq!(read(&mut stream, 100).await, b", world");
+        // A reference does as well.
+        assert_eq!(read(&mut &stream, 100).await, b", world");
         peer.write_all(b"!").unwrap();
         drop(peer);
         assert_eq!(read(&mut stream, 0).await, b"");
@@ -53,21 +51,27 @@ fn a_read_takes_no_more_than_there_is_room_for() {
 #[test]
 fn writes_are_vectored_and_end_with_a_shutdown() {
     run(async |handle| {
-        let (mut stream, mut peer) = pair_with_std(&handle);
-        let mut stream = Pin::new(&mut stream);
-        assert!(stream.is_write_vectored());
-        let pieces = [IoSlice::new(b"head"), IoSlice::new(b"body")];
-        let n = poll_fn(|context| stream.as_mut().poll_write_vectored(context, &pieces)).await;
-        assert_eq!(n.unwrap(), 8);
-        let n = poll_fn(|context| Write::poll_write(stream.as_mut(), context, b"!")).await;
-        assert_eq!(n.unwrap(), 1);
-        poll_fn(|context| stream.as_mut().poll_shutdown(context))
-            .await
-            .unwrap();
-        let mut all = String::new();
-        peer.read_to_string(&mut all).unwrap();
-        assert_eq!(all, "headbody!");
+        let (stream, peer) = pair_with_std(&handle);
+        write_to(stream, peer).await;
+        let (stream, peer) = pair_with_std(&handle);
+        write_to(&stream, peer).await;
     });
+}
+
+async fn write_to(mut stream: impl Write + Unpin, mut peer: std::net::TcpStream) {
+    let mut stream = Pin::new(&mut stream);
+    assert!(stream.is_write_vectored());
+    let pieces = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+    let n = poll_fn(|context| stream.as_mut().poll_write_vectored(context, &pieces)).await;
+    assert_eq!(n.unwrap(), 8);
+    let n = poll_fn(|context| Write::poll_write(stream.as_mut(), context, b"!")).await;
+    assert_eq!(n.unwrap(), 1);
+    poll_fn(|context| stream.as_mut().poll_shutdown(context))
+        .await
+        .unwrap();
+    let mut all = String::new();
+    peer.read_to_string(&mut all).unwrap();
+    assert_eq!(all, "headbody!");
 }
 
 #[test]

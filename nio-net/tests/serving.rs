@@ -1,21 +1,24 @@
-//! What servers need: a limit on connections, the end of a server, and timeouts where nothing
-//! happens.
+//! What servers need: a limit on connections, and the end of a server.
 
 mod support;
 
 use std::{
-    future::{pending, ready},
-    io::Write,
+    future::{Future, pending, poll_fn, ready},
     net,
     pin::pin,
-    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
+    task::Poll,
     thread,
     time::Duration,
 };
 
 use nio_loop::{Clock, EventLoop, Handle};
-use nio_net::{GracefulShutdown, Idle, Semaphore, UnixStream};
-use support::{end_of_turn, join, listen, pair_with_std, poll, poll_once, run};
+use nio_net::{GracefulShutdown, Semaphore};
+use support::{end_of_turn, join, listen, poll, poll_once, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -126,6 +129,58 @@ fn a_place_goes_to_the_listener_that_has_a_connection_for_it() {
 }
 
 #[test]
+fn a_permit_that_is_free_on_one_loop_goes_to_a_task_on_another() {
+    let semaphore = Semaphore::new(1);
+    let permit = semaphore.try_acquire();
+    let (waits, waiting) = channel();
+    let there = thread::spawn({
+        let semaphore = semaphore.clone();
+        move || {
+            run(async |handle| {
+                let mut acquire = pin!(semaphore.acquire());
+                let first = poll_fn(|context| Poll::Ready(acquire.as_mut().poll(context))).await;
+                assert!(first.is_pending());
+                waits.send(()).unwrap();
+                let _permit = acquire.await;
+                end_of_turn(&handle).await;
+            });
+        }
+    });
+    waiting.recv().unwrap();
+    drop(permit);
+    there.join().unwrap();
+    assert_eq!(semaphore.taken(), 0);
+}
+
+#[test]
+fn permits_are_neither_lost_nor_made_between_threads() {
+    let semaphore = Semaphore::new(2);
+    let holders = Arc::new(AtomicUsize::new(0));
+    let threads = [(); 4].map(|()| {
+        let (semaphore, holders) = (semaphore.clone(), Arc::clone(&holders));
+        thread::spawn(move || {
+            run(async |handle| {
+                for i in 0..500 {
+                    if i % 3 == 0 {
+                        // Waits, perhaps gets one, and leaves.
+                        let _ = poll_once(semaphore.acquire());
+                    }
+                    let permit = semaphore.acquire().await;
+                    assert!(holders.fetch_add(1, Ordering::SeqCst) < 2);
+                    handle.yield_now().await;
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    drop(permit);
+                }
+            });
+        })
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(semaphore.taken(), 0);
+}
+
+#[test]
 fn an_end_that_has_begun_stops_what_waits_and_what_would_begin() {
     run(async |handle| {
         let shutdown = GracefulShutdown::new(&handle);
@@ -191,132 +246,5 @@ fn the_time_of_an_end_counts_from_its_beginning() {
         assert_eq!(handle.now().since_start(), 5 * SECOND);
         assert!(shutdown.finish(SECOND).await.is_err());
         assert_eq!(handle.now().since_start(), 5 * SECOND);
-    });
-}
-
-#[test]
-fn work_in_which_nothing_happens_is_ended() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let elapsed = idle.limit(pending::<()>()).await.unwrap_err();
-        assert_eq!(elapsed.limit, 60 * SECOND);
-        assert_eq!(handle.now().since_start(), 60 * SECOND);
-    });
-}
-
-#[test]
-fn work_in_which_something_happens_goes_on() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let work = async {
-            for _ in 0..100 {
-                handle.sleep(59 * SECOND).await;
-                idle.touch();
-            }
-            pending::<()>().await;
-        };
-        idle.limit(work).await.unwrap_err();
-        assert_eq!(handle.now().since_start(), (100 * 59 + 60) * SECOND);
-    });
-}
-
-#[test]
-fn others_may_say_that_something_has_happened() {
-    run_in_no_time(async |handle| {
-        let idle = Rc::new(Idle::new(&handle, 60 * SECOND));
-        let other = Rc::clone(&idle);
-        // The work is not polled by this, so its timer fires too early, and is set again.
-        handle.set_timeout(50 * SECOND, move |_| other.touch());
-        idle.limit(pending::<()>()).await.unwrap_err();
-        assert_eq!(handle.now().since_start(), 110 * SECOND);
-    });
-}
-
-#[test]
-fn a_part_of_the_work_may_have_another_time() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let work = async {
-            idle.set_limit(600 * SECOND);
-            handle.sleep(500 * SECOND).await;
-            idle.touch();
-            idle.set_limit(5 * SECOND);
-            pending::<()>().await;
-        };
-        let elapsed = idle.limit(work).await.unwrap_err();
-        assert_eq!(elapsed.limit, 5 * SECOND);
-        assert_eq!(handle.now().since_start(), 505 * SECOND);
-    });
-}
-
-#[test]
-fn what_is_ready_when_the_time_is_over_counts() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        assert_eq!(idle.limit(handle.sleep(60 * SECOND)).await, Ok(()));
-    });
-}
-
-#[test]
-fn the_timer_of_a_busy_connection_never_fires() {
-    run_in_no_time(async |handle| {
-        let idle = Idle::new(&handle, 60 * SECOND);
-        let work = async {
-            for _ in 0..1000 {
-                handle.sleep(SECOND).await;
-                idle.touch();
-            }
-        };
-        idle.limit(work).await.unwrap();
-        // 1000 sleeps, and nothing else.
-        assert_eq!(handle.metrics().timers, 1000);
-    });
-}
-
-#[test]
-fn l98_progress_that_was_there_in_time_counts_where_the_loop_was_too_busy_to_see_it() {
-    run(async |handle| {
-        let (stream, mut peer) = pair_with_std(&handle);
-        let limit = Duration::from_millis(20);
-        let idle = Idle::new(&handle, limit);
-        let mut byte = [0];
-        let mut work = pin!(idle.limit(stream.read(&mut byte)));
-        assert!(poll(work.as_mut()).is_pending());
-        peer.write_all(b"!").unwrap();
-        // The loop does not run until long after the deadline.
-        thread::sleep(3 * limit);
-        assert_eq!(work.await.unwrap().unwrap(), 1);
-    });
-}
-
-#[test]
-fn l104_a_slow_reader_that_takes_some_bytes_now_and_then_is_not_idle() {
-    run_in_no_time(async |handle| {
-        let (stream, peer) = UnixStream::pair(&handle).unwrap();
-        let limit = Duration::from_millis(100);
-        let idle = Idle::new(&handle, limit);
-        let sent = vec![0; 8 << 20];
-        let slow = handle.spawn(async move {
-            let mut got = 0;
-            let mut bytes = vec![0; 200_000];
-            while let n @ 1.. = peer.read(&mut bytes).await.unwrap() {
-                got += n;
-                peer.handle().sleep(Duration::from_millis(10)).await;
-            }
-            got
-        });
-        let began = handle.now();
-        let work = async {
-            let mut left = &sent[..];
-            while !left.is_empty() {
-                left = &left[stream.write(left).await.unwrap()..];
-                idle.touch();
-            }
-        };
-        idle.limit(work).await.unwrap();
-        let took = handle.now() - began;
-        drop(stream);
-        assert_eq!(join(slow).await, sent.len());
-        assert!(took > limit, "{took:?}");
     });
 }

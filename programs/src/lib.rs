@@ -19,7 +19,9 @@ use std::{
 use nio_loop::Handle;
 
 pub use resolve::{connect, host_and_port};
-pub use serve::{Server, Serving, at_least_one, explain, raise_limit, reset, send, unless_idle};
+pub use serve::{
+    Serving, at_least_one, explain, raise_limit, reset, serve, talkative, unless_idle,
+};
 
 /// What a program ends with when it cannot go on: one line that says what to do about it.
 pub struct Failure(pub String);

@@ -1,14 +1,13 @@
-//! The life of a server: it listens, serves as many connections at once as it may, and ends when it
-//! is told to.
+//! What the servers among the programs have in common: their options, and what they say.
 //!
 //! The first SIGINT (Ctrl-C) or SIGTERM is the beginning of the end: no more connections are
 //! accepted, and those that are open have a while to finish. The second ends the process.
 
-use std::{io, net::SocketAddr, os::fd::AsFd, process, time::Duration};
+use std::{io, net::SocketAddr, os::fd::AsFd, time::Duration};
 
 use clap::Args;
-use nio_loop::{Elapsed, Handle, Signal};
-use nio_net::{GracefulShutdown, Idle, Options, Semaphore, TcpListener, TcpStream};
+use nio_loop::{Elapsed, Handle};
+use nio_net::{Connection, Idle, Options, ServeOptions, Server, TcpListener};
 
 use crate::{Failure, complain, say, seconds};
 
@@ -23,6 +22,17 @@ pub struct Serving {
     pub grace: Duration,
 }
 
+impl Serving {
+    /// The options for nio-net, without an idle limit: each program has its own.
+    pub fn options(self) -> ServeOptions {
+        ServeOptions::new()
+            .connections(self.connections)
+            .grace(self.grace)
+            .idle(None)
+            .exit_on_second_signal(true)
+    }
+}
+
 /// A number of things without which there is nothing to do, as an option of a program.
 ///
 /// # Errors
@@ -35,83 +45,46 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A server that listens.
-pub struct Server {
-    listener: TcpListener,
-    options: Serving,
-    /// Its graceful shutdown.
-    pub shutdown: GracefulShutdown,
-    /// A permit for each connection.
-    pub permits: Semaphore,
+/// Serves the connections of an address until the program is told to end. Says so in a line that
+/// begins with "listening on ADDRESS"; errors of connections are said.
+///
+/// # Errors
+///
+/// What to do about the address; that not all connections were finished in time.
+pub async fn serve(
+    handle: &Handle,
+    address: SocketAddr,
+    options: ServeOptions,
+    hint: impl FnOnce(SocketAddr) -> String,
+    connection: impl AsyncFn(Connection<'_>) -> io::Result<()> + 'static,
+) -> Result<(), Failure> {
+    raise_limit();
+    let listener = TcpListener::bind(handle, address).await.map_err(explain)?;
+    let address = listener.local_addr()?;
+    let server = talkative(Server::with(handle, options));
+    let serving = server.serve(listener, async move |client: Connection<'_>| {
+        // Answers are small, and their readers are waiting for them.
+        let _ = client.set_nodelay(true);
+        connection(client).await
+    });
+    say(format_args!("listening on {address}; {}", hint(address)));
+    Ok(serving.await?)
 }
 
-impl Server {
-    /// Listens, and says so in a line that begins with "listening on ADDRESS".
-    ///
-    /// # Errors
-    ///
-    /// What to do about the address.
-    pub async fn start(
-        handle: &Handle,
-        address: SocketAddr,
-        options: Serving,
-        hint: impl FnOnce(SocketAddr) -> String,
-    ) -> Result<Server, Failure> {
-        let listener = TcpListener::bind(handle, address).await.map_err(explain)?;
-        let server = Server::of(handle, listener, options)?;
-        let address = server.listener.local_addr()?;
-        say(format_args!("listening on {address}; {}", hint(address)));
-        Ok(server)
-    }
-
-    /// A server that listens already, and that says nothing.
-    ///
-    /// # Errors
-    ///
-    /// If the signals cannot be listened for.
-    pub fn of(handle: &Handle, listener: TcpListener, options: Serving) -> Result<Server, Failure> {
-        raise_limit();
-        let shutdown = GracefulShutdown::new(handle);
-        begin_on_signals(handle, &shutdown)?;
-        Ok(Server {
-            listener,
-            options,
-            shutdown,
-            permits: Semaphore::new(options.connections),
-        })
-    }
-
-    /// Serves each connection by a task of its own, until the end. Errors of connections are said.
-    ///
-    /// # Errors
-    ///
-    /// If not all connections were finished in time.
-    pub async fn serve<F>(
-        self,
-        mut connection: impl FnMut(TcpStream, SocketAddr) -> F,
-    ) -> Result<(), Failure>
-    where
-        F: Future<Output = io::Result<()>> + 'static,
-    {
-        let (listener, shutdown, permits) = (self.listener, self.shutdown, self.permits);
-        while let Some(accepted) = shutdown.unless_begun(permits.accept(&listener)).await {
-            let (stream, peer, permit) = accepted?;
-            let guard = shutdown.guard();
-            // Answers are small, and their readers are waiting for them.
-            let _ = stream.set_nodelay(true);
-            let connection = connection(stream, peer);
-            let task = async move {
-                if let Err(error) = connection.await {
-                    complain(format_args!("{peer}: {error}"));
-                }
-                drop((guard, permit));
-            };
-            listener.handle().spawn(task).detach();
+/// Has a server say the errors of its connections, and what it waits for at its end.
+#[must_use]
+pub fn talkative(server: Server) -> Server {
+    let server = server.on_error(|error| complain(error));
+    let shutdown = server.shutdown().clone();
+    let waits = async move {
+        shutdown.begun().await;
+        match shutdown.guards() {
+            0 => {}
+            open => complain(format_args!("ending when {open} connections have finished")),
         }
-        drop(listener);
-        let finished = shutdown.finish(self.options.grace).await;
-        finished.map_err(|unfinished| Failure(format!("cut off: {unfinished}")))
-    }
+    };
+    server.handle().spawn(waits).unref();
+    server
 }
 
 /// Allows as many descriptors as may be. Mostly it is 1024 at first, for the sake of programs from
@@ -120,30 +93,13 @@ pub fn raise_limit() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 }
 
-fn begin_on_signals(handle: &Handle, shutdown: &GracefulShutdown) -> Result<(), Failure> {
-    for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
-        let shutdown = shutdown.clone();
-        handle.on_signal(signal, move |_, _| {
-            if shutdown.has_begun() {
-                process::exit(128 + signal.as_raw()); // as a shell has it
-            }
-            if shutdown.guards() > 0 {
-                let open = shutdown.guards();
-                complain(format_args!("ending when {open} connections have finished"));
-            }
-            shutdown.begin();
-        })?;
-    }
-    Ok(())
-}
-
 /// Does the work of a connection, unless nothing happens in it for too long.
 ///
 /// # Errors
 ///
 /// Those of the work, and that.
 pub async fn unless_idle(
-    idle: &Idle,
+    idle: &Idle<'_>,
     work: impl Future<Output = io::Result<()>>,
 ) -> io::Result<()> {
     let ended = idle.limit(work).await;
@@ -151,19 +107,6 @@ pub async fn unless_idle(
         let text = format!("nothing has happened for {limit:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
     })
-}
-
-/// Sends an answer. It may take as long as it likes if some of it is taken now and then.
-///
-/// # Errors
-///
-/// Those of the connection.
-pub async fn send(stream: &TcpStream, mut bytes: &[u8], idle: &Idle) -> io::Result<()> {
-    while !bytes.is_empty() {
-        bytes = &bytes[stream.write(bytes).await?..];
-        idle.touch();
-    }
-    Ok(())
 }
 
 /// Has a connection end by a reset when it is dropped. Its client does not take it for a good end, and

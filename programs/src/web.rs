@@ -1,16 +1,13 @@
 //! A small web site, for `http` and `https`: what it answers, and how a connection is served.
 //!
-//! A client that keeps the server waiting for too long is closed, whatever it should be doing:
-//!
-//! - for a request, and for the whole of its head, hyper waits no longer than its own timeout;
-//! - who reads a body says how long it waits for the next piece: see `Answer::Echo`;
-//! - for a client that reads no answer hyper has no limit, so its stream has one: `Impatient`.
+//! A client has a time to send a request, and to take a part of an answer: that is the idle limit of
+//! the server, for which bytes count that are sent. An answer that is sent as the body of its request
+//! comes counts for that, too.
 
 use std::{
     convert::Infallible,
     future::ready,
-    io::{self, IoSlice},
-    os::fd::AsFd,
+    io,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
@@ -19,14 +16,14 @@ use std::{
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Bytes, Frame, Incoming, SizeHint},
-    rt::{Read, ReadBufCursor, Write},
+    rt::{Read, Write},
     server::conn::http1,
     service::service_fn,
 };
 use nio_loop::{Handle, Sleep};
-use nio_net::{GracefulShutdown, bridge::hyper::Timer};
+use nio_net::Connection;
 
-use crate::{reset, why};
+use crate::why;
 
 const HELP: &str = "\
 GET  /          a greeting
@@ -37,35 +34,20 @@ POST /echo      what was sent, as it comes
 
 /// Serves the requests of a connection, one after the other, until its client is content, has kept
 /// the server waiting for too long, or the server ends: then the request that is under way is the
-/// last one.
+/// last one. The stream is that of the client, or encrypts it.
 ///
 /// # Errors
 ///
 /// Those of the connection, and of requests that are none.
-pub async fn converse<I>(
-    handle: &Handle,
-    stream: I,
-    shutdown: &GracefulShutdown,
-    idle: Duration,
-) -> io::Result<()>
-where
-    I: Read + Write + AsFd + Unpin,
-{
-    let patience = Patience::new(handle, idle);
-    let respond = |request| ready(Ok::<_, Infallible>(respond(&patience, request)));
-    let service = service_fn(respond);
-    let stream = Impatient {
-        stream,
-        patience: patience.anew(),
-    };
+pub async fn converse(client: Connection<'_>, stream: impl Read + Write + Unpin) -> io::Result<()> {
+    let handle = client.handle();
+    let respond = |request| ready(Ok::<_, Infallible>(respond(handle, request)));
     let mut builder = http1::Builder::new();
-    builder
-        .timer(Timer::new(handle))
-        .header_read_timeout(idle)
-        // A client may say that it has asked everything, and still read.
-        .half_close(true);
-    let mut connection = pin!(builder.serve_connection(stream, service));
-    let ended = match shutdown.unless_begun(connection.as_mut()).await {
+    // A client may say that it has asked everything, and still read. hyper's limit for the head of a
+    // request would count from when the answer before it is written, not from when it has arrived.
+    builder.half_close(true).header_read_timeout(None);
+    let mut connection = pin!(builder.serve_connection(stream, service_fn(respond)));
+    let ended = match client.unless_shutdown(connection.as_mut()).await {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
@@ -75,112 +57,7 @@ where
     ended.map_err(|error| io::Error::other(why(&error)))
 }
 
-/// How long a client may keep the server waiting for one thing.
-struct Patience {
-    handle: Handle,
-    limit: Duration,
-    /// Since something is waited for.
-    sleep: Option<Sleep>,
-}
-
-impl Patience {
-    fn new(handle: &Handle, limit: Duration) -> Patience {
-        let handle = handle.clone();
-        Patience {
-            handle,
-            limit,
-            sleep: None,
-        }
-    }
-
-    /// The same for something else.
-    fn anew(&self) -> Patience {
-        Patience::new(&self.handle, self.limit)
-    }
-
-    /// Passes on what has been polled, but an error if that has been pending for too long.
-    fn poll<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        polled: Poll<T>,
-        what: &str,
-    ) -> Poll<io::Result<T>> {
-        if let Poll::Ready(output) = polled {
-            self.sleep = None;
-            return Poll::Ready(Ok(output));
-        }
-        let sleep = || self.handle.sleep(self.limit);
-        ready!(Pin::new(self.sleep.get_or_insert_with(sleep)).poll(context));
-        let text = format!("the client has {what} for {:?}", self.limit);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
-    }
-}
-
-/// A stream whose other side has to read. If it does not, the connection is reset.
-struct Impatient<I> {
-    stream: I,
-    patience: Patience,
-}
-
-impl<I: AsFd> Impatient<I> {
-    fn poll<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        polled: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        let polled = ready!(self.patience.poll(context, polled, "read nothing"));
-        Poll::Ready(polled.unwrap_or_else(|error| {
-            reset(&self.stream);
-            Err(error)
-        }))
-    }
-}
-
-impl<I: Read + Unpin> Read for Impatient<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<I: Write + AsFd + Unpin> Write for Impatient<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.poll(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.poll(context, written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.poll(context, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut_down = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.poll(context, shut_down)
-    }
-}
-
-fn respond(patience: &Patience, request: Request<Incoming>) -> Response<Answer> {
+fn respond(handle: &Handle, request: Request<Incoming>) -> Response<Answer> {
     let (method, path) = (request.method(), request.uri().path());
     let number = |prefix| path.strip_prefix(prefix).and_then(|n: &str| n.parse().ok());
     let gets = matches!(*method, Method::GET | Method::HEAD);
@@ -189,10 +66,10 @@ fn respond(patience: &Patience, request: Request<Incoming>) -> Response<Answer> 
     } else if let (true, Some(left)) = (gets, number("/bytes/")) {
         Answer::Bytes { left }
     } else if let (true, Some(left)) = (gets, number("/ticks/")) {
-        let sleep = patience.handle.sleep(TICK);
+        let sleep = handle.sleep(TICK);
         Answer::Ticks { left, sleep }
     } else if method == Method::POST && path == "/echo" {
-        Answer::Echo(request.into_body(), patience.anew())
+        Answer::Echo(request.into_body())
     } else {
         let mut response = Response::new(Answer::text(HELP));
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -208,7 +85,7 @@ enum Answer {
     Text(Option<Bytes>),
     Bytes { left: u64 },
     Ticks { left: u64, sleep: Sleep },
-    Echo(Incoming, Patience),
+    Echo(Incoming),
 }
 
 impl Answer {
@@ -244,9 +121,8 @@ impl Body for Answer {
                 *left -= 1;
                 Some(Bytes::from(format!("{left} to go\n")))
             }
-            Answer::Echo(body, patience) => {
-                let polled = Pin::new(body).poll_frame(context);
-                let frame = ready!(patience.poll(context, polled, "sent nothing"))?;
+            Answer::Echo(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
                 return Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)));
             }
         };
@@ -257,7 +133,7 @@ impl Body for Answer {
         match self {
             Answer::Text(text) => text.is_none(),
             Answer::Bytes { left } | Answer::Ticks { left, .. } => *left == 0,
-            Answer::Echo(body, _) => body.is_end_stream(),
+            Answer::Echo(body) => body.is_end_stream(),
         }
     }
 
@@ -268,7 +144,7 @@ impl Body for Answer {
             }
             Answer::Bytes { left } => SizeHint::with_exact(*left),
             Answer::Ticks { .. } => SizeHint::default(),
-            Answer::Echo(body, _) => body.size_hint(),
+            Answer::Echo(body) => body.size_hint(),
         }
     }
 }

@@ -86,7 +86,7 @@ fn a_client_that_stops_reading_is_reset() {
     let (mut server, address) = serve(&["--idle", "1"]);
     let mut client = connect(address);
     request(&client, "GET /bytes/1000000000 HTTP/1.1");
-    server.line("the client has read nothing for 1s");
+    server.line("no progress for 1s");
     // What the kernel has kept for it comes, if at all, with a reset behind it, and not with an end.
     let error = client.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -101,7 +101,7 @@ fn a_client_that_stops_sending_is_closed() {
     read_until(&client, b"\r\n\r\n");
     ask(&client, b"hello", b"hello");
     assert_eq!(client.read_to_end(&mut Vec::new()).unwrap(), 0);
-    server.line("the client has sent nothing for 1s");
+    server.line("no progress for 1s");
     server.interrupt();
 }
 
@@ -111,7 +111,7 @@ fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
     let mut client = connect(address);
     client.write_all(b"GET / HTTP/1.1\r\nx: ").unwrap();
     trickle(&client);
-    server.line("read header from client timeout");
+    server.line("no progress for 500ms");
     server.interrupt();
 }
 
@@ -215,6 +215,24 @@ fn curl_and_wrk_are_content() {
             !text.contains("Non-2xx") && !text.contains("Socket errors"),
             "{text}"
         );
+    }
+    server.interrupt();
+}
+
+#[test]
+fn a_request_that_is_not_read_gets_its_answer_all_the_same() {
+    let (mut server, address) = serve(&[]);
+    for _ in 0..20 {
+        let client = connect(address);
+        request(
+            &client,
+            "POST /nothing HTTP/1.1\r\ncontent-length: 50000000",
+        );
+        // All of it, and then the answer: a reset would come before.
+        (&client).write_all(&vec![0; 50_000_000]).unwrap();
+        let answer = read_until(&client, b"as it comes\n");
+        assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+        assert!(is_closed(&client));
     }
     server.interrupt();
 }

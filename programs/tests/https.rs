@@ -66,7 +66,7 @@ fn a_client_that_stops_reading_is_reset() {
         eprintln!("SKIPPED: this machine has no curl");
         return;
     };
-    server.line("the client has read nothing for 1s");
+    server.line("no progress for 1s");
     let output = curl.wait_with_output().unwrap();
     assert!(!output.status.success());
     server.interrupt();

@@ -37,9 +37,13 @@ fn all_workers_answer() {
         answer.lines().last().unwrap().to_owned()
     });
     let different: HashSet<_> = bodies.collect();
-    // Linux spreads them; elsewhere one worker gets all.
-    let expected = if cfg!(target_os = "linux") { 2 } else { 1 };
-    assert_eq!(different.len(), expected, "{different:?}");
+    // Where the workers share a listener, the first to accept may be the same one each time.
+    let spreads = cfg!(any(
+        target_os = "linux",
+        target_os = "dragonfly",
+        target_os = "freebsd"
+    ));
+    assert!(!spreads || different.len() == 2, "{different:?}");
     server.interrupt();
     let sums = server
         .seen
@@ -88,7 +92,7 @@ fn who_asks_for_one_answer_is_closed_behind_it() {
 fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
     let (mut server, address) = serve(&["--idle", "0.5"]);
     trickle(&connect(address));
-    server.line("nothing has happened for 500ms");
+    server.line("no progress for 500ms");
     server.interrupt();
 }
 

@@ -1,7 +1,7 @@
 //! hyper 1 on this loop: the traits of its `rt` module.
 //!
-//! Streams are `Read` and `Write`; [`Executor`] spawns hyper's futures, and [`Timer`] gives hyper its
-//! timeouts.
+//! Streams, and references to streams, are `Read` and `Write`; [`Executor`] spawns hyper's futures, and
+//! [`Timer`] gives hyper its timeouts.
 //!
 //! ```
 //! use std::time::Duration;
@@ -60,54 +60,64 @@ thread_local! {
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl<S: Stream> rt::Read for ByteStream<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        // Taken out, as the waker is foreign code and might read, too.
-        let mut scratch = READ.take();
-        scratch.reserve(SCRATCH);
-        let read = self.poll_read_buf(context, &mut scratch, buffer.remaining());
-        buffer.put_slice(&scratch);
-        scratch.clear();
-        READ.set(scratch);
-        Poll::Ready(ready!(read).map(drop))
-    }
-}
-
 /// Nothing is buffered, so flushing does nothing. Shutting down ends writing; a pipe ends when it is
 /// dropped.
-impl<S: Stream> rt::Write for ByteStream<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        ByteStream::poll_write(&self, context, bytes)
-    }
+macro_rules! streams {
+    ($($stream:ty),*) => {$(
+        impl<S: Stream> rt::Read for $stream {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                mut buffer: ReadBufCursor<'_>,
+            ) -> Poll<io::Result<()>> {
+                let stream: &ByteStream<S> = &self;
+                // Taken out, as the waker is foreign code and might read, too.
+                let mut scratch = READ.take();
+                scratch.reserve(SCRATCH);
+                let read = stream.poll_read_buf(context, &mut scratch, buffer.remaining());
+                buffer.put_slice(&scratch);
+                scratch.clear();
+                READ.set(scratch);
+                Poll::Ready(ready!(read).map(drop))
+            }
+        }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+        impl<S: Stream> rt::Write for $stream {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                let stream: &ByteStream<S> = &self;
+                stream.poll_write(context, bytes)
+            }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.end_writing())
-    }
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
 
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
+            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.end_writing())
+            }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        ByteStream::poll_write_vectored(&self, context, pieces)
-    }
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                pieces: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                let stream: &ByteStream<S> = &self;
+                stream.poll_write_vectored(context, pieces)
+            }
+        }
+    )*};
 }
+
+// With a reference, the stream is still there when hyper has done its work.
+streams!(ByteStream<S>, &ByteStream<S>);
 
 /// Spawns hyper's futures on the loop of a handle. The futures need not be `Send`, and the executor is
 /// not.

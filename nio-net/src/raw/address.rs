@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsStr,
-    io,
+    fmt, io,
     mem::{offset_of, size_of, zeroed},
     net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::unix::{ffi::OsStrExt, net::SocketAddr as UnixAddr},
@@ -25,7 +25,7 @@ macro_rules! set_length {
 
 /// An address of a socket: that of the standard library for IP, or the one for Unix sockets. No other
 /// type can be one.
-pub trait Address: Sized {
+pub trait Address: Sized + fmt::Debug {
     #[doc(hidden)]
     fn to_raw(&self) -> io::Result<RawAddress>;
 

@@ -66,13 +66,15 @@ unsafe fn read_raw<S: Stream>(
 ) -> io::Result<usize> {
     let fd = stream.as_fd().as_raw_fd();
     let len = len.min(MOST);
-    check_len(if S::SOCKET {
+    let n = check_len(if S::SOCKET {
         // SAFETY: the caller vouches for the buffer.
         unsafe { libc::recv(fd, buffer.cast(), len, 0) }
     } else {
         // SAFETY: as above.
         unsafe { libc::read(fd, buffer.cast(), len) }
-    })
+    })?;
+    stream.count_read(n, len);
+    Ok(n)
 }
 
 /// Reads from a socket without taking anything out of it.
@@ -89,10 +91,14 @@ pub(crate) fn read_vectored<S: Stream>(
     buffers: &mut [IoSliceMut<'_>],
 ) -> io::Result<usize> {
     let fd = stream.as_fd().as_raw_fd();
-    let count = buffers.len().min(SLICES) as c_int;
+    let count = buffers.len().min(SLICES);
+    let room = buffers[..count].iter().map(|buffer| buffer.len()).sum();
+    let pointer = buffers.as_mut_ptr().cast();
     // SAFETY: an `IoSliceMut` is an iovec of bytes that are ours to write to, and there are at least
     // `count` of them.
-    check_len(unsafe { libc::readv(fd, buffers.as_mut_ptr().cast(), count) })
+    let n = check_len(unsafe { libc::readv(fd, pointer, count as c_int) })?;
+    stream.count_read(n, room);
+    Ok(n)
 }
 
 #[inline]
@@ -106,7 +112,9 @@ pub(crate) fn send<S: Stream>(stream: &Descriptor<S>, bytes: &[u8]) -> io::Resul
         // SAFETY: as above.
         unsafe { libc::write(fd, pointer, len) }
     });
-    result.map_err(translate)
+    let n = result.map_err(translate)?;
+    stream.count_written(n);
+    Ok(n)
 }
 
 /// sendmsg(2) of several slices, or writev(2).
@@ -129,7 +137,9 @@ pub(crate) fn send_vectored<S: Stream>(
         // SAFETY: as above.
         unsafe { libc::writev(fd, slices, count as c_int) }
     });
-    result.map_err(translate)
+    let n = result.map_err(translate)?;
+    stream.count_written(n);
+    Ok(n)
 }
 
 /// Translates the error of a write. macOS says EPROTOTYPE when the other side resets a connection

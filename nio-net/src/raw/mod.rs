@@ -170,6 +170,33 @@ pub(crate) fn take_error(socket: &impl AsFd) -> io::Result<Option<io::Error>> {
     Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
 }
 
+/// How many bytes a socket's buffer for sending has: those that the other side has not acknowledged.
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
+pub(crate) fn unsent(socket: &impl AsFd) -> Option<usize> {
+    // For a socket it is SIOCOUTQ, the same number.
+    #[cfg(target_os = "linux")]
+    const REQUEST: libc::Ioctl = libc::TIOCOUTQ;
+    #[cfg(not(target_os = "linux"))]
+    const REQUEST: libc::c_ulong = libc::FIONWRITE;
+    let mut bytes: c_int = 0;
+    // SAFETY: the request writes one int, to which the pointer is.
+    check(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), REQUEST, &mut bytes) }).ok()?;
+    usize::try_from(bytes).ok()
+}
+
+/// As above, by an option.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn unsent(socket: &impl AsFd) -> Option<usize> {
+    let bytes: c_int = options::get(socket, libc::SOL_SOCKET, libc::SO_NWRITE).ok()?;
+    usize::try_from(bytes).ok()
+}
+
+/// As above: these systems do not tell.
+#[cfg(any(target_os = "dragonfly", target_os = "openbsd"))]
+pub(crate) fn unsent(_: &impl AsFd) -> Option<usize> {
+    None
+}
+
 /// Whether a descriptor is non-blocking.
 pub(crate) fn is_nonblocking(descriptor: &impl AsFd) -> io::Result<bool> {
     Ok(status_flags(descriptor)? & libc::O_NONBLOCK != 0)

@@ -10,6 +10,7 @@ use std::{
 use libc::c_int;
 
 use super::{bytes::NO_SIGNAL, check_len};
+use crate::stream::Descriptor;
 
 /// How many descriptors one message carries at most. It is Linux's limit, and that of most others is
 /// higher. OpenBSD makes 16 bytes of each, which must fit into a cluster of 2048 (E2BIG); DragonFly
@@ -34,8 +35,8 @@ const CLOSE_ON_EXEC: c_int = libc::MSG_CMSG_CLOEXEC;
 const CLOSE_ON_EXEC: c_int = 0;
 
 /// sendmsg(2) with descriptors, of which there must be no more than [`DESCRIPTORS`].
-pub(crate) fn send_with_descriptors(
-    socket: &impl AsFd,
+pub(crate) fn send_with_descriptors<S: AsFd>(
+    socket: &Descriptor<S>,
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
@@ -50,7 +51,9 @@ pub(crate) fn send_with_descriptors(
     }
     // SAFETY: the message points to one slice and to ancillary data as long as it says; both live
     // until the call returns, which writes to neither.
-    check_len(unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &message, NO_SIGNAL) })
+    let n = check_len(unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &message, NO_SIGNAL) })?;
+    socket.count_written(n);
+    Ok(n)
 }
 
 /// Writes down descriptors as the ancillary data of a message.
@@ -75,11 +78,12 @@ fn put(message: &mut libc::msghdr, ancillary: &mut Ancillary, descriptors: &[Bor
 
 /// recvmsg(2) that appends the descriptors that came along to a vector. If the system had to throw
 /// some away, that is an error, and the others are closed.
-pub(crate) fn receive_with_descriptors(
-    socket: &impl AsFd,
+pub(crate) fn receive_with_descriptors<S: AsFd>(
+    socket: &Descriptor<S>,
     buffer: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
+    let room = buffer.len();
     let mut slice = IoSliceMut::new(buffer);
     let mut ancillary: Ancillary = [0; ROOM];
     // SAFETY: all zeroes is a message without an address, slices and ancillary data.
@@ -92,6 +96,7 @@ pub(crate) fn receive_with_descriptors(
     // as it says, all of it ours to write to until the call returns.
     let result = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &mut message, CLOSE_ON_EXEC) };
     let n = check_len(result)?;
+    socket.count_read(n, room);
     let before = descriptors.len();
     take(&message, descriptors);
     #[cfg(target_vendor = "apple")]

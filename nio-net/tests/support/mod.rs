@@ -28,7 +28,7 @@ use nio_loop::{EventLoop, Handle};
 use nio_net::{TcpListener, TcpSocket, TcpStream};
 
 #[allow(unused_imports)]
-pub(crate) use alone::in_child;
+pub(crate) use alone::{in_child, raise};
 
 /// No test takes longer than this, however busy the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);

@@ -26,7 +26,7 @@ use std::{
 
 use clap::Parser;
 use nio_net::{GracefulShutdown, Idle, TcpStream};
-use nio_programs::{Server, Serving, address, run, seconds, unless_idle};
+use nio_programs::{Serving, address, run, seconds, serve, unless_idle};
 
 /// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
 #[derive(Parser)]
@@ -64,28 +64,27 @@ fn outbox(text: &str) -> Result<usize, String> {
 fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
-        let server = Server::start(&handle, options.address, options.serving, |address| {
-            format!("try: nc {} {}", address.ip(), address.port())
-        })
-        .await?;
         let room = Rc::new(Room::default());
-        let shutdown = server.shutdown.clone();
-        server
-            .serve(|stream, _| {
-                let (room, shutdown) = (Rc::clone(&room), shutdown.clone());
-                let idle = Idle::new(&handle, options.idle);
-                let outbox = Outbox::new(stream, options.outbox);
-                async move {
-                    let visitor = Visitor {
-                        room: &room,
-                        outbox: &outbox,
-                        idle: &idle,
-                        shutdown: &shutdown,
-                    };
-                    unless_idle(&idle, visit(&visitor)).await
-                }
-            })
-            .await
+        let (idle, limit) = (options.idle, options.outbox);
+        serve(
+            &handle,
+            options.address,
+            options.serving.options(),
+            |address| format!("try: nc {} {}", address.ip(), address.port()),
+            async move |client| {
+                // What others say is no reason to stay: only what the visitor says counts.
+                let idle = Idle::new(client.handle(), idle);
+                let outbox = Outbox::new(Rc::clone(client.stream), limit);
+                let visitor = Visitor {
+                    room: &room,
+                    outbox: &outbox,
+                    idle: &idle,
+                    shutdown: client.shutdown,
+                };
+                unless_idle(&idle, visit(&visitor)).await
+            },
+        )
+        .await
     })
 }
 
@@ -150,7 +149,7 @@ impl Drop for Presence {
 
 /// What waits to be written to a member.
 struct Outbox {
-    stream: TcpStream,
+    stream: Rc<TcpStream>,
     limit: usize,
     bytes: RefCell<Vec<u8>>,
     state: Cell<State>,
@@ -167,7 +166,7 @@ enum State {
 }
 
 impl Outbox {
-    fn new(stream: TcpStream, limit: usize) -> Rc<Outbox> {
+    fn new(stream: Rc<TcpStream>, limit: usize) -> Rc<Outbox> {
         Rc::new(Outbox {
             stream,
             limit,
@@ -257,7 +256,7 @@ async fn visit(visitor: &Visitor<'_>) -> io::Result<()> {
 struct Visitor<'a> {
     room: &'a Rc<Room>,
     outbox: &'a Rc<Outbox>,
-    idle: &'a Idle,
+    idle: &'a Idle<'a>,
     shutdown: &'a GracefulShutdown,
 }
 

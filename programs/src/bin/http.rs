@@ -8,7 +8,7 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use nio_programs::{Server, Serving, address, run, seconds, web};
+use nio_programs::{Serving, address, run, seconds, serve, web};
 
 /// A web server: hyper on nio
 #[derive(Parser)]
@@ -26,17 +26,15 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    let serving = options.serving.options().idle_sending(options.idle);
     run(async move |handle| {
-        let server = Server::start(&handle, options.address, options.serving, |address| {
-            format!("try: curl http://{address}/ticks/10")
-        })
-        .await?;
-        let shutdown = server.shutdown.clone();
-        server
-            .serve(|stream, _| {
-                let (handle, shutdown) = (handle.clone(), shutdown.clone());
-                async move { web::converse(&handle, stream, &shutdown, options.idle).await }
-            })
-            .await
+        serve(
+            &handle,
+            options.address,
+            serving,
+            |address| format!("try: curl http://{address}/ticks/10"),
+            async |client| web::converse(client, &**client.stream).await,
+        )
+        .await
     })
 }

@@ -10,7 +10,6 @@
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
-    os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
     pin::Pin,
     process::ExitCode,
@@ -30,7 +29,7 @@ use futures_rustls::{
 use hyper::rt::{self, ReadBufCursor};
 use nio_loop::Elapsed;
 use nio_net::TcpStream;
-use nio_programs::{Failure, Server, Serving, address, run, seconds, web};
+use nio_programs::{Failure, Serving, address, run, seconds, serve, web};
 
 /// A web server with TLS: hyper on rustls on nio, with a certificate that it makes
 #[derive(Parser)]
@@ -69,40 +68,43 @@ fn name(text: &str) -> Result<String, String> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    let serving = options.serving.options().idle_sending(options.idle);
     run(async move |handle| {
         let acceptor = TlsAcceptor::from(Arc::new(configure(&options)?));
-        let server = Server::start(&handle, options.address, options.serving, |address| {
-            let trust = match &options.write_certificate {
-                Some(path) => format!("--cacert {}", path.display()),
-                None => "--insecure".into(),
-            };
-            let name = options.names.first().map_or("localhost", String::as_str);
-            let name = match name.contains(':') {
-                true => &format!("[{name}]"),
-                false => name,
-            };
-            format!("try: curl {trust} https://{name}:{}/", address.port())
-        })
-        .await?;
-        let shutdown = server.shutdown.clone();
-        server
-            .serve(|stream, _| {
-                let (handle, shutdown) = (handle.clone(), shutdown.clone());
-                let accepting = handle.timeout(options.handshake, acceptor.accept(stream));
-                async move {
-                    let Some(accepted) = shutdown.unless_begun(accepting).await else {
-                        return Ok(());
-                    };
-                    let accepted = accepted.map_err(|Elapsed { limit }| {
-                        let text = format!("no TLS handshake within {limit:?}");
-                        io::Error::new(io::ErrorKind::TimedOut, text)
-                    });
-                    let stream = Tls(accepted??);
-                    web::converse(&handle, stream, &shutdown, options.idle).await
-                }
-            })
-            .await
+        let handshake = options.handshake;
+        serve(
+            &handle,
+            options.address,
+            serving,
+            |address| hint(&options, address),
+            async move |client| {
+                let accepting = acceptor.accept(&**client.stream);
+                let accepting = client.handle().timeout(handshake, accepting);
+                let Some(accepted) = client.unless_shutdown(accepting).await else {
+                    return Ok(());
+                };
+                let accepted = accepted.map_err(|Elapsed { limit }| {
+                    let text = format!("no TLS handshake within {limit:?}");
+                    io::Error::new(io::ErrorKind::TimedOut, text)
+                });
+                web::converse(client, Tls(accepted??)).await
+            },
+        )
+        .await
     })
+}
+
+fn hint(options: &Options, address: SocketAddr) -> String {
+    let trust = match &options.write_certificate {
+        Some(path) => format!("--cacert {}", path.display()),
+        None => "--insecure".into(),
+    };
+    let name = options.names.first().map_or("localhost", String::as_str);
+    let name = match name.contains(':') {
+        true => &format!("[{name}]"),
+        false => name,
+    };
+    format!("try: curl {trust} https://{name}:{}/", address.port())
 }
 
 fn configure(options: &Options) -> Result<ServerConfig, Failure> {
@@ -122,18 +124,12 @@ fn configure(options: &Options) -> Result<ServerConfig, Failure> {
 }
 
 /// A TLS connection for hyper. rustls speaks futures-io, as nio's streams do for it.
-struct Tls(TlsStream<TcpStream>);
+struct Tls<'a>(TlsStream<&'a TcpStream>);
 
 /// How much is read at once: a record of TLS.
 const RECORD: usize = 16 * 1024;
 
-impl AsFd for Tls {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.get_ref().0.as_fd()
-    }
-}
-
-impl rt::Read for Tls {
+impl rt::Read for Tls<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -147,7 +143,7 @@ impl rt::Read for Tls {
     }
 }
 
-impl rt::Write for Tls {
+impl rt::Write for Tls<'_> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

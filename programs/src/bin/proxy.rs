@@ -23,8 +23,8 @@ use std::{
 
 use clap::Parser;
 use nio_loop::{Elapsed, Handle};
-use nio_net::{Idle, TcpStream, Way, copy_bidirectional_with};
-use nio_programs::{Bytes, Server, Serving, address, connect, host_and_port, reset, run, seconds};
+use nio_net::{Connection, Idle, TcpStream, Way, copy_bidirectional_with};
+use nio_programs::{Bytes, Serving, address, connect, host_and_port, reset, run, seconds, serve};
 
 /// Forwards TCP connections to another address
 #[derive(Parser)]
@@ -61,48 +61,37 @@ fn target(text: &str) -> Result<String, String> {
 fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
-        let server = Server::start(&handle, options.address, options.serving, |_| {
-            format!("forwarding to {}", options.target)
-        })
-        .await?;
         let statistics = Rc::new(Statistics::default());
         statistics.print(&handle, options.statistics);
-        let options = Rc::new(options);
         let _line = EndOfLine(options.statistics.is_none() && io::stderr().is_terminal());
-        server
-            .serve(|stream, _| {
-                let (options, statistics) = (Rc::clone(&options), Rc::clone(&statistics));
-                let handle = handle.clone();
-                async move {
-                    let _open = statistics.open();
-                    let result = forward(&handle, stream, &options, &statistics).await;
-                    statistics.failed(result.is_err());
-                    result
-                }
-            })
-            .await
+        let (address, serving) = (options.address, options.serving.options());
+        let hint = format!("forwarding to {}", options.target);
+        let forwarding = async move |client: Connection<'_>| {
+            let _open = statistics.open();
+            let result = forward(client.stream, &options, &statistics).await;
+            statistics.failed(result.is_err());
+            result
+        };
+        serve(&handle, address, serving, |_| hint, forwarding).await
     })
 }
 
 /// One connection.
-async fn forward(
-    handle: &Handle,
-    client: TcpStream,
-    options: &Options,
-    statistics: &Statistics,
-) -> io::Result<()> {
-    reset(&client);
+async fn forward(client: &TcpStream, options: &Options, statistics: &Statistics) -> io::Result<()> {
+    let handle = client.handle();
+    reset(client);
     let server = connect(handle, &options.target, options.connect).await?;
     reset(&server);
     let _ = server.set_nodelay(true);
     let idle = Idle::new(handle, options.idle);
+    let idle = idle.watch(client).watch(&server);
     let half_closed = Cell::new(false);
-    let copying = copy_bidirectional_with(&client, &server, |way, bytes| {
+    let copying = copy_bidirectional_with(client, &server, |way, bytes| {
         if bytes == 0 {
             // This side gets all, though its reader may be slow, and a reset would overtake it.
             let receiver = match way {
                 Way::AToB => &server,
-                Way::BToA => &client,
+                Way::BToA => client,
             };
             let _ = receiver.options().set_linger(None);
             half_closed.set(true);

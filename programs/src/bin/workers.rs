@@ -1,33 +1,22 @@
-//! A server on all cores: a loop on each, and no word between them.
+//! A server on all cores: a loop on each, and one limit on connections for all.
 //!
 //! ```text
 //! cargo run --release -p nio-programs --bin workers
 //! wrk -c 100 http://127.0.0.1:7300/
 //! ```
 //!
-//! Each thread has a loop of its own, and a listener of its own on the same address (SO_REUSEPORT).
-//! Linux spreads connections over the listeners. Elsewhere one of them gets all, and this is a server
-//! on one core.
+//! Linux, FreeBSD and DragonFly spread connections over a listener for each thread (SO_REUSEPORT).
+//! Elsewhere the threads share one, and the first that is free accepts.
 
 use std::{
-    cell::Cell,
-    fmt::Display,
-    io,
-    net::SocketAddr,
-    num::NonZero,
-    process::ExitCode,
-    rc::Rc,
-    sync::mpsc::channel,
-    thread::{self, available_parallelism},
-    time::Duration,
+    cell::Cell, io, net::SocketAddr, num::NonZero, process::ExitCode, rc::Rc,
+    thread::available_parallelism, time::Duration,
 };
 
 use clap::Parser;
-use nio_loop::Handle;
-use nio_net::{GracefulShutdown, Idle, TcpListener, TcpSocket, TcpStream};
+use nio_net::{Connection, Core, Cores, ServeError};
 use nio_programs::{
-    Failure, Server, Serving, address, at_least_one, explain, raise_limit, run, say, seconds, send,
-    unless_idle,
+    Failure, Serving, address, at_least_one, explain, raise_limit, run, say, seconds, talkative,
 };
 
 /// Answers GET requests on all cores, by a loop on each
@@ -54,106 +43,38 @@ struct Options {
 const HEAD: usize = 8 * 1024;
 
 fn main() -> ExitCode {
-    let mut options = Options::parse();
-    let cores = || available_parallelism().map_or(1, NonZero::get);
-    let workers = options.workers.unwrap_or_else(cores);
-    // The limit is that of all of them together.
-    options.serving.connections = options.serving.connections.div_ceil(workers);
-    run(async move |handle| {
+    let options = Options::parse();
+    run(async move |_| {
         raise_limit();
-        claim(options.address)?;
-        let mut address = options.address;
-        let mut listeners = Vec::new();
-        for number in 0..workers {
-            let listener = listen(&handle, address).map_err(|Failure(text)| match number {
-                0 => Failure(text),
-                _ => too_many(number, workers, &text),
-            })?;
-            address = listener.local_addr()?; // the same port for all
-            listeners.extend(listener.into_std());
-        }
-        let mut threads = Vec::new();
-        let (is_ready, ready) = channel();
-        for (number, listener) in listeners.into_iter().enumerate() {
-            let thread = thread::Builder::new().name(format!("worker-{number}"));
-            let is_ready = is_ready.clone();
-            let thread = thread.spawn(move || {
-                run(async move |handle| {
-                    let listener = TcpListener::from_std(&handle, listener)?;
-                    let server = Server::of(&handle, listener, options.serving)?;
-                    let _ = is_ready.send(());
-                    drop(is_ready);
-                    work(server, number, options).await
-                })
-            });
-            threads.push(thread.map_err(|error| too_many(number, workers, &error))?);
-        }
-        drop(is_ready);
-        // Each of them cares for Ctrl-C by then.
-        let running = ready.iter().count();
-        if running < workers {
-            // Those that run end with the process.
-            return Err(too_many(running, workers, "the others say why"));
-        }
+        let workers = options.workers.and_then(NonZero::new);
+        let workers = workers.or_else(|| available_parallelism().ok());
+        let cores = Cores::bind(options.address, workers.unwrap_or(NonZero::<usize>::MIN));
+        let cores = cores.map_err(explain)?;
+        let address = cores.local_addr()?;
+        let serving = options.serving.options().idle_sending(options.idle);
+        let running = cores.start(serving, async move |core| work(core, options).await);
+        let running = running.map_err(|error| Failure(format!("{error}\ntry fewer --workers")))?;
         say(format_args!(
-            "listening on {address}; {workers} workers; try: curl http://{address}/"
+            "listening on {address}; try: curl http://{address}/"
         ));
         // There is nothing to do for this thread's loop: it may as well wait like this.
-        let mut failed = 0;
-        for thread in threads {
-            let ended_well = thread.join().is_ok_and(|code| code == ExitCode::SUCCESS);
-            failed += usize::from(!ended_well);
-        }
-        match failed {
-            0 => Ok(()),
-            _ => Err(Failure(format!(
-                "{failed} of {workers} workers ended badly"
-            ))),
-        }
+        Ok(running.join()?)
     })
 }
 
-fn too_many(running: usize, workers: usize, why: impl Display) -> Failure {
-    Failure(format!(
-        "only {running} of {workers} workers could begin: {why}\ntry fewer --workers"
-    ))
-}
-
-/// Finds out whether another program listens. Listeners that share an address would not: a second
-/// server of one user's would get half of the connections of the first.
-fn claim(address: SocketAddr) -> Result<(), Failure> {
-    let socket = TcpSocket::new(address)?;
-    socket.options().set_reuse_addr(true)?;
-    socket.bind(address).map_err(explain)
-}
-
-/// A listener among several at one address.
-fn listen(handle: &Handle, address: SocketAddr) -> Result<TcpListener, Failure> {
-    const BACKLOG: u32 = 1024;
-    let socket = TcpSocket::new(address)?;
-    socket.options().set_reuse_addr(true)?;
-    socket.options().set_reuse_port(true)?;
-    socket.bind(address).map_err(explain)?;
-    socket.listen(handle, BACKLOG).map_err(explain)
-}
-
 /// What a worker does.
-async fn work(server: Server, number: usize, options: Options) -> Result<(), Failure> {
-    let shutdown = server.shutdown.clone();
+async fn work(core: Core, options: Options) -> Result<(), ServeError> {
+    let number = core.number;
     let answered = Rc::new(Cell::new(0_u64));
     let total = Rc::clone(&answered);
-    let result = server
-        .serve(move |stream, _| {
-            let (shutdown, answered) = (shutdown.clone(), Rc::clone(&answered));
-            let idle = Idle::new(stream.handle(), options.idle);
-            async move {
-                let answer = || {
-                    answered.set(answered.get() + 1);
-                    format!("worker {number}: {:016x}\n", compute(options.work))
-                };
-                let work = converse(&stream, &idle, &shutdown, answer);
-                unless_idle(&idle, work).await
-            }
+    let result = talkative(core.server)
+        .serve(core.listener, async move |client| {
+            let answer = || {
+                answered.set(answered.get() + 1);
+                format!("worker {number}: {:016x}\n", compute(options.work))
+            };
+            let _ = client.set_nodelay(true);
+            converse(client, answer).await
         })
         .await;
     say(format_args!("worker {number}: {} answers", total.get()));
@@ -167,17 +88,12 @@ fn compute(multiplications: u64) -> u64 {
 }
 
 /// Answers the requests of a connection, several together if they came so.
-async fn converse(
-    stream: &TcpStream,
-    idle: &Idle,
-    shutdown: &GracefulShutdown,
-    mut answer: impl FnMut() -> String,
-) -> io::Result<()> {
+async fn converse(client: Connection<'_>, mut answer: impl FnMut() -> String) -> io::Result<()> {
     let (mut bytes, mut answers) = (Vec::new(), Vec::new());
     let mut goes_on = true;
     while goes_on {
         bytes.reserve(HEAD);
-        let read = shutdown.unless_begun(stream.read_buf(&mut bytes)).await;
+        let read = client.unless_shutdown(client.read_buf(&mut bytes)).await;
         if read.unwrap_or(Ok(0))? == 0 {
             return Ok(());
         }
@@ -185,7 +101,7 @@ async fn converse(
         while let Some(end) = find(&bytes[start..], b"\r\n\r\n") {
             let head = &bytes[start..start + end];
             start += end + 4;
-            idle.touch();
+            client.idle.touch();
             goes_on = head.starts_with(b"GET ") && !is_the_last(head);
             let (status, body) = match head.starts_with(b"GET ") {
                 true => ("200 OK", answer()),
@@ -202,7 +118,7 @@ async fn converse(
             let status = "431 Request Header Fields Too Large";
             put(&mut answers, status, "too long\n", goes_on);
         }
-        send(stream, &answers, idle).await?;
+        client.write_all(&answers).await?;
         answers.clear();
     }
     Ok(())

@@ -12,11 +12,11 @@ mod commands;
 mod protocol;
 mod store;
 
-use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, rc::Rc, time::Duration};
+use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use nio_net::{GracefulShutdown, Idle, TcpStream};
-use nio_programs::{Server, Serving, address, run, seconds, send, unless_idle};
+use nio_net::Connection;
+use nio_programs::{Serving, address, run, seconds, serve};
 
 use commands::{Then, execute};
 use protocol::{Answers, parse};
@@ -45,36 +45,24 @@ const ANSWERS: usize = 64 * 1024;
 fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
-        let server = Server::start(&handle, options.address, options.serving, |address| {
-            format!("try: redis-cli -h {} -p {}", address.ip(), address.port())
-        })
-        .await?;
         let store = Store::new(&handle);
-        let shutdown = server.shutdown.clone();
-        server
-            .serve(|stream, _| {
-                let (store, shutdown) = (Rc::clone(&store), shutdown.clone());
-                let idle = Idle::new(&handle, options.idle);
-                async move {
-                    let work = answer(&stream, &store, &idle, &shutdown);
-                    unless_idle(&idle, work).await
-                }
-            })
-            .await
+        serve(
+            &handle,
+            options.address,
+            options.serving.options().idle_sending(options.idle),
+            |address| format!("try: redis-cli -h {} -p {}", address.ip(), address.port()),
+            async move |client| answer(client, &store).await,
+        )
+        .await
     })
 }
 
 /// Answers what a connection asks, until it is closed or the server ends.
-async fn answer(
-    stream: &TcpStream,
-    store: &RefCell<Store>,
-    idle: &Idle,
-    shutdown: &GracefulShutdown,
-) -> io::Result<()> {
+async fn answer(client: Connection<'_>, store: &RefCell<Store>) -> io::Result<()> {
     let (mut bytes, mut answers) = (Vec::new(), Answers::default());
     loop {
         bytes.reserve(READ);
-        let read = shutdown.unless_begun(stream.read_buf(&mut bytes)).await;
+        let read = client.unless_shutdown(client.read_buf(&mut bytes)).await;
         if read.unwrap_or(Ok(0))? == 0 {
             return Ok(());
         }
@@ -84,7 +72,7 @@ async fn answer(
             match parse(&bytes[start..]) {
                 Ok(None) => break,
                 Ok(Some(request)) => {
-                    idle.touch();
+                    client.idle.touch();
                     start += request.len;
                     then = execute(&mut store.borrow_mut(), &request.arguments, &mut answers);
                 }
@@ -94,11 +82,11 @@ async fn answer(
                 }
             }
             if answers.bytes.len() >= ANSWERS {
-                send(stream, &answers.bytes, idle).await?;
+                client.write_all(&answers.bytes).await?;
                 answers.bytes.clear();
             }
         }
-        send(stream, &answers.bytes, idle).await?;
+        client.write_all(&answers.bytes).await?;
         answers.bytes.clear();
         if then == Then::Close {
             return Ok(());

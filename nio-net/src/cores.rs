@@ -1,0 +1,380 @@
+//! Servers on all cores: a thread for each, with a loop of its own, and one limit and one shutdown for
+//! all.
+//!
+//! The laws:
+//!
+//! 1. Where the kernel spreads connections over several listeners of one address (Linux, DragonFly,
+//!    and FreeBSD from 12 on), each thread has its own. Elsewhere all accept from the same one, and a
+//!    connection goes to the thread that is the first to accept it.
+//! 2. The threads share one limit: no connection waits while a permit is free, whichever thread it is
+//!    on.
+//! 3. A thread that fails or panics shuts down the others, and is reported.
+//! 4. When `start` returns, each thread has its loop, and listens to the signals if it should.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::poll_fn,
+    io,
+    net::{self, SocketAddr},
+    num::NonZero,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Sender, channel},
+    },
+    task::{Poll, Waker},
+    thread,
+};
+
+use nio_loop::{EventLoop, Handle};
+
+use crate::{
+    Error, Listen, Listener, Semaphore, ServeOptions, Server, TcpSocket, listener::BACKLOG, raw,
+    serve::text_of,
+};
+
+/// A listener for each of several threads, which [`start`](Cores::start) begins.
+///
+/// ```
+/// use std::num::NonZero;
+/// use nio_net::{Cores, ServeOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+/// let cores = Cores::bind("127.0.0.1:0".parse()?, threads)?;
+/// println!("listening on {}", cores.local_addr()?);
+/// let running = cores.start(ServeOptions::new(), async |core| {
+///     let greet = async |client: nio_net::Connection<'_>| client.write_all(b"hello\n").await;
+///     core.server.serve(core.listener, greet).await
+/// })?;
+/// # running.shutdown().begin();
+/// running.join()?; // until a SIGINT (Ctrl-C) or a SIGTERM
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[doc(alias("cluster", "worker_threads", "thread per core", "SO_REUSEPORT"))]
+pub struct Cores<L: Listen = net::TcpListener> {
+    listeners: Vec<L>,
+}
+
+impl Cores {
+    /// Listens on an address, for a number of threads. Port 0 lets the system choose one, which
+    /// [`local_addr`](Cores::local_addr) tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bind`] with the address: also if another server listens there that would share it.
+    pub fn bind(address: SocketAddr, threads: NonZero<usize>) -> Result<Cores, Error> {
+        let listeners = listeners(address, threads.get());
+        let listeners = listeners.map_err(|source| Error::Bind { address, source })?;
+        Ok(Cores { listeners })
+    }
+}
+
+impl<L: Listen> Cores<L> {
+    /// Takes a listener for each thread. For a socket that cannot be bound several times, such as a
+    /// Unix socket or one that the program was started with, make clones of it (`try_clone`): the
+    /// threads share it then.
+    pub fn of(listeners: impl IntoIterator<Item = L>) -> Cores<L> {
+        let listeners = listeners.into_iter().collect();
+        Cores { listeners }
+    }
+
+    /// The address that is listened on.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no listener.
+    pub fn local_addr(&self) -> io::Result<L::Address> {
+        match self.listeners.first() {
+            Some(listener) => raw::local_addr(listener),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no listener: give one for each thread",
+            )),
+        }
+    }
+
+    /// Starts a thread for each listener, with a loop of its own that runs `main`. The limit on
+    /// connections in the options is that of all threads together. Blocks until all have begun.
+    ///
+    /// # Errors
+    ///
+    /// [`CoresError`] if a thread or its loop cannot be made, usually for want of descriptors. Then the
+    /// others have ended.
+    pub fn start<F, E>(self, options: ServeOptions, main: F) -> Result<RunningCores, CoresError>
+    where
+        L: Send,
+        F: AsyncFn(Core<L>) -> Result<(), E> + Send + Sync + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let count = self.listeners.len();
+        let permits = Semaphore::new(options.connections);
+        let (shutdown, main) = (CoresShutdown::default(), Arc::new(main));
+        let (begun, beginning) = channel();
+        let mut running = RunningCores {
+            threads: Vec::with_capacity(count),
+            shutdown: shutdown.clone(),
+        };
+        for (number, listener) in self.listeners.into_iter().enumerate() {
+            let start = Start {
+                number,
+                listener,
+                options: options.clone(),
+                permits: permits.clone(),
+                shutdown: shutdown.clone(),
+                begun: begun.clone(),
+            };
+            let main = Arc::clone(&main);
+            let thread = thread::Builder::new().name(format!("core-{number}"));
+            match thread.spawn(move || start.run(&*main)) {
+                Ok(thread) => running.threads.push(thread),
+                Err(error) => return Err(running.fail(error.into(), count)),
+            }
+        }
+        drop(begun);
+        // It ends when all have begun, or have failed.
+        match beginning.iter().count() {
+            n if n == count => Ok(running),
+            _ => {
+                shutdown.begin();
+                let failures = running.failures();
+                Err(CoresError { failures, count })
+            }
+        }
+    }
+}
+
+/// As many listeners as there are threads, all of one address.
+fn listeners(mut address: SocketAddr, threads: usize) -> io::Result<Vec<net::TcpListener>> {
+    let mut listeners: Vec<net::TcpListener> = Vec::with_capacity(threads);
+    let mut spreads = threads > 1;
+    if spreads {
+        claim(address)?;
+    }
+    while listeners.len() < threads {
+        let listener = match listeners.first() {
+            Some(first) if !spreads => first.try_clone()?,
+            _ => {
+                let socket = TcpSocket::new(address)?;
+                socket.options().set_reuse_addr(true)?;
+                spreads = spreads && socket.options().spread_connections();
+                socket.listen_on(address, BACKLOG)?
+            }
+        };
+        address = listener.local_addr()?; // the same port for all
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Finds out whether another program listens. Listeners that share an address would not: a second
+/// server of the same user would get half of the connections of the first.
+fn claim(address: SocketAddr) -> io::Result<()> {
+    let socket = TcpSocket::new(address)?;
+    socket.options().set_reuse_addr(true)?;
+    raw::bind(&socket, &address)
+}
+
+/// The loop of a thread, for the function that runs on it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Core<L: Listen = net::TcpListener> {
+    /// The number of the thread, from 0 on.
+    pub number: usize,
+    /// The loop.
+    pub handle: Handle,
+    /// The listener.
+    pub listener: Listener<L>,
+    /// The server, whose limit is shared with the other threads. Its shutdown is that of this thread,
+    /// and begins with theirs.
+    pub server: Server,
+    /// The shutdown of all threads.
+    pub shutdown: CoresShutdown,
+}
+
+/// What a thread begins with.
+struct Start<L: Listen> {
+    number: usize,
+    listener: L,
+    options: ServeOptions,
+    permits: Semaphore,
+    shutdown: CoresShutdown,
+    /// Told when the thread has begun.
+    begun: Sender<()>,
+}
+
+type Failure = Box<dyn StdError + Send + Sync>;
+
+impl<L: Listen> Start<L> {
+    /// Runs the thread to its end.
+    fn run<F, E>(self, main: &F) -> Result<(), Failure>
+    where
+        F: AsyncFn(Core<L>) -> Result<(), E>,
+        E: Into<Failure>,
+    {
+        let shutdown = self.shutdown.clone();
+        let result = catch_unwind(AssertUnwindSafe(|| self.run_loop(main)));
+        let result = result.unwrap_or_else(|panic| Err(text_of("the thread", &*panic).into()));
+        if result.is_err() {
+            shutdown.begin();
+        }
+        result
+    }
+
+    fn run_loop<F, E>(self, main: &F) -> Result<(), Failure>
+    where
+        F: AsyncFn(Core<L>) -> Result<(), E>,
+        E: Into<Failure>,
+    {
+        let mut event_loop = EventLoop::new()?;
+        let handle = event_loop.handle();
+        let listener = Listener::from_std(&handle, self.listener).map_err(Error::from)?;
+        let server = Server::with_permits(&handle, self.options, self.permits);
+        server.listen_to_signals()?;
+        let (all, own) = (self.shutdown.clone(), server.shutdown().clone());
+        let begins = handle.spawn(async move {
+            all.begun().await;
+            own.begin();
+        });
+        begins.unref();
+        let _ = self.begun.send(());
+        drop(self.begun);
+        let core = Core {
+            number: self.number,
+            handle,
+            listener,
+            server,
+            shutdown: self.shutdown,
+        };
+        event_loop.block_on(main(core))?.map_err(Into::into)
+    }
+}
+
+/// Threads that were started. Dropping this lets them go on.
+#[must_use = "the threads end with the process unless they are joined"]
+#[derive(Debug)]
+pub struct RunningCores {
+    threads: Vec<thread::JoinHandle<Result<(), Failure>>>,
+    shutdown: CoresShutdown,
+}
+
+impl RunningCores {
+    /// The shutdown of all threads.
+    #[must_use]
+    pub fn shutdown(&self) -> &CoresShutdown {
+        &self.shutdown
+    }
+
+    /// Blocks until all threads have ended: after a shutdown, or when the functions that they run have
+    /// returned.
+    ///
+    /// # Errors
+    ///
+    /// [`CoresError`] with what the function returned or how it panicked, for each thread that failed.
+    pub fn join(mut self) -> Result<(), CoresError> {
+        let count = self.threads.len();
+        match self.failures() {
+            failures if failures.is_empty() => Ok(()),
+            failures => Err(CoresError { failures, count }),
+        }
+    }
+
+    /// Waits for the threads.
+    fn failures(&mut self) -> Vec<(usize, Failure)> {
+        let threads = self.threads.drain(..).enumerate();
+        let failures = threads.filter_map(|(number, thread)| match thread.join() {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some((number, failure)),
+            Err(panic) => Some((number, text_of("the thread", &*panic).into())),
+        });
+        failures.collect()
+    }
+
+    /// Ends the threads that there are, as the next one cannot be made.
+    fn fail(mut self, failure: Failure, count: usize) -> CoresError {
+        self.shutdown.begin();
+        let number = self.threads.len();
+        let mut failures = self.failures();
+        failures.push((number, failure));
+        CoresError { failures, count }
+    }
+}
+
+/// Shuts down the servers of all threads, from any of them.
+#[derive(Clone, Default)]
+pub struct CoresShutdown {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    begun: bool,
+    waiting: Vec<Waker>,
+}
+
+impl CoresShutdown {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No foreign code runs under the lock, so nothing panics there.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the shutdown of all. Doing so again changes nothing.
+    pub fn begin(&self) {
+        let mut state = self.lock();
+        state.begun = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until it begins. Polled once for each thread, so the wakers are few.
+    async fn begun(&self) {
+        poll_fn(|context| {
+            let waker = context.waker().clone();
+            let mut state = self.lock();
+            if state.begun {
+                return Poll::Ready(());
+            }
+            state.waiting.push(waker);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for CoresShutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CoresShutdown")
+            .field("begun", &self.lock().begun)
+            .finish()
+    }
+}
+
+/// Some of several threads failed. Converts into an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{} of {count} threads failed{}", .failures.len(), List(.failures))]
+#[non_exhaustive]
+pub struct CoresError {
+    /// The threads that failed, by number, and why. A thread that was not started is among them.
+    pub failures: Vec<(usize, Box<dyn StdError + Send + Sync>)>,
+    /// How many threads there are.
+    pub count: usize,
+}
+
+struct List<'a>(&'a [(usize, Failure)]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = |(number, failure): &(usize, Failure)| write!(f, "; thread {number}: {failure}");
+        self.0.iter().try_for_each(each)
+    }
+}
+
+impl From<CoresError> for io::Error {
+    fn from(error: CoresError) -> io::Error {
+        io::Error::other(error)
+    }
+}

@@ -1,0 +1,470 @@
+//! Servers: each connection is served by a task, up to a limit of them, until the server shuts down.
+//!
+//! The laws:
+//!
+//! 1. A connection has a permit and a guard of the shutdown, from when it is accepted until it is
+//!    closed.
+//! 2. What ends a connection ends no other: an error, a panic, an idle limit. The server ends by its
+//!    shutdown, or when accepting fails for good.
+//! 3. When the future of `serve` is ready or dropped, no task and no connection of it is left.
+
+use std::{
+    any::Any,
+    cell::{Cell, OnceCell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    future::{Future, poll_fn},
+    io, net,
+    ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
+    process,
+    rc::Rc,
+    task::Poll,
+    thread,
+    time::Duration,
+};
+
+use nio_loop::{CallbackGuard, Handle, JoinHandle, Signal};
+
+use crate::{
+    ByteStream, GracefulShutdown, Guard, Idle, Listen, Listener, Permit, Semaphore, ServeOptions,
+    Stream, Unfinished,
+};
+
+/// Serves connections: accepts them up to a limit, runs a handler for each, and shuts down gracefully
+/// by SIGINT (Ctrl-C) and SIGTERM.
+///
+/// An echo server:
+///
+/// ```
+/// use nio_loop::EventLoop;
+/// use nio_net::{Server, TcpListener};
+/// # use nio_net::TcpStream;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut event_loop = EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
+/// # let address = listener.local_addr()?;
+/// let server = Server::new(&handle).on_error(|error| println!("{error}"));
+/// # let shutdown = server.shutdown().clone();
+/// # let client = handle.spawn({ let handle = handle.clone(); async move {
+/// #     let client = TcpStream::connect(&handle, address).await?;
+/// #     client.write_all(b"hello").await?;
+/// #     client.read_exact(&mut [0; 5]).await?;
+/// #     shutdown.begin();
+/// #     Ok::<_, Box<dyn std::error::Error>>(())
+/// # }});
+/// event_loop.block_on(server.serve(listener, async |client| {
+///     let mut bytes = [0; 4096];
+///     // Until the client or the server ends.
+///     while let Some(read) = client.unless_shutdown(client.read(&mut bytes)).await {
+///         match read? {
+///             0 => break,
+///             n => client.write_all(&bytes[..n]).await?,
+///         }
+///     }
+///     Ok(())
+/// }))??;
+/// # event_loop.block_on(client)???;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Clones are of the same server: its listeners, of any kind, share one limit and one shutdown. Serve
+/// each by a task, or by a future of its own:
+///
+/// ```
+/// # use nio_loop::EventLoop;
+/// # use nio_net::{Server, TcpListener};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut event_loop = EventLoop::new()?;
+/// # let handle = event_loop.handle();
+/// # let listeners = [(); 2].map(|()| TcpListener::bind(&handle, "127.0.0.1:0".parse().unwrap()));
+/// let server = Server::new(&handle);
+/// let mut tasks = Vec::new();
+/// for listener in listeners {
+///     let greet = async |client: nio_net::Connection<'_>| client.write_all(b"hello\n").await;
+///     tasks.push(handle.spawn(server.serve(listener?, greet)));
+/// }
+/// # server.shutdown().begin();
+/// # event_loop.block_on(async {
+/// for task in tasks {
+///     task.await??;
+/// }
+/// # Ok(())
+/// # })?
+/// # }
+/// ```
+#[derive(Clone)]
+#[doc(alias("createServer", "serve", "cluster"))]
+pub struct Server {
+    handle: Handle,
+    options: ServeOptions,
+    permits: Semaphore,
+    shutdown: GracefulShutdown,
+    on_error: Option<Rc<OnError>>,
+    signals: Rc<OnceCell<[CallbackGuard; 2]>>,
+}
+
+type OnError = dyn Fn(&ConnectionError);
+
+impl Server {
+    /// A server with the default [options](ServeOptions::new).
+    #[must_use]
+    pub fn new(handle: &Handle) -> Server {
+        Server::with(handle, ServeOptions::new())
+    }
+
+    /// A server with options.
+    #[must_use]
+    pub fn with(handle: &Handle, options: ServeOptions) -> Server {
+        let permits = Semaphore::new(options.connections);
+        Server::with_permits(handle, options, permits)
+    }
+
+    /// A server whose limit is shared with servers of other threads.
+    pub(crate) fn with_permits(
+        handle: &Handle,
+        options: ServeOptions,
+        permits: Semaphore,
+    ) -> Server {
+        Server {
+            handle: handle.clone(),
+            options,
+            permits,
+            shutdown: GracefulShutdown::new(handle),
+            on_error: None,
+            signals: Rc::default(),
+        }
+    }
+
+    /// Calls a function with each error of a connection: what its handler returned, that it panicked,
+    /// or that it was idle for too long. By default they are passed over. It runs on the loop's thread,
+    /// so it should not block: a terminal or a pipe that is not read keeps a write waiting.
+    #[must_use]
+    pub fn on_error(self, on_error: impl Fn(&ConnectionError) + 'static) -> Server {
+        let on_error: Option<Rc<OnError>> = Some(Rc::new(on_error));
+        Server { on_error, ..self }
+    }
+
+    /// The shutdown of the server: to begin it, or to wait for its beginning elsewhere.
+    #[must_use]
+    pub fn shutdown(&self) -> &GracefulShutdown {
+        &self.shutdown
+    }
+
+    /// The handle of the loop that it serves on.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// How many connections are open, of all listeners and of all threads of its
+    /// [`Cores`](crate::Cores).
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.permits.taken()
+    }
+
+    /// Serves the connections of a listener until the shutdown begins, each by a task with the handler.
+    /// Then the listener is closed, and the connections that are open have the
+    /// [grace](ServeOptions::grace) to end; so have those of other listeners of this server.
+    ///
+    /// When the handler returns, the connection is
+    /// [closed gracefully](ByteStream::close_gracefully), also after an error, which its client may have
+    /// been told of. It is reset if it was [idle](ServeOptions::idle) with bytes in its buffer, or if
+    /// the handler has [set](crate::Options::set_linger) its lingering to zero.
+    ///
+    /// Broken connections are passed over, and a shortage of descriptors or memory is waited out. Any
+    /// other error of accepting begins the shutdown of the whole server.
+    ///
+    /// Dropping the future closes the listener and its connections.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Signal`] if a signal cannot be listened to; [`ServeError::Accept`];
+    /// [`ServeError::CutOff`] if connections were still open after the grace.
+    pub fn serve<L, F>(
+        &self,
+        listener: Listener<L>,
+        handler: F,
+    ) -> impl Future<Output = Result<(), ServeError>> + use<L, F>
+    where
+        L: Listen,
+        F: AsyncFn(Connection<'_, L>) -> io::Result<()> + 'static,
+    {
+        let listening = self.listen_to_signals();
+        let server = Rc::new(self.clone());
+        async move {
+            listening?;
+            let (shutdown, handler) = (&server.shutdown, Rc::new(handler));
+            let tasks = Tasks::default();
+            let mut failed = None;
+            while let Some(accepted) = shutdown
+                .unless_begun(server.permits.accept(&listener))
+                .await
+            {
+                match accepted {
+                    Ok((stream, peer, permit)) => {
+                        let held = (permit, shutdown.guard());
+                        let (server, handler) = (Rc::clone(&server), Rc::clone(&handler));
+                        let serving = server.attend(handler, stream, peer, held);
+                        tasks.spawn(listener.handle(), serving);
+                    }
+                    Err(error) => {
+                        failed = Some(ServeError::Accept(error));
+                        shutdown.begin();
+                    }
+                }
+            }
+            drop(listener);
+            let finished = shutdown.finish(server.options.grace).await;
+            drop(tasks);
+            match failed {
+                Some(error) => Err(error),
+                None => finished.map_err(ServeError::CutOff),
+            }
+        }
+    }
+
+    /// One connection, from its beginning to its close.
+    async fn attend<L, F>(
+        self: Rc<Server>,
+        handler: Rc<F>,
+        stream: ByteStream<L::Stream>,
+        peer: L::Address,
+        held: (Permit, Guard),
+    ) where
+        L: Listen,
+        F: AsyncFn(Connection<'_, L>) -> io::Result<()> + 'static,
+    {
+        let stream = Rc::new(stream);
+        let limit = self.options.idle.unwrap_or(Duration::MAX);
+        let idle = Idle::new(&self.handle, limit);
+        let idle = match self.options.counts_reads {
+            true => idle.watch(&stream),
+            false => idle.watch_sending(&stream),
+        };
+        let connection = Connection {
+            stream: &stream,
+            peer: &peer,
+            shutdown: &self.shutdown,
+            idle: &idle,
+        };
+        let work = async { handler(connection).await };
+        let result = match idle.limit(without_panic(work)).await {
+            Ok(result) => result,
+            Err(elapsed) => {
+                if stream.unsent() > Some(0) {
+                    // The system would keep the bytes for a peer that does not take them.
+                    let _ = stream.options().set_linger(Some(Duration::ZERO));
+                }
+                let text = format!("no progress for {:?}", elapsed.limit);
+                Err(io::Error::new(io::ErrorKind::TimedOut, text))
+            }
+        };
+        if let (Err(error), Some(on_error)) = (result, &self.on_error) {
+            let peer = format!("{peer:?}");
+            on_error(&ConnectionError { peer, error });
+        }
+        self.close(&stream).await;
+        drop(idle);
+        drop(stream);
+        drop(held);
+    }
+
+    /// Closes a connection. That it fails is no news: the connection is gone.
+    async fn close<S: Stream>(&self, stream: &ByteStream<S>) {
+        let limit = self.options.linger;
+        let is_to_be_reset = matches!(stream.options().linger(), Ok(Some(Duration::ZERO)));
+        if !limit.is_zero() && !is_to_be_reset {
+            let _ = stream.close_gracefully(limit).await;
+        }
+    }
+
+    /// Begins the shutdown by the first signal, from now on until the last clone of the server is
+    /// dropped.
+    pub(crate) fn listen_to_signals(&self) -> Result<(), ServeError> {
+        if !self.options.signals || self.signals.get().is_some() {
+            return Ok(());
+        }
+        let listen = |signal: Signal| {
+            let (shutdown, exits) = (self.shutdown.clone(), self.options.exits);
+            let id = self.handle.on_signal(signal, move |_, _| {
+                if !shutdown.has_begun() {
+                    return shutdown.begin();
+                }
+                if exits {
+                    process::exit(128 + signal.as_raw());
+                }
+                shutdown.cut_off();
+            });
+            let id = id.map_err(|source| ServeError::Signal { signal, source })?;
+            self.handle.unref(id);
+            Ok(self.handle.guard(id))
+        };
+        let guards = [listen(Signal::INTERRUPT)?, listen(Signal::TERMINATE)?];
+        let _ = self.signals.set(guards);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("options", &self.options)
+            .field("permits", &self.permits)
+            .field("shutdown", &self.shutdown)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tasks of the connections of a listener. Dropping this ends them.
+#[derive(Default)]
+struct Tasks {
+    running: Rc<RefCell<BTreeMap<u64, JoinHandle<()>>>>,
+    next: Cell<u64>,
+}
+
+impl Tasks {
+    fn spawn(&self, handle: &Handle, work: impl Future<Output = ()> + 'static) {
+        let number = self.next.replace(self.next.get() + 1);
+        let running = Rc::clone(&self.running);
+        let task = handle.spawn(async move {
+            work.await;
+            let finished = running.borrow_mut().remove(&number);
+            drop(finished);
+        });
+        self.running.borrow_mut().insert(number, task);
+    }
+}
+
+impl Drop for Tasks {
+    /// If handlers panic when they are dropped, the first panic goes on when all are.
+    fn drop(&mut self) {
+        let mut panicked = None;
+        for task in self.running.take().into_values() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task.abort())) {
+                panicked.get_or_insert(panic);
+            }
+        }
+        if let Some(panic) = panicked.filter(|_| !thread::panicking()) {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Makes an error of a panic of the handler.
+async fn without_panic(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let poll = || work.as_mut().poll(context);
+        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            Poll::Ready(Err(io::Error::other(text_of("the handler", &*panic))))
+        })
+    })
+    .await
+}
+
+/// Says that something panicked, and with which message if it has one.
+pub(crate) fn text_of(panicked: &str, panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    match text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)) {
+        Some(text) => format!("{panicked} panicked: {text}"),
+        None => format!("{panicked} panicked"),
+    }
+}
+
+/// A connection of a [`Server`], for its handler. It dereferences to the stream.
+///
+/// It ends when the handler returns. A handler that gives a clone of the [`stream`](Self::stream) to
+/// other tasks waits for them.
+pub struct Connection<'a, L: Listen = net::TcpListener> {
+    /// The stream.
+    pub stream: &'a Rc<ByteStream<L::Stream>>,
+    /// The address of the other side.
+    pub peer: &'a L::Address,
+    /// The shutdown of the server.
+    pub shutdown: &'a GracefulShutdown,
+    /// The limit of the time without progress. It watches the stream.
+    pub idle: &'a Idle<'a>,
+}
+
+impl<L: Listen> Connection<'_, L> {
+    /// Does some work until the server shuts down: then the work is dropped, and this is `None`. For
+    /// the wait for a request, as in the example of [`Server`]; one that has come should be answered.
+    pub async fn unless_shutdown<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.shutdown.unless_begun(work).await
+    }
+}
+
+impl<L: Listen> Clone for Connection<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L: Listen> Copy for Connection<'_, L> {}
+
+impl<L: Listen> Deref for Connection<'_, L> {
+    type Target = ByteStream<L::Stream>;
+
+    fn deref(&self) -> &ByteStream<L::Stream> {
+        self.stream
+    }
+}
+
+impl<L: Listen> fmt::Debug for Connection<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a connection of a [`Server`] ended that did not end well.
+#[derive(Debug, thiserror::Error)]
+#[error("{peer}: {error}")]
+#[non_exhaustive]
+pub struct ConnectionError {
+    /// The address of the other side.
+    pub peer: String,
+    /// What the handler returned. [`TimedOut`](io::ErrorKind::TimedOut) if the connection was idle,
+    /// [`Other`](io::ErrorKind::Other) if the handler panicked.
+    #[source]
+    pub error: io::Error,
+}
+
+/// How a [`Server`] ended that did not end well. Converts into an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A signal that would begin the shutdown cannot be listened to. [`ServeOptions::signals`] does
+    /// without.
+    #[error("cannot listen to signal {signal:?}: {source}")]
+    Signal {
+        /// The signal.
+        signal: Signal,
+        /// The error of the loop.
+        source: nio_loop::Error,
+    },
+    /// Connections cannot be accepted any more.
+    #[error("cannot accept connections: {0}")]
+    Accept(#[source] io::Error),
+    /// The grace was over, or a second signal came, and connections were still open.
+    #[error("cut off: {0}")]
+    CutOff(#[source] Unfinished),
+}
+
+impl From<ServeError> for io::Error {
+    fn from(error: ServeError) -> io::Error {
+        let kind = match &error {
+            ServeError::Signal { .. } => io::ErrorKind::Other,
+            ServeError::Accept(source) => source.kind(),
+            ServeError::CutOff(_) => io::ErrorKind::TimedOut,
+        };
+        io::Error::new(kind, error)
+    }
+}
