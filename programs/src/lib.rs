@@ -2,22 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+mod log;
 mod resolve;
 mod serve;
 #[cfg(feature = "http")]
 pub mod web;
 
-use std::{
-    error::Error,
-    fmt,
-    io::{self, IsTerminal, Write},
-    net::SocketAddr,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{error::Error, fmt, net::SocketAddr, process::ExitCode, time::Duration};
 
 use nio_loop::{EventLoop, Handle};
 
+pub use log::{complain, exit, flush, say, show};
 pub use resolve::{connect, host_and_port};
 pub use serve::{Server, Serving, at_least_one, explain, raise_limit, reset, send, unless_idle};
 
@@ -43,13 +38,15 @@ pub fn run(program: impl AsyncFnOnce(Handle) -> Result<(), Failure>) -> ExitCode
         let handle = event_loop.handle();
         event_loop.block_on(program(handle))?
     };
-    match result() {
+    let code = match result() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
             complain(format_args!("error: {text}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    flush();
+    code
 }
 
 /// What an error says, and what it says is behind that.
@@ -58,18 +55,6 @@ pub fn why(error: &dyn Error) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-/// Says something on the standard output. A server goes on when nobody listens to it any more.
-pub fn say(line: impl fmt::Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// Says something on the standard error output; on a terminal, in place of a line that lives there.
-pub fn complain(line: impl fmt::Display) {
-    let mut output = io::stderr().lock();
-    let clear = if output.is_terminal() { "\r\x1b[K" } else { "" };
-    let _ = writeln!(output, "{clear}{line}");
 }
 
 /// The longest time that an option may name: more than a century. What is much longer cannot be added

@@ -4,13 +4,13 @@
 //! The first SIGINT (Ctrl-C) or SIGTERM is the beginning of the end: no more connections are
 //! accepted, and those that are open have a while to finish. The second ends the process.
 
-use std::{io, net::SocketAddr, os::fd::AsFd, process, time::Duration};
+use std::{io, net::SocketAddr, os::fd::AsFd, time::Duration};
 
 use clap::Args;
 use nio_loop::{Elapsed, Handle, Signal};
 use nio_net::{GracefulShutdown, Idle, Options, Semaphore, TcpListener, TcpStream};
 
-use crate::{Failure, complain, say, seconds};
+use crate::{Failure, complain, exit, say, seconds};
 
 /// The options that all servers have.
 #[derive(Args, Clone, Copy, Debug)]
@@ -125,7 +125,7 @@ fn begin_on_signals(handle: &Handle, shutdown: &GracefulShutdown) -> Result<(), 
         let shutdown = shutdown.clone();
         let id = handle.on_signal(signal, move |_, _| {
             if shutdown.has_begun() {
-                process::exit(128 + signal.as_raw()); // as a shell has it
+                exit(128 + signal.as_raw()); // as a shell has it
             }
             if shutdown.guards() > 0 {
                 let open = shutdown.guards();

@@ -14,7 +14,7 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     pin::Pin,
-    process::{self, ExitCode},
+    process::ExitCode,
     sync::Arc,
     time::Duration,
 };
@@ -28,7 +28,7 @@ use hyper::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use nio_loop::{Elapsed, Handle, Signal};
-use nio_programs::{Failure, complain, connect, run, seconds, why};
+use nio_programs::{Failure, complain, connect, exit, run, seconds, why};
 
 /// Fetches a file by HTTP/1.1, and shows how far it is
 #[derive(Parser)]
@@ -92,7 +92,7 @@ fn exit_on_ctrl_c(
                 )),
                 None => complain(format_args!("interrupted after {fetched} bytes")),
             }
-            process::exit(128 + signal.as_raw()); // as a shell has it
+            exit(128 + signal.as_raw()); // as a shell has it
         })?;
         handle.unref(id);
     }
