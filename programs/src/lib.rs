@@ -69,7 +69,11 @@ const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+        Ok(duration) if duration > LONGEST => Err(format!(
+            "longer than {} seconds; try a shorter time",
+            LONGEST.as_secs()
+        )),
+        Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a time that can pass; try 10 or 0.5".into()),
     }
 }

@@ -31,12 +31,15 @@ use nio_programs::{Server, Serving, address, run, seconds, why};
 
 /// A web server: axum on nio
 #[derive(Parser)]
-#[command(after_help = "Try it: curl http://127.0.0.1:7500/hello/world")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Try it: curl http://127.0.0.1:7500/hello/world"
+)]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7500", value_parser = address)]
     address: SocketAddr,
-    /// How many seconds a client may take for its next request
+    /// Close a connection after this many seconds without a request
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]

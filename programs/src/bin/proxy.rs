@@ -36,25 +36,26 @@ use nio_programs::{
 /// Forwards TCP connections to another address
 #[derive(Parser)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Try it: proxy 127.0.0.1:7200 example.com:80\n        curl -H 'Host: example.com' http://127.0.0.1:7200/"
 )]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(value_parser = address)]
     address: SocketAddr,
-    /// Where to connect to: HOST:PORT
+    /// The target to connect to, as HOST:PORT
     #[arg(value_parser = target)]
     target: String,
-    /// After how many seconds without a byte in either direction a connection is closed
+    /// Reset a connection after this many seconds without a byte in either direction
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
-    /// The same when one side has finished and the other one has not
+    /// The same after one side has ended its direction
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     half_closed: Duration,
-    /// How many seconds the target has to be found and to accept a connection
+    /// Give up on a connection to the target after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect: Duration,
-    /// Print statistics every so many seconds [default: a line that lives, if it is a terminal]
+    /// Print statistics at this interval, in seconds [default: one line that is updated, on a terminal]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     statistics: Option<Duration>,
     #[command(flatten)]

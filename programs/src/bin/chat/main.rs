@@ -36,15 +36,18 @@ use telnet::Telnet;
 
 /// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
 #[derive(Parser)]
-#[command(after_help = "Try it: nc 127.0.0.1 7100")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Try it: nc 127.0.0.1 7100"
+)]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7100", value_parser = address)]
     address: SocketAddr,
-    /// How many bytes may wait for a slow reader before it is dropped
+    /// Disconnect a reader for whom more than this many bytes are waiting
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024, value_parser = outbox)]
     outbox: usize,
-    /// After how many seconds without a word one is dropped
+    /// Disconnect a member after this many seconds without a line
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]

@@ -31,26 +31,29 @@ use url::{address_of, follow, parse};
 
 /// Fetches a file by HTTP/1.1, and shows how far it is
 #[derive(Parser)]
-#[command(after_help = "Try it: fetch http://example.com/ -o example.html")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Try it: fetch http://example.com/ -o example.html"
+)]
 struct Options {
-    /// What to fetch; it begins with http://
+    /// The URL to fetch; it begins with http://
     url: String,
-    /// Where to write it; until it is complete it is named FILE.part [default: -, the standard output]
+    /// The file to write; it is named FILE.part until it is complete [default: -, the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Go on where an earlier fetch was cut off: with what is in FILE.part
+    /// Continue an earlier fetch that was cut off, from the end of FILE.part
     #[arg(short, long = "continue", requires = "output")]
     continues: bool,
-    /// Show no progress
+    /// Do not show progress
     #[arg(short, long)]
     quiet: bool,
-    /// How often to go where a server says that something else is
+    /// Follow at most this many redirects
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     redirects: u32,
-    /// How many seconds the server has to be found and to accept the connection
+    /// Give up after this many seconds without a connection
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect: Duration,
-    /// After how many seconds without a byte from the server to give up
+    /// Give up after this many seconds without a byte from the server
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
 }

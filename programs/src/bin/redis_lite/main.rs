@@ -49,16 +49,17 @@ use store::Store;
 /// clients find out about a server: COMMAND LIST names them all, and COMMAND DOCS describes them.
 #[derive(Parser)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Try it: redis-cli -p 6380, or redis-benchmark -p 6380 -t set,get,incr -P 16"
 )]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:6380", value_parser = address)]
     address: SocketAddr,
-    /// After how many seconds without a command, or a part of an answer that is read, a connection is closed
+    /// Close a connection after this many seconds without a command, or without reading the answer
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
-    /// How many megabytes the values may take, and as many again what is read and written at the time
+    /// The memory for values, in megabytes, and as much again for requests and answers
     #[arg(long, value_name = "MEGABYTES", default_value_t = 512, value_parser = at_least_one)]
     memory: usize,
     #[command(flatten)]
