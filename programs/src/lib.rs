@@ -2,22 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+mod log;
 mod resolve;
 mod serve;
 #[cfg(feature = "http")]
 pub mod web;
 
-use std::{
-    error::Error,
-    fmt,
-    io::{self, IsTerminal, Write},
-    net::SocketAddr,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{error::Error, fmt, net::SocketAddr, process::ExitCode, time::Duration};
 
 use nio_loop::Handle;
 
+pub use log::{complain, exit, flush, say, show};
 pub use resolve::{connect, host_and_port};
 pub use serve::{
     Serving, at_least_one, explain, raise_limit, reset, serve, talkative, unless_idle,
@@ -40,13 +35,15 @@ impl fmt::Debug for Failure {
 
 /// Runs a program on a loop of its own. What fails is said on the standard error output.
 pub fn run(program: impl AsyncFnOnce(Handle) -> Result<(), Failure>) -> ExitCode {
-    match nio_loop::run(program).unwrap_or_else(|error| Err(error.into())) {
+    let code = match nio_loop::run(program).unwrap_or_else(|error| Err(error.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
             complain(format_args!("error: {text}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    flush();
+    code
 }
 
 /// What an error says, and what it says is behind that.
@@ -55,18 +52,6 @@ pub fn why(error: &dyn Error) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-/// Says something on the standard output. A server goes on when nobody listens to it any more.
-pub fn say(line: impl fmt::Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// Says something on the standard error output; on a terminal, in place of a line that lives there.
-pub fn complain(line: impl fmt::Display) {
-    let mut output = io::stderr().lock();
-    let clear = if output.is_terminal() { "\r\x1b[K" } else { "" };
-    let _ = writeln!(output, "{clear}{line}");
 }
 
 /// The longest time that an option may name: more than a century. What is much longer cannot be added
@@ -81,7 +66,11 @@ const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+        Ok(duration) if duration > LONGEST => Err(format!(
+            "longer than {} seconds; try a shorter time",
+            LONGEST.as_secs()
+        )),
+        Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a time that can pass; try 10 or 0.5".into()),
     }
 }

@@ -33,7 +33,15 @@ pub async fn connect(handle: &Handle, target: &str, limit: Duration) -> io::Resu
     let host = host_and_port(target).map_err(wrong)?;
     let connecting = TcpStream::connect(handle, host);
     match handle.timeout(limit, connecting).await {
-        Ok(connected) => Ok(connected?),
+        Ok(connected) => {
+            let stream = connected?;
+            // A port that is free may be chosen for this end: then TCP connects the socket to itself.
+            if matches!((stream.local_addr(), stream.peer_addr()), (Ok(a), Ok(b)) if a == b) {
+                let text = format!("cannot connect to {target}: nobody listens there");
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, text));
+            }
+            Ok(stream)
+        }
         Err(elapsed) => {
             let text = format!("cannot connect to {target}: {elapsed}");
             Err(io::Error::new(io::ErrorKind::TimedOut, text))

@@ -90,6 +90,53 @@ fn a_name_is_one_persons_and_no_tricks_are_played_on_terminals() {
 }
 
 #[test]
+fn a_name_that_could_be_taken_for_another_is_refused() {
+    let (_server, address) = serve(&[]);
+    let _ann = Guest::enter(address, "Bill");
+    let mut eve = Guest::come(address);
+    for name in ["bill", "BILL", "BiIl", "B\u{456}ll", "\u{ff22}ill"] {
+        eve.says(name);
+        eve.hears("* that name looks like Bill; choose another one");
+    }
+    for name in ["Bi\u{200b}ll", "Bill\u{ad}", "\u{3164}", "a\u{feff}"] {
+        eve.says(name);
+        eve.hears("* a name has no invisible characters; choose another one");
+    }
+    for name in [
+        "* Bill",
+        "Bill: hi",
+        "a\u{a789} b",
+        "\u{ff0a} x",
+        "Bill, eve",
+        "/who",
+    ] {
+        eve.says(name);
+        eve.hears("* a name has no * : or , in it and no / before it; choose another one");
+    }
+    for name in ["server", "The Server"] {
+        eve.says(name);
+        eve.hears("* only the server is called that; choose another one");
+    }
+    eve.says("eve");
+    eve.hears("* here are: Bill, eve");
+}
+
+#[test]
+fn commands_of_telnet_are_not_heard() {
+    let (_server, address) = serve(&[]);
+    let mut ann = Guest::enter(address, "ann");
+    let mut bob = Guest::come(address);
+    bob.stream
+        .write_all(b"\xff\xfd\x03\xff\xfb\x18bob\r\n")
+        .unwrap();
+    ann.hears("* bob has come");
+    bob.stream
+        .write_all(b"h\xff\xfa\x18\x00xterm\nlines\xff\xf0i\r\0\n")
+        .unwrap();
+    ann.hears("bob: hi");
+}
+
+#[test]
 fn a_line_without_an_end_is_refused() {
     let (_server, address) = serve(&[]);
     let mut ann = Guest::enter(address, "ann");

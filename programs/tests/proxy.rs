@@ -89,6 +89,25 @@ fn a_target_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_target_that_is_the_proxy_itself_is_refused_at_once() {
+    for (target, all) in [
+        ("127.0.0.1", false),
+        ("localhost", false),
+        ("127.0.0.1", true),
+        ("0.0.0.0", true),
+    ] {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let address = if all { "0.0.0.0" } else { "127.0.0.1" };
+        let arguments = [format!("{address}:{port}"), format!("{target}:{port}")];
+        let mut proxy = Program::start(PROXY, &[&arguments[0], &arguments[1]]);
+        assert_eq!(proxy.end().code(), Some(1));
+        let text = format!("error: the target {target}:{port} is this proxy itself");
+        assert!(proxy.seen[0].starts_with(&text), "{:?}", proxy.seen);
+    }
+}
+
+#[test]
 fn a_target_may_be_a_name() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("localhost:{}", listener.local_addr().unwrap().port());

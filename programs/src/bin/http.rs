@@ -12,7 +12,10 @@ use nio_programs::{Serving, address, run, seconds, serve, web};
 
 /// A web server: hyper on nio
 #[derive(Parser)]
-#[command(after_help = "Try it: curl http://127.0.0.1:7400/ticks/10")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Try it: curl http://127.0.0.1:7400/ticks/10"
+)]
 struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(default_value = "127.0.0.1:7400", value_parser = address)]

@@ -34,6 +34,7 @@ use nio_programs::{Failure, Serving, address, run, seconds, serve, web};
 /// A web server with TLS: hyper on rustls on nio, with a certificate that it makes
 #[derive(Parser)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Try it: https --write-certificate nio.pem\n        curl --cacert nio.pem https://localhost:7443/ticks/10"
 )]
 struct Options {

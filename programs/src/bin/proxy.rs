@@ -10,12 +10,16 @@
 //! side has finished: mostly the other one has nothing more to say, or nobody to say it to. Whatever is
 //! cut off is reset, also by the end of this program: a clean end would say that this was all. To whom an
 //! end has been passed on, nothing is cut off: the kernel delivers what is on its way still.
+//!
+//! A target that is the proxy itself would connect it to itself until no descriptor is left. It is refused at
+//! the start, and where it cannot be known then, by the first connection that comes back.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::HashSet,
     fmt,
-    io::{self, IsTerminal, Write},
-    net::SocketAddr,
+    io::{self, IsTerminal},
+    net::{SocketAddr, UdpSocket},
     process::ExitCode,
     rc::Rc,
     time::Duration,
@@ -23,31 +27,35 @@ use std::{
 
 use clap::Parser;
 use nio_loop::{Elapsed, Handle};
-use nio_net::{Connection, Idle, TcpStream, Way, copy_bidirectional_with};
-use nio_programs::{Bytes, Serving, address, connect, host_and_port, reset, run, seconds, serve};
+use nio_net::{Connection, Idle, TcpStream, Way, copy_bidirectional_with, resolve};
+use nio_programs::{
+    Bytes, Failure, Serving, address, complain, connect, host_and_port, reset, run, seconds, serve,
+    show,
+};
 
 /// Forwards TCP connections to another address
 #[derive(Parser)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Try it: proxy 127.0.0.1:7200 example.com:80\n        curl -H 'Host: example.com' http://127.0.0.1:7200/"
 )]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(value_parser = address)]
     address: SocketAddr,
-    /// Where to connect to: HOST:PORT
+    /// The target to connect to, as HOST:PORT
     #[arg(value_parser = target)]
     target: String,
-    /// After how many seconds without a byte in either direction a connection is closed
+    /// Reset a connection after this many seconds without a byte in either direction
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
-    /// The same when one side has finished and the other one has not
+    /// The same after one side has ended its direction
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     half_closed: Duration,
-    /// How many seconds the target has to be found and to accept a connection
+    /// Give up on a connection to the target after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect: Duration,
-    /// Print statistics every so many seconds [default: a line that lives, if it is a terminal]
+    /// Print statistics at this interval, in seconds [default: one line that is updated, on a terminal]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     statistics: Option<Duration>,
     #[command(flatten)]
@@ -61,14 +69,16 @@ fn target(text: &str) -> Result<String, String> {
 fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
+        refuse_itself(&handle, &options).await?;
         let statistics = Rc::new(Statistics::default());
         statistics.print(&handle, options.statistics);
+        let ways = Ways::default();
         let _line = EndOfLine(options.statistics.is_none() && io::stderr().is_terminal());
         let (address, serving) = (options.address, options.serving.options());
         let hint = format!("forwarding to {}", options.target);
         let forwarding = async move |client: Connection<'_>| {
             let _open = statistics.open();
-            let result = forward(client.stream, &options, &statistics).await;
+            let result = forward(client.stream, &options, &statistics, &ways).await;
             statistics.failed(result.is_err());
             result
         };
@@ -76,12 +86,77 @@ fn main() -> ExitCode {
     })
 }
 
+/// Ends the program if its target is the address that it listens on. A name that cannot be looked up now
+/// may be there later.
+async fn refuse_itself(handle: &Handle, options: &Options) -> Result<(), Failure> {
+    let (host, port) = host_and_port(&options.target).map_err(Failure)?;
+    if port != options.address.port() {
+        return Ok(());
+    }
+    let found = handle.timeout(options.connect, resolve(handle, (host, port)));
+    let Ok(Ok(addresses)) = found.await else {
+        return Ok(());
+    };
+    let here = options.address.ip().to_canonical();
+    let is_here = |target: SocketAddr| {
+        let target = target.ip().to_canonical();
+        // Only an address of this machine can be bound; the unspecified one connects to this machine.
+        target == here
+            || here.is_unspecified() && UdpSocket::bind((target, 0)).is_ok()
+            || target.is_unspecified() && here.is_loopback()
+    };
+    match addresses.into_iter().any(is_here) {
+        true => Err(Failure(format!(
+            "the target {} is this proxy itself\nname another target, or listen at another port",
+            options.target
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The open connections to this proxy and from it, each as the addresses of its client and its server. A
+/// connection that is there twice has both ends here: the target leads back to this proxy.
+#[derive(Default)]
+struct Ways(RefCell<HashSet<[SocketAddr; 2]>>);
+
+impl Ways {
+    /// Enters a connection until the guard is dropped.
+    fn enter(&self, client: SocketAddr, server: SocketAddr) -> io::Result<OpenWay<'_>> {
+        let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port()).into();
+        let way = [client, server].map(canonical);
+        match self.0.borrow_mut().insert(way) {
+            true => Ok(OpenWay { ways: self, way }),
+            false => Err(io::Error::other(
+                "the target leads back to this proxy; name another target",
+            )),
+        }
+    }
+}
+
+struct OpenWay<'a> {
+    ways: &'a Ways,
+    way: [SocketAddr; 2],
+}
+
+impl Drop for OpenWay<'_> {
+    fn drop(&mut self) {
+        self.ways.0.borrow_mut().remove(&self.way);
+    }
+}
+
 /// One connection.
-async fn forward(client: &TcpStream, options: &Options, statistics: &Statistics) -> io::Result<()> {
+async fn forward(
+    client: &TcpStream,
+    options: &Options,
+    statistics: &Statistics,
+    ways: &Ways,
+) -> io::Result<()> {
     let handle = client.handle();
     reset(client);
+    let _to_here = ways.enter(client.peer_addr()?, client.local_addr()?)?;
     let server = connect(handle, &options.target, options.connect).await?;
     reset(&server);
+    let _from_here = ways.enter(server.local_addr()?, server.peer_addr()?)?;
     let _ = server.set_nodelay(true);
     let idle = Idle::new(handle, options.idle);
     let idle = idle.watch(client).watch(&server);
@@ -152,11 +227,10 @@ impl Statistics {
         let id = handle.set_interval(every, move |handle, _| {
             let now = statistics.look(handle);
             let line = Line(&earlier, &now);
-            let mut output = io::stderr().lock();
-            let _ = match lives {
-                true => write!(output, "\r{line}\x1b[K"),
-                false => writeln!(output, "{line}"),
-            };
+            match lives {
+                true => show(&format!("\r{line}\x1b[K")),
+                false => complain(line),
+            }
             earlier = now;
         });
         handle.unref(id);
@@ -177,7 +251,7 @@ struct EndOfLine(bool);
 impl Drop for EndOfLine {
     fn drop(&mut self) {
         if self.0 {
-            let _ = writeln!(io::stderr());
+            show("\n");
         }
     }
 }
@@ -216,5 +290,45 @@ impl fmt::Display for Line<'_> {
             rate(Way::BToA),
             Bytes(now.copied.iter().sum())
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nio_loop::EventLoop;
+    use nio_net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_comes_back_is_the_last_one() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let ended =
+            event_loop.block_on(async {
+                let listener = TcpListener::bind(&handle, "127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let arguments = ["proxy", "127.0.0.1:0", &address.to_string()];
+                let options = Rc::new(Options::parse_from(arguments));
+                let (statistics, ways) = (Rc::default(), Rc::<Ways>::default());
+                let client = TcpStream::connect(&handle, address).await.unwrap();
+                let mut forwarding = Vec::new();
+                for _ in 0..2 {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    let (options, statistics) = (Rc::clone(&options), Rc::clone(&statistics));
+                    let ways = Rc::clone(&ways);
+                    forwarding.push(listener.handle().spawn(async move {
+                        forward(&stream, &options, &statistics, &ways).await
+                    }));
+                }
+                let mut ended = Vec::new();
+                for forwarding in forwarding {
+                    ended.push(forwarding.await.unwrap().is_err());
+                }
+                assert!(client.read(&mut [0]).await.is_err(), "a reset");
+                assert!(ways.0.borrow().is_empty());
+                ended
+            });
+        assert_eq!(ended.unwrap(), [true, true]);
     }
 }

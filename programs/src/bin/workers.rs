@@ -21,7 +21,10 @@ use nio_programs::{
 
 /// Answers GET requests on all cores, by a loop on each
 #[derive(Clone, Copy, Parser)]
-#[command(after_help = "Try it: wrk -c 100 http://127.0.0.1:7300/")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Try it: wrk -c 100 http://127.0.0.1:7300/"
+)]
 struct Options {
     /// Where to listen; port 0 is one that is free
     #[arg(default_value = "127.0.0.1:7300", value_parser = address)]

@@ -1,139 +1,256 @@
-//! The commands.
+//! The commands: which there are, and how one is called.
 
-use std::time::Duration;
+use std::{borrow::Cow, cell::Cell, rc::Rc, time::Instant};
 
 use crate::{
-    protocol::Answers,
-    store::{IncrError, Store, integer},
+    answers::Answers,
+    clients::{Client, Clients},
+    connection, keys,
+    memory::Memory,
+    server,
+    store::{Store, integer},
+    strings, transaction,
 };
 
-const SYNTAX: &str = "ERR syntax error";
-const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+/// What a command fails with: the text of its answer.
+pub(crate) type Fault = Cow<'static, str>;
+
+pub(crate) const SYNTAX: Fault = Cow::Borrowed("ERR syntax error");
+pub(crate) const NOT_AN_INTEGER: Fault =
+    Cow::Borrowed("ERR value is not an integer or out of range");
+const FULL: Fault = Cow::Borrowed("OOM command not allowed when used memory > 'maxmemory'.");
+
+/// What a command may use.
+pub(crate) struct Context<'a> {
+    pub(crate) store: &'a mut Store,
+    pub(crate) clients: &'a Clients,
+    pub(crate) client: &'a Client,
+    pub(crate) answers: &'a mut Answers,
+    pub(crate) server: &'a Server,
+}
+
+/// What INFO and CONFIG tell about the server.
+pub(crate) struct Server {
+    pub(crate) port: Rc<Cell<u16>>,
+    pub(crate) connections: usize,
+    pub(crate) started: Instant,
+    /// The memory of the buffers of all connections.
+    pub(crate) buffers: Rc<Memory>,
+}
+
+/// A command. Its name is in lower case; the arity counts the name, and is negative where there may be more
+/// arguments.
+pub(crate) struct Command {
+    pub(crate) name: &'static str,
+    pub(crate) arity: i64,
+    pub(crate) flags: &'static [&'static str],
+    /// The places of the first key and of the last one, and the step between two.
+    pub(crate) keys: [i64; 3],
+    pub(crate) group: &'static str,
+    pub(crate) summary: &'static str,
+    run: fn(&mut Context<'_>, &[&[u8]]) -> Result<(), Fault>,
+}
+
+const READS: &[&str] = &["readonly"];
+const WRITES: &[&str] = &["write"];
+/// It may need memory.
+const GROWS: &[&str] = &["write", GROWTH];
+const GROWTH: &str = "denyoom";
+const ABOUT: &[&str] = &["loading", "stale"];
+const NONE: [i64; 3] = [0, 0, 0];
+const ONE: [i64; 3] = [1, 1, 1];
+const ALL: [i64; 3] = [1, -1, 1];
+const PAIRS: [i64; 3] = [1, -1, 2];
+
+macro_rules! commands {
+    ($($group:literal { $($name:literal $arity:literal $flags:ident $keys:ident $run:path, $summary:literal;)* })*) => {
+        /// All commands.
+        pub(crate) static COMMANDS: &[Command] = &[$($(Command {
+            name: $name,
+            arity: $arity,
+            flags: $flags,
+            keys: $keys,
+            group: $group,
+            summary: $summary,
+            run: $run,
+        },)*)*];
+    };
+}
+
+commands! {
+    "string" {
+        "get" 2 READS ONE strings::get, "Returns the value of a key.";
+        "set" -3 GROWS ONE strings::set, "Sets a key to a value: [NX|XX] [GET] [EX|PX|EXAT|PXAT time|KEEPTTL].";
+        "setnx" 3 GROWS ONE strings::setnx, "Sets a key that does not exist.";
+        "setex" 4 GROWS ONE strings::setex, "Sets a key that expires after some seconds.";
+        "psetex" 4 GROWS ONE strings::psetex, "Sets a key that expires after some milliseconds.";
+        "getset" 3 GROWS ONE strings::getset, "Sets a key, and returns its value from before.";
+        "getdel" 2 WRITES ONE strings::getdel, "Deletes a key, and returns its value.";
+        "getex" -2 WRITES ONE strings::getex, "Returns a value, and sets when its key expires.";
+        "mget" -2 READS ALL strings::mget, "Returns the values of keys.";
+        "mset" -3 GROWS PAIRS strings::mset, "Sets keys to values.";
+        "msetnx" -3 GROWS PAIRS strings::msetnx, "Sets keys to values if none of the keys exists.";
+        "append" 3 GROWS ONE strings::append, "Appends to the value of a key.";
+        "strlen" 2 READS ONE strings::strlen, "Returns how long a value is.";
+        "incr" 2 GROWS ONE strings::incr, "Adds one to a number.";
+        "decr" 2 GROWS ONE strings::decr, "Subtracts one from a number.";
+        "incrby" 3 GROWS ONE strings::incrby, "Adds to a number.";
+        "decrby" 3 GROWS ONE strings::decrby, "Subtracts from a number.";
+    }
+    "generic" {
+        "del" -2 WRITES ALL keys::del, "Deletes keys.";
+        "unlink" -2 WRITES ALL keys::del, "Deletes keys.";
+        "exists" -2 READS ALL keys::exists, "Counts the keys that exist.";
+        "type" 2 READS ONE keys::kind, "Returns the type of a value: string, or none.";
+        "expire" -3 WRITES ONE keys::expire, "Has a key expire after some seconds: [NX|XX|GT|LT].";
+        "pexpire" -3 WRITES ONE keys::pexpire, "Has a key expire after some milliseconds: [NX|XX|GT|LT].";
+        "expireat" -3 WRITES ONE keys::expireat, "Has a key expire at a Unix time in seconds: [NX|XX|GT|LT].";
+        "pexpireat" -3 WRITES ONE keys::pexpireat, "Has a key expire at a Unix time in milliseconds: [NX|XX|GT|LT].";
+        "persist" 2 WRITES ONE keys::persist, "Has a key not expire.";
+        "ttl" 2 READS ONE keys::ttl, "Returns after how many seconds a key expires.";
+        "pttl" 2 READS ONE keys::pttl, "Returns after how many milliseconds a key expires.";
+        "expiretime" 2 READS ONE keys::expiretime, "Returns the Unix time in seconds at which a key expires.";
+        "pexpiretime" 2 READS ONE keys::pexpiretime, "Returns the Unix time in milliseconds at which a key expires.";
+        "keys" 2 READS NONE keys::keys, "Returns the keys that match a pattern.";
+        "scan" -2 READS NONE keys::scan, "Returns some keys, and where to go on: [MATCH pattern] [COUNT count] [TYPE type].";
+    }
+    "connection" {
+        "ping" -1 ABOUT NONE connection::ping, "Returns PONG, or its argument.";
+        "echo" 2 ABOUT NONE connection::echo, "Returns its argument.";
+        "hello" -1 ABOUT NONE connection::hello, "Chooses RESP2 or RESP3: [2|3 [AUTH user password] [SETNAME name]].";
+        "auth" -2 ABOUT NONE connection::auth, "Accepts the user default, which has no password.";
+        "select" 2 ABOUT NONE connection::select, "Selects the database 0, the only one.";
+        "client" -2 ABOUT NONE connection::client, "Tells about clients: ID, INFO, LIST, SETNAME, GETNAME, SETINFO.";
+        "reset" 1 ABOUT NONE connection::reset, "Makes the connection like a new one.";
+        "quit" -1 ABOUT NONE connection::quit, "Closes the connection.";
+    }
+    "server" {
+        "dbsize" 1 READS NONE server::dbsize, "Counts the keys.";
+        "flushdb" -1 WRITES NONE server::flush, "Deletes all keys.";
+        "flushall" -1 WRITES NONE server::flush, "Deletes all keys.";
+        "info" -1 ABOUT NONE server::info, "Tells about the server: [section ...].";
+        "config" -2 ABOUT NONE server::config, "Tells the configuration: GET pattern ....";
+        "command" -1 ABOUT NONE server::command, "Tells about commands: COUNT, LIST, INFO, DOCS.";
+        "time" 1 ABOUT NONE server::time, "Returns the Unix time, as seconds and microseconds.";
+    }
+    "transactions" {
+        "multi" 1 ABOUT NONE transaction::multi, "Has the commands that follow wait for EXEC.";
+        "exec" 1 ABOUT NONE transaction::exec, "Executes the commands that wait.";
+        "discard" 1 ABOUT NONE transaction::discard, "Forgets the commands that wait.";
+    }
+}
+
+pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
+    COMMANDS
+        .iter()
+        .find(|command| command.name.as_bytes().eq_ignore_ascii_case(name))
+}
 
 /// What becomes of the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     GoOn,
     Close,
+    /// This is no client of Redis, and must not execute what it has sent.
+    Refuse,
 }
 
-/// Executes a command and answers it.
-pub(crate) fn execute(store: &mut Store, request: &[&[u8]], answers: &mut Answers) -> Then {
-    let Some((name, arguments)) = request.split_first() else {
+/// Executes a request, or lets it wait for EXEC, and answers it.
+pub(crate) fn execute(context: &mut Context<'_>, request: &[&[u8]]) -> Then {
+    let Some(name) = request.first() else {
         return Then::GoOn; // an empty line
     };
-    match (&*name.to_ascii_uppercase(), arguments) {
-        (b"GET", [key]) => answers.bulk(store.get(key)),
-        (b"SET", [key, value, options @ ..]) => set(store, key, value, options, answers),
-        (b"DEL", [_, ..]) => answers.integer(count(arguments, |key| store.remove(key))),
-        (b"EXISTS", [_, ..]) => answers.integer(count(arguments, |key| store.contains(key))),
-        (b"INCR", [key]) => match store.incr(key) {
-            Ok(number) => answers.integer(number),
-            Err(IncrError::NotANumber) => answers.error(NOT_AN_INTEGER),
-            Err(IncrError::Overflow) => answers.error("ERR increment would overflow"),
-        },
-        (b"EXPIRE", [key, time]) => expire(store, key, time, 1000, answers),
-        (b"PEXPIRE", [key, time]) => expire(store, key, time, 1, answers),
-        (b"PERSIST", [key]) => answers.integer(store.persist(key).into()),
-        // Half a second and more is a second left, as with Redis.
-        (b"TTL", [key]) => answers.integer(time_to_live(store, key, |time| {
-            (time.as_millis() + 500) / 1000
-        })),
-        (b"PTTL", [key]) => {
-            answers.integer(time_to_live(store, key, |time| time.as_millis()));
-        }
-        (b"PING", []) => answers.status("PONG"),
-        (b"PING" | b"ECHO", [text]) => answers.bulk(Some(text)),
-        (b"DBSIZE", []) => answers.integer(store.len() as i64),
-        (b"FLUSHALL", []) => {
-            store.clear();
-            answers.status("OK");
-        }
-        (b"QUIT", _) => {
-            answers.status("OK");
-            return Then::Close;
-        }
-        // What redis-cli and redis-benchmark ask about the server: there is nothing to say.
-        (b"COMMAND", _) => answers.array(0),
-        (b"CONFIG", [_, name]) => {
-            answers.array(2);
-            answers.bulk(Some(name));
-            answers.bulk(Some(b""));
-        }
-        (
-            b"GET" | b"SET" | b"DEL" | b"EXISTS" | b"INCR" | b"EXPIRE" | b"PEXPIRE" | b"PERSIST"
-            | b"TTL" | b"PTTL" | b"PING" | b"ECHO" | b"DBSIZE" | b"FLUSHALL",
-            _,
-        ) => {
-            let name = String::from_utf8_lossy(name).to_lowercase();
-            answers.error(&format!(
-                "ERR wrong number of arguments for '{name}' command"
-            ));
-        }
-        _ => {
-            let name = String::from_utf8_lossy(&name[..name.len().min(128)]);
-            answers.error(&format!("ERR unknown command '{name}'"));
-        }
+    // A page in a browser can have it send HTTP to any address. Its body could be commands.
+    if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+        return Then::Refuse;
     }
-    Then::GoOn
+    context
+        .clients
+        .commands
+        .set(context.clients.commands.get() + 1);
+    context.answers.begin();
+    let waits = context.client.transaction.borrow().is_some() && !acts_at_once(name);
+    if waits {
+        queue(context, request);
+    } else {
+        call(context, request);
+    }
+    context.answers.end();
+    match name.eq_ignore_ascii_case(b"quit") {
+        true => Then::Close,
+        false => Then::GoOn,
+    }
 }
 
-fn count(keys: &[&[u8]], mut found: impl FnMut(&[u8]) -> bool) -> i64 {
-    keys.iter().filter(|key| found(key)).count() as i64
+/// Whether a command does not wait for EXEC.
+fn acts_at_once(name: &[u8]) -> bool {
+    ["multi", "exec", "discard", "reset", "quit"]
+        .iter()
+        .any(|command| command.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// SET key value [EX seconds | PX milliseconds] [NX | XX]
-fn set(store: &mut Store, key: &[u8], value: &[u8], options: &[&[u8]], answers: &mut Answers) {
-    let (mut expire, mut only_if) = (None, None);
-    let mut options = options.iter();
-    while let Some(option) = options.next() {
-        match &*option.to_ascii_uppercase() {
-            b"NX" if only_if.is_none() => only_if = Some(false),
-            b"XX" if only_if.is_none() => only_if = Some(true),
-            unit @ (b"EX" | b"PX") if expire.is_none() => {
-                let Some(time) = options.next() else {
-                    return answers.error(SYNTAX);
-                };
-                let Some(number) = integer(time) else {
-                    return answers.error(NOT_AN_INTEGER);
-                };
-                let unit = if unit == b"EX" { 1000 } else { 1 };
-                match u64::try_from(number).ok().filter(|number| *number > 0) {
-                    Some(number) => expire = Some(milliseconds(number, unit)),
-                    None => return answers.error("ERR invalid expire time in 'set' command"),
-                }
-            }
-            _ => return answers.error(SYNTAX),
-        }
-    }
-    if only_if.is_some_and(|exists| store.contains(key) != exists) {
-        return answers.bulk(None);
-    }
-    store.set(key, value, expire);
-    answers.status("OK");
-}
-
-/// A time that is over already deletes the key.
-fn expire(store: &mut Store, key: &[u8], time: &[u8], unit: u64, answers: &mut Answers) {
-    let Some(number) = integer(time) else {
-        return answers.error(NOT_AN_INTEGER);
+fn queue(context: &mut Context<'_>, request: &[&[u8]]) {
+    let mut transaction = context.client.transaction.borrow_mut();
+    let Some(transaction) = &mut *transaction else {
+        return;
     };
-    let found = match u64::try_from(number) {
-        Ok(number @ 1..) => store.expire(key, milliseconds(number, unit)),
-        _ => store.remove(key),
-    };
-    answers.integer(found.into());
-}
-
-fn milliseconds(number: u64, unit: u64) -> Duration {
-    Duration::from_millis(number.saturating_mul(unit))
-}
-
-/// -2 for a key that is not there, -1 for one that does not expire.
-fn time_to_live(store: &mut Store, key: &[u8], unit: impl Fn(Duration) -> u128) -> i64 {
-    match store.time_to_live(key) {
-        None => -2,
-        Some(None) => -1,
-        Some(Some(time)) => i64::try_from(unit(time)).unwrap_or(i64::MAX),
+    match check(context.store, request).and_then(|_| transaction.queue(request)) {
+        Ok(()) => context.answers.status("QUEUED"),
+        Err(fault) => {
+            transaction.is_refused = true;
+            context.answers.error(&fault);
+        }
     }
+}
+
+/// Calls a command. Its answer is one also if it fails.
+pub(crate) fn call(context: &mut Context<'_>, request: &[&[u8]]) {
+    let called = check(context.store, request).and_then(|command| {
+        context.client.sends(command.name);
+        (command.run)(context, &request[1..])
+    });
+    if let Err(fault) = called {
+        context.answers.error(&fault);
+    }
+}
+
+/// Finds out whether a request can be called.
+fn check(store: &Store, request: &[&[u8]]) -> Result<&'static Command, Fault> {
+    let Some((command, len)) = find(request[0]).zip(i64::try_from(request.len()).ok()) else {
+        return Err(unknown(request[0]));
+    };
+    let fits = match command.arity {
+        arity @ ..0 => len >= -arity,
+        arity => len == arity,
+    };
+    if !fits {
+        return Err(wrong_number(command.name));
+    }
+    if command.flags.contains(&GROWTH) && store.memory().is_full() {
+        return Err(FULL);
+    }
+    Ok(command)
+}
+
+pub(crate) fn wrong_number(name: &str) -> Fault {
+    format!("ERR wrong number of arguments for '{name}' command").into()
+}
+
+fn unknown(name: &[u8]) -> Fault {
+    format!("ERR unknown command '{}'", shown(name)).into()
+}
+
+/// The beginning of what a client has sent, for the error that is about it.
+pub(crate) fn shown(text: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(&text[..text.len().min(128)])
+}
+
+pub(crate) fn unknown_subcommand(command: &str, name: &[u8]) -> Fault {
+    let name = shown(name);
+    let help = command.to_uppercase();
+    format!("ERR unknown subcommand '{name}'. Try {help} HELP.").into()
+}
+
+pub(crate) fn number(text: &[u8]) -> Result<i64, Fault> {
+    integer(text).ok_or(NOT_AN_INTEGER)
 }

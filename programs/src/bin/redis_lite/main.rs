@@ -1,39 +1,67 @@
-//! A small Redis: strings that expire, for redis-cli, redis-benchmark, and whatever speaks RESP2.
+//! A small Redis: strings that expire, for redis-cli, redis-benchmark, and clients of RESP2 and RESP3.
 //!
 //! ```text
 //! cargo run --release -p nio-programs --bin redis_lite
 //! redis-cli -p 6380
 //! ```
 //!
-//! Commands are taken out of what has been read (`protocol`), executed in order (`commands`, on the
-//! `store`), and answered together: pipelining costs nothing. There are no locks, for there is one thread.
+//! Requests are taken out of what has been read (`protocol`), executed in order (`commands`, on the
+//! `store`), and answered together (`answers`): pipelining costs nothing. There are no locks, for there is
+//! one thread. A client cannot have it allocate without bound: requests, answers, values and buffers are
+//! limited, each where it grows.
 
+mod answers;
+mod clients;
 mod commands;
+mod connection;
+mod glob;
+mod keys;
+mod memory;
 mod protocol;
+mod server;
 mod store;
+mod strings;
+mod transaction;
 
-use std::{cell::RefCell, io, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    net::SocketAddr,
+    process::ExitCode,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use nio_net::Connection;
-use nio_programs::{Serving, address, run, seconds, serve};
+use nio_programs::{Serving, address, at_least_one, run, seconds, serve};
 
-use commands::{Then, execute};
-use protocol::{Answers, parse};
+use answers::Answers;
+use clients::{Clients, Connected};
+use commands::{Context, Then, execute};
+use memory::{Charge, Memory};
+use protocol::Requests;
 use store::Store;
 
-/// A small Redis: PING, ECHO, GET, SET, DEL, EXISTS, INCR, EXPIRE, PEXPIRE, PERSIST, TTL, PTTL, DBSIZE, FLUSHALL
+/// A small Redis: strings that expire
+///
+/// It has the commands of Redis for strings, for keys and when they expire, for transactions, and those by which
+/// clients find out about a server: COMMAND LIST names them all, and COMMAND DOCS describes them.
 #[derive(Parser)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Try it: redis-cli -p 6380, or redis-benchmark -p 6380 -t set,get,incr -P 16"
 )]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:6380", value_parser = address)]
     address: SocketAddr,
-    /// After how many seconds without a command, or a part of an answer that is read, a connection is closed
+    /// Close a connection after this many seconds without a command, or without reading the answer
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
+    /// The memory for values, in megabytes, and as much again for requests and answers
+    #[arg(long, value_name = "MEGABYTES", default_value_t = 512, value_parser = at_least_one)]
+    memory: usize,
     #[command(flatten)]
     serving: Serving,
 }
@@ -45,57 +73,99 @@ const ANSWERS: usize = 64 * 1024;
 fn main() -> ExitCode {
     let options = Options::parse();
     run(async move |handle| {
-        let store = Store::new(&handle);
+        let port = Rc::default();
+        let [values, buffers] =
+            [(); 2].map(|()| Memory::new(options.memory.saturating_mul(1 << 20)));
+        let shared = Shared {
+            store: Store::new(&handle, &values),
+            clients: Rc::default(),
+            server: commands::Server {
+                port: Rc::clone(&port),
+                connections: options.serving.connections,
+                started: Instant::now(),
+                buffers,
+            },
+        };
         serve(
             &handle,
             options.address,
             options.serving.options().idle_sending(options.idle),
-            |address| format!("try: redis-cli -h {} -p {}", address.ip(), address.port()),
-            async move |client| answer(client, &store).await,
+            |address| {
+                port.set(address.port());
+                format!("try: redis-cli -h {} -p {}", address.ip(), address.port())
+            },
+            async move |client| {
+                let addresses = [Some(*client.peer), client.local_addr().ok()];
+                let connected = shared.clients.enter(client.handle(), addresses);
+                answer(client, &shared, &connected).await
+            },
         )
         .await
     })
 }
 
-/// Answers what a connection asks, until it is closed or the server ends.
-async fn answer(client: Connection<'_>, store: &RefCell<Store>) -> io::Result<()> {
-    let (mut bytes, mut answers) = (Vec::new(), Answers::default());
+/// What all connections use.
+struct Shared {
+    store: Rc<RefCell<Store>>,
+    clients: Rc<Clients>,
+    server: commands::Server,
+}
+
+/// Answers the requests of a connection, until it is closed or the server ends.
+async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) -> io::Result<()> {
+    let (mut requests, mut answers) = (Requests::default(), Answers::default());
+    let mut charge = Charge::new(&shared.server.buffers);
     loop {
-        bytes.reserve(READ);
-        let read = client.unless_shutdown(client.read_buf(&mut bytes)).await;
+        let buffer = requests.buffer(READ, ANSWERS);
+        let read = client.unless_shutdown(client.read_buf(buffer)).await;
         if read.unwrap_or(Ok(0))? == 0 {
             return Ok(());
         }
-        let mut start = 0;
-        let mut then = Then::GoOn;
-        while then == Then::GoOn {
-            match parse(&bytes[start..]) {
-                Ok(None) => break,
+        let (mut then, mut is_complete) = (Then::GoOn, true);
+        while then == Then::GoOn && is_complete {
+            match requests.next() {
+                Ok(None) => is_complete = false,
                 Ok(Some(request)) => {
                     client.idle.touch();
-                    start += request.len;
-                    then = execute(&mut store.borrow_mut(), &request.arguments, &mut answers);
+                    let mut context = Context {
+                        store: &mut shared.store.borrow_mut(),
+                        clients: &shared.clients,
+                        client: &connected.client,
+                        answers: &mut answers,
+                        server: &shared.server,
+                    };
+                    then = execute(&mut context, &request);
                 }
                 Err(error) => {
+                    answers.begin();
                     answers.error(&format!("ERR Protocol error: {error}"));
                     then = Then::Close;
                 }
             }
+            // A small buffer is not charged for.
+            let bytes = [requests.capacity(), answers.bytes.capacity()];
+            let large = bytes.into_iter().filter(|bytes| *bytes > 2 * ANSWERS);
+            if !charge.set(large.sum()) {
+                if !is_complete {
+                    answers.begin(); // what was answered before stays
+                }
+                answers.replace("OOM the server has no memory for so large a request or answer");
+                then = Then::Close;
+            }
             if answers.bytes.len() >= ANSWERS {
                 client.write_all(&answers.bytes).await?;
-                answers.bytes.clear();
+                answers.clear(ANSWERS);
             }
         }
         client.write_all(&answers.bytes).await?;
-        answers.bytes.clear();
-        if then == Then::Close {
-            return Ok(());
-        }
-        bytes.drain(..start);
-        // A large value is no reason to need so much for each small one that comes later.
-        answers.bytes.shrink_to(ANSWERS);
-        if bytes.is_empty() {
-            bytes.shrink_to(ANSWERS);
+        answers.clear(ANSWERS);
+        match then {
+            Then::GoOn => {}
+            Then::Close => return Ok(()),
+            Then::Refuse => {
+                let text = "this is HTTP, maybe of a browser that a page abuses; closed";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
         }
     }
 }

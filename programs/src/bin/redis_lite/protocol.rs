@@ -1,81 +1,139 @@
-//! RESP2, the protocol of Redis: requests out of bytes, answers into bytes.
+//! Requests out of bytes: as programs send them (arrays of RESP) and as people type them (lines).
+//!
+//! The laws:
+//!
+//! 1. No byte is looked at twice, however the bytes are cut; only a line without its end is searched again.
+//! 2. Nothing is allocated for what a request only announces.
+//! 3. What is kept of a request that is not complete is limited.
+
+use std::{mem, ops::Range};
 
 use crate::store::integer;
 
 /// How many arguments a command may have, and how long one may be. Redis allows a million and
 /// 512 MB; a client of this server that says so is mistaken.
-const ARGUMENTS: usize = 1024;
-const ARGUMENT: usize = 8 << 20;
+const ARGUMENTS: usize = 64 * 1024;
+pub(crate) const ARGUMENT: usize = 8 << 20;
 /// How long a whole command may be that is not complete: that much is kept for a client.
-const REQUEST: usize = 2 * ARGUMENT;
+pub(crate) const REQUEST: usize = 2 * ARGUMENT;
 /// How long a line may be: one that announces something, or a command as a person types it.
 const LINE: usize = 64 * 1024;
 
-/// A command and its arguments, and how many bytes it took.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Request<'a> {
-    pub(crate) arguments: Vec<&'a [u8]>,
-    pub(crate) len: usize,
+/// The bytes of a connection, and the requests in them.
+#[derive(Default)]
+pub(crate) struct Requests {
+    bytes: Vec<u8>,
+    /// The bytes before it are done with.
+    position: usize,
+    /// How many arguments the request has that is not complete yet, and those that are there.
+    expected: Option<usize>,
+    arguments: Vec<Range<usize>>,
+    /// The request that a person has typed.
+    words: Vec<Vec<u8>>,
 }
 
-/// Takes the first request out of bytes; none if more has to be read.
-///
-/// # Errors
-///
-/// What is wrong, for the client to be told: nothing behind it can be made sense of.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Request<'_>>, &'static str> {
-    match request(bytes)? {
-        None if bytes.len() >= REQUEST => Err("too big a command"),
-        request => Ok(request),
+impl Requests {
+    /// Where to put what is read: behind what is there. Requests that were taken are removed.
+    pub(crate) fn buffer(&mut self, more: usize, keep: usize) -> &mut Vec<u8> {
+        let start = self
+            .arguments
+            .first()
+            .map_or(self.position, |first| first.start);
+        self.bytes.drain(..start);
+        self.position -= start;
+        for argument in &mut self.arguments {
+            *argument = argument.start - start..argument.end - start;
+        }
+        if self.bytes.is_empty() {
+            // A large value is no reason to need so much for each small one that comes later.
+            self.bytes.shrink_to(keep);
+        }
+        self.bytes.reserve(more);
+        &mut self.bytes
     }
-}
 
-fn request(bytes: &[u8]) -> Result<Option<Request<'_>>, &'static str> {
-    let Some((first, mut rest)) = line(bytes)? else {
-        return Ok(None);
-    };
-    let mut arguments = Vec::new();
-    let Some(count) = first.strip_prefix(b"*") else {
-        // Typed by a person: words.
-        arguments.extend(first.split(u8::is_ascii_whitespace));
-        arguments.retain(|word| !word.is_empty());
-        let len = bytes.len() - rest.len();
-        return Ok(Some(Request { arguments, len }));
-    };
-    let count = number(count, ARGUMENTS).ok_or("invalid multibulk length")?;
-    for _ in 0..count {
-        let Some((head, after)) = line(rest)? else {
+    /// How many bytes there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Takes the next request, as its name and its arguments; none if more has to be read. An empty
+    /// request is one, too.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, for the client to be told: nothing behind it can be made sense of.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<&[u8]>>, &'static str> {
+        let expected = match self.expected {
+            Some(expected) => expected,
+            None => {
+                let Some(line) = self.line()? else {
+                    return Ok(None);
+                };
+                let Some(count) = self.bytes[line.clone()].strip_prefix(b"*") else {
+                    let words = split(&self.bytes[line]);
+                    self.words = words.ok_or("unbalanced quotes in request")?;
+                    return Ok(Some(self.words.iter().map(Vec::as_slice).collect()));
+                };
+                let count = number(count, ARGUMENTS).ok_or("invalid multibulk length")?;
+                *self.expected.insert(count)
+            }
+        };
+        while self.arguments.len() < expected {
+            match self.argument()? {
+                Some(argument) => self.arguments.push(argument),
+                None if self.pending() >= REQUEST => return Err("too big a command"),
+                None => return Ok(None),
+            }
+        }
+        self.expected = None;
+        let arguments = mem::take(&mut self.arguments).into_iter();
+        Ok(Some(arguments.map(|range| &self.bytes[range]).collect()))
+    }
+
+    /// How many bytes there are of a request that is not complete.
+    fn pending(&self) -> usize {
+        let start = self
+            .arguments
+            .first()
+            .map_or(self.position, |first| first.start);
+        self.bytes.len() - start
+    }
+
+    /// The next argument, if all of it is there; otherwise nothing is taken.
+    fn argument(&mut self) -> Result<Option<Range<usize>>, &'static str> {
+        let before = self.position;
+        let Some(head) = self.line()? else {
             return Ok(None);
         };
-        let len = head.strip_prefix(b"$").ok_or("expected '$'")?;
+        let len = self.bytes[head].strip_prefix(b"$").ok_or("expected '$'")?;
         let len = number(len, ARGUMENT).ok_or("invalid bulk length")?;
-        if after.len() < len + 2 {
+        let argument = self.position..self.position + len;
+        let Some(end) = self.bytes.get(argument.end..argument.end + 2) else {
+            self.position = before;
             return Ok(None);
+        };
+        if end != b"\r\n" {
+            return Err("expected CRLF after a bulk");
         }
-        let (argument, after) = after.split_at(len);
-        rest = after
-            .strip_prefix(b"\r\n")
-            .ok_or("expected CRLF after a bulk")?;
-        arguments.push(argument);
+        self.position = argument.end + 2;
+        Ok(Some(argument))
     }
-    let len = bytes.len() - rest.len();
-    Ok(Some(Request { arguments, len }))
-}
 
-/// Bytes in two parts.
-type Split<'a> = (&'a [u8], &'a [u8]);
-
-/// A line without its end, and what comes behind it.
-fn line(bytes: &[u8]) -> Result<Option<Split<'_>>, &'static str> {
-    let head = &bytes[..bytes.len().min(LINE)];
-    match head.iter().position(|byte| *byte == b'\n') {
-        Some(end) => {
-            let line = &bytes[..end];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            Ok(Some((line, &bytes[end + 1..])))
-        }
-        None if bytes.len() >= LINE => Err("too big inline request"),
-        None => Ok(None),
+    /// Takes a line, and returns where it is, without its end.
+    fn line(&mut self) -> Result<Option<Range<usize>>, &'static str> {
+        let bytes = &self.bytes[self.position..];
+        let head = &bytes[..bytes.len().min(LINE)];
+        let Some(end) = head.iter().position(|byte| *byte == b'\n') else {
+            return match bytes.len() >= LINE {
+                true => Err("too big inline request"),
+                false => Ok(None),
+            };
+        };
+        let line = head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]);
+        let line = self.position..self.position + line.len();
+        self.position += end + 1;
+        Ok(Some(line))
     }
 }
 
@@ -84,48 +142,71 @@ fn number(text: &[u8], limit: usize) -> Option<usize> {
     (number <= limit).then_some(number)
 }
 
-/// Answers, one after the other.
-#[derive(Default)]
-pub(crate) struct Answers {
-    pub(crate) bytes: Vec<u8>,
+/// The words of a line. Those in quotes may have blanks in them: in double ones there are escapes, in
+/// single ones only that of the quote itself. None if a quote has no end, or more than a blank behind it.
+fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut line = line.trim_ascii_start();
+    while !line.is_empty() {
+        let mut word = Vec::new();
+        loop {
+            match line {
+                [b'"', rest @ ..] => break line = double_quoted(rest, &mut word)?,
+                [b'\'', rest @ ..] => break line = single_quoted(rest, &mut word)?,
+                [byte, rest @ ..] if !byte.is_ascii_whitespace() => {
+                    word.push(*byte);
+                    line = rest;
+                }
+                _ => break,
+            }
+        }
+        if line.first().is_some_and(|byte| !byte.is_ascii_whitespace()) {
+            return None;
+        }
+        words.push(word);
+        line = line.trim_ascii_start();
+    }
+    Some(words)
 }
 
-impl Answers {
-    /// A word that says how it went, such as OK.
-    pub(crate) fn status(&mut self, text: &str) {
-        self.line('+', text);
-    }
-
-    pub(crate) fn error(&mut self, text: &str) {
-        self.line('-', text);
-    }
-
-    pub(crate) fn integer(&mut self, number: i64) {
-        self.line(':', &number.to_string());
-    }
-
-    /// A value, or that there is none.
-    pub(crate) fn bulk(&mut self, value: Option<&[u8]>) {
-        let Some(value) = value else {
-            return self.line('$', "-1");
+/// Both return what is behind the quote.
+fn double_quoted<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        let byte;
+        (byte, line) = match line {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', b'x', high, low, rest @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                (hex(*high) << 4 | hex(*low), rest)
+            }
+            [b'\\', b'n', rest @ ..] => (b'\n', rest),
+            [b'\\', b'r', rest @ ..] => (b'\r', rest),
+            [b'\\', b't', rest @ ..] => (b'\t', rest),
+            [b'\\', b'b', rest @ ..] => (8, rest),
+            [b'\\', b'a', rest @ ..] => (7, rest),
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
+            [] => return None,
         };
-        self.line('$', &value.len().to_string());
-        self.bytes.extend_from_slice(value);
-        self.bytes.extend_from_slice(b"\r\n");
+        word.push(byte);
     }
+}
 
-    /// Announces as many answers that belong together.
-    pub(crate) fn array(&mut self, len: usize) {
-        self.line('*', &len.to_string());
+fn single_quoted<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        let byte;
+        (byte, line) = match line {
+            [b'\'', rest @ ..] => return Some(rest),
+            [b'\\', b'\'', rest @ ..] => (b'\'', rest),
+            [byte, rest @ ..] => (*byte, rest),
+            [] => return None,
+        };
+        word.push(byte);
     }
+}
 
-    fn line(&mut self, kind: char, text: &str) {
-        self.bytes.push(kind as u8);
-        // What a client has sent and gets back in an error must not look like another answer.
-        let printable = |byte: u8| if byte < b' ' { b'?' } else { byte };
-        self.bytes.extend(text.bytes().map(printable));
-        self.bytes.extend_from_slice(b"\r\n");
-    }
+fn hex(digit: u8) -> u8 {
+    char::from(digit).to_digit(16).unwrap_or(0) as u8
 }
 
 #[cfg(test)]
@@ -134,30 +215,64 @@ mod tests {
 
     const SET: &[u8] = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\n\r\n\r\n\r\n";
 
+    fn requests(bytes: &[u8]) -> Requests {
+        let mut requests = Requests::default();
+        requests.buffer(0, 0).extend_from_slice(bytes);
+        requests
+    }
+
     #[test]
-    fn a_request_is_parsed_when_it_is_complete_and_not_before() {
-        for end in 0..SET.len() {
-            assert_eq!(parse(&SET[..end]), Ok(None), "{end} bytes");
+    fn a_request_is_there_when_it_is_complete_and_not_before() {
+        let mut requests = Requests::default();
+        for _ in 0..3 {
+            for (i, byte) in SET.iter().enumerate() {
+                assert_eq!(requests.next(), Ok(None), "{i} bytes");
+                requests.buffer(1, 0).push(*byte);
+            }
+            let request = requests.next().unwrap().unwrap();
+            assert_eq!(request, [&b"SET"[..], b"a", b"\r\n\r\n"]);
         }
-        let request = parse(SET).unwrap().unwrap();
-        assert_eq!(request.arguments, [&b"SET"[..], b"a", b"\r\n\r\n"]);
-        assert_eq!(request.len, SET.len());
+        assert_eq!(requests.next(), Ok(None));
+        assert_eq!(requests.buffer(0, 0).len(), 0);
     }
 
     #[test]
-    fn what_comes_behind_a_request_is_left_there() {
-        let bytes = [SET, b"PING\r\n"].concat();
-        let request = parse(&bytes).unwrap().unwrap();
-        assert_eq!(request.len, SET.len());
-        let request = parse(&bytes[SET.len()..]).unwrap().unwrap();
-        assert_eq!((request.arguments, request.len), (vec![&b"PING"[..]], 6));
+    fn requests_come_one_after_the_other() {
+        let mut requests = requests(&[SET, b"PING\r\n\r\n*0\r\n", SET, b"*1\r\n"].concat());
+        let lens = [3, 1, 0, 0, 3];
+        for len in lens {
+            assert_eq!(requests.next().unwrap().unwrap().len(), len);
+        }
+        assert_eq!(requests.next(), Ok(None));
+        requests.buffer(0, 0).extend_from_slice(b"$4\r\nPING\r\n");
+        assert_eq!(requests.next(), Ok(Some(vec![&b"PING"[..]])));
     }
 
     #[test]
-    fn people_may_type() {
-        let request = parse(b"  set  a  b \nrest").unwrap().unwrap();
-        assert_eq!(request.arguments, [&b"set"[..], b"a", b"b"]);
-        assert_eq!(parse(b"\r\n").unwrap().unwrap().arguments.len(), 0);
+    fn people_may_type_and_quote() {
+        for (line, words) in [
+            ("  set  a  b ", &["set", "a", "b"][..]),
+            (r#"set "a b" 'c d'"#, &["set", "a b", "c d"]),
+            (r#"set a "\x41\n\"\q\x4""#, &["set", "a", "A\n\"qx4"]),
+            (r#"set a 'it\'s \n'"#, &["set", "a", "it's \\n"]),
+            (r#"set a """#, &["set", "a", ""]),
+            (r#"set pre"a b""#, &["set", "prea b"]),
+            ("", &[]),
+        ] {
+            let mut requests = requests(format!("{line}\r\nrest").as_bytes());
+            let expected: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
+            assert_eq!(requests.next(), Ok(Some(expected)), "{line}");
+        }
+        for line in [
+            r#"set "a"#,
+            "set 'a",
+            r#"set "a"b"#,
+            "set 'a'b",
+            r#"set "a\""#,
+        ] {
+            let mut requests = requests(format!("{line}\r\n").as_bytes());
+            assert_eq!(requests.next(), Err("unbalanced quotes in request"));
+        }
     }
 
     #[test]
@@ -175,29 +290,21 @@ mod tests {
             b"*1\r\n$1\r\nabc",
             &[b'x'; LINE],
         ] {
-            assert!(parse(bytes).is_err(), "{}", bytes.escape_ascii());
+            assert!(requests(bytes).next().is_err(), "{}", bytes.escape_ascii());
         }
     }
 
     #[test]
     fn a_command_is_not_collected_for_ever() {
-        let mut bytes = b"*1000\r\n".to_vec();
         let argument = [
             format!("${ARGUMENT}\r\n").as_bytes(),
             &[b'x'; ARGUMENT],
             b"\r\n",
         ]
         .concat();
-        bytes.extend_from_slice(&argument);
-        assert_eq!(parse(&bytes), Ok(None));
-        bytes.extend_from_slice(&argument);
-        assert!(parse(&bytes).is_err());
-    }
-
-    #[test]
-    fn an_error_is_one_line() {
-        let mut answers = Answers::default();
-        answers.error("ERR 'a\r\n+OK'");
-        assert_eq!(answers.bytes, b"-ERR 'a??+OK'\r\n");
+        let mut requests = requests(&[b"*1000\r\n", &argument[..]].concat());
+        assert_eq!(requests.next(), Ok(None));
+        requests.buffer(0, 0).extend_from_slice(&argument);
+        assert!(requests.next().is_err());
     }
 }

@@ -1,38 +1,92 @@
 //! The keys and their values.
 //!
-//! A key that expires has a timer of the loop, which removes it. It is gone at its deadline all the
-//! same if somebody asks for it before the timer has had its turn.
+//! The laws:
+//!
+//! 1. A key that expires has a timer of the loop, which removes it. It is gone at its deadline all the
+//!    same if somebody asks for it before the timer has had its turn.
+//! 2. Keys are numbered as they come, and a scan goes by these numbers: it sees each key once that is there
+//!    from its beginning to its end.
+//! 3. All entries are charged to the memory, with what they cost beside their bytes.
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     rc::{Rc, Weak},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use nio_loop::{CallbackGuard, Handle, Time};
 
+use crate::memory::Memory;
+
 pub(crate) struct Store {
     handle: Handle,
+    memory: Rc<Memory>,
     entries: HashMap<Rc<[u8]>, Entry>,
+    /// The keys by their numbers.
+    order: BTreeMap<u64, Rc<[u8]>>,
+    next: u64,
     /// For the timers.
     this: Weak<RefCell<Store>>,
 }
 
 struct Entry {
     value: Vec<u8>,
+    number: u64,
     expiry: Option<Expiry>,
 }
 
+/// About how much an entry costs beside its key and its value: in both tables, and its timer.
+const ENTRY: usize = 256;
+
+impl Entry {
+    fn cost(&self, key: &[u8]) -> usize {
+        ENTRY + key.len() + self.value.capacity()
+    }
+}
+
+/// When a key expires: this long from now, which is this Unix time in milliseconds. The first decides, by the
+/// clock of the loop; clients are told the second as they have said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    pub(crate) left: Duration,
+    pub(crate) unix: i64,
+}
+
+impl Deadline {
+    /// Of a Unix time in milliseconds.
+    pub(crate) fn at(unix: i64) -> Deadline {
+        let left = u64::try_from(unix.saturating_sub(now())).unwrap_or(0);
+        let left = Duration::from_millis(left);
+        Deadline { left, unix }
+    }
+}
+
+/// The Unix time in milliseconds.
+pub(crate) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
+
 struct Expiry {
-    at: Time,
+    since: Time,
+    deadline: Deadline,
     /// The timer is cleared with the entry, or with the expiry.
     _timer: CallbackGuard,
 }
 
-/// Why a key cannot be incremented.
+impl Expiry {
+    /// The deadline as seen from now.
+    fn from(&self, now: Time) -> Deadline {
+        let left = self.deadline.left.saturating_sub(now - self.since);
+        let unix = self.deadline.unix;
+        Deadline { left, unix }
+    }
+}
+
+/// Why a key cannot be counted up or down.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum IncrError {
+pub(crate) enum CountError {
     NotANumber,
     Overflow,
 }
@@ -48,22 +102,38 @@ pub(crate) fn integer(text: &[u8]) -> Option<i64> {
 }
 
 impl Store {
-    pub(crate) fn new(handle: &Handle) -> Rc<RefCell<Store>> {
+    pub(crate) fn new(handle: &Handle, memory: &Rc<Memory>) -> Rc<RefCell<Store>> {
         Rc::new_cyclic(|this| {
             RefCell::new(Store {
                 handle: handle.clone(),
+                memory: Rc::clone(memory),
                 entries: HashMap::new(),
+                order: BTreeMap::new(),
+                next: 0,
                 this: Weak::clone(this),
             })
         })
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// How many keys expire.
+    pub(crate) fn expiring(&self) -> usize {
+        let expires = |entry: &&Entry| entry.expiry.is_some();
+        self.entries.values().filter(expires).count()
+    }
+
     pub(crate) fn clear(&mut self) {
+        let costs = self.entries.iter().map(|(key, entry)| entry.cost(key));
+        self.memory.change(costs.sum(), 0);
         self.entries.clear();
+        self.order.clear();
     }
 
     pub(crate) fn get(&mut self, key: &[u8]) -> Option<&[u8]> {
@@ -74,59 +144,95 @@ impl Store {
         self.entry(key).is_some()
     }
 
-    /// Sets a key, which does not expire unless it is said when.
-    pub(crate) fn set(&mut self, key: &[u8], value: &[u8], expire: Option<Duration>) {
-        match self.entries.get_mut(key) {
-            Some(entry) => {
-                entry.value.clear();
-                entry.value.extend_from_slice(value);
-                entry.expiry = None;
-            }
-            None => {
-                let (value, expiry) = (value.to_vec(), None);
-                self.entries.insert(key.into(), Entry { value, expiry });
-            }
+    /// Sets a key, which expires as before or not at all.
+    pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, keeps_expiry: bool) {
+        let memory = Rc::clone(&self.memory);
+        if let Some(entry) = self.entry(key) {
+            memory.change(entry.value.capacity(), value.capacity());
+            entry.value = value;
+            entry.expiry = entry.expiry.take().filter(|_| keeps_expiry);
+            return;
         }
-        if let Some(duration) = expire {
-            self.expire(key, duration);
-        }
+        let (number, expiry) = (self.next, None);
+        self.next += 1;
+        let (key, entry) = (
+            Rc::<[u8]>::from(key),
+            Entry {
+                value,
+                number,
+                expiry,
+            },
+        );
+        memory.change(0, entry.cost(&key));
+        self.order.insert(number, Rc::clone(&key));
+        self.entries.insert(key, entry);
+    }
+
+    /// Puts bytes behind the value, and returns how long it is then.
+    pub(crate) fn append(&mut self, key: &[u8], bytes: &[u8]) -> usize {
+        let memory = Rc::clone(&self.memory);
+        let Some(entry) = self.entry(key) else {
+            self.set(key, bytes.to_vec(), false);
+            return bytes.len();
+        };
+        let before = entry.value.capacity();
+        entry.value.extend_from_slice(bytes);
+        memory.change(before, entry.value.capacity());
+        entry.value.len()
+    }
+
+    /// Removes a key, and returns its value.
+    pub(crate) fn take(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        self.entry(key)?;
+        self.drop_entry(key)
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
-        self.entry(key).is_some() && self.entries.remove(key).is_some()
+        self.take(key).is_some()
     }
 
-    pub(crate) fn incr(&mut self, key: &[u8]) -> Result<i64, IncrError> {
-        let Some(entry) = self.entry(key) else {
-            self.set(key, b"1", None);
-            return Ok(1);
+    /// Adds to a number; a key that is not there is 0.
+    pub(crate) fn add(&mut self, key: &[u8], by: i64) -> Result<i64, CountError> {
+        let number = match self.entry(key) {
+            Some(entry) => integer(&entry.value).ok_or(CountError::NotANumber)?,
+            None => 0,
         };
-        let number = integer(&entry.value).ok_or(IncrError::NotANumber)?;
-        let number = number.checked_add(1).ok_or(IncrError::Overflow)?;
-        entry.value = number.to_string().into_bytes();
+        let number = number.checked_add(by).ok_or(CountError::Overflow)?;
+        self.set(key, number.to_string().into_bytes(), true);
         Ok(number)
     }
 
-    /// Has a key expire after this long. Returns false if there is no such key.
-    pub(crate) fn expire(&mut self, key: &[u8], after: Duration) -> bool {
+    /// The keys from a number on, at most so many, and the number to go on from if there are more.
+    pub(crate) fn scan(&self, from: u64, count: usize) -> (Vec<Rc<[u8]>>, Option<u64>) {
+        let mut order = self.order.range(from..);
+        let keys = order.by_ref().take(count);
+        let keys = keys.map(|(_, key)| Rc::clone(key)).collect();
+        (keys, order.next().map(|(number, _)| *number))
+    }
+
+    /// Has a key expire. Returns false if there is no such key.
+    pub(crate) fn expire(&mut self, key: &[u8], deadline: Deadline) -> bool {
         if self.entry(key).is_none() {
             return false;
         }
-        let at = self.handle.now() + after;
         let Some((key, _)) = self.entries.get_key_value(key) else {
             return false;
         };
         let (store, name) = (Weak::clone(&self.this), Rc::clone(key));
-        let timer = self.handle.set_timeout(after, move |_| {
+        let timer = self.handle.set_timeout(deadline.left, move |_| {
             if let Some(store) = store.upgrade() {
-                store.borrow_mut().entries.remove(&name);
+                store.borrow_mut().drop_entry(&name);
             }
         });
         // Waiting for it is no reason for the server to stay.
         self.handle.unref(timer);
         let _timer = self.handle.guard(timer);
         if let Some(entry) = self.entries.get_mut(&*Rc::clone(key)) {
-            entry.expiry = Some(Expiry { at, _timer });
+            entry.expiry = Some(Expiry {
+                since: self.handle.now(),
+                deadline,
+                _timer,
+            });
         }
         true
     }
@@ -137,23 +243,32 @@ impl Store {
             .is_some_and(|entry| entry.expiry.take().is_some())
     }
 
-    /// How long a key lives, if it expires, if it is there.
-    pub(crate) fn time_to_live(&mut self, key: &[u8]) -> Option<Option<Duration>> {
+    /// When a key expires, if it expires, if it is there.
+    pub(crate) fn deadline(&mut self, key: &[u8]) -> Option<Option<Deadline>> {
         let now = self.handle.now();
         let entry = self.entry(key)?;
-        Some(entry.expiry.as_ref().map(|expiry| expiry.at - now))
+        Some(entry.expiry.as_ref().map(|expiry| expiry.from(now)))
     }
 
     /// The entry of a key that has not expired.
     fn entry(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        let entry = self.entries.get(key)?;
-        if let Some(expiry) = &entry.expiry {
-            if expiry.at <= self.handle.now() {
-                self.entries.remove(key);
-                return None;
-            }
+        let now = self.handle.now();
+        let expiry = &self.entries.get(key)?.expiry;
+        if expiry
+            .as_ref()
+            .is_some_and(|expiry| expiry.from(now).left.is_zero())
+        {
+            self.drop_entry(key);
+            return None;
         }
         self.entries.get_mut(key)
+    }
+
+    fn drop_entry(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let (key, entry) = self.entries.remove_entry(key)?;
+        self.memory.change(entry.cost(&key), 0);
+        self.order.remove(&entry.number);
+        Some(entry.value)
     }
 }
 
@@ -164,10 +279,14 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const AFTER_SECOND: Deadline = Deadline {
+        left: SECOND,
+        unix: 0,
+    };
 
     fn store() -> (EventLoop, Rc<RefCell<Store>>) {
         let event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
-        let store = Store::new(&event_loop.handle());
+        let store = Store::new(&event_loop.handle(), &Memory::new(usize::MAX));
         (event_loop, store)
     }
 
@@ -175,9 +294,10 @@ mod tests {
     fn a_key_is_gone_at_its_deadline_whether_the_timer_has_run_or_not() {
         for run in [false, true] {
             let (mut event_loop, store) = store();
-            store.borrow_mut().set(b"key", b"value", Some(SECOND));
-            let time = store.borrow_mut().time_to_live(b"key");
-            assert_eq!(time, Some(Some(SECOND)));
+            store.borrow_mut().set(b"key", b"value".to_vec(), false);
+            assert!(store.borrow_mut().expire(b"key", AFTER_SECOND));
+            let time = store.borrow_mut().deadline(b"key");
+            assert_eq!(time, Some(Some(AFTER_SECOND)));
             event_loop.handle().advance(SECOND).unwrap();
             if run {
                 event_loop.run_nowait().unwrap();
@@ -190,8 +310,9 @@ mod tests {
     #[test]
     fn setting_a_key_again_takes_its_expiry_away() {
         let (mut event_loop, store) = store();
-        store.borrow_mut().set(b"key", b"one", Some(SECOND));
-        store.borrow_mut().set(b"key", b"two", None);
+        store.borrow_mut().set(b"key", b"one".to_vec(), false);
+        assert!(store.borrow_mut().expire(b"key", AFTER_SECOND));
+        store.borrow_mut().set(b"key", b"two".to_vec(), false);
         event_loop.handle().advance(SECOND).unwrap();
         event_loop.run_nowait().unwrap();
         assert_eq!(store.borrow_mut().get(b"key"), Some(&b"two"[..]));
@@ -200,29 +321,80 @@ mod tests {
     #[test]
     fn an_expiry_that_is_moved_has_one_timer() {
         let (mut event_loop, store) = store();
-        store.borrow_mut().set(b"key", b"value", Some(SECOND));
-        assert!(store.borrow_mut().expire(b"key", 3 * SECOND));
+        store.borrow_mut().set(b"key", b"value".to_vec(), false);
+        assert!(store.borrow_mut().expire(b"key", AFTER_SECOND));
+        let later = Deadline {
+            left: 3 * SECOND,
+            ..AFTER_SECOND
+        };
+        assert!(store.borrow_mut().expire(b"key", later));
         assert_eq!(event_loop.handle().report().entries.len(), 1);
         event_loop.handle().advance(SECOND).unwrap();
         event_loop.run_nowait().unwrap();
         assert!(store.borrow_mut().contains(b"key"));
         assert!(store.borrow_mut().persist(b"key"));
         assert_eq!(event_loop.handle().report().entries.len(), 0);
-        assert_eq!(store.borrow_mut().time_to_live(b"key"), Some(None));
+        assert_eq!(store.borrow_mut().deadline(b"key"), Some(None));
     }
 
     #[test]
-    fn numbers_are_counted_up_and_nothing_else_is() {
+    fn numbers_are_counted_and_nothing_else_is() {
         let (_event_loop, store) = store();
         let mut store = store.borrow_mut();
-        assert_eq!((store.incr(b"n"), store.incr(b"n")), (Ok(1), Ok(2)));
-        store.set(b"n", b"9223372036854775807", None);
-        assert_eq!(store.incr(b"n"), Err(IncrError::Overflow));
+        assert_eq!((store.add(b"n", 1), store.add(b"n", 4)), (Ok(1), Ok(5)));
+        assert_eq!(store.add(b"n", -7), Ok(-2));
+        store.set(b"n", b"9223372036854775807".to_vec(), false);
+        assert_eq!(store.add(b"n", 1), Err(CountError::Overflow));
         for text in ["many", "", "-", "+5", "05", "-0", "-05", " 5", "5 "] {
-            store.set(b"n", text.as_bytes(), None);
-            assert_eq!(store.incr(b"n"), Err(IncrError::NotANumber), "{text:?}");
+            store.set(b"n", text.into(), false);
+            assert_eq!(store.add(b"n", 1), Err(CountError::NotANumber), "{text:?}");
         }
-        store.set(b"n", b"-1", None);
-        assert_eq!((store.incr(b"n"), store.incr(b"n")), (Ok(0), Ok(1)));
+    }
+
+    #[test]
+    fn a_scan_sees_each_key_once_whatever_else_comes_and_goes() {
+        let (_event_loop, store) = store();
+        let mut store = store.borrow_mut();
+        for i in 0..100 {
+            store.set(format!("stays {i}").as_bytes(), vec![], false);
+            store.set(format!("goes {i}").as_bytes(), vec![], false);
+        }
+        let (mut seen, mut next) = (Vec::new(), Some(0));
+        for i in 0.. {
+            let Some(from) = next else { break };
+            let (keys, behind) = store.scan(from, 7);
+            seen.extend(keys.into_iter().filter(|key| key.starts_with(b"stays")));
+            next = behind;
+            for i in 10 * i..10 * (i + 1) {
+                store.remove(format!("goes {i}").as_bytes());
+                store.set(format!("stays {}", i % 100).as_bytes(), vec![1], false);
+            }
+        }
+        assert_eq!(seen.len(), 100);
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 100);
+    }
+
+    #[test]
+    fn what_is_removed_costs_nothing() {
+        let (mut event_loop, store) = store();
+        let used = || store.borrow().memory.used();
+        let empty = used();
+        store.borrow_mut().set(b"a", vec![0; 1000], false);
+        store.borrow_mut().append(b"a", &[0; 5000]);
+        store.borrow_mut().append(b"b", &[0; 100]);
+        assert!(used() >= empty + 6100 + 2 * ENTRY);
+        store.borrow_mut().set(b"a", vec![0; 10], false);
+        assert!(used() < 1000);
+        assert!(store.borrow_mut().remove(b"a"));
+        store.borrow_mut().expire(b"b", AFTER_SECOND);
+        event_loop.handle().advance(SECOND).unwrap();
+        event_loop.run_nowait().unwrap();
+        assert_eq!(used(), empty);
+        store.borrow_mut().set(b"c", vec![0; 10], false);
+        store.borrow_mut().clear();
+        assert_eq!(used(), empty);
+        assert!(store.borrow().order.is_empty());
     }
 }

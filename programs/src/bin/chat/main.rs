@@ -10,6 +10,9 @@
 //! had no turn to write: who says much at once waits after each line until all others had theirs, and
 //! where all speak at once, what an outbox has no room for is written before it is called full.
 
+mod names;
+mod telnet;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -28,26 +31,31 @@ use clap::Parser;
 use nio_net::{GracefulShutdown, Idle, TcpStream};
 use nio_programs::{Serving, address, run, seconds, serve, unless_idle};
 
+use names::{Look, NAME, check};
+use telnet::Telnet;
+
 /// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
 #[derive(Parser)]
-#[command(after_help = "Try it: nc 127.0.0.1 7100")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Try it: nc 127.0.0.1 7100"
+)]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7100", value_parser = address)]
     address: SocketAddr,
-    /// How many bytes may wait for a slow reader before it is dropped
+    /// Disconnect a reader for whom more than this many bytes are waiting
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024, value_parser = outbox)]
     outbox: usize,
-    /// After how many seconds without a word one is dropped
+    /// Disconnect a member after this many seconds without a line
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]
     serving: Serving,
 }
 
-/// How long a line and a name may be.
+/// How long a line may be.
 const LINE: usize = 1024;
-const NAME: usize = 20;
 /// How many bytes others hear of a line: a name, of letters of up to four, and what is said, where a
 /// byte that is no text becomes a character of three.
 const HEARD: usize = 4 * NAME + ": ".len() + 3 * LINE + "\n".len();
@@ -97,6 +105,7 @@ struct Room {
 
 struct Member {
     name: String,
+    look: Look,
     outbox: Rc<Outbox>,
 }
 
@@ -117,17 +126,27 @@ impl Room {
         names.join(", ")
     }
 
-    /// Lets somebody in, unless another one has the name.
-    fn enter(self: &Rc<Room>, name: &str, outbox: &Rc<Outbox>) -> Option<Presence> {
+    /// Lets somebody in, unless another one has the name or one that looks like it.
+    fn enter(self: &Rc<Room>, name: &str, outbox: &Rc<Outbox>) -> Result<Presence, String> {
+        check(name)?;
+        let look = Look::of(name);
         let mut members = self.members.borrow_mut();
         if members.values().any(|member| member.name == name) {
-            return None;
+            return Err("somebody has that name; choose another one".into());
+        }
+        if let Some(member) = members.values().find(|member| member.look.is_like(&look)) {
+            let other = &member.name;
+            return Err(format!("that name looks like {other}; choose another one"));
         }
         let number = self.next.replace(self.next.get() + 1);
-        let (name, outbox) = (name.to_owned(), Rc::clone(outbox));
-        members.insert(number, Member { name, outbox });
+        let member = Member {
+            name: name.to_owned(),
+            look,
+            outbox: Rc::clone(outbox),
+        };
+        members.insert(number, member);
         let room = Rc::clone(self);
-        Some(Presence { room, number })
+        Ok(Presence { room, number })
     }
 }
 
@@ -270,12 +289,9 @@ async fn talk(visitor: &Visitor<'_>) -> io::Result<()> {
             return Ok(());
         };
         let name = name.trim();
-        if name.is_empty() || name.chars().count() > NAME {
-            outbox.put("* a name has 1 to 20 letters\n");
-        } else if let Some(presence) = room.enter(name, outbox) {
-            break (presence, name.to_owned());
-        } else {
-            outbox.put("* somebody has that name; choose another one\n");
+        match room.enter(name, outbox) {
+            Ok(presence) => break (presence, name.to_owned()),
+            Err(what) => outbox.put(&format!("* {what}\n")),
         }
     };
     let me = Some(presence.number);
@@ -297,6 +313,7 @@ async fn talk(visitor: &Visitor<'_>) -> io::Result<()> {
 #[derive(Default)]
 struct Lines {
     bytes: Vec<u8>,
+    telnet: Telnet,
 }
 
 impl Lines {
@@ -316,12 +333,16 @@ impl Lines {
             if let Some(newline) = newline {
                 break newline + 1;
             }
+            let before = self.bytes.len();
             self.bytes.reserve(LINE);
             let read = stream.read_buf(&mut self.bytes);
             match visitor.shutdown.unless_begun(read).await {
                 Some(Ok(0)) if self.bytes.is_empty() => return Ok(None),
                 Some(Ok(0)) => break self.bytes.len(),
-                Some(read) => drop(read?),
+                Some(read) => {
+                    read?;
+                    self.telnet.strip(&mut self.bytes, before);
+                }
                 None => {
                     visitor.outbox.put("* the server is going down\n");
                     return Ok(None);
@@ -340,5 +361,5 @@ impl Lines {
 /// Whether a character moves the cursor, say, or turns around what comes behind it.
 fn plays_tricks(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{61c}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,0 +1,316 @@
+//! Fetches a file by HTTP/1.1, and shows how far it is.
+//!
+//! ```text
+//! cargo run --release -p nio-programs --bin fetch -- http://example.com/ -o example.html
+//! ```
+//!
+//! What may keep a writer waiting, such as a pipe that nobody reads, is written to by another thread,
+//! so that Ctrl-C is heard all the same.
+
+mod output;
+mod url;
+
+use std::{
+    cell::RefCell, future::poll_fn, io, path::PathBuf, pin::Pin, process::ExitCode, rc::Rc,
+    time::Duration,
+};
+
+use clap::Parser;
+use hyper::{
+    HeaderMap, Request, Response, StatusCode, Uri,
+    body::{Body, Bytes, Frame, Incoming},
+    client::conn::http1,
+    header::{self, HeaderName},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use nio_loop::{Elapsed, Handle, Signal};
+use nio_programs::{Failure, complain, connect, exit, run, seconds, why};
+
+use output::{Output, Place, remove_if_empty};
+use url::{address_of, follow, parse};
+
+/// Fetches a file by HTTP/1.1, and shows how far it is
+#[derive(Parser)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Try it: fetch http://example.com/ -o example.html"
+)]
+struct Options {
+    /// The URL to fetch; it begins with http://
+    url: String,
+    /// The file to write; it is named FILE.part until it is complete [default: -, the standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Continue an earlier fetch that was cut off, from the end of FILE.part
+    #[arg(short, long = "continue", requires = "output")]
+    continues: bool,
+    /// Do not show progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// Follow at most this many redirects
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    redirects: u32,
+    /// Give up after this many seconds without a connection
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    connect: Duration,
+    /// Give up after this many seconds without a byte from the server
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    idle: Duration,
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    options.output = options.output.filter(|path| path.as_os_str() != "-");
+    run(async move |handle| {
+        if let Some(path) = options.output.as_ref().filter(|path| path.is_dir()) {
+            let path = path.display();
+            return Err(Failure(format!("{path} is a directory; name a file in it")));
+        }
+        let bar = if options.quiet {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::no_length() // hidden by itself where it is no terminal
+        };
+        let place = Place::of(options.output.as_deref())?;
+        let part = Rc::new(RefCell::new(None));
+        exit_on_ctrl_c(&handle, &bar, &part)?;
+        let result = fetch(&handle, &options, place, &part, &bar).await;
+        bar.finish_and_clear();
+        result
+    })
+}
+
+/// What has come so far stays; there is nothing else to finish.
+fn exit_on_ctrl_c(
+    handle: &Handle,
+    bar: &ProgressBar,
+    part: &Rc<RefCell<Option<PathBuf>>>,
+) -> Result<(), Failure> {
+    for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
+        let (bar, part) = (bar.clone(), Rc::clone(part));
+        let id = handle.on_signal(signal, move |_, _| {
+            let fetched = bar.position(); // of a bar that is finished it is the length
+            bar.finish_and_clear();
+            let part = part.borrow();
+            part.as_deref().inspect(|part| remove_if_empty(part));
+            match part.as_ref().filter(|part| part.exists()) {
+                Some(part) => complain(format_args!(
+                    "interrupted: {fetched} bytes are in {}",
+                    part.display()
+                )),
+                None => complain(format_args!("interrupted after {fetched} bytes")),
+            }
+            exit(128 + signal.as_raw()); // as a shell has it
+        })?;
+        handle.unref(id);
+    }
+    Ok(())
+}
+
+async fn fetch(
+    handle: &Handle,
+    options: &Options,
+    place: Place,
+    part: &RefCell<Option<PathBuf>>,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    let mut url = parse(&options.url)?;
+    // A file can be opened now, and whether it can is better known before anything is sent.
+    let (mut output, mut place) = match place {
+        Place::File(_) => (Some(place.open(handle, options.continues).await?), None),
+        place => (None, Some(place)),
+    };
+    if let Some(output) = &output {
+        part.replace(output.part.clone());
+    }
+    for _ in 0..=options.redirects {
+        let had = output.as_ref().filter(|output| output.had > 0);
+        let response = ask(handle, &url, options, had).await?;
+        let status = response.status();
+        if let (true, Some(location)) = (
+            status.is_redirection(),
+            response.headers().get(header::LOCATION),
+        ) {
+            url = follow(&url, location.as_bytes())?;
+            continue;
+        }
+        let check = check(&response, had).map_err(|what| Failure(format!("{url}: {what}")))?;
+        let mut output = match (output.take(), place.take()) {
+            (Some(output), _) => output,
+            (None, place) => place.unwrap_or(Place::Stdout).open(handle, false).await?,
+        };
+        if check == Check::Rest || check == Check::Whole {
+            output.begin(check == Check::Rest, validator(response.headers()))?;
+            bar.set_position(output.had);
+            save(handle, response, options, &output, bar).await?;
+        } else {
+            bar.set_position(output.had);
+        }
+        if let (Some(path), false) = (output.complete()?, options.quiet) {
+            let fetched = bar.position();
+            complain(format_args!("{}: {fetched} bytes", path.display()));
+        }
+        part.take();
+        return Ok(());
+    }
+    let limit = options.redirects;
+    Err(Failure(format!(
+        "{url}: redirected more than {limit} times"
+    )))
+}
+
+/// What a response has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    Whole,
+    /// What comes behind that which is there.
+    Rest,
+    /// Nothing: all is there.
+    Nothing,
+}
+
+/// Finds out whether a response is one to what was asked for.
+fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, String> {
+    let headers = response.headers();
+    for coding in headers.get_all(header::TRANSFER_ENCODING) {
+        if !coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked")
+        {
+            let coding = String::from_utf8_lossy(coding.as_bytes());
+            return Err(format!(
+                "the server sends in a coding that is not known here: {coding}"
+            ));
+        }
+    }
+    let range = headers
+        .get(header::CONTENT_RANGE)
+        .map(|range| range.as_bytes());
+    let range = range.map(|range| String::from_utf8_lossy(range).into_owned());
+    let range = range.as_deref().unwrap_or("nothing");
+    let Some(had) = had.map(|output| output.had) else {
+        return match response.status() {
+            StatusCode::PARTIAL_CONTENT => Err(format!(
+                "the server sends a part that was not asked for: {range}"
+            )),
+            status if status.is_success() => Ok(Check::Whole),
+            status => Err(format!("the server says {status}")),
+        };
+    };
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT => match range.strip_prefix(&format!("bytes {had}-")) {
+            Some(_) => Ok(Check::Rest),
+            None => Err(format!(
+                "the server sends another part than the one from byte {had} on: {range}"
+            )),
+        },
+        StatusCode::RANGE_NOT_SATISFIABLE if range == format!("bytes */{had}") => {
+            Ok(Check::Nothing)
+        }
+        StatusCode::RANGE_NOT_SATISFIABLE => Err(format!(
+            "the {had} bytes that are there are not the beginning of this file ({range})\n\
+             fetch it without --continue"
+        )),
+        status if status.is_success() => Ok(Check::Whole),
+        status => Err(format!("the server says {status}")),
+    }
+}
+
+/// By what a later request can ask for the same version: not a weak tag, which several versions may have.
+fn validator(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let tag = text(header::ETAG).filter(|tag| tag.starts_with('"'));
+    tag.or_else(|| text(header::LAST_MODIFIED))
+}
+
+/// Sends the request, and waits for the head of the response.
+async fn ask(
+    handle: &Handle,
+    url: &Uri,
+    options: &Options,
+    had: Option<&Output>,
+) -> Result<Response<Incoming>, Failure> {
+    let host = url.host().unwrap_or_default();
+    let target = format!("{host}:{}", url.port_u16().unwrap_or(80));
+    let stream = connect(handle, &target, options.connect).await?;
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    // Its errors are those of the response, too.
+    handle.spawn(connection).detach();
+    // Of "http://host?query" the path is "/", too, but not in one word with the query.
+    let query = url.query().map(|query| format!("?{query}"));
+    let request = Request::get(format!("{}{}", url.path(), query.unwrap_or_default()))
+        .header(header::HOST, address_of(url))
+        .header(header::USER_AGENT, "nio-fetch");
+    let request = match had {
+        None => request,
+        Some(output) => {
+            let request = request.header(header::RANGE, format!("bytes={}-", output.had));
+            match output.validator() {
+                Some(validator) => request.header(header::IF_RANGE, validator),
+                None => request,
+            }
+        }
+    };
+    let request = request.body(String::new())?;
+    let response = handle.timeout(options.idle, sender.send_request(request));
+    match response.await {
+        Ok(response) => response.map_err(|error| Failure(format!("{target}: {}", why(&error)))),
+        Err(Elapsed { limit }) => Err(Failure(format!(
+            "{target}: the server has said nothing for {limit:?}"
+        ))),
+    }
+}
+
+/// Writes the body of a response as it comes.
+async fn save(
+    handle: &Handle,
+    response: Response<Incoming>,
+    options: &Options,
+    output: &Output,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    let mut body = response.into_body();
+    let template = match body.size_hint().exact() {
+        Some(len) => {
+            bar.set_length(bar.position() + len);
+            "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"
+        }
+        None => "{spinner} {bytes} {bytes_per_sec}",
+    };
+    bar.set_style(ProgressStyle::with_template(template)?);
+    while let Some(bytes) = next(handle, &mut body, options.idle, bar).await? {
+        let len = bytes.len() as u64;
+        match output.write(handle, bytes).await {
+            // Whoever reads it has enough, as head(1) does.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(|error| output.cannot_write(&error))?,
+        }
+        bar.inc(len);
+    }
+    Ok(())
+}
+
+/// The next bytes of a body.
+async fn next(
+    handle: &Handle,
+    body: &mut Incoming,
+    limit: Duration,
+    bar: &ProgressBar,
+) -> Result<Option<Bytes>, Failure> {
+    let cut_off = |why| {
+        let fetched = bar.position();
+        Failure(format!("cut off after {fetched} bytes: {why}"))
+    };
+    loop {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        let frame = handle.timeout(limit, frame).await;
+        let frame = frame.map_err(|Elapsed { limit }| cut_off(format!("nothing for {limit:?}")))?;
+        match frame.map(|frame| frame.map(Frame::into_data)) {
+            None => return Ok(None),
+            Some(Ok(Ok(bytes))) => return Ok(Some(bytes)),
+            Some(Ok(Err(_))) => {} // trailers
+            Some(Err(error)) => return Err(cut_off(why(&error))),
+        }
+    }
+}

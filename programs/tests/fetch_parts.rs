@@ -1,0 +1,307 @@
+//! fetch and the parts that it leaves: continuing, several fetches at once, and what is in the way.
+
+#![cfg(feature = "fetch")]
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::PathBuf,
+};
+
+use support::Program;
+
+const FETCH: &str = env!("CARGO_BIN_EXE_fetch");
+
+/// A folder of a test, gone when this is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let name = format!("nio-fetch-parts-{}-{name}", std::process::id());
+        let folder = Folder(std::env::temp_dir().join(name));
+        fs::create_dir(&folder.0).unwrap();
+        folder
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The names in it.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server that the test is.
+struct Server(TcpListener);
+
+impl Server {
+    fn new() -> Server {
+        Server(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/file", self.0.local_addr().unwrap())
+    }
+
+    /// Waits for a request, and returns its head.
+    fn request(&self) -> (TcpStream, String) {
+        let (stream, _) = self.0.accept().unwrap();
+        stream.set_read_timeout(Some(support::LIMIT)).unwrap();
+        let mut head = String::new();
+        let mut reader = BufReader::new(&stream);
+        while !head.ends_with("\r\n\r\n") {
+            assert!(reader.read_line(&mut head).unwrap() > 0);
+        }
+        (stream, head)
+    }
+
+    /// Answers a request, and returns its head.
+    fn answer(&self, answer: &str) -> String {
+        let (mut stream, head) = self.request();
+        stream.write_all(answer.as_bytes()).unwrap();
+        head
+    }
+}
+
+const CUT_OFF: &str = "HTTP/1.1 200 OK\r\netag: \"v1\"\r\ncontent-length: 11\r\n\r\nhello ";
+const REST: &str = "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 6-10/11\r\ncontent-length: 5\r\n\r\nworld";
+
+#[test]
+fn what_was_cut_off_is_continued() {
+    let (folder, server) = (Folder::new("continued"), Server::new());
+    let file = folder.path("file");
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file]);
+    assert!(!server.answer(CUT_OFF).contains("range:"));
+    assert_eq!(fetch.end().code(), Some(1));
+    assert_eq!(fs::read(format!("{file}.part")).unwrap(), b"hello ");
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+    let head = server.answer(REST);
+    assert!(
+        head.contains("range: bytes=6-\r\nif-range: \"v1\"\r\n"),
+        "{head}"
+    );
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fetch.seen, [format!("{file}: 11 bytes")]);
+    assert_eq!(fs::read(&file).unwrap(), b"hello world");
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
+fn another_version_is_fetched_from_its_start() {
+    let (folder, server) = (Folder::new("version"), Server::new());
+    let file = folder.path("file");
+    fs::write(format!("{file}.part"), "hello ").unwrap();
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+    let head = server.answer("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nnew");
+    // Nobody knows the version of this part.
+    assert!(
+        head.contains("range: bytes=6-\r\n") && !head.contains("if-range"),
+        "{head}"
+    );
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fs::read(&file).unwrap(), b"new");
+}
+
+#[test]
+fn a_part_that_is_complete_needs_no_more_bytes() {
+    let (folder, server) = (Folder::new("complete"), Server::new());
+    let file = folder.path("file");
+    fs::write(format!("{file}.part"), "hello world").unwrap();
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+    server.answer("HTTP/1.1 416 No\r\ncontent-range: bytes */11\r\ncontent-length: 0\r\n\r\n");
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fs::read(&file).unwrap(), b"hello world");
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
+fn an_answer_to_another_question_is_an_error_and_changes_nothing() {
+    for (answer, text) in [
+        (
+            "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 5-10/11\r\ncontent-length: 6\r\n\r\n world",
+            "the server sends another part than the one from byte 6 on: bytes 5-10/11",
+        ),
+        (
+            "HTTP/1.1 206 Partial Content\r\ncontent-length: 5\r\n\r\nworld",
+            "the server sends another part than the one from byte 6 on: nothing",
+        ),
+        (
+            "HTTP/1.1 416 No\r\ncontent-range: bytes */3\r\ncontent-length: 0\r\n\r\n",
+            "the 6 bytes that are there are not the beginning of this file (bytes */3)",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+            "the server says 404 Not Found",
+        ),
+    ] {
+        let (folder, server) = (Folder::new("question"), Server::new());
+        let file = folder.path("file");
+        fs::write(format!("{file}.part"), "hello ").unwrap();
+        let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+        server.answer(answer);
+        assert_eq!(fetch.end().code(), Some(1));
+        assert!(fetch.seen[0].ends_with(text), "{:?}", fetch.seen);
+        assert_eq!(fs::read(format!("{file}.part")).unwrap(), b"hello ");
+        assert_eq!(folder.names(), ["file.part"]);
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_is_an_error() {
+    for (answer, text) in [
+        (
+            REST,
+            "the server sends a part that was not asked for: bytes 6-10/11",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nhello",
+            "the server sends in a coding that is not known here: gzip",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "the server sends in a coding that is not known here: gzip, chunked",
+        ),
+    ] {
+        let (folder, server) = (Folder::new("asked"), Server::new());
+        let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &folder.path("file")]);
+        server.answer(answer);
+        assert_eq!(fetch.end().code(), Some(1));
+        assert!(fetch.seen[0].contains(text), "{:?}", fetch.seen);
+        assert!(folder.names().is_empty(), "{:?}", folder.names());
+    }
+}
+
+#[test]
+fn two_at_once_do_not_write_into_each_other() {
+    let (folder, server) = (Folder::new("two"), Server::new());
+    let file = folder.path("file");
+    let arguments = [&server.url(), "-o", &file];
+    let mut first = Program::start(FETCH, &arguments);
+    let (mut to_first, _) = server.request();
+    let mut second = Program::start(FETCH, &arguments);
+    let (mut to_second, _) = server.request();
+    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n";
+    for (stream, half) in [(&mut to_first, b"first"), (&mut to_second, b"secon")] {
+        stream.write_all(&[&head[..], half].concat()).unwrap();
+    }
+    // Both are under way, each in a part of its own.
+    let has = |name: &str, bytes: &[u8]| fs::read(folder.path(name)).unwrap_or_default() == bytes;
+    while !has("file.part", b"first") || !has("file.1.part", b"secon") {
+        assert!(!first.has_ended() && !second.has_ended());
+    }
+    to_first.write_all(b"-one-").unwrap();
+    assert!(first.end().success(), "{:?}", first.seen);
+    assert_eq!(fs::read(&file).unwrap(), b"first-one-");
+    to_second.write_all(b"d-two").unwrap();
+    assert!(second.end().success(), "{:?}", second.seen);
+    assert_eq!(fs::read(&file).unwrap(), b"second-two");
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
+fn a_link_in_the_way_of_the_part_is_not_followed() {
+    let (folder, server) = (Folder::new("way"), Server::new());
+    let (file, victim) = (folder.path("file"), folder.path("victim"));
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, format!("{file}.part")).unwrap();
+    for continues in [false, true] {
+        let mut arguments = vec![server.url(), "-o".into(), file.clone()];
+        arguments.extend(continues.then(|| "--continue".into()));
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let mut fetch = Program::start(FETCH, &arguments);
+        server.answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+        assert!(fetch.end().success(), "{:?}", fetch.seen);
+        assert_eq!(fs::read(&file).unwrap(), b"hello");
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(folder.names(), ["file", "file.part", "victim"]);
+    }
+}
+
+#[test]
+fn a_part_is_as_secret_as_the_file_from_its_first_byte() {
+    let (folder, server) = (Folder::new("secret"), Server::new());
+    let file = folder.path("file");
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file]);
+    let (mut stream, _) = server.request();
+    // It is there before anything has come.
+    let mode = fs::metadata(format!("{file}.part")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nnew")
+        .unwrap();
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_folder_that_takes_no_file_is_said_before_anything_is_fetched() {
+    let folder = Folder::new("folder");
+    let missing = folder.path("missing/file");
+    let mut fetch = Program::start(FETCH, &["http://127.0.0.1:1/", "-o", &missing]);
+    assert_eq!(fetch.end().code(), Some(1));
+    assert!(
+        fetch.seen[0].starts_with("error: cannot write "),
+        "{:?}",
+        fetch.seen
+    );
+    let text = format!(
+        "there is no folder {}; make it first",
+        folder.path("missing")
+    );
+    assert_eq!(fetch.seen[1], text);
+
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(folder.path("probe"), "").is_ok() {
+        eprintln!("SKIPPED: root may write to all folders");
+        return;
+    }
+    let mut fetch = Program::start(FETCH, &["http://127.0.0.1:1/", "-o", &folder.path("file")]);
+    assert_eq!(fetch.end().code(), Some(1));
+    assert!(fetch.seen[1].ends_with("cannot be written to; name a file in another one"));
+}
+
+#[test]
+fn places_with_blanks_and_letters_are_encoded() {
+    for (place, path) in [
+        ("/a b/c", "/a%20b/c"),
+        ("/gr\u{fc}n?q=\u{fc} x", "/gr%C3%BCn?q=%C3%BC%20x"),
+        ("/a%20b/<c>", "/a%20b/%3Cc%3E"),
+        ("d e#f g", "/d%20e"),
+    ] {
+        let server = Server::new();
+        let mut fetch = Program::start(FETCH, &[&server.url()]);
+        server.answer(&format!(
+            "HTTP/1.1 302 Found\r\nlocation: {place}\r\ncontent-length: 0\r\n\r\n"
+        ));
+        let head = server.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        assert!(
+            head.starts_with(&format!("GET {path} HTTP/1.1\r\n")),
+            "{head}"
+        );
+        assert!(fetch.end().success(), "{:?}", fetch.seen);
+    }
+    let server = Server::new();
+    let url = server.url().replace("file", "my file");
+    let mut fetch = Program::start(FETCH, &[&url]);
+    let head = server.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert!(head.starts_with("GET /my%20file HTTP/1.1\r\n"), "{head}");
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+}

@@ -1,0 +1,149 @@
+//! redis_lite and clients that would have it allocate without bound.
+
+mod support;
+
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+};
+
+use support::{Program, ask, connect};
+
+const REDIS_LITE: &str = env!("CARGO_BIN_EXE_redis_lite");
+
+/// The longest argument.
+const LONGEST: usize = 8 << 20;
+
+fn serve(arguments: &[&str]) -> (Program, SocketAddr) {
+    let arguments = [&["127.0.0.1:0"], arguments].concat();
+    Program::serve(REDIS_LITE, &arguments)
+}
+
+fn request(name: &str, key: &str, value: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "*3\r\n${}\r\n{name}\r\n${}\r\n{key}\r\n${}\r\n",
+        name.len(),
+        key.len(),
+        value.len()
+    );
+    [head.as_bytes(), value, b"\r\n"].concat()
+}
+
+const FULL: &[u8] = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+
+#[test]
+fn values_take_no_more_memory_than_they_may() {
+    let (mut server, address) = serve(&["--memory", "1"]);
+    let client = connect(address);
+    let value = vec![b'x'; 400_000];
+    ask(&client, &request("SET", "a", &value), b"+OK\r\n");
+    ask(&client, &request("SET", "b", &value), b"+OK\r\n");
+    ask(&client, &request("SET", "c", &value), b"+OK\r\n"); // what comes beyond is at most one request
+    for refused in [
+        "SET c 1\r\n",
+        "APPEND a 1\r\n",
+        "INCR n\r\n",
+        "MSET d 1 e 2\r\n",
+    ] {
+        ask(&client, refused.as_bytes(), FULL);
+    }
+    ask(
+        &client,
+        b"STRLEN a\r\nDEL a\r\nSET d 1\r\n",
+        b":400000\r\n:1\r\n+OK\r\n",
+    );
+    ask(&client, b"FLUSHALL\r\n", b"+OK\r\n");
+    ask(&client, &request("SET", "a", &value), b"+OK\r\n");
+    server.interrupt();
+}
+
+#[test]
+fn many_small_keys_count_for_what_they_cost() {
+    let (_server, address) = serve(&["--memory", "1"]);
+    let client = connect(address);
+    let pairs = (0..5000).map(|i| format!(" k{i} v")).collect::<String>();
+    ask(&client, format!("MSET{pairs}\r\n").as_bytes(), b"+OK\r\n");
+    ask(&client, b"SET a 1\r\n", FULL);
+}
+
+#[test]
+fn a_value_does_not_grow_for_ever() {
+    let (_server, address) = serve(&[]);
+    let client = connect(address);
+    let value = vec![b'x'; LONGEST / 2];
+    ask(&client, &request("APPEND", "a", &value), b":4194304\r\n");
+    ask(&client, &request("APPEND", "a", &value), b":8388608\r\n");
+    ask(
+        &client,
+        b"APPEND a x\r\nSTRLEN a\r\n",
+        b"-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n:8388608\r\n",
+    );
+}
+
+#[test]
+fn a_short_question_has_no_answer_of_gigabytes() {
+    let (mut server, address) = serve(&[]);
+    let client = connect(address);
+    ask(
+        &client,
+        &request("SET", "a", &vec![b'x'; LONGEST]),
+        b"+OK\r\n",
+    );
+    let question = format!("MGET{}\r\nPING\r\n", " a".repeat(10_000));
+    let error = b"-ERR the answer is longer than 67108864 bytes\r\n+PONG\r\n";
+    ask(&client, question.as_bytes(), error);
+    let question = format!("MULTI\r\n{}EXEC\r\n", "GET a\r\n".repeat(100));
+    let queued = "+QUEUED\r\n".repeat(100);
+    let answer = format!("+OK\r\n{queued}-ERR the answer is longer than 67108864 bytes\r\n");
+    ask(&client, question.as_bytes(), answer.as_bytes());
+    server.interrupt();
+}
+
+#[test]
+fn a_transaction_does_not_grow_for_ever() {
+    let (_server, address) = serve(&[]);
+    let client = connect(address);
+    ask(&client, b"MULTI\r\n", b"+OK\r\n");
+    let set = request("SET", "a", &vec![b'x'; LONGEST]);
+    ask(&client, &set, b"+QUEUED\r\n");
+    ask(&client, &set, b"-ERR too big a transaction\r\n");
+    ask(
+        &client,
+        b"EXEC\r\nEXISTS a\r\n",
+        b"-EXECABORT Transaction discarded because of previous errors.\r\n:0\r\n",
+    );
+}
+
+#[test]
+fn requests_that_never_end_share_the_memory() {
+    let (mut server, address) = serve(&["--memory", "20"]);
+    let whole = request("SET", "a", &vec![b'x'; LONGEST]);
+    let (begin, end) = whole.split_at(whole.len() - 1);
+    let mut first = connect(address);
+    first.write_all(begin).unwrap();
+    while buffered(address) < whole.len() {}
+    for _ in 0..3 {
+        let mut other = connect(address);
+        let _ = other.write_all(begin); // it may be reset before the end
+        let mut answer = Vec::new();
+        let _ = other.read_to_end(&mut answer);
+        let refusal = b"-OOM the server has no memory for so large a request or answer\r\n";
+        // Behind so much that is not read there is a reset, which may take the answer away.
+        assert!(refusal.starts_with(&answer));
+    }
+    ask(&first, end, b"+OK\r\n");
+    ask(&first, b"STRLEN a\r\n", b":8388608\r\n");
+    while buffered(address) != 0 {}
+    server.interrupt();
+}
+
+/// How many bytes the server keeps for its clients.
+fn buffered(address: SocketAddr) -> usize {
+    let mut client = connect(address);
+    client.write_all(b"INFO memory\r\nQUIT\r\n").unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    let mut lines = text.lines();
+    let number = lines.find_map(|line| line.strip_prefix("mem_clients_normal:"));
+    number.unwrap().parse().unwrap()
+}
