@@ -129,7 +129,7 @@
 //! `kinds` has the traits, `stream` is the stream with `read`, `write` and its `half`s; `tcp`, `unix`
 //! and `pipe` add to it. `listener` accepts, with `tcp_listener`; `datagram` receives and `send` sends,
 //! with `udp` and `batch`. `connect` tries several addresses. `serve` is the server, of `semaphore`,
-//! `graceful`, `idle` and `close`; `cores` runs it on several threads. Calls that the standard library does not
+//! `graceful`, `idle`, `close` and `tasks`; `cores` runs it on several threads. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
 #![deny(missing_docs)]
@@ -161,6 +161,7 @@ mod serve;
 mod serve_options;
 mod socket;
 mod stream;
+mod tasks;
 mod tcp;
 mod tcp_listener;
 mod udp;
