@@ -31,7 +31,7 @@ use nio_loop::{EventLoop, Handle};
 
 use crate::{
     Error, Listen, Listener, Semaphore, ServeOptions, Server, TcpSocket, listener::BACKLOG, raw,
-    serve::text_of,
+    tasks::text_of,
 };
 
 /// A listener for each of several threads, which [`start`](Cores::start) begins.

@@ -9,27 +9,15 @@
 //! 3. When the future of `serve` is ready or dropped, no task and no connection of it is left.
 
 use std::{
-    any::Any,
-    cell::{Cell, OnceCell, RefCell},
-    collections::BTreeMap,
-    fmt,
-    future::{Future, poll_fn},
-    io, net,
-    ops::Deref,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
-    process,
-    rc::Rc,
-    task::Poll,
-    thread,
-    time::Duration,
+    cell::OnceCell, fmt, future::Future, io, net, ops::Deref, process, rc::Rc, time::Duration,
 };
 
-use nio_loop::{CallbackGuard, Handle, JoinHandle, Signal};
+use nio_loop::{CallbackGuard, Handle, Signal};
 
 use crate::{
     ByteStream, GracefulShutdown, Guard, Idle, Listen, Listener, Permit, Semaphore, ServeOptions,
     Stream, Unfinished,
+    tasks::{Tasks, without_panic},
 };
 
 /// Serves connections: accepts them up to a limit, runs a handler for each, and shuts down gracefully
@@ -318,62 +306,6 @@ impl fmt::Debug for Server {
             .field("permits", &self.permits)
             .field("shutdown", &self.shutdown)
             .finish_non_exhaustive()
-    }
-}
-
-/// The tasks of the connections of a listener. Dropping this ends them.
-#[derive(Default)]
-struct Tasks {
-    running: Rc<RefCell<BTreeMap<u64, JoinHandle<()>>>>,
-    next: Cell<u64>,
-}
-
-impl Tasks {
-    fn spawn(&self, handle: &Handle, work: impl Future<Output = ()> + 'static) {
-        let number = self.next.replace(self.next.get() + 1);
-        let running = Rc::clone(&self.running);
-        let task = handle.spawn(async move {
-            work.await;
-            let finished = running.borrow_mut().remove(&number);
-            drop(finished);
-        });
-        self.running.borrow_mut().insert(number, task);
-    }
-}
-
-impl Drop for Tasks {
-    /// If handlers panic when they are dropped, the first panic goes on when all are.
-    fn drop(&mut self) {
-        let mut panicked = None;
-        for task in self.running.take().into_values() {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task.abort())) {
-                panicked.get_or_insert(panic);
-            }
-        }
-        if let Some(panic) = panicked.filter(|_| !thread::panicking()) {
-            resume_unwind(panic);
-        }
-    }
-}
-
-/// Makes an error of a panic of the handler.
-async fn without_panic(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        let poll = || work.as_mut().poll(context);
-        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
-            Poll::Ready(Err(io::Error::other(text_of("the handler", &*panic))))
-        })
-    })
-    .await
-}
-
-/// Says that something panicked, and with which message if it has one.
-pub(crate) fn text_of(panicked: &str, panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    match text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)) {
-        Some(text) => format!("{panicked} panicked: {text}"),
-        None => format!("{panicked} panicked"),
     }
 }
 
