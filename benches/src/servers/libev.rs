@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    ffi::{CStr, c_int, c_uint, c_void},
+    ffi::{c_int, c_uint, c_void},
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     os::fd::AsRawFd,
@@ -13,11 +13,8 @@ use super::{
     BUFFER,
     accept::accept,
     connection::{Connection, Next},
-    not_there,
 };
-use crate::library::Library;
-
-pub(super) const NAME: &CStr = c"libev.so.4";
+use crate::library::{LIBEV, Library, not_there};
 
 /// `struct ev_io` of ev.h, as distributions build it.
 #[repr(C)]
@@ -66,7 +63,7 @@ impl Loop {
     fn new() -> io::Result<&'static Loop> {
         // SAFETY: the types are those of ev.h.
         let found = || unsafe {
-            let library = Library::load(NAME)?;
+            let library = Library::load(LIBEV)?;
             let new: unsafe extern "C" fn(c_uint) -> *mut c_void =
                 library.function(c"ev_loop_new")?;
             Some(Loop {
