@@ -235,7 +235,7 @@ impl Client {
                 connection.received -= self.answer_len;
                 let due = connection.due.pop_front();
                 let due = due.ok_or("an answer without a message")?;
-                latencies.saturating_record((now - due).as_nanos() as u64);
+                latencies.record((now - due).as_nanos() as u64)?;
                 answered += 1;
             }
             if n < self.buffer.len() {

@@ -76,7 +76,7 @@ pub(crate) struct Spread {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Chart {
     pub(crate) title: String,
-    pub(crate) y: String,
+    pub(crate) unit: String,
     /// The labels of the x axis, at equal distances.
     pub(crate) x: Vec<String>,
     pub(crate) curves: Vec<Curve>,

@@ -59,7 +59,7 @@ pub(crate) fn yields() -> Group {
             })
         }
     }
-    let about = "a task yields and is the only one; nio and tokio poll for I/O each time";
+    let about = "a task yields, and no other task is ready";
     Group::new("yield", about, 5_000)
         .with("nio", turns::<Nio>)
         .with("tokio", turns::<Tokio>)

@@ -23,24 +23,17 @@ const SERVICES: [(&str, &str, Operations); 3] = [
         ECHO,
         "message",
         Operations {
-            few: 20 * CONNECTIONS,
-            more: 60 * CONNECTIONS,
+            few: 10 * CONNECTIONS,
+            more: 20 * CONNECTIONS,
         },
     ),
-    (
-        SHORT,
-        "short connection",
-        Operations {
-            few: 100,
-            more: 1000,
-        },
-    ),
+    (SHORT, "short connection", Operations { few: 50, more: 300 }),
     (
         HTTP,
         "HTTP request",
         Operations {
-            few: 20 * CONNECTIONS,
-            more: 30 * CONNECTIONS,
+            few: 10 * CONNECTIONS,
+            more: 20 * CONNECTIONS,
         },
     ),
 ];

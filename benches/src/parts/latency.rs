@@ -15,7 +15,7 @@ use crate::{
 const CONNECTIONS: usize = 64;
 const SIZE: usize = 64;
 
-/// The percentiles of the curves, at equal distances: each has a third to a half of the messages beyond it.
+/// The percentiles of the curves.
 const CURVE: [f64; 9] = [10.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95];
 
 /// The percentiles of the tables.
@@ -26,6 +26,9 @@ struct Taken {
     saturated: Histogram<u64>,
     at_half: Histogram<u64>,
 }
+
+/// Chooses one of the two.
+type Which = fn(&Taken) -> &Histogram<u64>;
 
 pub(super) fn measure(run: &Run) -> Result<Found, Error> {
     let _pinned = Pinned::new();
@@ -45,7 +48,7 @@ pub(super) fn measure(run: &Run) -> Result<Found, Error> {
         Ok(Taken { saturated, at_half })
     })?;
     let mut found = Found::default();
-    let settings: [(&str, fn(&Taken) -> &Histogram<u64>); 2] = [
+    let settings: [(&str, Which); 2] = [
         ("as busy as it can be", |taken| &taken.saturated),
         ("at half of bare epoll's rate, from the due time", |taken| {
             &taken.at_half
@@ -67,19 +70,14 @@ pub(super) fn measure(run: &Run) -> Result<Found, Error> {
 }
 
 /// The curves of all rounds together.
-fn chart(
-    title: String,
-    names: &[&str],
-    rounds: &[Vec<Taken>],
-    of: fn(&Taken) -> &Histogram<u64>,
-) -> Result<Chart, Error> {
+fn chart(title: String, names: &[&str], rounds: &[Vec<Taken>], of: Which) -> Result<Chart, Error> {
     let mut curves = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let mut all = histogram();
         for round in rounds {
             all.add(of(&round[index]))?;
         }
-        let at = |&percentile: &f64| all.value_at_percentile(percentile) as f64 / 1000.0;
+        let at = |&percentile: &f64| all.value_at_percentile(percentile) as f64;
         curves.push(Curve {
             name: name.to_string(),
             y: CURVE.iter().map(at).collect(),
@@ -87,7 +85,7 @@ fn chart(
     }
     Ok(Chart {
         title,
-        y: "µs".into(),
+        unit: "ns".into(),
         x: CURVE
             .iter()
             .map(|percentile| format!("p{percentile}"))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{cell_text, legend, ratio};
+use super::{cell_text, figure, legend, ratio};
 use crate::{
     compare::Change,
     data::{Chart, Report, Table},
@@ -100,9 +100,8 @@ fn add_table(text: &mut String, table: &Table) {
 fn add_chart(text: &mut String, chart: &Chart) {
     write!(
         text,
-        "\n**{}** (curve of all rounds together, {})\n\n| |",
-        escape(&chart.title),
-        escape(&chart.y)
+        "\n**{}** (all rounds together)\n\n| |",
+        escape(&chart.title)
     )
     .expect("a string has room");
     let columns: Vec<String> = chart
@@ -113,7 +112,11 @@ fn add_chart(text: &mut String, chart: &Chart) {
     *text += &columns.concat();
     *text += &format!("\n|---|{}\n", "---:|".repeat(columns.len()));
     for curve in &chart.curves {
-        let cells: Vec<String> = curve.y.iter().map(|y| format!(" {y:.0} |")).collect();
+        let cells: Vec<String> = curve
+            .y
+            .iter()
+            .map(|y| format!(" {} |", figure(*y, &chart.unit)))
+            .collect();
         writeln!(text, "| {} |{}", escape(&curve.name), cells.concat()).expect("a string has room");
     }
 }

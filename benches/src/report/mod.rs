@@ -33,8 +33,11 @@ fn figure(value: f64, unit: &str) -> String {
 
 /// A ratio and its quartiles, where they differ.
 fn ratio(ratio: &Spread) -> String {
-    let digits = |value: f64| if value >= 9.995 { 1 } else { 2 };
-    let of = |value: f64| format!("{value:.*}", digits(value));
+    let of = |value: f64| match value {
+        99.95.. => format!("{value:.0}"),
+        9.995.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    };
     let (low, median, high) = (of(ratio.low), of(ratio.median), of(ratio.high));
     match low == high {
         true => median,
@@ -50,7 +53,7 @@ fn cell_text(table: &Table, row: usize, cell: &Option<Cell>) -> String {
     let figure = figure(cell.figure.median, &table.unit);
     match (row, table.plots_figures) {
         (0, _) => format!("{figure} = 1"),
-        (_, true) => format!("{figure} = {}", ratio(&cell.ratio)),
+        (_, true) => format!("{figure}: ×{}", ratio(&cell.ratio)),
         (_, false) => ratio(&cell.ratio),
     }
 }

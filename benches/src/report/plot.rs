@@ -197,7 +197,7 @@ fn ratio_alone(cell: &Cell) -> String {
 
 /// The size of a chart, and the places of its curves in it.
 const CHART: (f64, f64) = (760.0, 330.0);
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 70.0;
 const RIGHT: f64 = 130.0;
 const BOTTOM: f64 = 28.0;
 const TOP: f64 = 10.0;
@@ -233,10 +233,10 @@ pub(super) fn curves(chart: &Chart) -> String {
         add(
             &mut svg,
             format_args!(
-                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{mark} {}</text>\n",
+                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
                 LEFT - 8.0,
                 y + 4.0,
-                escape(&chart.y)
+                figure(mark, &chart.unit)
             ),
         );
     }
@@ -265,6 +265,7 @@ pub(super) fn curves(chart: &Chart) -> String {
             .map(|(place, value)| format!("{:.1},{:.1}", x(place), y(*value)))
             .collect();
         let class = match class(&curve.name, index) {
+            "own" => format!("own o{}", index % 3),
             "peer" => format!("peer c{}", index % 8),
             class => class.to_string(),
         };
@@ -300,7 +301,7 @@ pub(super) fn curves(chart: &Chart) -> String {
 
 /// 1, 2 and 5 of each power of ten within the range.
 fn marks_of_time(low: f64, high: f64) -> Vec<f64> {
-    let powers = (-3..9).flat_map(|power| [1.0, 2.0, 5.0].map(|mark| mark * 10_f64.powi(power)));
+    let powers = (0..12).flat_map(|power| [1.0, 2.0, 5.0].map(|mark| mark * 10_f64.powi(power)));
     let marks: Vec<f64> = powers.filter(|mark| (low..=high).contains(mark)).collect();
     match marks.len() {
         ..8 => marks,

@@ -35,7 +35,7 @@ const JSON: &str = r#"{
         }
       ],
       "charts": [
-        {"title": "Latency", "y": "µs", "x": ["p50", "p99"],
+        {"title": "Latency", "unit": "ns", "x": ["p50", "p99"],
          "curves": [{"name": "epoll", "y": [10, 100]}, {"name": "a & b", "y": [11, 90000]}, {"name": "none", "y": [0, 0]}]}
       ]
     },
@@ -133,7 +133,7 @@ fn the_baseline_shows_its_figure_and_the_others_show_ratios_with_quartiles() {
     let text = markdown(&report(), None);
     assert!(text.contains("| epoll | 1.00 µs = 1 | – |"), "{text}");
     assert!(
-        text.contains("| **nio-net** | 1.05 (0.90–1.20) | 40.0 (30.0–5000.0) |"),
+        text.contains("| **nio-net** | 1.05 (0.90–1.20) | 40.0 (30.0–5000) |"),
         "{text}"
     );
 }
