@@ -43,7 +43,9 @@ fn of_table(part: &str, old: &Table, new: &Table, changes: &mut Vec<Change>) {
             let (Some(before), Some(after)) = (before, row.cells[place]) else {
                 continue;
             };
-            let (old_ratio, new_ratio) = (before.ratio, after.ratio);
+            let Some((old_ratio, new_ratio)) = before.ratio.zip(after.ratio) else {
+                continue;
+            };
             let by = new_ratio.median / old_ratio.median - 1.0;
             if by.abs() >= LEAST && new_ratio.is_apart_from(&old_ratio) {
                 changes.push(Change {

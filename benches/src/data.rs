@@ -61,7 +61,8 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Cell {
     pub(crate) figure: Spread,
-    pub(crate) ratio: Spread,
+    /// `None` if the baseline's figure is 0.
+    pub(crate) ratio: Option<Spread>,
 }
 
 /// The quartiles of a figure's rounds.
@@ -149,9 +150,7 @@ impl Table {
             let figure = Spread::of(rounds.iter().filter_map(|round| round[index]));
             let ratio = |round: &Vec<Option<f64>>| Some(round[index]? / round[0]?);
             let ratio = Spread::of(rounds.iter().filter_map(ratio).filter(|it| it.is_finite()));
-            let cell = figure.zip(ratio);
-            row.cells
-                .push(cell.map(|(figure, ratio)| Cell { figure, ratio }));
+            row.cells.push(figure.map(|figure| Cell { figure, ratio }));
         }
     }
 

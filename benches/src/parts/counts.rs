@@ -65,7 +65,7 @@ pub(super) fn system_calls(run: &Run) -> Result<Found, Error> {
                 serve(wrapper, server, service, count)
             })?);
         }
-        let title = format!("System calls for a {operation}");
+        let title = format!("System calls for each {operation}");
         let mut table = Table::new(title, "", &names).plots_figures();
         let of = |names: &[&str]| {
             let sum =
@@ -128,7 +128,7 @@ fn of_servers(
 ) -> Result<Table, Error> {
     let servers = servers::with(service);
     let names: Vec<&str> = servers.iter().map(|server| server.name).collect();
-    let mut table = Table::new(format!("Instructions for a {operation}"), "", &names);
+    let mut table = Table::new(format!("Instructions for each {operation}"), "", &names);
     let mut counts = Vec::new();
     for server in &servers {
         run.say(&format!("callgrind: {}", server.name));

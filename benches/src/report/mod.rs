@@ -51,10 +51,11 @@ fn cell_text(table: &Table, row: usize, cell: &Option<Cell>) -> String {
         return "–".into();
     };
     let figure = figure(cell.figure.median, &table.unit);
-    match (row, table.plots_figures) {
-        (0, _) => format!("{figure} = 1"),
-        (_, true) => format!("{figure}: ×{}", ratio(&cell.ratio)),
-        (_, false) => ratio(&cell.ratio),
+    match (row, cell.ratio) {
+        (_, None) => figure,
+        (0, Some(_)) => format!("{figure} = 1"),
+        (_, Some(spread)) if table.plots_figures => format!("{figure}: ×{}", ratio(&spread)),
+        (_, Some(spread)) => ratio(&spread),
     }
 }
 

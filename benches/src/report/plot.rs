@@ -6,8 +6,8 @@
 
 use std::fmt::Write;
 
-use super::{figure, html::escape, ratio};
-use crate::data::{Cell, Chart, Table};
+use super::{cell_text, figure, html::escape};
+use crate::data::{Cell, Chart, Spread, Table};
 
 const WIDTH: f64 = 400.0;
 const NAMES: f64 = 118.0;
@@ -86,113 +86,87 @@ fn class(name: &str, row: usize) -> &'static str {
 
 /// A column of a table: a bar for each contender.
 pub(super) fn bars(table: &Table, column: usize) -> String {
-    let cells = table.rows.iter().enumerate().filter_map(|(index, row)| {
+    let spread = |cell: &Cell| match table.plots_figures {
+        true => Some(cell.figure),
+        false => cell.ratio,
+    };
+    let rows = table.rows.iter().enumerate().filter_map(|(index, row)| {
         let cell = row.cells[column].as_ref()?;
-        Some((index, row.name.as_str(), cell))
+        Some((index, row.name.as_str(), cell, spread(cell)?))
     });
-    let cells: Vec<(usize, &str, &Cell)> = cells.collect();
-    let spread = |cell: &Cell| {
-        if table.plots_figures {
-            cell.figure
-        } else {
-            cell.ratio
-        }
-    };
-    let ends = cells
+    let rows: Vec<_> = rows.collect();
+    let ends = rows
         .iter()
-        .flat_map(|(_, _, cell)| [spread(cell).low, spread(cell).high]);
-    let axis = match table.plots_figures {
-        true => Axis::of_figures(ends),
-        false => Axis::of_ratios(ends),
+        .flat_map(|(.., spread)| [spread.low, spread.high]);
+    let (axis, origin) = match table.plots_figures {
+        true => (Axis::of_figures(ends), 0.0),
+        false => (Axis::of_ratios(ends), 1.0),
     };
-    let bottom = ROW * cells.len() as f64 + 4.0;
+    let bottom = ROW * rows.len() as f64 + 4.0;
     let mut svg = open(WIDTH, bottom + AXIS, &table.title);
-    for mark in axis.marks() {
-        let (x, kind) = (axis.x(mark), if mark == 1.0 { "one" } else { "grid" });
+    add_marks(&mut svg, &axis, bottom);
+    for (place, (index, name, cell, spread)) in rows.into_iter().enumerate() {
+        let (top, class, name) = (ROW * place as f64 + 4.0, class(name, index), escape(name));
+        let whole = cell_text(table, index, &Some(*cell));
+        let figure = figure(cell.figure.median, &table.unit);
         add(
             &mut svg,
-            format_args!(
-                "<line class=\"{kind}\" x1=\"{x:.1}\" y1=\"0\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>"
-            ),
+            format_args!("<g class=\"{class}\"><title>{name}: {figure}; {whole}</title>"),
         );
+        let (x, y) = (NAMES - 8.0, top + 11.0);
         add(
             &mut svg,
-            format_args!(
-                "<text class=\"mark\" x=\"{x:.1}\" y=\"{:.1}\">{mark}</text>\n",
-                bottom + 14.0
-            ),
+            format_args!("<text class=\"name\" x=\"{x:.1}\" y=\"{y:.1}\">{name}</text>"),
         );
-    }
-    let origin = axis.x(if table.plots_figures { 0.0 } else { 1.0 });
-    for (place, (row, name, cell)) in cells.into_iter().enumerate() {
-        let (top, spread) = (ROW * place as f64 + 4.0, spread(cell));
-        let (middle, x) = (top + 7.0, axis.x(spread.median));
-        let text = match table.plots_figures {
-            true => format!(
-                "{} = {}",
-                figure(cell.figure.median, &table.unit),
-                ratio_alone(cell)
-            ),
-            false => ratio_text(row, cell, &table.unit),
-        };
-        add(&mut svg, format_args!("<g class=\"{}\">", class(name, row)));
-        add(
-            &mut svg,
-            format_args!(
-                "<title>{}: {} = {}</title>",
-                escape(name),
-                figure(cell.figure.median, &table.unit),
-                ratio(&cell.ratio)
-            ),
-        );
-        add(
-            &mut svg,
-            format_args!(
-                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                NAMES - 8.0,
-                top + 11.0,
-                escape(name)
-            ),
-        );
-        let (left, width) = (origin.min(x), (x - origin).abs().max(1.5));
-        add(
-            &mut svg,
-            format_args!(
-                "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"14\"/>"
-            ),
-        );
-        if spread.low < spread.high {
-            let (low, high) = (axis.x(spread.low), axis.x(spread.high));
-            add(
-                &mut svg,
-                format_args!(
-                    "<line class=\"whisker\" x1=\"{low:.1}\" y1=\"{middle:.1}\" x2=\"{high:.1}\" y2=\"{middle:.1}\"/>"
-                ),
-            );
-        }
+        add_bar(&mut svg, &axis, top, origin, &spread);
         let x = WIDTH - VALUES + 8.0;
+        let text = match (table.plots_figures, cell.ratio) {
+            (true, Some(ratio)) => format!("{figure}: ×{:.2}", ratio.median),
+            _ => whole,
+        };
         add(
             &mut svg,
-            format_args!(
-                "<text class=\"value\" x=\"{x:.1}\" y=\"{:.1}\">{text}</text></g>\n",
-                top + 11.0
-            ),
+            format_args!("<text class=\"value\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text></g>\n"),
         );
     }
     svg + "</svg>\n"
 }
 
-/// The baseline shows its figure, the others their ratio.
-fn ratio_text(row: usize, cell: &Cell, unit: &str) -> String {
-    match row {
-        0 => format!("{} = 1", figure(cell.figure.median, unit)),
-        _ => ratio(&cell.ratio),
+/// The lines of an axis, and their labels.
+fn add_marks(svg: &mut String, axis: &Axis, bottom: f64) {
+    for mark in axis.marks() {
+        let (x, kind) = (axis.x(mark), if mark == 1.0 { "one" } else { "grid" });
+        let y = bottom + 14.0;
+        add(
+            svg,
+            format_args!(
+                "<line class=\"{kind}\" x1=\"{x:.1}\" y1=\"0\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>"
+            ),
+        );
+        add(
+            svg,
+            format_args!("<text class=\"mark\" x=\"{x:.1}\" y=\"{y:.1}\">{mark}</text>\n"),
+        );
     }
 }
 
-/// The median of the ratio.
-fn ratio_alone(cell: &Cell) -> String {
-    figure(cell.ratio.median, "×")
+/// A bar from the origin to the median, and a whisker between the quartiles.
+fn add_bar(svg: &mut String, axis: &Axis, top: f64, origin: f64, spread: &Spread) {
+    let (origin, x, y) = (axis.x(origin), axis.x(spread.median), top + 7.0);
+    let (left, width) = (origin.min(x), (x - origin).abs().max(1.5));
+    add(
+        svg,
+        format_args!("<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"14\"/>"),
+    );
+    if spread.low < spread.high {
+        let (low, high) = (axis.x(spread.low), axis.x(spread.high));
+        add(
+            svg,
+            format_args!(
+                "<line class=\"whisker\" x1=\"{low:.1}\" y1=\"{y:.1}\" x2=\"{high:.1}\" y2=\"{y:.1}\"/>"
+            ),
+        );
+    }
 }
 
 /// The size of a chart, and the places of its curves in it.
