@@ -1,4 +1,4 @@
-//! A gate against lost speed: instructions outside of the kernel for what nio does all the time, against the numbers in
+//! A gate against lost speed: instructions outside of the kernel for nio's frequent operations, against the numbers in
 //! `instructions.json`.
 //!
 //! Instructions are counted, not timed, so they are the same on a busy machine. Another compiler gives other numbers; then

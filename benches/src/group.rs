@@ -71,7 +71,7 @@ impl Group {
     pub(crate) fn measure(&self, run: &Run, time: Duration) -> Result<Table, Error> {
         let make = |(name, make): &(&'static str, Make)| Some((*name, make()?));
         let mut made: Vec<(&str, Turn)> = self.contenders.iter().filter_map(make).collect();
-        // The first turn warms up: what it allocates stays.
+        // The first turn warms up: its allocations stay.
         for (_, turn) in &mut made {
             turn(self.times);
         }

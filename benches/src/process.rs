@@ -1,5 +1,5 @@
-//! Each server runs in a process of its own: this program again, told to serve. The kernel is asked from outside for what
-//! it uses, so that the start and the end are not in it.
+//! Each server runs in a process of its own: this program again, told to serve. Its CPU time and memory are read from
+//! outside, so that the start and the end are not in it.
 
 use std::{
     ffi::OsString,

@@ -25,7 +25,7 @@ const CONNECTIONS: usize = 64;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Something that nio does all the time.
+/// A frequent operation of nio.
 pub(super) struct Operation {
     pub(super) name: &'static str,
     /// How often [`run`](Self::run) does it while instructions are counted.

@@ -88,12 +88,12 @@ impl Side {
     }
 
     fn wake_other(&self) {
-        // SAFETY: the handle is there for ever.
+        // SAFETY: the handle is never freed.
         unsafe { (self.uv.async_send)(self.other.load(Relaxed)) };
     }
 
     fn run(&self) {
-        // SAFETY: the loop is there for ever, and no other thread runs it.
+        // SAFETY: the loop is never freed, and no other thread runs it.
         unsafe { (self.uv.run)(self.on, uv::RUN_DEFAULT) };
     }
 }
@@ -203,11 +203,11 @@ fn uv_flood() -> Option<impl FnMut(u32) -> Duration> {
         let handle = Arc::clone(&handle);
         let start = Instant::now();
         let other = thread::spawn(move || {
-            // SAFETY: the handle is there for ever.
+            // SAFETY: the handle is never freed.
             let send = || unsafe { (uv.async_send)(handle.load(Relaxed)) };
             wake(times, &flood.done, || assert_eq!(send(), 0));
         });
-        // SAFETY: the loop is there for ever, and no other thread runs it.
+        // SAFETY: the loop is never freed, and no other thread runs it.
         unsafe { (uv.run)(on, uv::RUN_DEFAULT) };
         let elapsed = start.elapsed();
         other.join().expect("it does not panic");

@@ -99,6 +99,6 @@ pub(crate) fn set_data<T>(handle: Object, data: &'static T) {
 ///
 /// The data must have been a `T`.
 pub(crate) unsafe fn data<T>(handle: Object) -> &'static T {
-    // SAFETY: a handle begins with the user's pointer, which is to a `T` that is there for ever.
+    // SAFETY: a handle begins with the user's pointer, which is to a `T` that is never freed.
     unsafe { &**handle.cast::<*const T>() }
 }

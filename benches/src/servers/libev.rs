@@ -115,7 +115,7 @@ impl Loop {
     ///
     /// [`watch`](Loop::watch) must have made it for a socket of this type.
     unsafe fn end<S>(&self, watcher: *mut Watcher) {
-        // SAFETY: it was a box, and nobody has it but the loop, which forgets it here.
+        // SAFETY: it was a box, and only the loop has it, which forgets it here.
         unsafe {
             (self.stop)(self.event_loop, watcher);
             drop(Box::from_raw(watcher.cast::<Watched<S>>()));
@@ -135,7 +135,7 @@ impl Loop {
 ///
 /// [`Loop::watch`] must have made it for a socket of this type.
 unsafe fn called<'a, S>(watcher: *mut Watcher) -> (&'static Loop, &'a mut S) {
-    // SAFETY: the loop stays for ever, and who is called has the socket until the watcher's end.
+    // SAFETY: the loop is never freed, and a callback has the socket until the watcher's end.
     unsafe {
         (
             &*(*watcher).data,
@@ -155,7 +155,7 @@ pub(super) fn echo(streams: Vec<TcpStream>) -> io::Result<()> {
 }
 
 extern "C" fn on_bytes(_: *mut c_void, watcher: *mut Watcher, _: c_int) {
-    // SAFETY: only watchers of such connections call this.
+    // SAFETY: only watchers of these connections call this.
     let (server, connection) = unsafe { called::<Connection<TcpStream>>(watcher) };
     let echoed = BYTES.with_borrow_mut(|buffer| connection.echo(buffer, |_| false));
     let next = echoed.expect("no connection fails");

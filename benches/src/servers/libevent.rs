@@ -1,5 +1,4 @@
-//! libevent, with what it has for streams: a bufferevent for each connection, whose input is moved
-//! to its output.
+//! libevent, with its type for streams: a bufferevent for each connection, whose input is moved to its output.
 
 use std::{
     cell::Cell,
@@ -108,7 +107,7 @@ extern "C" fn on_data(stream: Stream, _: *mut c_void) {
 
 /// The end, as nothing else was asked for.
 extern "C" fn on_event(stream: Stream, _: c_short, _: *mut c_void) {
-    // SAFETY: nobody uses the stream afterwards.
+    // SAFETY: the stream is not used afterwards.
     unsafe { (libevent().free)(stream) };
 }
 
@@ -129,7 +128,7 @@ extern "C" fn on_connection(_: *mut c_void, fd: c_int, _: *mut c_void, _: c_int,
 extern "C" fn on_written(stream: Stream, _: *mut c_void) {
     let libevent = libevent();
     LEFT.set(LEFT.get() - 1);
-    // SAFETY: nobody uses the stream afterwards; the loop is the one that runs.
+    // SAFETY: the stream is not used afterwards; the loop is the one that runs.
     unsafe {
         (libevent.free)(stream);
         if LEFT.get() == 0 {

@@ -1,5 +1,5 @@
-//! libuv: a stream for each connection. It writes at once what there is room for, and makes a write
-//! request of the rest.
+//! libuv: a stream for each connection. It writes at once as much as there is room for, and makes
+//! a write request of the remaining bytes.
 
 use std::{
     alloc::{Layout, alloc, dealloc, handle_alloc_error},

@@ -18,8 +18,8 @@ pub(super) fn echo<const SIZE: usize>(streams: Vec<net::TcpStream>) -> io::Resul
     Ok(())
 }
 
-/// 56 bytes and the buffer's others. An `async fn` would keep its argument twice, and a `match` of what
-/// was read the result beside the number.
+/// 56 bytes and the buffer's others. An `async fn` would keep its argument twice, and a `match` on the
+/// result of a read would keep that result beside the number.
 #[expect(clippy::manual_async_fn, reason = "an async fn would be larger")]
 fn serve<const SIZE: usize>(stream: TcpStream) -> impl Future<Output = io::Result<()>> {
     async move {
@@ -34,7 +34,7 @@ fn serve<const SIZE: usize>(stream: TcpStream) -> impl Future<Output = io::Resul
     }
 }
 
-/// One buffer for all connections: what has been read is written before anybody else runs, or kept.
+/// One buffer for all connections: bytes that were read are written before another task runs, or kept.
 pub(super) fn echo_shared(streams: Vec<net::TcpStream>) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();

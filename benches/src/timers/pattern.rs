@@ -12,7 +12,7 @@ pub(crate) enum Part {
     Later(Vec<(u32, u32)>),
     /// Timer to insert, delay, timer to cancel.
     Life(Vec<(u32, u32, u32)>),
-    /// Time moves on by so many microseconds, and what is due expires.
+    /// Time moves on by so many microseconds, and due timers expire.
     Turn(u32),
 }
 
@@ -249,7 +249,7 @@ impl Mixer {
         let turns = (2 * n / turn).max(10);
         let mut measured = Vec::new();
         for _ in 0..turns {
-            // In eight portions, as what happens to one connection doesn't wait for all others.
+            // In eight portions: operations on different connections are interleaved.
             for _ in 0..8 {
                 let portion = turn / 8;
                 measured.push(Part::Later(

@@ -1,7 +1,7 @@
 //! The peers, each behind the same few operations.
 //!
-//! A peer knows its timers by number, and keeps what a connection would keep for it: a key, a handle or
-//! the timer itself. All this is made before the clock starts, so what is measured is arming and disarming.
+//! A peer knows its timers by number, and keeps a key, a handle or the timer itself, as a connection
+//! would. All this is made before the clock starts, so arming and disarming are measured.
 //! Each peer does what its documentation recommends for the purpose.
 
 mod calloop;
@@ -18,7 +18,7 @@ pub(crate) trait Peer {
     fn insert(&mut self, timer: u32, deadline: u64);
     fn cancel(&mut self, timer: u32);
     fn later(&mut self, timer: u32, deadline: u64);
-    /// A turn of the loop: fires what is due, and finds out how long it might sleep.
+    /// A turn of the loop: fires due timers, and computes how long it may sleep.
     fn turn(&mut self, now: u64);
     /// How many timers have fired so far.
     fn fired(&self) -> usize;

@@ -36,7 +36,7 @@ impl Tokio {
         self.start.0 + Duration::from_nanos(time - self.start.1)
     }
 
-    /// One turn of the scheduler: its driver looks at the clock and fires what is due.
+    /// One turn of the scheduler: its driver reads the clock and fires due timers.
     fn turn(&self) {
         self.runtime.block_on(tokio::task::yield_now());
     }
@@ -80,7 +80,7 @@ impl super::Peer for Sleeps {
         let sleep = &mut self.sleeps[timer as usize];
         sleep.set(Some(sleep_until(deadline)));
         let mut cx = Context::from_waker(&self.waker);
-        // The first poll is what arms it.
+        // The first poll arms it.
         let _ = black_box(sleep.as_mut().as_pin_mut().map(|sleep| sleep.poll(&mut cx)));
     }
 
