@@ -1,123 +1,117 @@
-//! What can be counted instead of timed: system calls with strace, instructions with callgrind.
+//! Counts instead of times: system calls with strace, instructions outside of the kernel with callgrind.
 //!
-//! Each server runs twice under the tool, with little to do and with more. The difference belongs
-//! to what there was more of alone, not to the start and the end.
+//! A count is the difference between a short run and a long one, so that neither start nor end is in it.
 
 use std::{
-    collections::BTreeMap, env::temp_dir, error::Error, ffi::OsString, fs, path::Path, process::id,
+    collections::BTreeMap,
+    env::{current_exe, temp_dir},
+    ffi::OsString,
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio, id},
 };
 
-use crate::servers::Server;
+use crate::run::Error;
 
-/// Work for servers, under a tool that makes them slow.
-pub struct Work<'a> {
-    /// What is counted for each: a message, say.
-    pub unit: &'a str,
-    /// How many of these there are in the first run.
-    pub few: usize,
-    /// How many more there are in the second.
-    pub more: usize,
-    /// Runs a server, under the tool of these words, with so many of them.
-    pub run: &'a RunUnder<'a>,
+/// Names and counts.
+pub(crate) type Counts = BTreeMap<String, f64>;
+
+/// Runs something under the tool of these words, with so many operations.
+pub(crate) type RunUnder<'a> = dyn Fn(&[OsString], usize) -> Result<(), Error> + 'a;
+
+/// The operations of the short run, and the additional ones of the long run.
+#[derive(Clone, Copy)]
+pub(crate) struct Operations {
+    pub(crate) few: usize,
+    pub(crate) more: usize,
 }
 
-/// See [`Work::run`].
-pub type RunUnder<'a> = dyn Fn(&[OsString], &Server, usize) -> Result<(), Box<dyn Error>> + 'a;
+/// System calls for each operation, by name; their sum is `total`.
+pub(crate) fn system_calls(operations: Operations, run: &RunUnder<'_>) -> Result<Counts, Error> {
+    let output = output();
+    let mut words = ["strace", "-f", "-c", "-U", "calls,name", "-o"]
+        .map(OsString::from)
+        .to_vec();
+    words.push(output.clone().into());
+    difference(operations, |count| {
+        run(&words, count)?;
+        Ok(read_strace(&take(&output)?))
+    })
+}
 
-type Counts = BTreeMap<String, f64>;
+/// Instructions for each operation.
+pub(crate) fn instructions(operations: Operations, run: &RunUnder<'_>) -> Result<f64, Error> {
+    let output = output();
+    let words = callgrind(&output);
+    let counts = difference(operations, |count| {
+        run(&words, count)?;
+        let total = read_callgrind(&take(&output)?)?;
+        Ok(Counts::from([("total".into(), total)]))
+    })?;
+    Ok(counts["total"])
+}
 
-/// The kinds of system calls that have a column.
-const KINDS: [(&str, &[&str]); 4] = [
-    ("accept", &["accept", "accept4"]),
-    ("read", &["read", "recvfrom", "recvmsg", "readv"]),
-    ("write", &["write", "sendto", "sendmsg", "writev"]),
-    ("wait", &["epoll_wait", "epoll_pwait", "epoll_pwait2"]),
-];
+/// Instructions of this program with these arguments, within functions whose names match.
+pub(crate) fn instructions_within(function: &str, arguments: &[&str]) -> Result<f64, Error> {
+    let output = output();
+    let mut words = callgrind(&output);
+    words.push(format!("--toggle-collect={function}").into());
+    run_self(&words, arguments)?;
+    read_callgrind(&take(&output)?)
+}
 
-impl Work<'_> {
-    /// Prints how many system calls there are, kind by kind.
-    pub fn print_system_calls(&self, servers: &[&Server]) {
-        let unit = self.unit;
-        println!("\nSystem calls per {unit}, counted by strace (which slows the server down)\n");
-        print!("{:10} {:>8}", "", "all");
-        KINDS.iter().for_each(|(kind, _)| print!(" {kind:>8}"));
-        println!("   others");
-        for server in servers {
-            let wrapper = ["strace", "-f", "-c", "-U", "calls,name", "-o"];
-            match self.count(server, &wrapper, read_strace) {
-                Ok(counts) => print_kinds(server.name, counts),
-                Err(error) => println!("{:10} {error}", server.name),
-            }
-        }
-    }
-
-    /// Prints how many instructions there are outside of the kernel.
-    pub fn print_instructions(&self, servers: &[&Server]) {
-        let unit = self.unit;
-        println!("\nInstructions per {unit} outside of the kernel, counted by callgrind\n");
-        for server in servers {
-            match self.instructions(server) {
-                Ok(count) => println!("{:10} {count:>8.0}", server.name),
-                Err(error) => println!("{:10} {error}", server.name),
-            }
-        }
-    }
-
-    /// How many instructions there are outside of the kernel.
-    pub fn instructions(&self, server: &Server) -> Result<f64, Box<dyn Error>> {
-        let wrapper = ["valgrind", "--tool=callgrind", "--callgrind-out-file"];
-        let counts = self.count(server, &wrapper, read_callgrind)?;
-        Ok(*counts.get("totals:").ok_or("callgrind gave no total")?)
-    }
-
-    /// Counts with a tool whose last option names the file that it writes.
-    fn count(
-        &self,
-        server: &Server,
-        wrapper: &[&str],
-        read: fn(&str) -> Counts,
-    ) -> Result<Counts, Box<dyn Error>> {
-        let output = temp_dir().join(format!("nio-benches-{}-{}", id(), server.name));
-        let count = |units| {
-            (self.run)(&with_output(wrapper, &output), server, units)?;
-            let text = fs::read_to_string(&output)?;
-            fs::remove_file(&output)?;
-            Ok::<_, Box<dyn Error>>(read(&text))
-        };
-        let few = count(self.few)?;
-        let mut counts = count(self.few + self.more)?;
-        for (what, count) in &mut counts {
-            let difference = *count - few.get(what).unwrap_or(&0.0);
-            *count = difference / self.more as f64;
-        }
-        Ok(counts)
+/// Runs this program with these arguments, under the tool of these words.
+pub(crate) fn run_self(wrapper: &[OsString], arguments: &[&str]) -> Result<(), Error> {
+    let status = Command::new(&wrapper[0])
+        .args(&wrapper[1..])
+        .arg(current_exe()?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("`{}` failed under a tool: {status}", arguments.join(" ")).into()),
     }
 }
 
-fn print_kinds(name: &str, mut counts: Counts) {
-    print!("{name:10} {:>8.3}", counts.remove("total").unwrap_or(0.0));
-    for (_, names) in KINDS {
-        let removed = names.iter().filter_map(|&name| counts.remove(name));
-        print!(" {:>8.3}", removed.sum::<f64>());
-    }
-    let named = |(name, count): (String, f64)| {
-        let seen = count.abs() >= 0.0005;
-        seen.then(|| format!("{name} {count:.3}"))
-    };
-    let others: Vec<String> = counts.into_iter().filter_map(named).collect();
-    println!("   {}", others.join(", "));
+/// Whether a program can be started.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let mut command = Command::new(program);
+    let command = command
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
-fn with_output(wrapper: &[&str], output: &Path) -> Vec<OsString> {
-    let mut words: Vec<OsString> = wrapper.iter().map(OsString::from).collect();
-    match words.last_mut() {
-        Some(option) if option.to_string_lossy().starts_with("--") => {
-            option.push("=");
-            option.push(output);
-        }
-        _ => words.push(output.into()),
+fn callgrind(output: &PathBuf) -> Vec<OsString> {
+    let mut file = OsString::from("--callgrind-out-file=");
+    file.push(output);
+    vec!["valgrind".into(), "--tool=callgrind".into(), file]
+}
+
+fn output() -> PathBuf {
+    temp_dir().join(format!("nio-benches-{}", id()))
+}
+
+fn take(output: &PathBuf) -> Result<String, Error> {
+    let text = fs::read_to_string(output)?;
+    fs::remove_file(output)?;
+    Ok(text)
+}
+
+fn difference(
+    Operations { few, more }: Operations,
+    count: impl Fn(usize) -> Result<Counts, Error>,
+) -> Result<Counts, Error> {
+    let short = count(few)?;
+    let mut counts = count(few + more)?;
+    for (name, count) in &mut counts {
+        *count = (*count - short.get(name).unwrap_or(&0.0)) / more as f64;
     }
-    words
+    Ok(counts)
 }
 
 /// Lines of a count and a name.
@@ -129,11 +123,8 @@ fn read_strace(text: &str) -> Counts {
     text.lines().filter_map(line).collect()
 }
 
-/// Of the whole profile only the line of a name and a count that is its sum.
-fn read_callgrind(text: &str) -> Counts {
-    let line = |line: &str| {
-        let (name, count) = line.split_once(' ')?;
-        (name == "totals:").then_some((name.to_string(), count.trim().parse().ok()?))
-    };
-    text.lines().filter_map(line).collect()
+/// The sum of a profile.
+fn read_callgrind(text: &str) -> Result<f64, Error> {
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    Ok(total.ok_or("callgrind gave no total")?.trim().parse()?)
 }

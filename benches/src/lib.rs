@@ -1,15 +1,23 @@
-//! What the benchmarks share: nio beside its peers.
+//! nio beside its peers, in one run with one report. See `README.md`.
+#![cfg(target_os = "linux")]
 
-#[cfg(target_os = "linux")]
-pub mod client;
-#[cfg(target_os = "linux")]
-pub mod count;
-pub mod library;
-#[cfg(target_os = "linux")]
-pub mod options;
-#[cfg(target_os = "linux")]
-pub mod process;
-#[cfg(target_os = "linux")]
-pub mod servers;
-#[cfg(target_os = "linux")]
-pub mod spread;
+mod cli;
+mod client;
+mod clock;
+mod compare;
+mod count;
+mod data;
+mod gate;
+mod group;
+mod library;
+mod loops;
+mod machine;
+mod parts;
+mod polls;
+mod process;
+mod report;
+mod run;
+mod servers;
+mod timers;
+
+pub use cli::main;

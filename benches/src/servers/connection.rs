@@ -1,4 +1,4 @@
-//! A connection of a server that has neither tasks nor streams: what it has read and not written yet.
+//! A connection of a server that has neither tasks nor streams: the bytes it has read and not written yet.
 
 use std::io::{self, ErrorKind, Read, Write};
 

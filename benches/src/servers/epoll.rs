@@ -81,19 +81,19 @@ impl Epoll {
     fn new() -> io::Result<Epoll> {
         // SAFETY: takes no pointers.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })? as RawFd;
-        // SAFETY: the kernel has just made it, and nobody else closes it.
+        // SAFETY: the kernel has just made it, and nothing else closes it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Epoll { fd })
     }
 
-    fn control(&self, what: i32, of: &impl AsRawFd, word: usize, mask: i32) -> io::Result<()> {
+    fn control(&self, operation: i32, of: &impl AsRawFd, word: usize, mask: i32) -> io::Result<()> {
         let mut event = libc::epoll_event {
             events: mask as u32,
             u64: word as u64,
         };
         // SAFETY: the event lives until the call returns.
         let result =
-            unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), what, of.as_raw_fd(), &mut event) };
+            unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, of.as_raw_fd(), &mut event) };
         check(result).map(drop)
     }
 

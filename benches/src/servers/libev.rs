@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    ffi::{CStr, c_int, c_uint, c_void},
+    ffi::{c_int, c_uint, c_void},
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     os::fd::AsRawFd,
@@ -13,11 +13,8 @@ use super::{
     BUFFER,
     accept::accept,
     connection::{Connection, Next},
-    not_there,
 };
-use crate::library::Library;
-
-pub(super) const NAME: &CStr = c"libev.so.4";
+use crate::library::{LIBEV, Library, not_there};
 
 /// `struct ev_io` of ev.h, as distributions build it.
 #[repr(C)]
@@ -66,7 +63,7 @@ impl Loop {
     fn new() -> io::Result<&'static Loop> {
         // SAFETY: the types are those of ev.h.
         let found = || unsafe {
-            let library = Library::load(NAME)?;
+            let library = Library::load(LIBEV)?;
             let new: unsafe extern "C" fn(c_uint) -> *mut c_void =
                 library.function(c"ev_loop_new")?;
             Some(Loop {
@@ -118,7 +115,7 @@ impl Loop {
     ///
     /// [`watch`](Loop::watch) must have made it for a socket of this type.
     unsafe fn end<S>(&self, watcher: *mut Watcher) {
-        // SAFETY: it was a box, and nobody has it but the loop, which forgets it here.
+        // SAFETY: it was a box, and only the loop has it, which forgets it here.
         unsafe {
             (self.stop)(self.event_loop, watcher);
             drop(Box::from_raw(watcher.cast::<Watched<S>>()));
@@ -138,7 +135,7 @@ impl Loop {
 ///
 /// [`Loop::watch`] must have made it for a socket of this type.
 unsafe fn called<'a, S>(watcher: *mut Watcher) -> (&'static Loop, &'a mut S) {
-    // SAFETY: the loop stays for ever, and who is called has the socket until the watcher's end.
+    // SAFETY: the loop is never freed, and a callback has the socket until the watcher's end.
     unsafe {
         (
             &*(*watcher).data,
@@ -158,7 +155,7 @@ pub(super) fn echo(streams: Vec<TcpStream>) -> io::Result<()> {
 }
 
 extern "C" fn on_bytes(_: *mut c_void, watcher: *mut Watcher, _: c_int) {
-    // SAFETY: only watchers of such connections call this.
+    // SAFETY: only watchers of these connections call this.
     let (server, connection) = unsafe { called::<Connection<TcpStream>>(watcher) };
     let echoed = BYTES.with_borrow_mut(|buffer| connection.echo(buffer, |_| false));
     let next = echoed.expect("no connection fails");

@@ -1,19 +1,15 @@
-//! libevent, with what it has for streams: a bufferevent for each connection, whose input is moved
-//! to its output.
+//! libevent, with its type for streams: a bufferevent for each connection, whose input is moved to its output.
 
 use std::{
     cell::Cell,
-    ffi::{CStr, c_int, c_short, c_uint, c_void},
+    ffi::{c_int, c_short, c_uint, c_void},
     io,
     net::{TcpListener, TcpStream},
     os::fd::IntoRawFd,
     ptr::null_mut,
 };
 
-use super::not_there;
-use crate::library::Library;
-
-pub(super) const NAME: &CStr = c"libevent_core-2.1.so.7";
+use crate::library::{LIBEVENT, Library, not_there};
 
 type Base = *mut c_void;
 type Stream = *mut c_void;
@@ -42,14 +38,14 @@ struct Libevent {
 }
 
 thread_local! {
-    /// What the callbacks use.
-    static LIBEVENT: Cell<Option<&'static Libevent>> = const { Cell::new(None) };
+    /// The loop of the callbacks.
+    static LOOP: Cell<Option<&'static Libevent>> = const { Cell::new(None) };
     /// How many short connections are still to be served.
     static LEFT: Cell<usize> = const { Cell::new(0) };
 }
 
 fn libevent() -> &'static Libevent {
-    LIBEVENT.get().expect("the loop runs")
+    LOOP.get().expect("the loop runs")
 }
 
 impl Libevent {
@@ -57,7 +53,7 @@ impl Libevent {
     fn new() -> io::Result<&'static Libevent> {
         // SAFETY: the types are those of event2/*.h.
         let found = || unsafe {
-            let library = Library::load(NAME)?;
+            let library = Library::load(LIBEVENT)?;
             let new: unsafe extern "C" fn() -> Base = library.function(c"event_base_new")?;
             Some(Libevent {
                 base: new(),
@@ -73,7 +69,7 @@ impl Libevent {
             })
         };
         let libevent: &Libevent = Box::leak(Box::new(not_there(found())?));
-        LIBEVENT.set(Some(libevent));
+        LOOP.set(Some(libevent));
         Ok(libevent)
     }
 
@@ -111,7 +107,7 @@ extern "C" fn on_data(stream: Stream, _: *mut c_void) {
 
 /// The end, as nothing else was asked for.
 extern "C" fn on_event(stream: Stream, _: c_short, _: *mut c_void) {
-    // SAFETY: nobody uses the stream afterwards.
+    // SAFETY: the stream is not used afterwards.
     unsafe { (libevent().free)(stream) };
 }
 
@@ -132,7 +128,7 @@ extern "C" fn on_connection(_: *mut c_void, fd: c_int, _: *mut c_void, _: c_int,
 extern "C" fn on_written(stream: Stream, _: *mut c_void) {
     let libevent = libevent();
     LEFT.set(LEFT.get() - 1);
-    // SAFETY: nobody uses the stream afterwards; the loop is the one that runs.
+    // SAFETY: the stream is not used afterwards; the loop is the one that runs.
     unsafe {
         (libevent.free)(stream);
         if LEFT.get() == 0 {

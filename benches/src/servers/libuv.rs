@@ -1,20 +1,18 @@
-//! libuv: a stream for each connection. It writes at once what there is room for, and makes a write
-//! request of the rest.
+//! libuv: a stream for each connection. It writes at once as much as there is room for, and makes
+//! a write request of the remaining bytes.
 
 use std::{
     alloc::{Layout, alloc, dealloc, handle_alloc_error},
     cell::Cell,
-    ffi::{CStr, c_char, c_int, c_uint, c_void},
+    ffi::{c_char, c_int, c_uint, c_void},
     io,
     net::{TcpListener, TcpStream},
     os::fd::IntoRawFd,
     ptr::copy_nonoverlapping,
 };
 
-use super::{BUFFER, not_there};
-use crate::library::Library;
-
-pub(super) const NAME: &CStr = c"libuv.so.1";
+use super::BUFFER;
+use crate::library::{LIBUV, Library, not_there};
 
 /// `uv_buf_t`.
 #[repr(C)]
@@ -55,14 +53,14 @@ struct Libuv {
 }
 
 thread_local! {
-    /// What the callbacks use.
-    static LIBUV: Cell<Option<&'static Libuv>> = const { Cell::new(None) };
+    /// The loop of the callbacks.
+    static LOOP: Cell<Option<&'static Libuv>> = const { Cell::new(None) };
     /// How many short connections are still to be accepted.
     static LEFT: Cell<usize> = const { Cell::new(0) };
 }
 
 fn libuv() -> &'static Libuv {
-    LIBUV.get().expect("the loop runs")
+    LOOP.get().expect("the loop runs")
 }
 
 impl Libuv {
@@ -70,7 +68,7 @@ impl Libuv {
     fn new() -> io::Result<&'static Libuv> {
         // SAFETY: the types are those of uv.h, and the memory is as large as it says.
         let found = || unsafe {
-            let library = Library::load(NAME)?;
+            let library = Library::load(LIBUV)?;
             let loop_size: extern "C" fn() -> usize = library.function(c"uv_loop_size")?;
             let handle_size: extern "C" fn(c_int) -> usize = library.function(c"uv_handle_size")?;
             let request_size: extern "C" fn(c_int) -> usize = library.function(c"uv_req_size")?;
@@ -98,7 +96,7 @@ impl Libuv {
             })
         };
         let libuv: &Libuv = Box::leak(Box::new(not_there(found())?));
-        LIBUV.set(Some(libuv));
+        LOOP.set(Some(libuv));
         Ok(libuv)
     }
 

@@ -1,11 +1,11 @@
 //! nio-net: a task for each connection, on nio-loop. With a buffer for each, or *shared*, with one for all.
 
-use std::{cell::RefCell, future::poll_fn, io, net, rc::Rc, task::Context};
+use std::{io, net};
 
 use nio_loop::EventLoop;
 use nio_net::{TcpListener, TcpStream};
 
-use super::{BUFFER, SHORT_BUFFER};
+use super::SHORT_BUFFER;
 
 pub(super) fn echo<const SIZE: usize>(streams: Vec<net::TcpStream>) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
@@ -18,8 +18,8 @@ pub(super) fn echo<const SIZE: usize>(streams: Vec<net::TcpStream>) -> io::Resul
     Ok(())
 }
 
-/// 48 bytes and the buffer's others. An `async fn` would keep its argument twice, and a `match` of what
-/// was read the result beside the number.
+/// 56 bytes and the buffer's others. An `async fn` would keep its argument twice, and a `match` on the
+/// result of a read would keep that result beside the number.
 #[expect(clippy::manual_async_fn, reason = "an async fn would be larger")]
 fn serve<const SIZE: usize>(stream: TcpStream) -> impl Future<Output = io::Result<()>> {
     async move {
@@ -34,45 +34,31 @@ fn serve<const SIZE: usize>(stream: TcpStream) -> impl Future<Output = io::Resul
     }
 }
 
-/// One buffer for all connections: what has been read is written before anybody else runs, or kept.
+/// Reads into the buffer of the loop; bytes that have no room in the socket are kept.
 pub(super) fn echo_shared(streams: Vec<net::TcpStream>) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();
-    let buffer = Rc::new(RefCell::new([0; BUFFER]));
     for stream in streams {
         let stream = TcpStream::from_std(&handle, stream)?;
-        handle.spawn(serve_shared(stream, buffer.clone())).detach();
+        handle.spawn(serve_shared(stream)).detach();
     }
     event_loop.run()?;
     Ok(())
 }
 
 #[expect(clippy::manual_async_fn, reason = "an async fn would be larger")]
-fn serve_shared(
-    stream: TcpStream,
-    buffer: Rc<RefCell<[u8; BUFFER]>>,
-) -> impl Future<Output = io::Result<()>> {
+fn serve_shared(stream: TcpStream) -> impl Future<Output = io::Result<()>> {
     async move {
-        loop {
-            let read = |context: &mut Context<'_>| {
-                let mut buffer = buffer.borrow_mut();
-                stream.poll_read(context, &mut *buffer)
-            };
-            let n = poll_fn(read).await?;
-            if n == 0 {
-                return Ok(());
-            }
-            let written = match stream.try_write(&buffer.borrow()[..n]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                result => result?,
-            };
-            if written < n {
-                let rest = buffer.borrow()[written..n].to_vec();
+        let echo = |bytes: &[u8]| stream.try_write_all(bytes);
+        while let Some(left) = stream.read_with(echo).await? {
+            let left = left?;
+            if !left.is_empty() {
                 // Boxed, as it is rare and would make every task larger.
-                let write = async |rest: Vec<u8>| stream.write_all(&rest).await;
-                Box::pin(write(rest)).await?;
+                let write = async |left: Vec<u8>| stream.write_all(&left).await;
+                Box::pin(write(left)).await?;
             }
         }
+        Ok(())
     }
 }
 
