@@ -1,0 +1,45 @@
+//! The exercises: what a reader's program must print, and that the solution does.
+//!
+//! `cargo test -p nio-guide --test exercises -- --ignored exercise_02` tries what the reader wrote.
+
+use std::{
+    env,
+    process::{Command, Stdio},
+};
+
+/// What a program prints.
+fn output(name: &str) -> String {
+    let this = env::current_exe().unwrap();
+    let folders = this.ancestors().skip(1).take(2);
+    let path = folders
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    let path = path.unwrap_or_else(|| panic!("there is no program {name}"));
+    let output = Command::new(path).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{name}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A test of the reader's program, and one of the solution.
+macro_rules! exercises {
+    ($($exercise:ident $solution:ident: $check:expr;)*) => {$(
+        #[test]
+        #[ignore = "the reader's"]
+        fn $exercise() {
+            let number = stringify!($exercise).rsplit('_').next().unwrap();
+            let check: fn(&str) = $check;
+            check(&output(&format!("ch{number}_exercise")));
+        }
+
+        #[test]
+        fn $solution() {
+            let number = stringify!($solution).rsplit('_').next().unwrap();
+            let check: fn(&str) = $check;
+            check(&output(&format!("ch{number}_solution")));
+        }
+    )*};
+}
+
+exercises! {
+    exercise_02 solution_02: |output| assert_eq!(output, "socket 2\nsocket 1\n");
+}
