@@ -44,4 +44,5 @@ exercises! {
     exercise_00 solution_00: |output| assert_eq!(output, "client 2 reads hello?\n");
     exercise_01 solution_01: |output| assert_eq!(output, "would block\n1 byte\nthe end\n");
     exercise_02 solution_02: |output| assert_eq!(output, "socket 2\nsocket 1\n");
+    exercise_03 solution_03: |output| assert_eq!(output, "never early\n");
 }
