@@ -45,4 +45,5 @@ exercises! {
     exercise_01 solution_01: |output| assert_eq!(output, "would block\n1 byte\nthe end\n");
     exercise_02 solution_02: |output| assert_eq!(output, "socket 2\nsocket 1\n");
     exercise_03 solution_03: |output| assert_eq!(output, "never early\n");
+    exercise_04 solution_04: |output| assert_eq!(output, "socket 2 is refused\n0 events\n");
 }
