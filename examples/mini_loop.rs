@@ -115,8 +115,7 @@ impl Loop {
         source: F,
         mut callback: impl FnMut(&mut Loop, &F) + 'static,
     ) -> io::Result<()> {
-        let flags = EventFlags::ADD | EventFlags::RECEIPT;
-        let mut changes = [Kevent::read(&source, flags).with_udata(self.next_id)];
+        let mut changes = [Kevent::read(&source, EventFlags::ADD).with_udata(self.next_id)];
         self.queue.apply(&mut changes)?;
         changes[0].receipt()?;
         let callback: Callback = Box::new(move |this| callback(this, &source));

@@ -46,4 +46,5 @@ exercises! {
     exercise_02 solution_02: |output| assert_eq!(output, "socket 2\nsocket 1\n");
     exercise_03 solution_03: |output| assert_eq!(output, "never early\n");
     exercise_04 solution_04: |output| assert_eq!(output, "socket 2 is refused\n0 events\n");
+    exercise_05 solution_05: |output| assert_eq!(output, "1 event, 5 bytes\n");
 }
