@@ -1,8 +1,10 @@
 //! The pieces that a chapter of the guide finishes and a later chapter uses.
 
 mod changes;
+mod heap;
 
 pub use changes::apply;
+pub use heap::{Heap, Key};
 
 /// What the programs of the exercises print until the reader has written them.
 pub const NOT_DONE: &str = "This exercise is yours: open the file and begin.";

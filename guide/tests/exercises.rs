@@ -48,4 +48,5 @@ exercises! {
     exercise_04 solution_04: |output| assert_eq!(output, "socket 2 is refused\n0 events\n");
     exercise_05 solution_05: |output| assert_eq!(output, "1 event, 5 bytes\n");
     exercise_06 solution_06: |output| assert_eq!(output, "no room\nroom again\n");
+    exercise_07 solution_07: |output| assert_eq!(output, "10 23 36 49\n10 20 30 40\n");
 }
