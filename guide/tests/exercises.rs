@@ -49,4 +49,5 @@ exercises! {
     exercise_05 solution_05: |output| assert_eq!(output, "1 event, 5 bytes\n");
     exercise_06 solution_06: |output| assert_eq!(output, "no room\nroom again\n");
     exercise_07 solution_07: |output| assert_eq!(output, "10 23 36 49\n10 20 30 40\n");
+    exercise_08 solution_08: |output| assert_eq!(output, "timeout A in turn 2\n");
 }

@@ -14,7 +14,8 @@ const LONGEST_PROGRAM: usize = 150;
 /// So many equal lines in two programs belong into the library of this package.
 const EQUAL_LINES: usize = 8;
 
-/// The part of a file that a marker names: `FILE`, `FILE:ANCHOR` or `FILE#ITEM`.
+/// The part of a file that a marker names: `FILE`, `FILE:ANCHOR`, `FILE#ITEM`, or `FILE#head`, which is all
+/// before the first item.
 /// Returns its lines with their numbers in the file.
 pub(crate) fn part(folder: &Path, marker: &str) -> Result<(PathBuf, Vec<(usize, String)>), String> {
     let (path, wanted) = match marker.find([':', '#']) {
@@ -68,6 +69,16 @@ fn item_range(lines: &[(usize, String)], item: &str) -> Option<std::ops::Range<u
             rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
         })
     };
+    if item == "head" {
+        let end = lines.iter().position(|(_, line)| {
+            let is_doc = line.starts_with("///");
+            is_doc
+                || ["type ", "struct ", "fn ", "const "]
+                    .iter()
+                    .any(|it| line.starts_with(it))
+        });
+        return Some(0..end?);
+    }
     let line = lines.iter().position(|(_, line)| begins(line))?;
     let indent = |line: &str| line.len() - line.trim_start().len();
     let own = indent(&lines[line].1);
@@ -148,7 +159,10 @@ fn every_line_of_a_program_is_shown() {
         let path = fs::canonicalize(path).unwrap();
         let shown = shown.remove(&path).unwrap_or_default();
         for (number, line) in (0..).zip(lines_of(&path)) {
-            if !line.trim().is_empty() && !is_anchor(&line) && !shown.contains(&number) {
+            // What encloses the functions that are shown one by one.
+            let is_frame = line == "}" || line.starts_with("impl ");
+            if !line.trim().is_empty() && !is_frame && !is_anchor(&line) && !shown.contains(&number)
+            {
                 missing.push(format!("{}:{}: {line}", path.display(), number + 1));
             }
         }
