@@ -50,4 +50,6 @@ exercises! {
     exercise_06 solution_06: |output| assert_eq!(output, "no room\nroom again\n");
     exercise_07 solution_07: |output| assert_eq!(output, "10 23 36 49\n10 20 30 40\n");
     exercise_08 solution_08: |output| assert_eq!(output, "timeout A in turn 2\n");
+    exercise_09 solution_09: |output| assert_eq!(output, "499999500000\nthe interval ran\n");
+    exercise_10 solution_10: |output| assert_eq!(output, "1000\n");
 }
