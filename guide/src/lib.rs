@@ -1,9 +1,11 @@
 //! The pieces that a chapter of the guide finishes and a later chapter uses.
 
 mod changes;
+mod executor;
 mod heap;
 
 pub use changes::apply;
+pub use executor::{Executor, Sleep, Sources};
 pub use heap::{Heap, Key};
 
 /// What the programs of the exercises print until the reader has written them.

@@ -52,4 +52,5 @@ exercises! {
     exercise_08 solution_08: |output| assert_eq!(output, "timeout A in turn 2\n");
     exercise_09 solution_09: |output| assert_eq!(output, "499999500000\nthe interval ran\n");
     exercise_10 solution_10: |output| assert_eq!(output, "1000\n");
+    exercise_11 solution_11: |output| assert_eq!(output.trim(), "A1 B1 A2 B2");
 }
