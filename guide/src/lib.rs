@@ -3,6 +3,7 @@
 mod changes;
 mod executor;
 mod heap;
+mod readable;
 
 pub use changes::apply;
 pub use executor::{Executor, Sleep, Sources};

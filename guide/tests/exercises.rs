@@ -53,4 +53,5 @@ exercises! {
     exercise_09 solution_09: |output| assert_eq!(output, "499999500000\nthe interval ran\n");
     exercise_10 solution_10: |output| assert_eq!(output, "1000\n");
     exercise_11 solution_11: |output| assert_eq!(output.trim(), "A1 B1 A2 B2");
+    exercise_12 solution_12: |output| assert_eq!(output, "10 ms\n");
 }
