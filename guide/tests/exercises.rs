@@ -54,4 +54,5 @@ exercises! {
     exercise_10 solution_10: |output| assert_eq!(output, "1000\n");
     exercise_11 solution_11: |output| assert_eq!(output.trim(), "A1 B1 A2 B2");
     exercise_12 solution_12: |output| assert_eq!(output, "10 ms\n");
+    exercise_13 solution_13: |output| assert_eq!(output, "more than 1000 bytes\n");
 }
