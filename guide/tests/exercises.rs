@@ -55,4 +55,5 @@ exercises! {
     exercise_11 solution_11: |output| assert_eq!(output.trim(), "A1 B1 A2 B2");
     exercise_12 solution_12: |output| assert_eq!(output, "10 ms\n");
     exercise_13 solution_13: |output| assert_eq!(output, "more than 1000 bytes\n");
+    exercise_14 solution_14: |output| assert_eq!(output, "6\n");
 }
