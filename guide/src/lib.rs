@@ -3,6 +3,8 @@
 mod changes;
 mod executor;
 mod heap;
+#[cfg(target_os = "linux")]
+pub mod naive;
 mod readable;
 
 pub use changes::apply;

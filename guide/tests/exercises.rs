@@ -56,4 +56,5 @@ exercises! {
     exercise_12 solution_12: |output| assert_eq!(output, "10 ms\n");
     exercise_13 solution_13: |output| assert_eq!(output, "more than 1000 bytes\n");
     exercise_14 solution_14: |output| assert_eq!(output, "6\n");
+    exercise_16 solution_16: |output| assert_eq!(output, "2 events\n");
 }
