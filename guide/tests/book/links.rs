@@ -108,3 +108,36 @@ fn each_command_is_known() {
         unknown.join("\n")
     );
 }
+
+/// The tests and comments cite rules by number: a reader finds each of them here.
+#[test]
+fn each_rule_that_a_test_names_is_listed() {
+    let rules = ["rules.md", "rules-loop.md"]
+        .map(|name| fs::read_to_string(guide().join("text").join(name)).unwrap());
+    let mut missing = BTreeSet::new();
+    for tests in [
+        "nio-sys/tests",
+        "nio-poll/tests",
+        "nio-loop/tests",
+        "nio-net/tests",
+    ] {
+        for entry in fs::read_dir(guide().join("..").join(tests)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                continue;
+            }
+            for line in fs::read_to_string(&path).unwrap().lines() {
+                let Some(name) = line.trim().strip_prefix("fn ") else {
+                    continue;
+                };
+                let rule = name.split('_').next().unwrap().to_uppercase();
+                let digits = rule.trim_start_matches(['K', 'L']);
+                let is_rule = digits.len() + 1 == rule.len() && digits.parse::<u32>().is_ok();
+                if is_rule && !rules.iter().any(|it| it.contains(&format!("| {rule} |"))) {
+                    missing.insert(rule);
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no such rules: {missing:?}");
+}
