@@ -47,6 +47,7 @@ impl Loop {
     /// Runs until nothing is left to wait for.
     fn run(&mut self) -> io::Result<()> {
         let mut events = EventList::with_capacity(64);
+        self.run_ticks();
         loop {
             // 1. Timers: those that are due, in the order of their deadlines.
             self.run_timers(Instant::now());
@@ -60,10 +61,7 @@ impl Loop {
             };
 
             // 3. Poll: the one place where the thread sleeps.
-            match self.queue.wait(&mut events, timeout) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue, // by a signal
-                result => result?,
-            };
+            self.queue.wait(&mut events, timeout)?;
 
             // 4. I/O: the callback of each event, unless an earlier callback has removed it.
             for event in &events {
@@ -101,6 +99,10 @@ impl Loop {
     /// Runs a callback, and then the ticks, before anything else.
     fn call(&mut self, callback: &mut Callback) {
         callback(self);
+        self.run_ticks();
+    }
+
+    fn run_ticks(&mut self) {
         while let Some(mut tick) = self.ticks.pop_front() {
             tick(self);
         }
@@ -113,8 +115,7 @@ impl Loop {
         source: F,
         mut callback: impl FnMut(&mut Loop, &F) + 'static,
     ) -> io::Result<()> {
-        let flags = EventFlags::ADD | EventFlags::RECEIPT;
-        let mut changes = [Kevent::read(&source, flags).with_udata(self.next_id)];
+        let mut changes = [Kevent::read(&source, EventFlags::ADD).with_udata(self.next_id)];
         self.queue.apply(&mut changes)?;
         changes[0].receipt()?;
         let callback: Callback = Box::new(move |this| callback(this, &source));
