@@ -565,7 +565,7 @@ fn l105_a_loop_that_another_one_drives_is_no_reason_for_a_warning() {
     driven
         .handle()
         .on_warning(LIMIT, move |_, _| flag.set(true));
-    let mut sleep = pin!(driven.handle().sleep(ms(1)));
+    let mut sleep = pin!(driven.handle().sleep(LIMIT));
     driven.run_nowait().unwrap();
     assert!(driven.next_deadline().is_some());
     event_loop

@@ -315,6 +315,9 @@ fn l97_the_end_of_a_listeners_pause_wakes_no_more_tasks_than_there_are_connectio
         let _clients: Vec<_> = (0..5)
             .map(|_| net::TcpStream::connect(address).unwrap())
             .collect();
+        // An event wakes one of them, which finds the pause.
+        end_of_turn(&handle).await;
+        end_of_turn(&handle).await;
         let before = polls.get();
         listener.resume();
         while accepted.get() < 5 {
