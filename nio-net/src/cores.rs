@@ -30,8 +30,8 @@ use std::{
 use nio_loop::{EventLoop, Handle};
 
 use crate::{
-    Error, Listen, Listener, Semaphore, ServeOptions, Server, TcpSocket, listener::BACKLOG, raw,
-    tasks::text_of,
+    Error, Listen, Listener, Semaphore, ServeOptions, Server, TcpSocket, listener::BACKLOG,
+    panics::text_of, raw,
 };
 
 /// A listener for each of several threads, which [`start`](Cores::start) begins.

@@ -142,7 +142,7 @@
 //! `tcp`, `unix`, `pipe` and `fifo` add to it. `lent` has the buffer of the loop, `buffered` reads lines.
 //! `listener` accepts, with `turns` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
 //! `address` has the ways to write an address, `resolve` looks names up, `connect` tries several addresses.
-//! `serve` is the server, of `semaphore`, `graceful`, `idle`, `close` and `tasks`; `cores` runs it on several threads.
+//! `serve` is the server, of `semaphore`, `graceful`, `idle`, `close` and `panics`; `cores` runs it on several threads.
 //! `child` starts processes, and `stdin` reads the standard input.
 //! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
@@ -172,6 +172,7 @@ mod kinds;
 mod lent;
 mod listener;
 mod options;
+mod panics;
 mod pipe;
 #[allow(unsafe_code)]
 mod raw;
@@ -185,7 +186,6 @@ mod serve_options;
 mod socket;
 mod stdin;
 mod stream;
-mod tasks;
 mod tcp;
 mod tcp_listener;
 mod turns;

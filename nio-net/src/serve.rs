@@ -16,8 +16,7 @@ use nio_loop::{CallbackGuard, Handle, Signal};
 
 use crate::{
     ByteStream, GracefulShutdown, Guard, Idle, Listen, Listener, Permit, Semaphore, ServeOptions,
-    Stream, Unfinished,
-    tasks::{Tasks, without_panic},
+    Stream, Unfinished, panics::without_panic,
 };
 
 /// Serves connections: accepts them up to a limit, runs a handler for each, and shuts down gracefully
@@ -26,37 +25,37 @@ use crate::{
 /// An echo server:
 ///
 /// ```
-/// use nio_loop::EventLoop;
 /// use nio_net::{Server, TcpListener};
 /// # use nio_net::TcpStream;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut event_loop = EventLoop::new()?;
-/// let handle = event_loop.handle();
-/// let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse()?)?;
-/// # let address = listener.local_addr()?;
-/// let server = Server::new(&handle).on_error(|error| println!("{error}"));
-/// # let shutdown = server.shutdown().clone();
-/// # let client = handle.spawn({ let handle = handle.clone(); async move {
-/// #     let client = TcpStream::connect(&handle, address).await?;
-/// #     client.write_all(b"hello").await?;
-/// #     client.read_exact(&mut [0; 5]).await?;
-/// #     shutdown.begin();
-/// #     Ok::<_, Box<dyn std::error::Error>>(())
-/// # }});
-/// event_loop.block_on(server.serve(listener, async |client| {
-///     let mut bytes = [0; 4096];
-///     // Until the client or the server ends.
-///     while let Some(read) = client.unless_shutdown(client.read(&mut bytes)).await {
-///         match read? {
-///             0 => break,
-///             n => client.write_all(&bytes[..n]).await?,
+/// nio_loop::run(async |handle| {
+///     let listener = TcpListener::bind(&handle, "localhost:0").await?;
+///     # let address = listener.local_addr()?;
+///     let server = Server::new(&handle).on_error(|error| println!("{error}"));
+///     # let shutdown = server.shutdown().clone();
+///     # let client = handle.spawn({ let handle = handle.clone(); async move {
+///     #     let client = TcpStream::connect(&handle, address).await?;
+///     #     client.write_all(b"hello").await?;
+///     #     client.read_exact(&mut [0; 5]).await?;
+///     #     shutdown.begin();
+///     #     Ok::<_, Box<dyn std::error::Error>>(())
+///     # }});
+///     let echo = async |client: nio_net::Connection<'_>| {
+///         let mut bytes = [0; 4096];
+///         // Until the client or the server ends.
+///         while let Some(read) = client.unless_shutdown(client.read(&mut bytes)).await {
+///             match read? {
+///                 0 => break,
+///                 n => client.write_all(&bytes[..n]).await?,
+///             }
 ///         }
-///     }
+///         Ok(())
+///     };
+///     server.serve(listener, echo).await?;
+///     # client.await??;
 ///     Ok(())
-/// }))??;
-/// # event_loop.block_on(client)???;
-/// # Ok(())
+/// })?
 /// # }
 /// ```
 ///
@@ -64,25 +63,22 @@ use crate::{
 /// each by a task, or by a future of its own:
 ///
 /// ```
-/// # use nio_loop::EventLoop;
 /// # use nio_net::{Server, TcpListener};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let mut event_loop = EventLoop::new()?;
-/// # let handle = event_loop.handle();
-/// # let listeners = [(); 2].map(|()| TcpListener::bind(&handle, "127.0.0.1:0".parse().unwrap()));
-/// let server = Server::new(&handle);
-/// let mut tasks = Vec::new();
-/// for listener in listeners {
-///     let greet = async |client: nio_net::Connection<'_>| client.write_all(b"hello\n").await;
-///     tasks.push(handle.spawn(server.serve(listener?, greet)));
-/// }
-/// # server.shutdown().begin();
-/// # event_loop.block_on(async {
-/// for task in tasks {
-///     task.await??;
-/// }
-/// # Ok(())
-/// # })?
+/// nio_loop::run(async |handle| {
+///     let server = Server::new(&handle);
+///     let mut serving = handle.join_set();
+///     for address in ["127.0.0.1:0", "127.0.0.1:0"] {
+///         let listener = TcpListener::bind(&handle, address).await?;
+///         let greet = async |client: nio_net::Connection<'_>| client.write_all(b"hello\n").await;
+///         serving.spawn(server.serve(listener, greet));
+///     }
+///     # server.shutdown().begin();
+///     while let Some(ended) = serving.join_next().await {
+///         ended??;
+///     }
+///     Ok(())
+/// })?
 /// # }
 /// ```
 #[derive(Clone)]
@@ -188,7 +184,7 @@ impl Server {
         async move {
             listening?;
             let (shutdown, handler) = (&server.shutdown, Rc::new(handler));
-            let tasks = Tasks::default();
+            let mut tasks = listener.handle().join_set();
             let mut failed = None;
             while let Some(accepted) = shutdown
                 .unless_begun(server.permits.accept(&listener))
@@ -199,7 +195,8 @@ impl Server {
                         let held = (permit, shutdown.guard());
                         let (server, handler) = (Rc::clone(&server), Rc::clone(&handler));
                         let serving = server.attend(handler, stream, peer, held);
-                        tasks.spawn(listener.handle(), serving);
+                        while tasks.try_join_next().is_some() {} // those that have ended
+                        tasks.spawn(serving);
                     }
                     Err(error) => {
                         failed = Some(ServeError::Accept(error));
@@ -290,7 +287,6 @@ impl Server {
                 shutdown.cut_off();
             });
             let id = id.map_err(|source| ServeError::Signal { signal, source })?;
-            self.handle.unref(id);
             Ok(self.handle.guard(id))
         };
         let guards = [listen(Signal::INTERRUPT)?, listen(Signal::TERMINATE)?];
