@@ -26,7 +26,7 @@ mod linux {
 
     pub(crate) enum Queue {
         Naive(Naive),
-        Real(Kqueue),
+        Real(Box<Kqueue>),
     }
 
     impl Queue {
@@ -35,7 +35,7 @@ mod linux {
         }
 
         pub(crate) fn real() -> io::Result<Queue> {
-            Ok(Queue::Real(Kqueue::new()?))
+            Ok(Queue::Real(Box::new(Kqueue::new()?)))
         }
 
         fn add(

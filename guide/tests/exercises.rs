@@ -56,6 +56,7 @@ exercises! {
     exercise_12 solution_12: |output| assert_eq!(output, "10 ms\n");
     exercise_13 solution_13: |output| assert_eq!(output, "more than 1000 bytes\n");
     exercise_14 solution_14: |output| assert_eq!(output, "6\n");
+    exercise_15 solution_15: |output| assert_eq!(output, "2 at once\n");
     exercise_16 solution_16: |output| assert_eq!(output, "2 events\n");
     exercise_17 solution_17: |output| assert_eq!(output, "1 wait, 1 read\n");
     exercise_18 solution_18: |output| assert_eq!(output, "3 nights, 24 hours\n");

@@ -13,8 +13,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     future::Future,
+    mem,
     panic::Location,
     rc::Rc,
+    thread,
 };
 
 use crate::{AbortOnDrop, Handle, JoinError, notices::OneWaiter, panics::Panics};
@@ -153,6 +155,20 @@ impl<T> JoinSet<T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
+    }
+}
+
+impl<T> Drop for JoinSet<T> {
+    /// Aborts all tasks. If futures panic when they are dropped, the first panic goes on when all are
+    /// gone.
+    fn drop(&mut self) {
+        let mut panics = Panics::default();
+        for task in mem::take(&mut self.tasks).into_values() {
+            panics.catch(|| drop(task));
+        }
+        if !thread::panicking() {
+            panics.resume();
+        }
     }
 }
 
