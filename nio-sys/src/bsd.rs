@@ -1,6 +1,6 @@
 //! The engine of the kqueue systems: the kernel's own.
 //!
-//! This file fits arguments to what each kernel takes: counts, timeouts, close-on-exec.
+//! This file fits arguments to the limits and types of each kernel: counts, timeouts, close-on-exec.
 //!
 //! Laws:
 //!

@@ -96,8 +96,8 @@ impl Kqueue {
     /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). A refused
     ///    change yields an entry with [`ERROR`](crate::EventFlags::ERROR) and its errno, and so does, with
     ///    errno 0, a successful one that has [`RECEIPT`](crate::EventFlags::RECEIPT). Later changes are
-    ///    applied all the same (K38, K43).
-    /// 2. If there are such entries, the call returns with them alone (K42). Look at
+    ///    still applied (K38, K43).
+    /// 2. If there are error entries or receipts, the call returns only these (K42). Look at
     ///    [`Kevent::receipt`] of each.
     /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns as many events as
     ///    fit; the others come with the next call (K85). An event that is ready is returned even if the

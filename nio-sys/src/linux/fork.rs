@@ -3,7 +3,7 @@
 //! A kqueue is not inherited by fork(2); an epoll set is, and a change that a child makes to it changes
 //! its parent's. So a queue must know whether it is still in the process that made it. A page that the
 //! kernel empties in every child (MADV_WIPEONFORK, Linux 4.14) holds a number: that of the process.
-//! Without such a page the process id does the same and costs a system call.
+//! Without the page, the process id does the same and costs a system call.
 
 use std::{
     ptr,

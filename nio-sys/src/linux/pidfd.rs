@@ -62,7 +62,7 @@ pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
 /// The state of a process, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// It has not exited, or its status cannot be told yet; the pidfd will have another edge.
+    /// It has not exited, or its status is not known yet; the pidfd will have another edge.
     NotYet,
     /// It has exited, with this wait(2) status.
     Status(c_int),

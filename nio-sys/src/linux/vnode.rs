@@ -41,7 +41,7 @@ const KNOWN: VnodeFlags = VnodeFlags::DELETE
 /// An entry of a directory was made, removed or renamed.
 const ENTRIES: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 
-/// The mask of the watch on the parent of a directory: only the parent is told that a directory was removed or
+/// The mask of the watch on the parent of a directory: only that watch reports that a directory was removed or
 /// replaced (K231).
 const OF_PARENT: u32 = IN_DELETE | IN_MOVED_TO;
 
