@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::{Events, Interest, Poll, Token, Trigger};
 
-    /// A registration whose WRITE knote was refused, made by hand: not every kernel refuses.
+    /// A registration as after a refused WRITE knote, made by hand, because not every kernel refuses.
     fn refuse(poll: &Poll, fd: RawFd, trigger: Trigger) -> Registration {
         let registration = Registration {
             token: Token(77),

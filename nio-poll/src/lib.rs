@@ -264,7 +264,7 @@ pub use timer::Timer;
 pub use token::Token;
 pub use waker::Waker;
 
-/// Accepts a connection that is ready to be registered: the function of nio-sys.
+/// Accepts a connection that is ready to be registered: see the function of nio-sys, which this is.
 ///
 /// ```
 /// use std::net::{TcpListener, TcpStream};

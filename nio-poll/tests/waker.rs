@@ -55,7 +55,7 @@ struct Model {
     poll: Rc<Poll>,
     wakers: Vec<Waker>,
     pending: BTreeSet<usize>,
-    /// Another thread's wait is about to report what is pending, so a poll may find less.
+    /// Another thread's wait is about to report pending wake-ups, so a poll may find fewer.
     another_has_looked: bool,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Timer<D, T> {
 
 /// Timers in the order of their deadlines, each with a payload.
 ///
-/// `D` is a deadline: anything that can be copied and ordered, such as `u64`, `Duration` or
+/// `D` is a deadline: any type that can be copied and ordered, as `u64`, `Duration` or
 /// `Instant`. `T` is the payload of a timer, which the heap only stores.
 ///
 /// The [crate's documentation](crate) has the laws and the cost of each operation.

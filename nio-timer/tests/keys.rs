@@ -1,5 +1,5 @@
-//! A key names one value of one slab, and one timer of one heap: never another, whatever was inserted
-//! and removed in between.
+//! A key names one value of one slab, and one timer of one heap: never another, after any insertions and
+//! removals.
 
 use std::collections::HashMap;
 
