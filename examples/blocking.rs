@@ -63,8 +63,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     })?
 }
 
-fn say(handle: &Handle, what: &str) {
-    println!("{:>5} ms  {what}", handle.now().since_start().as_millis());
+fn say(handle: &Handle, text: &str) {
+    println!("{:>5} ms  {text}", handle.now().since_start().as_millis());
 }
 
 /// Starts a job for each file and one for the name. Returns whether a file could not be read.

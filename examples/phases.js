@@ -3,8 +3,8 @@ const net = require("net");
 const { MessageChannel } = require("worker_threads");
 
 // Prints its phase, and schedules a task and a tick.
-function callback(phase, what) {
-  console.log(`${phase.padEnd(8)} ${what}`);
+function callback(phase, text) {
+  console.log(`${phase.padEnd(8)} ${text}`);
   queueMicrotask(() => console.log("           task"));
   process.nextTick(() => console.log("           tick"));
 }
@@ -33,7 +33,7 @@ const server = net.createServer((connection) => {
     setImmediate(callback, "check", "an immediate of an immediate");
   });
   inbox.port2.postMessage("hello");
-  connection.on("close", () => callback("closing", "what was closed is gone"));
+  connection.on("close", () => callback("closing", "the connection is closed"));
   connection.destroy();
   server.close();
   spin();

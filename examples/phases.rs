@@ -24,8 +24,8 @@ use nio_loop::{EventLoop, Handle, Interest};
 
 /// Prints its phase, and schedules a task and a tick. The tick runs first, although the task was
 /// scheduled before it.
-fn callback(handle: &Handle, phase: &str, what: &str) {
-    println!("{phase:<8} {what}");
+fn callback(handle: &Handle, phase: &str, text: &str) {
+    println!("{phase:<8} {text}");
     handle.spawn(async { println!("           task") });
     handle.next_tick(|_| println!("           tick"));
 }
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             on_io(handle);
             if let Some(id) = own.get() {
                 handle.close(id, |handle| {
-                    callback(handle, "closing", "what was closed is gone");
+                    callback(handle, "closing", "the connection is closed");
                 });
             }
         },

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();
     let start = Instant::now();
-    let say = move |what: &str| println!("{:>4} ms  {what}", start.elapsed().as_millis());
+    let say = move |text: &str| println!("{:>4} ms  {text}", start.elapsed().as_millis());
 
     let interval = handle.set_interval(Duration::from_millis(100), move |_, _| say("tick"));
 

@@ -61,10 +61,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Prints a text with the time of the loop's clock.
-fn say(handle: &Handle, what: &str) {
+fn say(handle: &Handle, text: &str) {
     let seconds = handle.now().since_start().as_secs();
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    println!("{hours:02}:{minutes:02}:{:02}  {what}", seconds % 60);
+    println!("{hours:02}:{minutes:02}:{:02}  {text}", seconds % 60);
 }
 
 #[cfg(test)]

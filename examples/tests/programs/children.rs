@@ -8,8 +8,8 @@ fn children_prints_how_each_child_has_ended() {
     assert!(end.status.success(), "{end:?}");
     assert_eq!(end.errors, "");
     assert_eq!(end.lines.last().unwrap(), "all children have ended");
-    let told = |line: &&String| line.contains("child ") && line.contains(": ");
-    let lines: Vec<&String> = end.lines.iter().filter(told).collect();
+    let is_report = |line: &&String| line.contains("child ") && line.contains(": ");
+    let lines: Vec<&String> = end.lines.iter().filter(is_report).collect();
     assert_eq!(lines.len(), 10, "{end:?}");
     for number in 0..10 {
         let expected = match number {
