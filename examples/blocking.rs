@@ -1,13 +1,13 @@
-//! What blocks runs beside the loop: files are read and summed up by other threads, while an
-//! interval and a task go on as if nothing were.
+//! Blocking work on other threads: they read files and compute checksums, while an interval and a
+//! task of the loop go on.
 //!
 //! ```text
 //! cargo run --example blocking [FILE]...
 //! ```
 //!
-//! It prints the CRC-32 of each file in the order in which they are done (without files: of zeros,
-//! six times), and which thread has computed it. In between the loop says that it is there. A name
-//! is looked up meanwhile, in a lane of its own: it does not stand in the queue of the files.
+//! It prints the CRC-32 of each file in the order in which the threads finish (without files: of
+//! zeros, six times), with the name of the thread. The interval shows that the loop is not blocked. A
+//! name look-up has threads of its own: it does not wait behind the files.
 
 use std::{
     cell::Cell,
@@ -26,7 +26,7 @@ use std::{
 use nio_examples::println;
 use nio_loop::Handle;
 
-/// How many zeros are summed up at a time: enough to see something of it.
+/// How many zeros one checksum is of: enough that the interval ticks in the meantime.
 const ZEROS: u64 = if cfg!(debug_assertions) {
     1 << 20
 } else {
@@ -41,21 +41,21 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if files.is_empty() {
         files = vec![None; 6];
     }
-    // This runs the whole loop until its own future is ready; then the task and the interval end too.
+    // Runs the loop until this future is ready; then the task and the interval end too.
     nio_loop::run(async |handle| {
-        // There may be four threads for files; with two it is easier to see that the rest waits.
+        // Two threads instead of the default four: four of the six files have to wait.
         handle.set_threads(2)?;
 
-        // A task that counts, and an interval that tells.
+        // A task that counts, and an interval that prints the count.
         let count = Rc::new(Cell::new(0));
         handle.spawn(count_milliseconds(handle.clone(), Rc::clone(&count)));
         handle.set_interval(Duration::from_millis(100), move |handle, _| {
             let count = count.get();
-            let text = format!("the loop is there, and a task has counted to {count}");
+            let text = format!("the loop runs, and a task has counted to {count}");
             say(handle, &text);
         });
 
-        let failed = everything(&handle, files).await?;
+        let failed = run_jobs(&handle, files).await?;
         Ok(match failed {
             true => ExitCode::FAILURE,
             false => ExitCode::SUCCESS,
@@ -63,17 +63,17 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     })?
 }
 
-fn say(handle: &Handle, what: &str) {
-    println!("{:>5} ms  {what}", handle.now().since_start().as_millis());
+fn say(handle: &Handle, text: &str) {
+    println!("{:>5} ms  {text}", handle.now().since_start().as_millis());
 }
 
-/// Gives all the work to the threads at once, and returns whether any of it has failed.
-async fn everything(handle: &Handle, files: Vec<Option<PathBuf>>) -> Result<bool, Box<dyn Error>> {
+/// Starts a job for each file and one for the name. Returns whether a file could not be read.
+async fn run_jobs(handle: &Handle, files: Vec<Option<PathBuf>>) -> Result<bool, Box<dyn Error>> {
     let mut sums = Vec::new();
     for file in files {
         sums.push(handle.spawn(print_sum(handle.clone(), file)));
     }
-    // Begins after the files and need not wait for them: these threads are for names.
+    // Starts after the files and still does not wait for them: names have threads of their own.
     handle.yield_now().await;
     let job = handle.spawn_slow(|| {
         let addresses = ("localhost", 0).to_socket_addrs();
@@ -95,17 +95,20 @@ async fn everything(handle: &Handle, files: Vec<Option<PathBuf>>) -> Result<bool
     Ok(failed)
 }
 
-/// Has one file summed up, prints the sum, and returns whether there is one.
+/// Prints the checksum of one file. Returns false if the file could not be read.
 async fn print_sum(handle: Handle, file: Option<PathBuf>) -> Result<bool, nio_loop::Error> {
     let name = match &file {
         Some(path) => path.display().to_string(),
         None => format!("{} MiB of zeros", ZEROS >> 20),
     };
-    // The closure goes to the other thread with all that it uses, so it must be `Send`. The handle
-    // is not: nothing of the loop can be touched from there, and the compiler sees to that.
+    // The closure is moved to another thread, so it must be `Send`. A handle is not `Send`: the
+    // compiler refuses a closure that would use the loop from there.
     let job = handle.spawn_blocking(move || (checksum(file.as_deref()), thread_name()))?;
-    // And here the task waits, not the loop.
-    match job.await.expect("nobody aborts it, and it does not panic") {
+    // The task waits here; the loop goes on.
+    match job
+        .await
+        .expect("the job is not aborted and does not panic")
+    {
         (Ok(sum), thread) => {
             say(&handle, &format!("{thread}  {sum:08x}  {name}"));
             Ok(true)
@@ -117,16 +120,16 @@ async fn print_sum(handle: Handle, file: Option<PathBuf>) -> Result<bool, nio_lo
     }
 }
 
-/// Counts for ever.
+/// Counts milliseconds without end.
 async fn count_milliseconds(handle: Handle, count: Rc<Cell<u64>>) {
     let mut milliseconds = handle.interval(Duration::from_millis(1));
     loop {
-        // More than one, if the machine had no time for us.
+        // More than 1 if the loop was late.
         count.set(count.get() + milliseconds.tick().await);
     }
 }
 
-/// Reads, and computes: this blocks, as all plain Rust does.
+/// The checksum of a file. Reading and computing block the thread.
 fn checksum(file: Option<&Path>) -> io::Result<u32> {
     let mut input: Box<dyn Read> = match file {
         Some(path) => Box::new(File::open(path)?),
@@ -142,7 +145,7 @@ fn checksum(file: Option<&Path>) -> io::Result<u32> {
     }
 }
 
-/// CRC-32 bit by bit. A table would be faster, but this is meant to take its time.
+/// CRC-32 bit by bit. A table would be faster; this job is meant to take long.
 fn add(crc: u32, byte: u8) -> u32 {
     (0..8).fold(crc ^ u32::from(byte), |crc, _| {
         let polynomial = if crc & 1 == 1 { 0xedb8_8320 } else { 0 };

@@ -1,5 +1,5 @@
-//! Runs other programs: reads what one writes, filters text through one, waits for ten at once, and
-//! ends one that takes too long.
+//! Runs other programs: reads the output of one, filters text through one, waits for ten at once, and
+//! kills one that takes too long.
 //!
 //! ```text
 //! cargo run --example children
@@ -16,7 +16,7 @@ use nio_examples::println;
 use nio_loop::{EventLoop, Handle};
 use nio_net::Child;
 
-/// How many bytes of output are kept, of programs that should write a line or two.
+/// The most bytes of output that are kept; these programs write a line or two.
 const LIMIT: usize = 64 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -45,7 +45,7 @@ async fn sort(handle: &Handle, text: &str) -> io::Result<String> {
     let mut child = Child::spawn(handle, sort.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
     let stdin = child.stdin.take().expect("it is piped");
     let text = text.to_owned();
-    // In a task of its own: a program that writes while it reads would stop if nothing read from it.
+    // In a task of its own: a child whose output is not read stops reading its input.
     let writing = handle.spawn(async move { stdin.write_all(text.as_bytes()).await });
     let output = child.wait_with_output(LIMIT).await?;
     writing.await.map_err(io::Error::other)??;
@@ -54,12 +54,12 @@ async fn sort(handle: &Handle, text: &str) -> io::Result<String> {
         .replace('\n', " "))
 }
 
-/// Starts ten programs and reports how each one ends, in the order in which they do.
+/// Starts ten programs and prints how each ends, in the order in which they end.
 async fn ten_at_once(handle: &Handle) -> io::Result<()> {
     let start = Instant::now();
     let mut reports = Vec::new();
     for number in 0..10 {
-        // The later it was started, the sooner it ends; the last two are killed by a signal.
+        // The last one to start is the first to end; the last two are killed by a signal.
         let tenths = 9 - number;
         let end = if number < 8 {
             format!("exit {number}")
@@ -83,7 +83,7 @@ async fn ten_at_once(handle: &Handle) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends a program that has not finished within its time.
+/// Kills a program that has not ended when its timeout expires.
 async fn with_a_limit(handle: &Handle) -> io::Result<std::process::ExitStatus> {
     let mut child = Child::spawn(handle, Command::new("sleep").arg("1000"))?;
     let limit = Duration::from_millis(10);

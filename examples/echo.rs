@@ -5,8 +5,8 @@
 //! nc 127.0.0.1 7000
 //! ```
 //!
-//! Ctrl-C stops it from accepting connections, and it ends when the open ones are done. A second
-//! Ctrl-C ends it at once.
+//! Ctrl-C starts a graceful shutdown: it accepts no more connections, and ends when the open ones are
+//! closed. A second Ctrl-C ends it at once.
 
 use std::{env, error::Error, io, rc::Rc, time::Duration};
 
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Accepts connections for ever.
+/// Accepts connections without end.
 async fn accept(handle: Handle, listener: TcpListener) {
     loop {
         match listener.accept().await {
@@ -57,7 +57,7 @@ async fn accept(handle: Handle, listener: TcpListener) {
                 });
             }
             Err(error) => {
-                // Out of descriptors, most likely. Those who wait are served when some are free.
+                // Usually no descriptor is free. Clients wait in the listener's queue for the next attempt.
                 println!("cannot accept: {error}");
                 handle.sleep(Duration::from_millis(100)).await;
             }
@@ -65,7 +65,7 @@ async fn accept(handle: Handle, listener: TcpListener) {
     }
 }
 
-/// Sends back what arrives, until the other side has finished.
+/// Sends back the bytes that arrive, until the peer ends writing.
 async fn echo(stream: TcpStream) -> io::Result<()> {
     let mut bytes = [0; 16 * 1024];
     loop {

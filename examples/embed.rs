@@ -1,17 +1,15 @@
-//! A nio loop inside another loop of the plainest make: `poll(2)`, which also watches the keyboard.
-//! So nio lives in a program whose own loop has to be the outer one, such as that of a graphical
-//! interface.
+//! A nio loop inside another loop, for programs whose own loop has to be the outer one, as that of a
+//! graphical interface. Here the outer loop is poll(2), which also watches the keyboard.
 //!
 //! ```text
 //! cargo run --example embed
 //! ```
 //!
-//! It prints why the outer loop has woken, and what nio does then. What is typed, the outer loop
-//! gives to nio, which gives it back half a second later. When nio has nothing left to do, the
-//! program ends.
+//! It prints why the outer loop wakes up and what nio does then. The outer loop passes each typed line
+//! to nio, which prints it half a second later. The program ends when nio has nothing left to do.
 //!
-//! All that one loop has to know of the other is a descriptor that is readable when there is
-//! something to do, a deadline, and a function that does it without waiting.
+//! The outer loop needs three things of the inner one: a descriptor that is readable when there is
+//! work, the next deadline, and a function that runs one turn without waiting.
 
 use std::{
     error::Error,
@@ -29,12 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();
     start(&handle);
-    // A descriptor of its own: what `io::stdin` has read ahead, poll(2) would not know of.
+    // Not `io::stdin`, which reads ahead into a buffer that poll(2) does not see.
     let mut keyboard = Some(File::from(io::stdin().as_fd().try_clone_to_owned()?));
 
-    // The order matters: nio's turn, the question when it wants the next one, the wait. What nio is
-    // given between the question and the end of the wait makes its descriptor readable, whoever
-    // gives it. So nothing is slept through.
+    // The order matters: a turn of nio, then its next deadline, then the wait. Work that reaches nio
+    // after that, from any thread, makes its descriptor readable, so no wake-up is lost.
     while event_loop.run_nowait()? {
         let deadline = event_loop.next_deadline();
         let timeout = deadline.map(|deadline| deadline - handle.now());
@@ -58,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Gives nio something to do, of which the outer loop knows nothing: a task, and a thread.
+/// Gives nio work that the outer loop does not know of: a task, and a message from a thread.
 fn start(handle: &Handle) {
     let mut interval = handle.interval(Duration::from_millis(200));
     handle.spawn(async move {
@@ -70,12 +67,12 @@ fn start(handle: &Handle) {
     let remote = handle.remote();
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(500));
-        // It fails only when nio is gone, and gives the closure back.
-        let _ = remote.post(|_| println!("nio    a message of another thread"));
+        // Fails only if the loop is gone, and returns the closure then.
+        let _ = remote.post(|_| println!("nio    a message from another thread"));
     });
 }
 
-/// Reads what there is, and gives it to nio. Returns how much it was: nothing at the end.
+/// Reads the typed lines and passes them to nio. Returns the number of bytes, 0 at the end of the input.
 fn read(keyboard: &mut File, handle: &Handle) -> io::Result<usize> {
     let mut bytes = [0; 4096];
     let count = keyboard.read(&mut bytes)?;
@@ -88,8 +85,7 @@ fn read(keyboard: &mut File, handle: &Handle) -> io::Result<usize> {
     Ok(count)
 }
 
-/// The outer loop's way of waiting: poll(2), the only line of this program that is not nio's or the
-/// standard library's.
+/// How the outer loop waits: poll(2).
 #[cfg(not(target_vendor = "apple"))]
 mod outer {
     use std::{
@@ -104,17 +100,17 @@ mod outer {
         timeout: Option<Duration>,
     ) -> io::Result<[bool; 2]> {
         let mut polled = descriptors.map(|descriptor| libc::pollfd {
-            // poll(2) passes over what is negative.
+            // poll(2) ignores a negative descriptor.
             fd: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),
             events: libc::POLLIN,
             revents: 0,
         });
-        // Rounded up: woken a fraction of a millisecond early, the loop would spin until it is over.
+        // Rounded up: after a wait that is too short, the loop would spin until the deadline.
         let milliseconds = timeout.map_or(-1, |timeout| {
             let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
             i32::try_from(milliseconds).unwrap_or(i32::MAX)
         });
-        // SAFETY: the pointer and the count are of one array, which lives until after the call.
+        // SAFETY: the pointer and the count are of one array, which lives until the call returns.
         let count = unsafe {
             libc::poll(
                 polled.as_mut_ptr(),
@@ -127,14 +123,15 @@ mod outer {
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
             }
-            // A signal came. What was polled is untouched, and to come back too early does no harm.
+            // Interrupted by a signal: `revents` is still 0, and an early return is harmless.
         }
-        // An error or a hang-up is also something to be read.
+        // POLLERR and POLLHUP count as readable: reading returns the error or the end.
         Ok(polled.map(|polled| polled.revents != 0))
     }
 }
 
-/// On macOS, poll(2) cannot watch a kqueue, and nio's descriptor is one. A kqueue can.
+/// How the outer loop waits on macOS: poll(2) cannot watch nio's descriptor there, which is a kqueue;
+/// another kqueue can.
 #[cfg(target_vendor = "apple")]
 mod outer {
     use std::{io, os::fd::BorrowedFd, time::Duration};
@@ -156,7 +153,7 @@ mod outer {
         let mut events = EventList::with_capacity(descriptors.len());
         queue.kevent(&changes, &mut events, timeout)?;
         let mut ready = [false; 2];
-        // What cannot be watched, such as some devices, is reported too, and can be read at once.
+        // A descriptor that kqueue refuses (some devices) has an error event, and can be read at once.
         for event in events.iter() {
             ready[event.udata()] = true;
         }

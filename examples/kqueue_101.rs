@@ -18,10 +18,10 @@ use std::{
 use nio_examples::println;
 use nio_sys::{EventFlags, EventList, Kevent, Kqueue};
 
-/// What we want to be told with each event of the listener. It could be any number.
+/// The udata of the listener: each of its events has this number. Any number will do.
 const LISTENER: usize = 1;
 
-/// In bytes: nobody's request is longer.
+/// The most bytes of a request that are read.
 const LONGEST_REQUEST: u64 = 8192;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -32,7 +32,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     hello from kqueue\n";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Something to wait for. Non-blocking: accept() is to say "nothing there" rather than wait.
+    // Non-blocking, so that accept() returns WouldBlock when no connection waits.
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8888".into());
     let listener = TcpListener::bind(&address)
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -43,10 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // 1. The queue, which lives in the kernel.
     let queue = Kqueue::new()?;
 
-    // 2. What we are interested in: that the listener can be read, which is that a connection waits.
+    // 2. The registration: a listener is readable when a connection waits to be accepted.
     //    ADD      adds the registration,
-    //    CLEAR    reports a connection when it arrives, not as long as it waits,
-    //    RECEIPT  has the kernel answer with what came of the change, instead of waiting for events.
+    //    CLEAR    reports each arrival once (edge-triggered),
+    //    RECEIPT  makes the kernel answer with the result of the change, without waiting for events.
     let flags = EventFlags::ADD | EventFlags::CLEAR | EventFlags::RECEIPT;
     let change = Kevent::read(&listener, flags).with_udata(LISTENER);
     let mut changes = [change];
@@ -54,11 +54,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     changes[0].receipt()?;
     println!("registered: {change:?}");
 
-    // 3. Wait, one second at a time, and see what has happened.
+    // 3. The loop: wait for at most a second, then handle the events.
     let mut events = EventList::with_capacity(16);
     loop {
         let count = match queue.kevent(&[], &mut events, Some(Duration::from_secs(1))) {
-            // A signal came: somebody has typed Ctrl-Z, and then fg.
+            // A signal interrupted the wait, as when the process continues after Ctrl-Z.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             result => result?,
         };
@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// One event may stand for several connections, so accept until there are none.
+/// One event may be for several connections, so accept until none is left.
 fn accept_all(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
     loop {
         match listener.accept() {
@@ -83,15 +83,15 @@ fn accept_all(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
                 Err(error) => println!("{peer}: {error}"),
             },
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            // The client has thought better of it.
+            // The client closed the connection before it was accepted.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Reads a request, whose head ends with an empty line, and answers it. This waits for the client, and everybody else waits
-/// too: the examples `poll_echo` and `echo` show how not to.
+/// Reads a request, up to the empty line that ends its head, and answers it. This blocks, so all other
+/// clients wait meanwhile; the examples `poll_echo` and `echo` do not block.
 fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     // On the BSDs and macOS a connection inherits the mode of its listener.
     stream.set_nonblocking(false)?;

@@ -1,15 +1,15 @@
-// The example `phases` in NodeJS. What it prints stands in phases.txt: `node phases.js >phases.txt`.
+// The example `phases` in NodeJS. Its output is phases.txt: `node phases.js >phases.txt`.
 const net = require("net");
 const { MessageChannel } = require("worker_threads");
 
-// Says in which phase it runs, and leaves a task and a tick behind.
-function callback(phase, what) {
-  console.log(`${phase.padEnd(8)} ${what}`);
+// Prints its phase, and schedules a task and a tick.
+function callback(phase, text) {
+  console.log(`${phase.padEnd(8)} ${text}`);
   queueMicrotask(() => console.log("           task"));
   process.nextTick(() => console.log("           tick"));
 }
 
-// Until a timeout of the least delay is due, which is a millisecond.
+// Waits until a timeout of the least delay, a millisecond, is due.
 function spin() {
   const end = Date.now() + 5;
   while (Date.now() < end);
@@ -33,7 +33,7 @@ const server = net.createServer((connection) => {
     setImmediate(callback, "check", "an immediate of an immediate");
   });
   inbox.port2.postMessage("hello");
-  connection.on("close", () => callback("closing", "what was closed is gone"));
+  connection.on("close", () => callback("closing", "the connection is closed"));
   connection.destroy();
   server.close();
   spin();

@@ -1,10 +1,10 @@
-//! The order of things in a turn of the loop: which phase runs what, and what runs in between.
+//! The order of a turn of the loop: which callbacks each phase runs, and what runs between two callbacks.
 //!
 //! ```text
 //! cargo run --example phases
 //! ```
 //!
-//! It prints the phase of each callback, and indented what runs between two of them:
+//! It prints the phase of each callback, and indented the ticks and tasks that run between two of them:
 //!
 //! ```text
 //! poll     an event of I/O
@@ -22,10 +22,10 @@ use std::{
 use nio_examples::println;
 use nio_loop::{EventLoop, Handle, Interest};
 
-/// Says in which phase it runs, and leaves a task and a tick behind. The tick runs first, although
-/// the task was there before it.
-fn callback(handle: &Handle, phase: &str, what: &str) {
-    println!("{phase:<8} {what}");
+/// Prints its phase, and schedules a task and a tick. The tick runs first, although the task was
+/// scheduled before it.
+fn callback(handle: &Handle, phase: &str, text: &str) {
+    println!("{phase:<8} {text}");
     handle.spawn(async { println!("           task") });
     handle.next_tick(|_| println!("           tick"));
 }
@@ -34,12 +34,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();
 
-    // A connection on which something has arrived: the loop finds it in its first poll.
+    // A connection that has data to read: the first poll of the loop reports it.
     let (ours, mut theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     theirs.write_all(b"hello")?;
 
-    // A callback that is to clear itself finds its own id in a cell, where it is put below.
+    // The callback closes its own watch, whose id exists only after the call: a cell passes it on.
     let watch = Rc::new(Cell::new(None));
     let own = Rc::clone(&watch);
     let id = handle.watch(
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             on_io(handle);
             if let Some(id) = own.get() {
                 handle.close(id, |handle| {
-                    callback(handle, "closing", "what was closed is gone");
+                    callback(handle, "closing", "the connection is closed");
                 });
             }
         },
@@ -61,11 +61,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sets one thing for each phase. They do not run in the order in which they stand here.
+/// Schedules one callback for each phase. They do not run in the order of these lines.
 fn on_io(handle: &Handle) {
     callback(handle, "poll", "an event of I/O");
 
-    // Due at once, and yet not before the next turn, which begins with the timers.
+    // Due at once, but the timers run at the start of the next turn.
     handle.set_timeout(Duration::ZERO, |handle| {
         callback(handle, "timers", "timeout 1");
         handle.set_immediate(|handle| callback(handle, "check", "an immediate of timeout 1"));
@@ -74,17 +74,17 @@ fn on_io(handle: &Handle) {
         callback(handle, "timers", "timeout 2")
     });
 
-    // After the I/O of this turn; what it sets itself runs in the next one.
+    // Runs after the I/O of this turn; an immediate that it sets runs in the next turn.
     handle.set_immediate(|handle| {
         callback(handle, "check", "an immediate");
         handle.set_immediate(|handle| callback(handle, "check", "an immediate of an immediate"));
     });
 
-    // The loop finds what other threads post when it polls the next time. This one has ended by
-    // then, so that the order does not depend on who is faster.
+    // The loop gets posted closures in its next poll. The thread is joined before that, so that the
+    // order is the same in each run.
     let remote = handle.remote();
     let thread = thread::spawn(move || {
-        // It fails only when the loop is gone, and gives the closure back.
+        // Fails only if the loop is gone, and returns the closure then.
         let _ = remote.post(|handle| callback(handle, "poll", "a message"));
     });
     thread.join().expect("posting does not panic");

@@ -28,14 +28,14 @@ struct Server {
     listener: TcpListener,
     connections: HashMap<Token, Connection>,
     next: usize,
-    /// There was no descriptor for a connection, so it still waits to be accepted.
+    /// Accepting has failed, usually for want of a descriptor: connections still wait.
     full: bool,
 }
 
 struct Connection {
     stream: TcpStream,
-    /// What was read and could not be written yet. Nothing more is read before it is gone, so a
-    /// client that does not read cannot fill our memory.
+    /// Bytes that were read and are not written yet. Reading stops until they are written
+    /// (backpressure), so a client that does not read cannot fill the memory.
     unwritten: Vec<u8>,
 }
 
@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 impl Server {
-    /// Accepts until nobody waits: an edge-triggered event is not repeated.
+    /// Accepts until no connection waits: an edge-triggered event is not repeated.
     fn accept_all(&mut self) -> Result<(), Box<dyn Error>> {
         self.full = false;
         loop {
@@ -87,9 +87,9 @@ impl Server {
                 Ok(socket) => self.add(TcpStream::from(socket))?,
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(()),
-                    // The client has thought better of it.
+                    // The client closed the connection before it was accepted.
                     ErrorKind::ConnectionAborted => {}
-                    // Out of descriptors, most likely. One is free when a connection ends.
+                    // Usually no descriptor is free; one will be when a connection ends.
                     _ => {
                         println!("cannot accept: {error}");
                         self.full = true;
@@ -111,9 +111,10 @@ impl Server {
         Ok(())
     }
 
-    /// Something has happened to a connection.
+    /// Handles an event of a connection.
     fn serve(&mut self, token: Token) -> Result<(), Box<dyn Error>> {
-        // It may be gone: a connection has two events when both directions are ready.
+        // A stale event: a connection that is ready in both directions has two events, and the
+        // first may have closed it.
         let Some(connection) = self.connections.get_mut(&token) else {
             return Ok(());
         };
@@ -126,7 +127,8 @@ impl Server {
     }
 }
 
-/// Reads and writes until one of them would block, for the same reason. Returns whether the connection goes on.
+/// Reads and writes until one of them would block: the event is edge-triggered, too. Returns false at
+/// the end of the connection.
 fn echo(connection: &mut Connection) -> io::Result<bool> {
     let Connection { stream, unwritten } = connection;
     let mut bytes = [0; 16 * 1024];

@@ -1,13 +1,13 @@
-//! Why does my program not end? A loop runs until nothing keeps it alive, and tells what does:
-//! what kind of thing, since when, and in which line of the source it came from.
+//! Why does my program not end? A loop runs until nothing keeps it alive. Its report lists each thing
+//! that does: its kind, its age, and the line of the source that made it.
 //!
 //! ```text
 //! cargo run --example report
 //! ```
 //!
-//! The program has finished its work and should end, but has forgotten three things. A second later,
-//! or on Ctrl-C, it prints what the loop waits for, clears that, and ends. What keeps nothing alive
-//! is in the table too, and may stay.
+//! The program has finished its work, but three things still keep its loop alive. A second later, or on
+//! Ctrl-C, it prints the report, clears these three, and ends. Things that do not keep the loop alive
+//! are in the table too, and may stay.
 
 use std::{error::Error, future::pending, os::unix::net::UnixStream, rc::Rc, time::Duration};
 
@@ -21,32 +21,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     let task = forget(&handle)?;
     help(&handle, task)?;
 
-    println!("the work is done, and this should be the end");
+    println!("the work is done, and the program should end");
     event_loop.run()?;
     println!(
-        "\nnow it is; what is left keeps nothing alive:\n{}",
+        "\nthe loop has ended; these do not keep it alive:\n{}",
         handle.report()
     );
     Ok(())
 }
 
-/// What keeps a program from its end: an interval that nobody clears, a connection on which nothing
-/// comes, a task whose answer never does.
+/// Makes three things that keep the loop alive: an interval that is never cleared, a connection on
+/// which nothing arrives, and a task that never ends.
 fn forget(handle: &Handle) -> Result<JoinHandle<()>, Box<dyn Error>> {
     handle.set_interval(Duration::from_secs(30), |_, _| println!("still there?"));
 
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     handle.watch(ours, Interest::READABLE, move |_, _, _| {
-        // The other end belongs to this closure, so it is open as long as we wait for it.
+        // The closure owns the other end, which stays open for as long as the watch.
         let _ = &theirs;
     })?;
 
     Ok(handle.spawn(pending()))
 }
 
-/// Explains what was forgotten and clears it, a second later or on Ctrl-C, whichever comes first.
-/// Waiting for either is no reason to stay alive: of a signal it never is, and the timeout is unreferenced.
+/// Calls [`explain`] after a second or on Ctrl-C, whichever comes first. Neither keeps the loop alive:
+/// a signal never does, and the timeout is unref'd.
 fn help(handle: &Handle, task: JoinHandle<()>) -> Result<(), nio_loop::Error> {
     let task = Rc::new(task);
     let timeout = handle.set_timeout(Duration::from_secs(1), {
@@ -61,14 +61,11 @@ fn help(handle: &Handle, task: JoinHandle<()>) -> Result<(), nio_loop::Error> {
     Ok(())
 }
 
-/// Says what keeps the program from its end, and ends that: callbacks by the ids in the report, tasks
-/// by their own handles.
+/// Prints the report, and ends each thing that keeps the loop alive: callbacks by their ids in the
+/// report, the task by its own handle.
 fn explain(handle: &Handle, task: &JoinHandle<()>) {
     let report = handle.report();
-    println!(
-        "\nnot at an end, because of {} things:\n{report}",
-        report.referenced()
-    );
+    println!("\nkept alive by {} things:\n{report}", report.referenced());
     let referenced = report.entries.iter().filter(|entry| entry.referenced);
     for id in referenced.filter_map(|entry| entry.id) {
         handle.clear(id);

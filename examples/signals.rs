@@ -1,4 +1,4 @@
-//! A server's life by signals: SIGHUP reloads, SIGINT and SIGTERM end it cleanly.
+//! The signals of a server: SIGHUP reloads its configuration, SIGINT and SIGTERM end it.
 //!
 //! ```text
 //! cargo run --example signals
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("ending after {reloads} reloads");
                 return Ok(());
             }
-            // Signals merge while they wait: the count is how many of them were noticed.
+            // Signals that are pending together may be counted as one.
             reloads += event.count();
             println!("reloading");
         }

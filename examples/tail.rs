@@ -1,5 +1,5 @@
-//! Follows a file as `tail -F` does: what is written to it is printed, also after it was cut short,
-//! or renamed and made anew. Nothing is polled for: the file and its directory are watched.
+//! Follows a file as `tail -F` does: it prints the bytes that are written to it, also after the file was
+//! truncated or replaced by a new one. The file and its directory are watched; nothing is polled.
 //!
 //! ```text
 //! cargo run --example tail FILE
@@ -23,10 +23,10 @@ const FILE: Token = Token(0);
 const DIRECTORY: Token = Token(1);
 const CTRL_C: Token = Token(2);
 
-/// The file that has the name now, as far as we know.
+/// The file that had the name at the last look.
 struct Followed {
     file: File,
-    /// How far it was printed.
+    /// The bytes before this offset have been printed.
     position: u64,
 }
 
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let poll = Poll::new()?;
     poll.register_signal(Signal::INTERRUPT, CTRL_C)?;
-    // A new file with the name is a change of the directory.
+    // A new file under the name is a write to the directory.
     poll.register_file(&directory, DIRECTORY, FileChange::WRITTEN)?;
     let mut followed = follow(&poll, &path, SeekFrom::End(0))?;
     match followed {
@@ -54,8 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if events.iter().any(|event| event.token() == CTRL_C) {
             return Ok(());
         }
-        // First whether the name has gone to another file, then what is in this one: so everything
-        // that was written before the name went is printed.
+        // In this order: bytes that were written before the file lost its name are printed.
         let current = followed
             .as_ref()
             .is_some_and(|followed| has_name(&followed.file, &path));
@@ -83,7 +82,7 @@ fn follow(poll: &Poll, path: &Path, from: SeekFrom) -> Result<Option<Followed>, 
         Err(error) => return Err(format!("{}: {error}", path.display()).into()),
     };
     let position = file.seek(from)?;
-    // Cutting a file short is a write on some systems and a change of attributes on others.
+    // Truncation is a write on some systems and a change of attributes on others.
     let changes = FileChange::WRITTEN
         | FileChange::EXTENDED
         | FileChange::ATTRIBUTES
@@ -93,11 +92,11 @@ fn follow(poll: &Poll, path: &Path, from: SeekFrom) -> Result<Option<Followed>, 
     Ok(Some(Followed { file, position }))
 }
 
-/// Prints what was written since the last time.
+/// Prints the bytes that were written since the last call.
 fn print_new(followed: &mut Followed) -> io::Result<()> {
     let Followed { file, position } = followed;
     if file.metadata()?.len() < *position {
-        eprintln!("the file was cut short");
+        eprintln!("the file was truncated");
         *position = file.seek(SeekFrom::Start(0))?;
     }
     let mut out = io::stdout().lock();

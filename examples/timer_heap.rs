@@ -1,8 +1,8 @@
 //! A simulation with a timer heap alone: no loop, no clock, time is a number of seconds.
 //!
-//! A post office with a few counters is open for a day. Customers come at random, wait in one queue, and
-//! leave when their patience is at an end. Three kinds of timers drive it all, and what happens most
-//! to a timer that stands for patience happens here too: it is cancelled before it expires.
+//! A post office with three counters is open for a day. Customers arrive at random, wait in one queue,
+//! and give up when they have waited too long. Each arrival, each end of service and each patience is a
+//! timer. A patience is used like a timeout: nearly always it is cancelled before it expires.
 //!
 //! cargo run --example timer_heap
 
@@ -16,11 +16,11 @@ const OPEN: u64 = 9 * HOUR;
 const CLOSE: u64 = 17 * HOUR;
 const COUNTERS: usize = 3;
 
-/// What a timer stands for.
+/// The payload of a timer.
 enum Event {
-    /// A customer comes in.
+    /// A customer arrives.
     Arrival,
-    /// This customer has waited long enough.
+    /// This customer has waited too long and gives up.
     OutOfPatience(u32),
     /// A counter has finished with its customer.
     Served,
@@ -67,7 +67,7 @@ impl Office {
         }
     }
 
-    /// Queues a customer, and arms the timer of the next one's arrival.
+    /// Adds a customer to the queue, and arms the timer of the next arrival.
     fn arrive(&mut self, now: u64) {
         let customer = self.report.came;
         self.report.came += 1;
@@ -87,7 +87,7 @@ impl Office {
         }
     }
 
-    /// Takes the first of the queue to a counter, if one is free.
+    /// Serves the first customer of the queue, if a counter is free.
     fn call_next(&mut self, now: u64) {
         if self.busy == COUNTERS {
             return;
@@ -147,7 +147,7 @@ fn minutes(seconds: u64) -> String {
     format!("{}:{:02}", seconds / MINUTE, seconds % MINUTE)
 }
 
-/// Random enough for a post office, and the same every day (xorshift64).
+/// Pseudo-random numbers, the same in each run (xorshift64).
 struct Random(u64);
 
 impl Default for Random {

@@ -16,18 +16,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();
     let start = Instant::now();
-    let say = move |what: &str| println!("{:>4} ms  {what}", start.elapsed().as_millis());
+    let say = move |text: &str| println!("{:>4} ms  {text}", start.elapsed().as_millis());
 
     let interval = handle.set_interval(Duration::from_millis(100), move |_, _| say("tick"));
 
     handle.set_timeout(Duration::from_millis(450), move |handle| {
-        say("that will do");
+        say("clear the interval");
         handle.clear(interval);
     });
 
-    // This one is only for the case that we are still here then, and is no reason to be.
-    let late = handle.set_timeout(Duration::from_secs(3600), |_| unreachable!());
-    handle.unref(late);
+    // A fallback timer; unref'd, so it does not keep the loop alive.
+    let fallback = handle.set_timeout(Duration::from_secs(3600), |_| unreachable!());
+    handle.unref(fallback);
 
     say("the loop begins");
     event_loop.run()?;

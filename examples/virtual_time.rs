@@ -1,14 +1,14 @@
-//! An hour of timeouts in a moment: the loop's clock is one that jumps to the next deadline instead
-//! of waiting for it. And how to test with such a clock.
+//! An hour of timeouts in a moment: the loop has a clock that jumps to the next deadline instead of
+//! waiting for it. The tests show how to test with a clock of this kind.
 //!
 //! ```text
 //! cargo run --example virtual_time
 //! cargo test --example virtual_time
 //! ```
 //!
-//! It prints what a client does in an hour in which nobody answers it: each line at the second at
-//! which it belongs there, and the same lines each time. The tests at the end of the file are as
-//! those of any program: nothing in them waits, and nothing depends on how busy the machine is.
+//! It prints the attempts of a client that gets no answer for an hour, each with its exact time, and
+//! the same lines in each run. The tests at the end of the file do not wait, and do not depend on how
+//! busy the machine is.
 
 use std::{
     error::Error,
@@ -21,8 +21,8 @@ use nio_loop::{Clock, EventLoop, Handle};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
-/// What is to be tested: asks until there is an answer, and waits twice as long after each time in
-/// vain. It has its time from the loop only, so it lives in whatever time that has.
+/// The code under test: asks until there is an answer, and doubles the pause after each attempt. It
+/// takes the time from its loop alone, so it works with any clock.
 async fn persist<T>(handle: &Handle, mut ask: impl FnMut() -> Option<T>) -> T {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -36,7 +36,7 @@ async fn persist<T>(handle: &Handle, mut ask: impl FnMut() -> Option<T>) -> T {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    // The only difference from a program in real time, where this is `EventLoop::new()`.
+    // The only difference: a program in real time calls `EventLoop::new()` here.
     let mut event_loop = EventLoop::with_clock(Clock::automatic())?;
     let handle = event_loop.handle();
 
@@ -49,22 +49,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         say(&handle, &format!("attempt {attempts}"));
         None::<()>
     });
-    // At the end of the hour the interval is due too: timers of one moment run in the order in
-    // which they were armed.
+    // The interval is due at the end of the hour, too: timers with equal deadlines run in the order
+    // in which they were armed.
     let outcome = event_loop.block_on(handle.timeout(Duration::from_secs(3600), asking))?;
     match outcome {
         Ok(()) => say(&handle, "there is an answer"),
         Err(elapsed) => say(&handle, &elapsed.to_string()),
     }
-    println!("in truth it took {:?}", start.elapsed());
+    println!("real time: {:?}", start.elapsed());
     Ok(())
 }
 
-/// Prints what happens, and when, by the clock of the loop.
-fn say(handle: &Handle, what: &str) {
+/// Prints a text with the time of the loop's clock.
+fn say(handle: &Handle, text: &str) {
     let seconds = handle.now().since_start().as_secs();
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    println!("{hours:02}:{minutes:02}:{:02}  {what}", seconds % 60);
+    println!("{hours:02}:{minutes:02}:{:02}  {text}", seconds % 60);
 }
 
 #[cfg(test)]
@@ -73,9 +73,9 @@ mod tests {
 
     use super::*;
 
-    /// With an automatic clock: run through all of it, then look at what came out.
+    /// With an automatic clock: run to the end, then look at the result.
     #[test]
-    fn a_late_answer_is_got_when_it_is_asked_for_next() {
+    fn a_late_answer_is_returned_by_the_next_attempt() {
         let mut event_loop = EventLoop::with_clock(Clock::automatic()).unwrap();
         let handle = event_loop.handle();
         let mut attempts = 0;
@@ -84,13 +84,13 @@ mod tests {
             (attempts == 5).then_some("here you are")
         });
         assert_eq!(event_loop.block_on(answer).unwrap(), "here you are");
-        // After 1, 2, 4 and 8 seconds. Not about that: exactly that.
+        // Pauses of 1, 2, 4 and 8 seconds, exactly.
         assert_eq!(handle.now().since_start(), Duration::from_secs(15));
     }
 
-    /// With a manual clock: move the time yourself, and look at what happens in between.
+    /// With a manual clock: move the time, and look at the state in between.
     #[test]
-    fn nobody_is_asked_before_the_pause_is_over() {
+    fn no_attempt_is_made_before_the_pause_is_over() {
         let mut event_loop = EventLoop::with_clock(Clock::manual()).unwrap();
         let handle = event_loop.handle();
         let attempts = Rc::new(Cell::new(0));
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(attempts.get(), 2);
     }
 
-    /// From deadline to deadline: for what goes on for ever.
+    /// With a manual clock, from deadline to deadline: for code that never ends.
     #[test]
     fn a_pause_never_becomes_longer_than_the_longest() {
         let mut event_loop = EventLoop::with_clock(Clock::manual()).unwrap();

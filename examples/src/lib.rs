@@ -1,5 +1,5 @@
-//! The programs of the workspace are this package's examples, one file each. Here is what they
-//! share: a `println!` that may be talking to nobody.
+//! The example programs are this package's examples, one file each. They share this file: a `println!`
+//! that ends the program quietly when its output is closed.
 
 use std::{
     fmt,
@@ -7,10 +7,10 @@ use std::{
     process,
 };
 
-/// Prints a line as [`std::println!`] does, but ends the program when nobody listens any more, as
-/// in `cargo run --example timers | head -1`, where the one of the standard library panics.
+/// Prints a line as [`std::println!`] does, but ends the program when its output is closed, as in
+/// `cargo run --example timers | head -1`. The macro of the standard library panics there.
 ///
-/// A program that lives on its own needs neither this nor the `use` that brings it.
+/// A copy of an example outside this workspace can use the standard macro: remove the `use` line.
 #[macro_export]
 macro_rules! println {
     ($($text:tt)*) => {
@@ -18,21 +18,20 @@ macro_rules! println {
     };
 }
 
-/// What a shell reports of a program that the system has ended for this, which it does to all but
-/// those that ask it not to, as Rust's do: 128, and the number of SIGPIPE.
-const NOBODY_LISTENS: i32 = 128 + 13;
+/// The exit status that a shell shows for a program that SIGPIPE has killed. Rust programs ignore
+/// SIGPIPE, so it is returned here.
+const OUTPUT_CLOSED: i32 = 128 + 13;
 
 #[doc(hidden)]
 pub fn print_line(line: fmt::Arguments<'_>) {
     printed(writeln!(io::stdout(), "{line}"));
 }
 
-/// Ends the program if something could not be printed, with a word about it unless the reason is
-/// that nobody listens any more.
+/// Ends the program if printing has failed, with an error text unless the output is closed.
 pub fn printed(result: io::Result<()>) {
     let Err(error) = result else { return };
     if error.kind() == io::ErrorKind::BrokenPipe {
-        process::exit(NOBODY_LISTENS);
+        process::exit(OUTPUT_CLOSED);
     }
     eprintln!("standard output: {error}");
     process::exit(1);

@@ -1,10 +1,10 @@
-//! Errors: each names the operation and what it was about.
+//! Errors: each names the operation and its subject.
 
 use std::{fmt, io, os::fd::RawFd};
 
 use crate::{Interest, Signal, Token};
 
-/// The thing that a registration is about.
+/// The subject of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subject {
@@ -41,7 +41,7 @@ impl Subject {
         }
     }
 
-    /// The way out of a refusal by the system, where one is known.
+    /// Advice for a refusal by the system, if there is any.
     fn advice(&self, error: &io::Error) -> &'static str {
         match (self, error.raw_os_error()) {
             (Subject::Signal(signal), Some(libc::EINVAL)) => match signal.as_raw() {
@@ -85,20 +85,20 @@ fn advice_of_fork(error: &io::Error) -> &'static str {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is registered with this poll already. To change the interest of a descriptor, use
+    /// The subject is already registered with this poll. To change the interest of a descriptor, use
     /// [`reregister`](crate::Poll::reregister).
     #[error("{subject} is already registered, with {token:?}: {}", subject.instead())]
     AlreadyRegistered {
-        /// The thing to be registered.
+        /// The subject of the call.
         subject: Subject,
         /// The token it is registered with.
         token: Token,
     },
-    /// It is not registered with this poll: it never was, it was deregistered, or the descriptor is
-    /// another file's by now.
+    /// The subject is not registered with this poll: it never was, it was deregistered, or the descriptor
+    /// names another file by now.
     #[error("{subject} is not registered")]
     NotRegistered {
-        /// The thing that should be registered.
+        /// The subject of the call.
         subject: Subject,
     },
     /// This system cannot report a part of the interest: [`Interest::PRIORITY`] on FreeBSD and NetBSD.
@@ -107,7 +107,7 @@ pub enum Error {
          PRIORITY, and read the data in line (SO_OOBINLINE)"
     )]
     Unsupported {
-        /// The thing to be registered.
+        /// The subject of the call.
         subject: Subject,
         /// The interest that was asked for.
         interest: Interest,
@@ -117,7 +117,7 @@ pub enum Error {
     /// not exist (`ESRCH`), or no memory (`ENOMEM`).
     #[error("{subject} cannot be registered: {source}{}", subject.advice(source))]
     Refused {
-        /// The thing to be registered.
+        /// The subject of the call.
         subject: Subject,
         /// The system's error.
         source: io::Error,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_registration_is_told_what_to_do_instead() {
+    fn the_error_of_a_second_registration_names_the_call_to_use() {
         let poll = Poll::new().unwrap();
         poll.register_signal(Signal::WINDOW_CHANGE, Token(5))
             .unwrap();
@@ -194,16 +194,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_by_the_system_says_what_to_do_where_that_is_known() {
-        let told = |subject: Subject, errno| {
+    fn a_refusal_by_the_system_has_advice_if_there_is_any() {
+        let text = |subject: Subject, errno| {
             let source = io::Error::from_raw_os_error(errno);
             Error::Refused { subject, source }.to_string()
         };
-        assert!(told(Subject::Descriptor(3), libc::EBADF).contains("it is closed"));
-        assert!(told(Subject::Descriptor(3), libc::EPERM).contains("cannot be polled"));
-        assert!(told(Subject::Process(9), libc::ESRCH).contains("no such process"));
-        assert!(told(Subject::Timer(Token(1)), libc::EMFILE).contains("ulimit -n"));
-        assert!(told(Subject::File(3), libc::EACCES).ends_with(')')); // the system's own words
+        assert!(text(Subject::Descriptor(3), libc::EBADF).contains("it is closed"));
+        assert!(text(Subject::Descriptor(3), libc::EPERM).contains("cannot be polled"));
+        assert!(text(Subject::Process(9), libc::ESRCH).contains("no such process"));
+        assert!(text(Subject::Timer(Token(1)), libc::EMFILE).contains("ulimit -n"));
+        assert!(text(Subject::File(3), libc::EACCES).ends_with(')')); // the text of the system alone
         let wait = Error::Wait(io::Error::from_raw_os_error(libc::EBADF));
         assert!(wait.to_string().contains("make a new one"));
     }

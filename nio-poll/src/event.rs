@@ -91,7 +91,7 @@ impl Iterator for Iter<'_> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
-/// Something happened to a registration.
+/// An event of a registration.
 ///
 /// A descriptor that has become readable and writable at once has two events, on every system.
 /// An event is a hint: the operation may still return [`WouldBlock`](std::io::ErrorKind::WouldBlock).
@@ -157,14 +157,14 @@ impl Event {
         self.is_read_closed() || self.is_write_closed()
     }
 
-    /// The error that has ended a connection, or with which connecting has failed: reset, refused,
-    /// timed out. `None` after an orderly end.
+    /// The error that ended the connection or the attempt to connect: reset, refused, timed out. `None`
+    /// after an orderly end.
     ///
     /// On Linux also `None` unless the poll was made [`with_counts`](crate::Poll::with_counts): there
     /// [`take_error`](std::net::TcpStream::take_error), or the next read or write, returns the error.
     ///
-    /// An error that ends nothing, for example that a datagram was refused, makes a socket readable, and
-    /// reading returns it.
+    /// An error that does not end the connection, as of a datagram that was refused, makes the socket
+    /// readable, and reading returns it.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -190,14 +190,14 @@ impl Event {
     #[must_use]
     pub fn error(&self) -> Option<io::Error> {
         let of_descriptor = matches!(self.0.filter(), Filter::READ | Filter::WRITE);
-        // K108; without the end, fflags are not an errno (K109).
+        // K108; without EV_EOF, fflags are not an errno (K109).
         let errno = i32::try_from(self.0.fflags()).ok()?;
         let failed = of_descriptor && self.0.is_eof() && errno != 0;
         failed.then(|| io::Error::from_raw_os_error(errno))
     }
 
-    /// The system has an error for this descriptor. It may differ from an end: a socket whose error queue has
-    /// a message goes on.
+    /// The system has an error for this descriptor. An error is not always an end: a socket whose error queue
+    /// has a message goes on.
     ///
     /// | system | true if |
     /// |---|---|
@@ -209,7 +209,7 @@ impl Event {
     /// use std::net::UdpSocket;
     /// use nio_poll::{Events, Interest, Poll, Token};
     ///
-    /// // The answer to a datagram to this port is an error.
+    /// // A datagram to this port is refused, which is an error of the sender.
     /// let closed = UdpSocket::bind("127.0.0.1:0")?;
     /// closed.connect(closed.local_addr()?)?; // takes datagrams of its own alone
     /// let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -241,7 +241,7 @@ impl Event {
         self.0.filter() == Filter::PROC
     }
 
-    /// How the process ended. `None` for an event that is not an exit, and where the status is not known:
+    /// The exit status of the process. `None` for an event that is not an exit, and if the status is not known:
     /// see the platform differences of [`Poll::register_process`](crate::Poll::register_process).
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
@@ -276,18 +276,18 @@ impl Event {
         self.0.filter() == Filter::SIGNAL
     }
 
-    /// How many bytes, connections, expirations or signals.
+    /// The number of bytes, connections, expirations or signals.
     ///
     /// | event | count |
     /// |---|---|
     /// | readable | how many bytes can be read; of a listener, how many connections can be accepted |
     /// | writable | about how many bytes can be written |
-    /// | timer | how often it has expired since its last event |
-    /// | signal | how often it was sent since its last event; signals merge while they wait for delivery, so this is a hint |
+    /// | timer | the expirations since its last event |
+    /// | signal | the deliveries since its last event; several pending signals may be one delivery, so this is a hint |
     ///
     /// On Linux the first two are 0, unless the poll was made
-    /// [`with_counts`](crate::Poll::with_counts): then they cost a system call each. They are hints
-    /// too, and may be out of date at once. For other events the count has no meaning.
+    /// [`with_counts`](crate::Poll::with_counts): then each costs a system call. They are hints, too, and
+    /// may be out of date at once. For other events the count has no meaning.
     #[must_use]
     pub fn count(&self) -> i64 {
         self.0.data()

@@ -19,7 +19,7 @@ bitflags! {
         const EXTENDED = VnodeFlags::EXTEND.bits();
         /// Its owner, permissions or times were changed.
         const ATTRIBUTES = VnodeFlags::ATTRIB.bits();
-        /// It got or lost a name; a subdirectory was made or removed.
+        /// A name of it was added or removed; a subdirectory was made or removed.
         const LINKED = VnodeFlags::LINK.bits();
         /// It was given another name.
         const RENAMED = VnodeFlags::RENAME.bits();
@@ -33,10 +33,9 @@ impl FileChange {
 }
 
 impl Poll {
-    /// Watches the file or the directory that is open as a descriptor; open for reading is enough.
-    /// The file is watched, not its name: the watch goes on when the file is renamed or removed, and
-    /// reports nothing of a new file with the old name. Several changes between two polls are one
-    /// event.
+    /// Watches the file or directory that is open as a descriptor, for reading at least. The watch is of
+    /// the file, not of its name: it goes on when the file is renamed or removed, and does not report a
+    /// new file with the old name. Several changes between two polls are one event.
     ///
     /// Deregister the file before the descriptor is closed.
     ///
@@ -62,12 +61,12 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] for a descriptor of something else (`EINVAL`), or
-    /// when the limits on watches are reached (Linux: `ENOMEM`, `EMFILE`).
+    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] for a descriptor that is neither a file nor a
+    /// directory (`EINVAL`), or at a limit on watches (Linux: `ENOMEM`, `EMFILE`).
     ///
     /// # Platform differences
     ///
-    /// FreeBSD reports all bits of an operation of which one was asked for. Linux must be permitted to
+    /// FreeBSD reports all changes of an operation if one of them is in `changes`. Linux needs permission to
     /// read the file, needs /proc, and takes up to one descriptor more for each poll.
     pub fn register_file(
         &self,
@@ -82,7 +81,7 @@ impl Poll {
         self.watch(Subject::File(fd), Watch::new(knote))
     }
 
-    /// Ends the watching of a file.
+    /// Stops watching a file.
     ///
     /// # Errors
     ///

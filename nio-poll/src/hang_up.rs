@@ -1,9 +1,9 @@
-//! A pipe whose reader is gone when its writing end is registered.
+//! Registering the writing end of a pipe that has no reader any more.
 //!
 //! Linux and newer macOS accept the registration and report the end at once. FreeBSD, OpenBSD and
-//! DragonFly refuse it with EPIPE, NetBSD with EBADF (K134). There the poll reports the end itself,
-//! by a user event whose ident carries a bit of its own and the descriptor. Where the kernel has no user
-//! events either, the registration is refused.
+//! DragonFly refuse it with EPIPE, NetBSD with EBADF (K134). There the poll reports the end itself, by a
+//! user event whose ident is the descriptor and one more bit (`HANG_UP`). If the kernel has no user events
+//! either, the registration is refused.
 
 use std::{io, os::fd::RawFd};
 
@@ -19,8 +19,8 @@ pub(crate) fn is_hang_up(event: &Kevent) -> bool {
     event.filter() == Filter::USER && event.ident() & HANG_UP != 0
 }
 
-/// Whether the system says by this error of a WRITE knote that the pipe has no reader. The descriptor is known to
-/// be open, and a READ knote is never refused so.
+/// Whether this error of adding a WRITE knote means that the pipe has no reader. The descriptor is known to be
+/// open, and adding a READ knote does not fail with it.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     let refusal = if cfg!(target_os = "netbsd") {
         libc::EBADF
@@ -31,7 +31,7 @@ pub(crate) fn is_refusal(error: &io::Error) -> bool {
 }
 
 impl Shared {
-    /// Has the poll report that this pipe has no reader, as often as `mode` says.
+    /// Makes the poll report that this pipe has no reader, as often as `mode` says.
     pub(crate) fn report_hang_up(
         &self,
         fd: RawFd,
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::{Events, Interest, Poll, Token, Trigger};
 
-    /// A registration whose WRITE knote was refused, made by hand: not every kernel refuses.
+    /// A registration as after a refused WRITE knote, made by hand, because not every kernel refuses.
     fn refuse(poll: &Poll, fd: RawFd, trigger: Trigger) -> Registration {
         let registration = Registration {
             token: Token(77),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn k134_a_refused_writer_is_reported_as_closed_as_often_as_was_asked() {
+    fn k134_a_refused_writer_is_reported_as_closed_as_often_as_its_trigger_says() {
         let poll = Poll::new().unwrap();
         for (trigger, times) in [
             (Trigger::Level, 3),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn k134_the_end_of_a_pipe_that_was_closed_is_over_when_its_number_is_registered_again() {
+    fn k134_the_report_of_a_closed_pipe_ends_when_its_number_is_registered_again() {
         let poll = Poll::new().unwrap();
         let (socket, _peer) = UnixStream::pair().unwrap();
         refuse(&poll, socket.as_raw_fd(), Trigger::Level);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn k134_a_refused_writer_whose_number_is_another_files_can_be_neither_changed_nor_removed() {
+    fn k134_a_refused_writer_whose_number_names_another_file_can_be_neither_changed_nor_removed() {
         let poll = Poll::new().unwrap();
         let (socket, _peer) = UnixStream::pair().unwrap();
         refuse(&poll, socket.as_raw_fd(), Trigger::Level);

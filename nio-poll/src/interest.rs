@@ -2,8 +2,8 @@
 
 use std::{fmt, ops::BitOr};
 
-/// The conditions for which a descriptor is watched: reading, writing, urgent data, or several of them. It cannot be
-/// empty: to watch for nothing, [deregister](crate::Poll::deregister).
+/// The conditions for which a descriptor is watched: reading, writing, urgent data, or several of them. An interest
+/// is never empty: to stop watching, [deregister](crate::Poll::deregister).
 ///
 /// ```
 /// use nio_poll::Interest;
@@ -48,17 +48,17 @@ impl Interest {
         self.contains(Interest::PRIORITY)
     }
 
-    /// Whether it has all of another interest.
+    /// Whether it has all conditions of another interest.
     pub(crate) const fn contains(self, other: Interest) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The part that another interest has too. It may be empty; an empty one is never registered.
+    /// The conditions that both have. The result may be empty; an empty one is never registered.
     pub(crate) const fn and(self, other: Interest) -> Interest {
         Interest(self.0 & other.0)
     }
 
-    /// The rest without another interest. It may be empty; an empty one is never registered.
+    /// The conditions without those of another interest. The result may be empty; an empty one is never registered.
     pub(crate) const fn without(self, other: Interest) -> Interest {
         Interest(self.0 & !other.0)
     }
@@ -93,17 +93,17 @@ impl fmt::Debug for Interest {
 /// How often a registration reports the same condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Trigger {
-    /// Once for every activity: when bytes, a connection or room arrive. After an event, read (or
-    /// write, or accept) until [`WouldBlock`](std::io::ErrorKind::WouldBlock) or until a short
-    /// count: bytes that are left are not reported again. On Linux one activity may be reported for
+    /// Edge-triggered: once for each new activity, as bytes or a connection that arrive, or room to write.
+    /// After an event, read (or write, or accept) until [`WouldBlock`](std::io::ErrorKind::WouldBlock) or a
+    /// short count: bytes that are left are not reported again. On Linux one activity may be reported for
     /// both directions, so there may be nothing to do after an event.
     ///
     /// The cheapest trigger, and the default. (`EV_CLEAR`.)
     #[default]
     Edge,
-    /// In every poll while the condition holds.
+    /// Level-triggered: in every poll while the condition holds.
     Level,
-    /// Once, each direction by itself; then it is silent until
+    /// Once for each direction; then nothing is reported until
     /// [`reregister_with`](crate::Poll::reregister_with) arms it again. (`EV_DISPATCH`.)
     Oneshot,
 }

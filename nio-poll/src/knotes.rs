@@ -33,7 +33,7 @@ pub(crate) const fn has_filter(interest: Interest) -> bool {
 
 const HAS_EXCEPT: bool = cfg!(not(any(target_os = "freebsd", target_os = "netbsd")));
 
-/// As many knotes as a descriptor can have.
+/// The most knotes that a descriptor can have.
 const MOST: usize = 2 + HAS_EXCEPT as usize;
 
 /// Adds a knote, or re-arms one: a oneshot that has fired is disabled (K63).
@@ -156,7 +156,7 @@ impl Shared {
         }
     }
 
-    /// After a part of an addition was refused. A pipe without a reader is registered all the same
+    /// Called after a part of an addition was refused. A pipe without a reader is still registered
     /// (`hang_up`); anything else is undone.
     #[cold]
     fn settle(&self, fd: RawFd, new: Registration, error: io::Error) -> io::Result<Registration> {
@@ -190,7 +190,7 @@ impl Shared {
         if self.apply(&changes).is_ok() {
             return Ok(());
         }
-        // One by one, so that the refusal has its descriptor. A knote that is there already is not added twice.
+        // One by one, to find the descriptor that is refused. A knote that exists is not added twice.
         for index in 0..all.len() {
             let (fd, new) = all[index];
             match self.add(fd, new) {
@@ -211,7 +211,7 @@ impl Shared {
     pub(crate) fn delete(&self, fd: RawFd, old: Registration) -> io::Result<bool> {
         let mut changes = Changes::each(fd, old.in_kernel(), EventFlags::DELETE);
         let answers = changes.as_mut_slice();
-        // With answers: a knote that is not there must not keep the kernel from deleting the other.
+        // With receipts: the kernel must delete one knote even if the other does not exist.
         self.kqueue.apply(answers)?;
         self.forget_hang_up(fd, old);
         let is_deleted = |answer: &Kevent| answer.data() == 0;
@@ -297,7 +297,7 @@ impl Shared {
         present || self.is_refused_writer(fd, known)
     }
 
-    /// Whether this is a pipe without a reader, whose WRITE knote the kernel refuses, or has dropped
+    /// Whether this is a pipe without a reader, whose WRITE knote the kernel has refused or dropped
     /// (K133): then "no such knote" does not mean that it is another file.
     #[cold]
     pub(crate) fn is_refused_writer(&self, fd: RawFd, known: Registration) -> bool {

@@ -1,4 +1,4 @@
-//! The poll: making one, waiting for events, and printing it.
+//! The poll: creation, waiting for events, and debug output.
 
 use std::{
     fmt, io,
@@ -11,7 +11,7 @@ use nio_sys::Kqueue;
 
 use crate::{Error, Events, registry::Shared, watch::Watch};
 
-/// Waits for many things at once: descriptors, signals, processes, files, timers and
+/// Waits for many sources of events at once: descriptors, signals, processes, files, timers and
 /// [`Waker`](crate::Waker)s.
 ///
 /// Everything takes `&self`, so a poll in an [`Arc`] can be waited on by one thread while others
@@ -21,8 +21,8 @@ use crate::{Error, Events, registry::Shared, watch::Watch};
 /// sockets into non-blocking mode first, and deregister a descriptor before it is closed: the kernel
 /// forgets a descriptor when it is closed, but on Linux only when its last duplicate is.
 ///
-/// Dropping a poll ends everything that is registered with it, also while [`Waker`](crate::Waker)s of it
-/// live: its descriptors are closed, its signals have their default actions again.
+/// Dropping a poll ends all its registrations, even if a [`Waker`](crate::Waker) of it still exists: its
+/// descriptors are closed, and its signals have their default actions again.
 ///
 /// ```
 /// use std::{io::Write, net::{TcpListener, TcpStream}, time::Duration};
@@ -59,13 +59,13 @@ impl Poll {
         Poll::with(Kqueue::new())
     }
 
-    /// A poll whose events also have counts and errors: how many bytes or connections there are
-    /// ([`Event::count`](crate::Event::count)), and the error of a socket
+    /// A poll whose events also have the number of bytes or connections
+    /// ([`Event::count`](crate::Event::count)) and the error of a socket
     /// ([`Event::error`](crate::Event::error)).
     ///
-    /// The events of a kernel with kqueues always have them. On Linux they cost one to three system
-    /// calls for each event, so [`new`](Poll::new) makes a poll without. Asking for the error of a socket
-    /// takes it away: [`take_error`](std::net::TcpStream::take_error) returns none afterwards.
+    /// On the kqueue systems events always have them. On Linux they cost one to three system calls for
+    /// each event, so a poll of [`new`](Poll::new) does without. Reading the error of a socket clears it:
+    /// [`take_error`](std::net::TcpStream::take_error) returns none afterwards.
     ///
     /// ```
     /// use std::{io::Write, os::unix::net::UnixStream};
@@ -97,15 +97,15 @@ impl Poll {
         Ok(Poll { shared })
     }
 
-    /// Waits for events, and replaces the contents of `events` by them. Returns how many there are; 0
-    /// says that the timeout has passed.
+    /// Waits for events, and replaces the contents of `events` with them. Returns their number; 0 means
+    /// that the timeout has passed.
     ///
     /// `None` waits without a limit, zero does not wait. A timeout is a minimum, with a resolution of
     /// nanoseconds where the system has it (Linux from 5.11 on; NetBSD and OpenBSD round up to their
     /// clock tick). Any length is accepted; one of more than three years may be without limit.
     ///
-    /// A signal handler that runs meanwhile neither ends the wait nor makes it longer: where the system
-    /// call fails with `EINTR`, it is made again with the remaining time. To end a wait by a signal,
+    /// A signal handler that runs meanwhile neither ends the wait nor makes it longer: after `EINTR` the
+    /// wait goes on for the remaining time. To end a wait by a signal,
     /// [watch the signal](Poll::register_signal).
     ///
     /// Nothing is allocated. Several threads may wait at once; each event goes to one of them, except
@@ -127,7 +127,7 @@ impl Poll {
 }
 
 impl AsFd for Poll {
-    /// The queue's own descriptor. It is readable while an event waits, so a poll can be watched by
+    /// The queue's own descriptor. It is readable while an event is pending, so a poll can be watched by
     /// another poll, or by any other event loop (not by macOS's poll(2), which does not accept kqueues).
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.shared.kqueue.as_fd()

@@ -6,13 +6,13 @@ use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 
 use crate::{Error, Poll, Subject, Token, watch::Watch};
 
-/// What is asked for. Only on Apple's systems the status has to be.
+/// The flags of the change. Only Apple's systems need one for the status.
 #[cfg(target_vendor = "apple")]
 const EXIT: ProcFlags = ProcFlags::EXIT.union(ProcFlags::EXITSTATUS);
 #[cfg(not(target_vendor = "apple"))]
 const EXIT: ProcFlags = ProcFlags::EXIT;
 
-/// Which process to watch: a [`Child`], or the number of any process.
+/// A process to watch: a [`Child`], or the id of any process.
 ///
 /// Both convert into it, so that [`Poll::register_process`] takes either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,9 +31,9 @@ impl From<&Child> for Process {
 }
 
 impl Poll {
-    /// Watches a process, usually a child: its exit is reported once, with its status, and ends the
-    /// registration. A child still has to be waited for ([`Child::wait`] or `try_wait`), or it stays a
-    /// zombie.
+    /// Watches a process, usually a child. Its exit is reported once, with its status, and ends the
+    /// registration. The program still has to wait for a child ([`Child::wait`] or `try_wait`); until then
+    /// the child is a zombie.
     ///
     /// ```
     /// use nio_poll::{Events, Poll, Token};
@@ -56,23 +56,23 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] with `ESRCH` if there is no such process. macOS,
-    /// NetBSD and OpenBSD also answer so for a child that has exited and was not waited for: then
-    /// waiting for it does not block.
+    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] with `ESRCH` if the process does not exist. macOS,
+    /// NetBSD and OpenBSD also refuse a child that has exited and was not waited for: waiting for it does
+    /// not block then.
     ///
     /// # Platform differences
     ///
-    /// Linux needs 5.3 for this (`EINVAL` before), and a descriptor for each process. There and on
-    /// macOS the status of a process that is not a child of this one is not known, nor on Linux before
-    /// 6.15 that of a child that was waited for by others, or not at all because `SIGCHLD` is ignored:
-    /// [`exit_status`](crate::Event::exit_status) is `None` then.
+    /// Linux supports this from 5.3 on (`EINVAL` before), with a descriptor for each process. The status is
+    /// not known ([`exit_status`](crate::Event::exit_status) is `None`) on Linux and macOS for a process that
+    /// is not a child of this one; and on Linux before 6.15 for a child that was waited for before the poll,
+    /// or that the kernel reaps because `SIGCHLD` is ignored.
     pub fn register_process(&self, process: impl Into<Process>, token: Token) -> Result<(), Error> {
         let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);
         let knote = knote.with_fflags(EXIT).with_udata(token.0);
         let subject = Subject::Process(pid);
         match self.watch(subject, Watch::new(knote)) {
-            // Apple's systems tell the status only to processes that may signal this one.
+            // Apple's systems refuse to report the status unless this process may signal the other.
             Err(Error::Refused { source, .. })
                 if cfg!(target_vendor = "apple") && source.raw_os_error() == Some(libc::EACCES) =>
             {
@@ -82,8 +82,8 @@ impl Poll {
         }
     }
 
-    /// Ends the watching of a process. For one that has exited it is not needed: the exit ends it, and
-    /// ending it again is a success or [`Error::NotRegistered`].
+    /// Stops watching a process. This is not needed after its exit, which has ended the registration: the
+    /// call is a success or [`Error::NotRegistered`] then.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ use nio_sys::{Filter, Kqueue};
 
 use crate::{Error, Interest, Poll, Subject, Token, Trigger, knotes::has_filter, watch::Watch};
 
-/// Everything a poll owns. A [`Waker`](crate::Waker) only borrows it, so it ends with the poll.
+/// The state of a poll. A [`Waker`](crate::Waker) only borrows it, so it ends with the poll.
 pub(crate) struct Shared {
     /// Dropped first: while a signal has a knote, it is kept from its default action.
     pub(crate) kqueue: Kqueue,
@@ -34,7 +34,7 @@ pub(crate) struct Registry {
     pub(crate) descriptors: Vec<Option<Registration>>,
     /// Everything else, by filter and ident.
     pub(crate) watches: BTreeMap<(Filter, usize), Watch>,
-    /// How many watches there may be before those that have ended are looked for.
+    /// How many watches there may be before the ended ones are searched for.
     pub(crate) most_watches: usize,
     /// Idents of user events that are free again.
     pub(crate) free_idents: Vec<usize>,
@@ -143,8 +143,8 @@ impl Poll {
         self.register_descriptor(fd, Registration::new(token, interest, trigger))
     }
 
-    /// Registers many descriptors, all or none: one call of the kernel for all of them where there is
-    /// a kqueue, one for each on Linux.
+    /// Registers many descriptors, all or none: one system call for all of them on the kqueue systems,
+    /// one for each on Linux.
     ///
     /// The sources are anything borrowed that is [`AsFd`]: references to sockets, or
     /// [`BorrowedFd`](std::os::fd::BorrowedFd)s where they are of different types.

@@ -1,4 +1,4 @@
-//! Signals: their numbers by name, and watching them.
+//! Signals: constants for their numbers, and watching them.
 
 use std::fmt;
 
@@ -22,9 +22,9 @@ pub struct Signal(i32);
 impl Signal {
     /// SIGINT: Ctrl-C at the terminal.
     pub const INTERRUPT: Signal = Signal(libc::SIGINT);
-    /// SIGTERM: a polite request to end.
+    /// SIGTERM: a request to end.
     pub const TERMINATE: Signal = Signal(libc::SIGTERM);
-    /// SIGHUP: the terminal is gone; to servers usually "read your configuration again".
+    /// SIGHUP: the terminal is closed. Servers usually reload their configuration.
     pub const HANGUP: Signal = Signal(libc::SIGHUP);
     /// SIGQUIT: Ctrl-\ at the terminal.
     pub const QUIT: Signal = Signal(libc::SIGQUIT);
@@ -37,8 +37,8 @@ impl Signal {
     /// SIGUSR2: free for the program's own use.
     pub const USER_2: Signal = Signal(libc::SIGUSR2);
 
-    /// The signal with this number. Any number is accepted here; one that is no signal's is refused
-    /// when it is registered.
+    /// The signal with this number. Any number is accepted here; registering refuses a number that no
+    /// signal has.
     #[must_use]
     pub const fn from_raw(number: i32) -> Signal {
         Signal(number)
@@ -68,14 +68,14 @@ impl fmt::Debug for Signal {
 }
 
 impl Poll {
-    /// Watches a signal: each time it is sent to the process, the next poll reports it. While it is
-    /// watched, its default action does not happen: SIGINT and SIGTERM do not end the process. A handler
-    /// that the program has installed runs all the same.
+    /// Watches a signal: each time it is sent to the process, the next poll reports it. A watched signal
+    /// has no default action: SIGINT and SIGTERM do not end the process. A handler that the program has
+    /// installed still runs.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] for SIGKILL, SIGSTOP and numbers that are no
-    /// signal's.
+    /// [`Error::AlreadyRegistered`]; [`Error::Refused`] for SIGKILL, SIGSTOP and numbers that no signal
+    /// has.
     ///
     /// # Platform differences
     ///
@@ -93,7 +93,7 @@ impl Poll {
         self.watch(subject, watch)
     }
 
-    /// Ends the watching of a signal, which has its default action again.
+    /// Stops watching a signal, which has its default action again.
     ///
     /// # Errors
     ///

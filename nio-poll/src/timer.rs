@@ -1,4 +1,4 @@
-//! The kernel's timers.
+//! Timers of the kernel.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ const LONGEST: Duration = Duration::from_secs(1 << 30);
 pub enum Timer {
     /// Once, after this time.
     After(Duration),
-    /// Again and again, at this interval.
+    /// Repeatedly, at this interval.
     Every(Duration),
 }
 
 impl Timer {
-    /// The timer that a knote was made from.
+    /// The timer of a knote.
     pub(crate) fn of(knote: &Kevent) -> Timer {
         let time = knote.data().unsigned_abs();
         // DragonFly counts in milliseconds only.
@@ -38,11 +38,11 @@ impl Timer {
 }
 
 impl Poll {
-    /// Sets a timer of the kernel. There is one for each token; setting it again restarts it. Its event
-    /// says how often it has expired since the last one.
+    /// Sets a timer of the kernel. There is one for each token; setting it again restarts it. Its event has
+    /// the number of expirations since the last event ([`count`](crate::Event::count)).
     ///
-    /// For more than a few timers use a heap (nio-timer) and the timeout of [`poll`](Poll::poll), which
-    /// cost no system calls. A timer of the kernel is for a poll that is watched by another loop.
+    /// For more than a few timers, a heap (nio-timer) and the timeout of [`poll`](Poll::poll) cost no system
+    /// calls. A timer of the kernel is for a poll that another loop watches.
     ///
     /// ```
     /// use std::time::Duration;
@@ -60,14 +60,14 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`], when the system has no more timers (FreeBSD has a limit); a timer that was set
+    /// [`Error::Refused`] if the system has no more timers (FreeBSD has a limit). A timer that was set
     /// before restarts then, with its old time.
     ///
     /// # Platform differences
     ///
-    /// Never early; how late depends on the system: macOS may delay a timer to save power, NetBSD and
-    /// OpenBSD count in clock ticks, DragonFly in milliseconds. A time of more than 34 years is cut to
-    /// that, and one of less than a nanosecond is a nanosecond.
+    /// A timer is never early. How late it may be depends on the system: macOS may delay it to save power,
+    /// NetBSD and OpenBSD count in clock ticks, DragonFly in milliseconds. A time of more than 34 years
+    /// becomes 34 years, and zero becomes a nanosecond.
     pub fn register_timer(&self, timer: Timer, token: Token) -> Result<(), Error> {
         let (time, once) = match timer {
             Timer::After(time) => (time, EventFlags::ONESHOT),
@@ -87,7 +87,7 @@ impl Poll {
         if let Err(source) = shared.apply(&[knote]) {
             let old = registry.watches.get(&(Filter::TIMER, token.0));
             if let (Ok(()), Some(old)) = (deleted, old) {
-                let _ = shared.apply(&[old.knote]); // back to the old timer
+                let _ = shared.apply(&[old.knote]); // restore the old timer
             }
             return Err(Error::Refused { subject, source });
         }
@@ -103,8 +103,8 @@ impl Poll {
         Ok(())
     }
 
-    /// Stops a timer. For a one-shot timer that has expired it is not needed: expiring ends it, and
-    /// stopping it then is a success or [`Error::NotRegistered`].
+    /// Stops a timer. This is not needed for a one-shot timer that has expired, which has ended: the call is
+    /// a success or [`Error::NotRegistered`] then.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! The value that connects an event to its registration.
+//! The number that connects an event to its registration.
 
-/// Chosen by the user at registration, and returned with every event of it. nio does nothing else
-/// with it: an index, an index with a generation, or a constant are all fine. Several registrations
-/// may share one.
+/// A number that the program chooses for a registration, and that every event of it carries. nio does
+/// nothing else with it: it may be an index, an index with a generation, or a constant. Several
+/// registrations may share one.
 ///
 /// ```
 /// # use nio_poll::Token;

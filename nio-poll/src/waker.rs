@@ -31,7 +31,7 @@ use crate::{
 /// each with its own event, and tokens need not be unique; to wake by one waker from several threads,
 /// share it in an [`Arc`]. When a waker is dropped, a wake-up that has not been reported is lost.
 ///
-/// A waker may outlive its poll: it keeps nothing of it open, and waking does nothing then.
+/// A waker may outlive its poll: it keeps no descriptor open, and waking does nothing then.
 ///
 /// Writes of a thread before it wakes are visible to the thread that is woken.
 ///
@@ -57,7 +57,7 @@ pub struct Waker {
     shared: Weak<Shared>,
     token: Token,
     ident: usize,
-    /// Instead of a user event, where there is none.
+    /// The sockets, if the kernel has no user events.
     pair: Option<Weak<(UnixStream, UnixStream)>>,
 }
 
@@ -132,7 +132,7 @@ impl Drop for Waker {
             Some(pair) => Kevent::read(&pair.0, EventFlags::DELETE),
             None => Kevent::user(self.ident, EventFlags::DELETE),
         };
-        // It cannot fail: the knote was added, and nothing else deletes it.
+        // Cannot fail: the knote was added, and only this deletes it.
         let _ = shared.apply(&[knote]);
         registry.free_idents.push(self.ident);
     }

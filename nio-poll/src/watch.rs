@@ -1,9 +1,9 @@
-//! Watches: all registrations but those of a descriptor's readiness. Each is one knote.
+//! Watches: all registrations except those of a descriptor's readiness. Each is one knote.
 //!
 //! Laws:
-//! 1. Some watches end by themselves: a one-shot timer expires, a process exits, a file is closed. Such an
-//!    entry leaves the table when its key is used again, when the poll is printed, or when the table has
-//!    doubled since it was last looked through. So the table is at most twice as large as the watches that are left.
+//! 1. Some watches end by themselves: a one-shot timer expires, a process exits, a file is closed. Their
+//!    entries leave the table when the key is used again, when the poll is printed, or when the table has
+//!    doubled since the last search. So the table has at most twice as many entries as there are watches.
 //! 2. Ending a watch asks the kernel, even if the table has no entry.
 
 use std::{os::unix::net::UnixStream, sync::Arc, time::Instant};
@@ -16,7 +16,7 @@ use crate::{
     registry::{Registry, Shared},
 };
 
-/// The table is not looked through while it has fewer watches.
+/// The table is not searched for ended watches while it has fewer entries.
 const FEW: usize = 64;
 
 /// One watch, as it was registered.
@@ -45,7 +45,7 @@ impl Watch {
         (self.knote.filter(), self.knote.ident())
     }
 
-    /// As `{:?}` of a poll shows it.
+    /// The line of this watch in the debug output of a poll.
     pub(crate) fn line(&self) -> String {
         let (ident, token) = (self.knote.ident(), Token(self.knote.udata()));
         match self.knote.filter() {
@@ -81,8 +81,8 @@ impl Registry {
 }
 
 impl Shared {
-    /// Whether a watch has ended by itself. The kernel is asked by a change that changes nothing; of a
-    /// timer the time tells.
+    /// Whether a watch has ended by itself. A change without effect asks the kernel; for a timer the time
+    /// decides.
     fn has_ended(&self, watch: &Watch, now: Instant) -> bool {
         match watch.knote.filter() {
             Filter::PROC | Filter::VNODE => {
@@ -134,7 +134,7 @@ impl Poll {
         }
         let ended = registry.watches.remove(&(filter, ident));
         drop(registry);
-        drop(ended); // gives a signal its default action back, without the lock
+        drop(ended); // restores the default action of a signal, without the lock
         Ok(())
     }
 }

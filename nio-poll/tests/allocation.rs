@@ -1,4 +1,4 @@
-//! A poll that has been used for a while allocates nothing.
+//! After a warm-up, a poll allocates nothing.
 
 mod support;
 
@@ -14,19 +14,19 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, which counts for each thread how often it is asked.
+/// The system's allocator; counts the allocations of each thread.
 struct Counting;
 
-// SAFETY: all is left to the system's allocator; the count allocates nothing itself.
+// SAFETY: every call goes to the system's allocator; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as of the caller.
+        // SAFETY: the caller keeps the contract of the allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as of the caller.
+        // SAFETY: the caller keeps the contract of the allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

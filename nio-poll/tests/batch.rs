@@ -34,7 +34,7 @@ fn closed() -> BorrowedFd<'static> {
 }
 
 #[test]
-fn each_of_a_batch_has_its_token_and_its_interest() {
+fn each_descriptor_of_a_batch_has_its_token_and_its_interest() {
     let interests = [Interest::READABLE, Interest::WRITABLE, both()];
     for trigger in TRIGGERS {
         let poll = Poll::new().unwrap();
@@ -65,7 +65,7 @@ fn each_of_a_batch_has_its_token_and_its_interest() {
 }
 
 #[test]
-fn what_a_batch_has_registered_is_changed_and_ended_one_by_one() {
+fn descriptors_of_a_batch_are_changed_and_deregistered_one_by_one() {
     let poll = Poll::new().unwrap();
     let sockets = ready(2);
     poll.register_all(
@@ -95,14 +95,14 @@ fn a_batch_may_be_of_different_types() {
 }
 
 #[test]
-fn a_batch_of_nothing_is_a_success() {
+fn an_empty_batch_is_a_success() {
     let poll = Poll::new().unwrap();
     let nothing: [(BorrowedFd<'_>, Token, Interest); 0] = [];
     poll.register_all(nothing, Trigger::Edge).unwrap();
 }
 
-/// Registers two batches around a descriptor that cannot be registered and returns the error, after
-/// having seen that nothing of the batch is registered.
+/// Registers two batches with a descriptor that cannot be registered, checks that none of their descriptors
+/// is registered afterwards, and returns the error.
 fn refused(poll: &Poll, bad: impl AsFd, interest: Interest, trigger: Trigger) -> Error {
     let sockets = ready(6);
     let source = |i: usize| (sockets[i].0.as_fd(), Token(100 + i), both());
@@ -135,7 +135,7 @@ fn refused(poll: &Poll, bad: impl AsFd, interest: Interest, trigger: Trigger) ->
 }
 
 #[test]
-fn one_that_the_system_refuses_is_named_and_none_is_registered() {
+fn the_error_names_a_refused_descriptor_and_none_of_the_batch_is_registered() {
     for trigger in TRIGGERS {
         for interest in [Interest::READABLE, Interest::WRITABLE, both()] {
             let poll = Poll::new().unwrap();
@@ -152,7 +152,7 @@ fn one_that_the_system_refuses_is_named_and_none_is_registered() {
 }
 
 #[test]
-fn one_that_is_registered_already_is_named_and_stays_as_it_was() {
+fn the_error_names_a_registered_descriptor_which_stays_as_it_was() {
     for trigger in TRIGGERS {
         let poll = Poll::new().unwrap();
         let (known, mut peer) = pair();
@@ -171,7 +171,7 @@ fn one_that_is_registered_already_is_named_and_stays_as_it_was() {
 }
 
 #[test]
-fn one_that_comes_twice_is_named_and_none_is_registered() {
+fn the_error_names_a_descriptor_that_comes_twice_and_none_is_registered() {
     let poll = Poll::new().unwrap();
     let sockets = ready(3);
     let source = |i: usize, token| (&sockets[i].0, Token(token), Interest::READABLE);
@@ -189,7 +189,7 @@ fn one_that_comes_twice_is_named_and_none_is_registered() {
 }
 
 #[test]
-fn k134_a_pipe_without_a_reader_is_closed_and_no_error_of_the_batch() {
+fn k134_a_pipe_without_a_reader_in_a_batch_is_reported_as_closed_without_an_error() {
     for trigger in TRIGGERS {
         let poll = Poll::new().unwrap();
         let sockets = ready(1);
@@ -225,7 +225,7 @@ fn the_iterator_of_a_batch_may_use_the_poll() {
 }
 
 #[test]
-fn a_batch_counts_for_a_wait_that_has_begun() {
+fn a_batch_takes_effect_in_a_wait_that_has_begun() {
     for _ in 0..20 {
         let poll = Poll::new().unwrap();
         let sockets = ready(2);

@@ -1,4 +1,4 @@
-//! Urgent data, and errors that are no end.
+//! Urgent data, and errors that do not end a connection.
 
 mod support;
 
@@ -27,8 +27,8 @@ fn take_urgent(socket: &TcpStream) {
     assert_eq!((n, byte), (1, 1));
 }
 
-/// The parts of an interest that events tell of.
-fn told(events: &[Event]) -> [bool; 3] {
+/// The directions of these events: readable, writable, priority.
+fn directions(events: &[Event]) -> [bool; 3] {
     let is = [Event::is_readable, Event::is_writable, Event::is_priority];
     is.map(|is| events.iter().any(is))
 }
@@ -37,7 +37,7 @@ fn told(events: &[Event]) -> [bool; 3] {
 fn refused_datagram() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let other = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // It keeps its port from others, but takes datagrams of its own alone.
+    // Connected to itself, it holds the port but receives no datagrams of others.
     other.connect(other.local_addr().unwrap()).unwrap();
     socket.connect(other.local_addr().unwrap()).unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -65,7 +65,7 @@ fn urgent_data_is_reported_as_often_as_the_trigger_says() {
             assert_eq!(events.len(), usize::from(round < times), "{trigger:?}");
             for event in events {
                 assert_eq!(event.token(), Token(7));
-                assert_eq!(told(&[event]), [false, false, true]);
+                assert_eq!(directions(&[event]), [false, false, true]);
                 assert!(!event.is_eof() && !event.is_error());
             }
         }
@@ -104,7 +104,7 @@ fn every_interest_can_be_changed_into_every_other() {
                 while seen != [0, 1, 2].map(|index| part(to, index)) {
                     let events = wait(&poll);
                     assert!(events.iter().all(|event| event.token() == Token(2)));
-                    let told = told(&events);
+                    let told = directions(&events);
                     assert!(
                         (0..3).all(|index| !told[index] || part(to, index)),
                         "{from} {to}"
@@ -151,7 +151,7 @@ fn an_interest_prints_its_parts() {
 }
 
 #[test]
-fn a_refused_datagram_is_an_error_and_no_end() {
+fn a_refused_datagram_is_an_error_and_not_an_end() {
     let poll = Poll::new().unwrap();
     let socket = refused_datagram();
     poll.register(&socket, Token(1), Interest::READABLE)
@@ -159,14 +159,14 @@ fn a_refused_datagram_is_an_error_and_no_end() {
     socket.send(b"x").unwrap();
     let event = one(&poll);
     assert!(event.is_readable() && !event.is_eof());
-    // The other systems report it as readable alone.
+    // The other systems only report it as readable.
     assert_eq!(event.is_error(), cfg!(target_os = "linux"));
     let error = socket.recv(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
 
 #[test]
-fn data_and_an_orderly_end_are_no_error() {
+fn data_and_an_orderly_end_are_not_errors() {
     let poll = Poll::new().unwrap();
     let (socket, mut peer) = tcp_pair();
     let both = Interest::READABLE | Interest::WRITABLE;
@@ -196,7 +196,7 @@ fn a_message_in_the_error_queue_is_an_error_until_it_is_received() {
         .unwrap();
     socket.send(b"x").unwrap();
     assert!(one(&poll).is_error());
-    // Without the pending error, the message is left.
+    // The pending error is taken; the message remains.
     socket.take_error().unwrap().unwrap();
     let event = one(&poll);
     assert!(event.is_error() && !event.is_eof());

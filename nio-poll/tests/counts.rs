@@ -1,4 +1,4 @@
-//! How much there is, how it has ended, and with which error.
+//! The counts, ends and errors of events.
 
 mod support;
 
@@ -34,7 +34,7 @@ fn reset(socket: TcpStream) {
     check(result).unwrap();
 }
 
-/// Waits for an event that says that it is the end.
+/// Waits for an event of the given end.
 fn end(poll: &Poll, is: fn(&Event) -> bool) -> Event {
     loop {
         if let Some(event) = wait(poll).into_iter().find(is) {
@@ -43,7 +43,7 @@ fn end(poll: &Poll, is: fn(&Event) -> bool) -> Event {
     }
 }
 
-/// Waits until a socket knows that the other is gone, with a poll that takes no errors.
+/// Waits until a socket has the end of its peer, with a poll that leaves the error in the socket.
 fn await_end(socket: &TcpStream) {
     let poll = Poll::new().unwrap();
     poll.register(socket, Token(0), Interest::READABLE).unwrap();
@@ -51,7 +51,7 @@ fn await_end(socket: &TcpStream) {
 }
 
 #[test]
-fn k105_a_readable_event_says_how_many_bytes_there_are() {
+fn k105_a_readable_event_has_the_number_of_bytes() {
     for trigger in [Trigger::Edge, Trigger::Level, Trigger::Oneshot] {
         let poll = Poll::with_counts().unwrap();
         let (mut near, mut far) = tcp_pair();
@@ -69,7 +69,7 @@ fn k105_a_readable_event_says_how_many_bytes_there_are() {
 }
 
 #[test]
-fn k112_a_listeners_event_says_how_many_connections_wait() {
+fn k112_an_event_of_a_listener_has_the_number_of_connections() {
     let poll = Poll::with_counts().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -83,7 +83,7 @@ fn k112_a_listeners_event_says_how_many_connections_wait() {
 }
 
 #[test]
-fn k119_a_writable_event_says_how_much_room_there_is() {
+fn k119_a_writable_event_has_the_room_to_write() {
     let poll = Poll::with_counts().unwrap();
     let (near, _far) = tcp_pair();
     poll.register(&near, Token(1), Interest::WRITABLE).unwrap();
@@ -91,7 +91,7 @@ fn k119_a_writable_event_says_how_much_room_there_is() {
 }
 
 #[test]
-fn k106_the_end_says_what_is_left_to_read() {
+fn k106_the_end_has_the_number_of_unread_bytes() {
     let poll = Poll::with_counts().unwrap();
     let (mut near, mut far) = tcp_pair();
     poll.register_with(&near, Token(1), Interest::READABLE, Trigger::Level)
@@ -107,7 +107,7 @@ fn k106_the_end_says_what_is_left_to_read() {
 }
 
 #[test]
-fn k108_a_reset_is_the_end_of_both_directions_and_named() {
+fn k108_a_reset_is_the_end_of_both_directions_with_its_error() {
     for trigger in [Trigger::Edge, Trigger::Level, Trigger::Oneshot] {
         let poll = Poll::with_counts().unwrap();
         let (near, far) = tcp_pair();
@@ -126,7 +126,7 @@ fn k108_a_reset_is_the_end_of_both_directions_and_named() {
 }
 
 #[test]
-fn k109_an_orderly_end_names_no_error() {
+fn k109_an_orderly_end_has_no_error() {
     let poll = Poll::with_counts().unwrap();
     let (near, far) = tcp_pair();
     poll.register(&near, Token(1), Interest::READABLE).unwrap();
@@ -136,18 +136,18 @@ fn k109_an_orderly_end_names_no_error() {
 }
 
 #[test]
-fn k126_a_refused_connection_is_named() {
+fn k126_a_refused_connection_has_its_error() {
     // The port is refused: its listener was closed just now.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let poll = Poll::with_counts().unwrap();
-    let (socket, said) = connect(address.port());
+    let (socket, errno) = connect(address.port());
     poll.register(&socket, Token(1), Interest::WRITABLE)
         .unwrap();
     let event = end(&poll, Event::is_write_closed);
-    // Where connect(2) has said it already, there is nothing more to be said.
-    if said == libc::EINPROGRESS {
+    // If connect(2) has returned the error already, the event does not have it.
+    if errno == libc::EINPROGRESS {
         let error = event.error().unwrap();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     }
@@ -156,7 +156,7 @@ fn k126_a_refused_connection_is_named() {
 /// A non-blocking socket that has begun to connect, and the error of connect(2).
 fn connect(port: u16) -> (TcpStream, i32) {
     use std::os::fd::FromRawFd;
-    // SAFETY: the socket is new and nobody else's; zero is a valid address, which lives until connect
+    // SAFETY: the socket is new and has no other owner; zero is a valid address, which lives until connect
     // returns.
     unsafe {
         let fd = check(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0)).unwrap();
@@ -174,7 +174,7 @@ fn connect(port: u16) -> (TcpStream, i32) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_poll_that_was_not_asked_leaves_the_error_to_the_program() {
+fn a_poll_without_counts_leaves_the_error_to_the_program() {
     let poll = Poll::new().unwrap();
     let (near, far) = tcp_pair();
     reset(far);
@@ -189,7 +189,7 @@ fn a_poll_that_was_not_asked_leaves_the_error_to_the_program() {
 }
 
 #[test]
-fn k133_a_pipe_whose_reader_is_gone_names_no_error() {
+fn k133_a_pipe_whose_reader_is_gone_has_no_error() {
     let poll = Poll::with_counts().unwrap();
     let (reader, writer) = pipe();
     poll.register(&writer, Token(1), Interest::WRITABLE)
@@ -201,7 +201,7 @@ fn k133_a_pipe_whose_reader_is_gone_names_no_error() {
 }
 
 #[test]
-fn what_is_no_descriptor_has_no_end_and_no_error() {
+fn the_exit_of_a_process_has_no_end_of_a_descriptor_and_no_error() {
     let poll = Poll::with_counts().unwrap();
     let mut child = std::process::Command::new("sh")
         .args(["-c", "read line; exit 104"])

@@ -22,7 +22,7 @@ fn ready() -> (UnixStream, UnixStream) {
 }
 
 #[test]
-fn debug_output_says_what_is_registered_and_in_which_mode() {
+fn the_debug_output_of_a_poll_lists_registrations_with_their_modes() {
     let poll = Poll::new().unwrap();
     let (socket, _peer) = ready();
     let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
@@ -63,7 +63,7 @@ fn debug_output_says_what_is_registered_and_in_which_mode() {
 }
 
 #[test]
-fn debug_output_of_an_event_says_what_happened() {
+fn the_debug_output_of_an_event_has_its_conditions() {
     let poll = Poll::new().unwrap();
     let (socket, _peer) = ready();
     poll.register(&socket, Token(5), Interest::READABLE)

@@ -40,7 +40,7 @@ fn is_default(signal: i32) -> bool {
     }
 }
 
-/// A poll with something of each kind registered, a waker of it, and the things.
+/// A poll with a registration of each kind, a waker of it, and the sources of the registrations.
 fn full_poll() -> (Poll, Waker, impl Sized) {
     let poll = Poll::new().unwrap();
     let waker = Waker::new(&poll, Token(0)).unwrap();
@@ -62,7 +62,7 @@ fn full_poll() -> (Poll, Waker, impl Sized) {
 }
 
 #[test]
-fn dropping_a_poll_ends_all_that_is_registered_though_a_waker_lives() {
+fn dropping_a_poll_ends_all_registrations_even_if_a_waker_exists() {
     in_child(|| {
         let (other, things) = {
             let (poll, waker, things) = full_poll();
@@ -79,7 +79,11 @@ fn dropping_a_poll_ends_all_that_is_registered_though_a_waker_lives() {
         other.wake().unwrap();
         assert!(format!("{other:?}").starts_with("Waker { kqueue: closed"));
         drop(other);
-        assert_eq!(open_descriptors(), without, "a waker keeps nothing open");
+        assert_eq!(
+            open_descriptors(),
+            without,
+            "a waker keeps no descriptor open"
+        );
     });
 }
 
@@ -126,8 +130,7 @@ fn a_poll_may_be_dropped_while_others_wake_it() {
     });
 }
 
-/// Another thread holds the poll's lock nearly always. A child that waited for it would be ended by an
-/// alarm.
+/// Another thread holds the poll's lock nearly all the time. An alarm would end a child that waits for it.
 #[test]
 fn k4_a_child_of_fork_drops_a_poll_and_its_wakers_without_a_lock() {
     in_child(|| {
@@ -231,7 +234,7 @@ fn processes_that_have_exited_leave_the_table() {
 }
 
 #[test]
-fn a_program_that_watches_many_things_in_turn_finds_each_registered_once() {
+fn a_timer_that_stays_while_many_others_end_is_registered_once() {
     let poll = Poll::new().unwrap();
     let minute = Timer::Every(Duration::from_secs(60));
     poll.register_timer(minute, Token(0)).unwrap();

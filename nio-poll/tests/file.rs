@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nio_poll::{Error, FileChange, Interest, Poll, Subject, Token};
 use support::*;
 
-/// A directory that is removed in the end.
+/// A directory that is removed when it is dropped.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -24,7 +24,7 @@ impl Directory {
         Directory(path)
     }
 
-    /// A file with something in it, open for reading.
+    /// A file that is not empty, open for reading.
     fn file(&self, name: &str) -> File {
         fs::write(self.0.join(name), b"something").unwrap();
         File::open(self.0.join(name)).unwrap()
@@ -44,7 +44,7 @@ impl Drop for Directory {
 }
 
 #[test]
-fn a_change_is_told_once_with_what_it_was() {
+fn a_change_is_reported_once_with_its_kind() {
     let directory = Directory::new();
     let file = directory.file("a");
     let poll = Poll::new().unwrap();
@@ -62,7 +62,7 @@ fn a_change_is_told_once_with_what_it_was() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_not_told() {
+fn changes_that_were_not_asked_for_are_not_reported() {
     let directory = Directory::new();
     let file = directory.file("a");
     let poll = Poll::new().unwrap();
@@ -76,7 +76,7 @@ fn what_was_not_asked_for_is_not_told() {
 }
 
 #[test]
-fn the_removal_of_a_file_that_is_open_is_told() {
+fn the_removal_of_an_open_file_is_reported() {
     let directory = Directory::new();
     let file = directory.file("a");
     let poll = Poll::new().unwrap();
@@ -88,7 +88,7 @@ fn the_removal_of_a_file_that_is_open_is_told() {
 }
 
 #[test]
-fn a_directory_tells_of_its_entries() {
+fn a_directory_reports_changes_of_its_entries() {
     let directory = Directory::new();
     let open = File::open(&directory.0).unwrap();
     let poll = Poll::new().unwrap();
@@ -127,7 +127,7 @@ fn a_file_is_watched_once_and_an_error_names_its_descriptor() {
 }
 
 #[test]
-fn a_file_that_is_not_watched_any_more_is_silent() {
+fn a_deregistered_file_is_not_reported() {
     let directory = Directory::new();
     let file = directory.file("a");
     let poll = Poll::new().unwrap();

@@ -1,4 +1,4 @@
-//! The resources of the whole process: descriptor numbers, limits and signals. Each test runs in a
+//! Resources of the whole process: descriptor numbers, limits and signals. Each test runs in a
 //! process of its own.
 
 mod support;
@@ -133,7 +133,7 @@ fn limit_descriptors() {
     }
 }
 
-/// A timer takes a descriptor on Linux alone; no other system has a limit that a test may reach.
+/// Only on Linux a timer takes a descriptor; the limits of the other systems are too high for a test.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_timer_that_has_ended_stays_ended_when_setting_it_again_is_refused() {
@@ -190,7 +190,7 @@ fn a_poll_cannot_be_made_without_descriptors() {
 }
 
 #[test]
-fn a_watched_signal_is_reported_and_does_nothing_else() {
+fn a_watched_signal_is_reported_and_has_no_default_action() {
     in_child(|| {
         let poll = Poll::new().unwrap();
         poll.register_signal(Signal::TERMINATE, Token(4)).unwrap();
@@ -212,7 +212,7 @@ extern "C" fn count(_: libc::c_int) {
 }
 
 #[test]
-fn the_programs_handler_runs_all_the_same() {
+fn the_programs_handler_still_runs() {
     in_child(|| {
         handle(libc::SIGUSR1, count as *const () as usize);
         let poll = Poll::new().unwrap();
@@ -228,7 +228,7 @@ fn the_programs_handler_runs_all_the_same() {
 }
 
 #[test]
-fn a_signal_that_is_not_watched_any_more_does_what_it_did() {
+fn a_deregistered_signal_has_its_former_action() {
     for dropped in [false, true] {
         let (status, said) = child(|| {
             let poll = Poll::new().unwrap();
@@ -285,7 +285,7 @@ fn a_signal_is_watched_once_by_a_poll() {
 }
 
 #[test]
-fn a_signal_that_is_not_watched_cannot_be_unwatched() {
+fn a_signal_that_is_not_registered_cannot_be_deregistered() {
     in_child(|| {
         let poll = Poll::new().unwrap();
         let error = poll.deregister_signal(Signal::HANGUP).unwrap_err();
@@ -301,7 +301,7 @@ fn a_signal_that_is_not_watched_cannot_be_unwatched() {
 }
 
 #[test]
-fn what_cannot_be_watched_is_refused() {
+fn a_signal_that_cannot_be_caught_is_refused() {
     in_child(|| {
         let poll = Poll::new().unwrap();
         for number in [libc::SIGKILL, libc::SIGSTOP, 0, -1, 9_999] {

@@ -21,7 +21,7 @@ enum Step {
     Register(usize, Interest, Trigger),
     Reregister(usize, Interest, Trigger),
     Deregister(usize),
-    /// All at once, the first two numbers.
+    /// The first two numbers, in one call.
     RegisterTwo(Interest, Trigger),
     /// Closes a number without deregistering it, and opens another file under it.
     Reuse(usize),
@@ -153,7 +153,7 @@ impl Pair {
             Step::Reuse(index) => {
                 let number = self.number(index);
                 let (new, peer) = ready();
-                // The new file takes the number over, which closes the old one (K101).
+                // dup2 gives the number to the new file and closes the old one (K101).
                 // SAFETY: takes no pointers; both numbers are open and this test's own.
                 check(unsafe { libc::dup2(new.as_raw_fd(), number) }).unwrap();
                 self.sockets[index].1 = peer;

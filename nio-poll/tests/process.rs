@@ -1,4 +1,4 @@
-//! Processes: their exits, each told once and with its status.
+//! Processes: each exit is reported once, with its status.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ fn shell(end: &str) -> Child {
         .unwrap()
 }
 
-/// Lets a child come to its end.
+/// Lets a child end.
 fn let_go(child: &mut Child) {
     drop(child.stdin.take());
 }
@@ -48,7 +48,7 @@ fn assert_silent(poll: &Poll) {
 }
 
 #[test]
-fn an_exit_is_told_once_and_with_its_status() {
+fn an_exit_is_reported_once_with_its_status() {
     let poll = Poll::new().unwrap();
     let mut child = shell("exit 7");
     poll.register_process(child.id(), Token(3)).unwrap();
@@ -67,7 +67,7 @@ fn an_exit_is_told_once_and_with_its_status() {
 }
 
 #[test]
-fn a_signal_that_killed_it_is_named() {
+fn the_status_has_the_signal_that_killed_a_process() {
     let poll = Poll::new().unwrap();
     let mut child = shell("kill -TERM $$");
     poll.register_process(&child, Token(3)).unwrap();
@@ -85,7 +85,7 @@ fn a_signal_that_killed_it_is_named() {
 fn a_status_that_is_not_known_is_none() {
     use std::io::{BufRead, BufReader};
 
-    // A child of a child, which has become a program that does not wait for it.
+    // A grandchild, whose parent does not wait for it.
     let script =
         "exec 3<&0; (read line <&3; exit 4) >&- & echo $!; exec sh -c 'echo; exec sleep 60'";
     let mut parent = Command::new("sh")
@@ -190,7 +190,7 @@ fn two_polls_may_watch_one_process() {
 }
 
 #[test]
-fn a_process_that_is_not_watched_any_more_is_not_reported() {
+fn a_deregistered_process_is_not_reported() {
     let poll = Poll::new().unwrap();
     let mut child = shell("exit 0");
     poll.register_process(child.id(), Token(3)).unwrap();
@@ -201,7 +201,7 @@ fn a_process_that_is_not_watched_any_more_is_not_reported() {
 }
 
 #[test]
-fn a_process_that_is_not_watched_cannot_be_unwatched() {
+fn a_process_that_is_not_registered_cannot_be_deregistered() {
     let poll = Poll::new().unwrap();
     let error = poll.deregister_process(1).unwrap_err();
     let subject = Subject::Process(1);
@@ -211,7 +211,7 @@ fn a_process_that_is_not_watched_cannot_be_unwatched() {
 }
 
 #[test]
-fn a_process_that_has_exited_may_be_unwatched_all_the_same() {
+fn a_process_that_has_exited_may_be_deregistered() {
     let poll = Poll::new().unwrap();
     let mut child = shell("exit 0");
     poll.register_process(child.id(), Token(3)).unwrap();
@@ -242,7 +242,7 @@ fn a_process_that_does_not_exist_is_refused() {
 }
 
 #[test]
-fn a_zombie_is_told_at_once_or_refused() {
+fn a_zombie_is_reported_at_once_or_refused() {
     let poll = Poll::new().unwrap();
     let mut child = shell("exit 9");
     poll.register_process(child.id(), Token(3)).unwrap();

@@ -41,7 +41,7 @@ fn an_interest_is_reported_and_no_other() {
 }
 
 #[test]
-fn what_is_ready_in_both_directions_has_two_events_of_one_token() {
+fn a_descriptor_that_is_ready_in_both_directions_has_two_events() {
     let poll = Poll::new().unwrap();
     let (socket, _peer) = ready();
     poll.register(&socket, Token(3), both()).unwrap();
@@ -158,7 +158,7 @@ fn reregistering_leads_from_every_trigger_and_interest_to_every_other() {
 }
 
 #[test]
-fn reregistering_reports_again_what_was_reported() {
+fn reregistering_reports_a_condition_again() {
     let poll = Poll::new().unwrap();
     let (socket, _peer) = ready();
     poll.register(&socket, Token(1), Interest::READABLE)
@@ -171,7 +171,7 @@ fn reregistering_reports_again_what_was_reported() {
 }
 
 #[test]
-fn what_is_deregistered_is_not_reported() {
+fn a_deregistered_descriptor_is_not_reported() {
     for trigger in TRIGGERS {
         let poll = Poll::new().unwrap();
         let (socket, _peer) = ready();
@@ -188,7 +188,7 @@ fn what_is_deregistered_is_not_reported() {
 }
 
 #[test]
-fn a_second_registration_is_refused_by_name_and_leaves_the_first() {
+fn a_second_registration_is_refused_and_leaves_the_first() {
     for trigger in TRIGGERS {
         let poll = Poll::new().unwrap();
         let (socket, mut peer) = pair();
@@ -233,7 +233,7 @@ fn a_second_registration_is_refused_after_a_oneshot_has_fired() {
 }
 
 #[test]
-fn what_is_not_registered_can_be_neither_changed_nor_removed() {
+fn a_descriptor_that_is_not_registered_can_be_neither_changed_nor_deregistered() {
     let poll = Poll::new().unwrap();
     let (socket, _peer) = pair();
     let number = socket.as_raw_fd();
@@ -265,7 +265,7 @@ fn closed() -> BorrowedFd<'static> {
 }
 
 #[test]
-fn a_closed_descriptor_is_refused_with_what_the_system_said() {
+fn a_closed_descriptor_is_refused_with_the_error_of_the_system() {
     let poll = Poll::new().unwrap();
     for interest in [Interest::READABLE, Interest::WRITABLE, both()] {
         for trigger in TRIGGERS {
@@ -403,7 +403,7 @@ fn a_registration_may_have_any_token() {
 }
 
 #[test]
-fn what_does_not_fit_comes_with_the_next_poll() {
+fn events_that_do_not_fit_come_with_the_next_poll() {
     let poll = Poll::new().unwrap();
     let sockets: Vec<_> = (0..10).map(|_| ready()).collect();
     for (i, (socket, _)) in sockets.iter().enumerate() {

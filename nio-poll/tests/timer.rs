@@ -1,4 +1,4 @@
-//! The kernel's timers. Nothing is asserted of how late they are.
+//! Timers of the kernel. No test asserts that a timer is in time.
 
 use std::{
     os::unix::net::UnixStream,
@@ -68,7 +68,7 @@ fn a_period_expires_again_and_again_and_is_counted() {
 }
 
 #[test]
-fn a_program_that_was_away_is_told_how_often() {
+fn the_count_has_all_expirations_since_the_last_poll() {
     let poll = Poll::new().unwrap();
     set(&poll, Timer::Every(ms(5)), 3);
     thread::sleep(ms(60));
@@ -109,7 +109,7 @@ fn setting_a_timer_again_restarts_it() {
 }
 
 #[test]
-fn setting_a_timer_again_may_make_it_a_period_or_end_one() {
+fn setting_a_timer_again_changes_between_once_and_repeated() {
     let poll = Poll::new().unwrap();
     set(&poll, Timer::After(LONG), 3);
     set(&poll, Timer::Every(ms(5)), 3);
@@ -144,7 +144,7 @@ fn a_timer_that_has_expired_may_be_stopped_once() {
 }
 
 #[test]
-fn no_time_at_all_is_a_short_time() {
+fn a_timer_of_zero_expires_at_once() {
     let poll = Poll::new().unwrap();
     set(&poll, Timer::After(Duration::ZERO), 3);
     assert_eq!(one(&poll).count(), 1);
@@ -156,7 +156,7 @@ fn no_time_at_all_is_a_short_time() {
 }
 
 #[test]
-fn the_longest_time_is_accepted_and_does_not_come() {
+fn the_longest_time_is_accepted_and_does_not_expire() {
     let poll = Poll::new().unwrap();
     let long = [Duration::MAX, Duration::from_secs(1 << 40)];
     for (token, time) in long.into_iter().enumerate() {
@@ -193,7 +193,7 @@ fn a_timer_set_by_another_thread_wakes_one_that_waits() {
 }
 
 #[test]
-fn a_poll_in_a_poll_tells_that_a_timer_has_expired() {
+fn a_poll_is_readable_in_another_poll_when_a_timer_has_expired() {
     let (inner, outer) = (Poll::new().unwrap(), Poll::new().unwrap());
     outer
         .register(&inner, Token(1), Interest::READABLE)

@@ -9,7 +9,7 @@ use nio_poll::{Interest, Poll, Timer, Token, Waker};
 use support::*;
 
 #[test]
-fn k161_a_user_event_happens_only_when_it_is_triggered() {
+fn k161_a_user_event_is_reported_only_when_it_is_triggered() {
     let poll = Poll::new().unwrap();
     let waker = Waker::new(&poll, Token(3)).unwrap();
     assert!(now(&poll).is_empty());
@@ -64,7 +64,7 @@ fn a_token_may_name_two_wakers_a_timer_and_a_descriptor() {
 }
 
 #[test]
-fn k174_the_end_of_a_waker_takes_its_trigger_along() {
+fn k174_dropping_a_waker_removes_its_trigger() {
     let poll = Poll::new().unwrap();
     let waker = Waker::new(&poll, Token(3)).unwrap();
     waker.wake().unwrap();
@@ -98,7 +98,7 @@ fn k34_the_ident_of_a_dropped_waker_is_used_again() {
         waker.wake().unwrap();
         let event = format!("{:?}", one(&poll));
         let ident = (1..3).find(|ident| event.contains(&format!("USER {ident} ")));
-        // Systems without user events show a descriptor instead.
+        // Systems without user events print a descriptor.
         assert!(ident.is_some() || event.contains("READ"), "{event}");
         drop(waker);
         other.wake().unwrap();

@@ -35,13 +35,13 @@ fn a_timeout_is_a_minimum_and_not_much_more() {
     }
 }
 
-/// Other programs may keep a processor for longer than that, so the shortest of many waits is taken.
+/// Other programs may use the processor for longer than that, so the shortest of many waits is compared.
 /// Linux before 5.11 counts in milliseconds, and so may a container that forbids epoll_pwait2.
 #[cfg(target_os = "linux")]
 #[test]
 fn k20_a_timeout_of_50_microseconds_is_over_well_before_a_millisecond() {
     let none = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: without a valid descriptor nothing is looked at.
+    // SAFETY: the descriptor is invalid, so no pointer is used.
     let result = unsafe { libc::syscall(libc::SYS_epoll_pwait2, -1, none, 1, none, none, 0) };
     let said = std::io::Error::last_os_error().raw_os_error();
     if result == -1 && matches!(said, Some(libc::ENOSYS | libc::EPERM)) {
@@ -166,7 +166,7 @@ fn wakers_may_share_a_token() {
 }
 
 #[test]
-fn a_dropped_waker_takes_its_wake_along_and_no_other() {
+fn dropping_a_waker_removes_its_wake_up_and_no_other() {
     let poll = Poll::new().unwrap();
     let [first, second] = [1, 2].map(|token| Waker::new(&poll, Token(token)).unwrap());
     first.wake().unwrap();
@@ -191,7 +191,7 @@ fn a_waker_outlives_its_poll() {
 #[test]
 fn a_waker_is_not_confused_with_a_descriptor() {
     let poll = Poll::new().unwrap();
-    // Enough wakers that some ident is the number of the descriptor.
+    // So many wakers that one has the descriptor's number as its ident.
     let wakers: Vec<_> = (0..60)
         .map(|token| Waker::new(&poll, Token(token)).unwrap())
         .collect();

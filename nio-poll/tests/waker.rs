@@ -1,8 +1,8 @@
 //! Wakers, exhaustively: every short program of wakes and polls, and on Linux every interleaving of
 //! one with a wait.
 //!
-//! [`Model`] says the rules: a wake-up stays until a poll reports it, is reported once
-//! however often it was made before that, and is never made up.
+//! [`Model`] has the rules: a wake-up is pending until a poll reports it, several pending wake-ups are
+//! one event, and there is no event without a wake-up.
 
 mod support;
 
@@ -20,7 +20,7 @@ use support::*;
 enum Step {
     /// Wake, by the waker of this number.
     Wake(usize),
-    /// Poll without waiting, with room for so many events.
+    /// Poll without waiting, with room for this many events.
     Poll(usize),
     /// Drop the waker of this number and make another.
     Replace(usize),
@@ -50,12 +50,12 @@ fn programs(length: usize) -> Vec<Vec<Step>> {
     programs
 }
 
-/// A poll with two wakers, and which of them have been used since they were reported.
+/// A poll with two wakers, and which of them have a wake-up that was not reported.
 struct Model {
     poll: Rc<Poll>,
     wakers: Vec<Waker>,
     pending: BTreeSet<usize>,
-    /// Another thread's wait is about to report what is pending, so a poll may find less.
+    /// Another thread's wait is about to report pending wake-ups, so a poll may find fewer.
     another_has_looked: bool,
 }
 
@@ -91,7 +91,7 @@ impl Model {
         }
     }
 
-    /// Every event that a poll reports has happened and was not reported before.
+    /// Checks that every event is of a wake-up that was not reported before.
     fn report(&mut self, events: &Events) {
         for event in events.iter() {
             assert!(event.is_readable());
@@ -99,7 +99,7 @@ impl Model {
         }
     }
 
-    /// Nothing is lost: a poll that may wait does not have to.
+    /// Checks that no wake-up is lost: a poll that may wait returns it.
     fn finish(&mut self) {
         let mut events = Events::with_capacity(4);
         while !self.pending.is_empty() {
@@ -111,7 +111,7 @@ impl Model {
 }
 
 #[test]
-fn every_program_of_wakes_and_polls_loses_none_and_makes_up_none() {
+fn every_program_of_wakes_and_polls_reports_each_wake_up_and_no_other() {
     for program in programs(5) {
         let mut model = Model::new();
         for &step in &program {
@@ -122,7 +122,7 @@ fn every_program_of_wakes_and_polls_loses_none_and_makes_up_none() {
 }
 
 #[test]
-fn what_was_written_before_the_last_wake_is_seen_after_the_last_event() {
+fn writes_before_the_last_wake_up_are_visible_after_the_last_event() {
     const LAST: usize = 20_000;
     let poll = Poll::new().unwrap();
     let waker = Waker::new(&poll, Token(1)).unwrap();
@@ -130,7 +130,7 @@ fn what_was_written_before_the_last_wake_is_seen_after_the_last_event() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for value in 1..=LAST {
-                // Nothing but the wake orders these.
+                // Only the wake-up orders the write before the read.
                 written.store(value, Ordering::Relaxed);
                 waker.wake().unwrap();
             }
@@ -142,10 +142,9 @@ fn what_was_written_before_the_last_wake_is_seen_after_the_last_event() {
     });
 }
 
-/// A wait that holds no lock asks the kernel. So all that other threads do meanwhile
-/// is as if they did it at one of two points: before the kernel looks, or after it has looked and
-/// before the queue does. A definition of epoll_wait(2) in this program, which comes before that of the
-/// C library, stops there.
+/// A wait holds no lock while it is in the kernel. So any step of another thread meanwhile is as if it
+/// were at one of two points: before the kernel looks for events, or between that and the look of the
+/// queue. This module replaces epoll_wait(2) of the C library, and runs the others' steps at these points.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod interleavings {
     use std::cell::RefCell;
@@ -161,12 +160,12 @@ mod interleavings {
     type Others = Box<dyn FnMut(Point)>;
 
     thread_local! {
-        /// The steps of the others when a wait of this thread stops.
+        /// The steps that run when a wait of this thread stops.
         static OTHERS: RefCell<Option<Others>> = const { RefCell::new(None) };
     }
 
     fn stop(point: Point) {
-        // Taken out while it runs: the others' own polls do not stop.
+        // Taken out while the steps run, so that their own polls do not stop.
         if let Some(mut others) = OTHERS.take() {
             others(point);
             OTHERS.set(Some(others));
@@ -177,7 +176,7 @@ mod interleavings {
     ///
     /// # Safety
     ///
-    /// As of the system call.
+    /// As for the system call.
     #[unsafe(no_mangle)]
     unsafe extern "C" fn epoll_wait(
         set: libc::c_int,
@@ -211,8 +210,8 @@ mod interleavings {
         count as libc::c_int
     }
 
-    /// A wait with this much room, while others do `before` at the first point and `after` at the
-    /// second. If they leave nothing for it, they end it by a wake-up.
+    /// A wait with this much room, in which the steps `before` run at the first point and `after` at the
+    /// second. If no wake-up is pending after them, one more ends the wait.
     fn wait(
         model: &Rc<RefCell<Model>>,
         room: usize,
@@ -246,14 +245,17 @@ mod interleavings {
         let count = poll.poll(&mut events, timeout).unwrap();
         OTHERS.set(None);
         assert!(count > 0 || timeout.is_some());
-        assert!(stops.borrow().len() >= 2, "it waits by another call now");
+        assert!(
+            stops.borrow().len() >= 2,
+            "the wait uses another system call"
+        );
         let mut model = model.borrow_mut();
         model.another_has_looked = false;
         model.report(&events);
     }
 
     #[test]
-    fn k89_every_interleaving_of_wakes_and_polls_with_a_wait_loses_none() {
+    fn k89_every_interleaving_of_wakes_and_polls_with_a_wait_loses_no_wake_up() {
         let (one, two) = (programs(1), programs(2));
         for (room, timeout) in [
             (1, None),

@@ -13,9 +13,9 @@ use std::{
 
 /// Accepts a connection, non-blocking and close-on-exec: accept4(2).
 ///
-/// One system call where the standard library and a server that waits for events need two: its listeners accept
-/// connections that block. Takes a listener of any kind. The result converts into the socket of the same kind,
-/// which can tell the address of the peer.
+/// One system call. A listener of the standard library needs two: it accepts a connection that blocks, which then
+/// has to be made non-blocking. Takes a listener of any kind. The result converts into the socket of the same kind,
+/// which returns the address of the peer.
 ///
 /// A call that a signal handler interrupts is made again.
 ///
@@ -36,7 +36,7 @@ use std::{
 ///
 /// - `EAGAIN` ([`WouldBlock`](io::ErrorKind::WouldBlock)) if the listener is non-blocking and no connection waits.
 ///   A listener that blocks waits for one.
-/// - `ECONNABORTED` if the peer has given up meanwhile. Accept the next one.
+/// - `ECONNABORTED` if the peer has closed the connection meanwhile. Accept the next one.
 /// - `EMFILE` or `ENFILE` if there are too many descriptors, `ENOBUFS` or `ENOMEM` if there is no memory. The
 ///   connection stays in the listener's queue.
 /// - `EINVAL` if the socket does not listen, `ENOTSOCK` if it is no socket.
@@ -61,21 +61,21 @@ fn accept_once(listener: &impl AsFd) -> io::Result<OwnedFd> {
         listener.as_fd().as_raw_fd(),
         libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
     );
-    // SAFETY: without a place for the address, none is written.
+    // SAFETY: both pointers are null, so no address is written.
     owned(unsafe { libc::accept4(fd, ptr::null_mut(), ptr::null_mut(), flags) })
 }
 
 #[cfg(target_vendor = "apple")]
 fn accept_once(listener: &impl AsFd) -> io::Result<OwnedFd> {
     let fd = listener.as_fd().as_raw_fd();
-    // SAFETY: without a place for the address, none is written.
+    // SAFETY: both pointers are null, so no address is written.
     let socket = owned(unsafe { libc::accept(fd, ptr::null_mut(), ptr::null_mut()) })?;
     add_flag(&socket, [libc::F_GETFD, libc::F_SETFD], libc::FD_CLOEXEC)?;
     add_flag(&socket, [libc::F_GETFL, libc::F_SETFL], libc::O_NONBLOCK)?;
     Ok(socket)
 }
 
-/// Adds a flag to those that one command of fcntl(2) reads and the other writes.
+/// Adds a flag of a descriptor: one command of fcntl(2) reads the flags, the other writes them.
 #[cfg(target_vendor = "apple")]
 fn add_flag(socket: &OwnedFd, [get, set]: [libc::c_int; 2], flag: libc::c_int) -> io::Result<()> {
     let fd = socket.as_raw_fd();
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn flags(fd: &impl AsRawFd) -> [bool; 2] {
-        // SAFETY: both commands only ask.
+        // SAFETY: both commands only read flags.
         unsafe {
             let descriptor = libc::fcntl(fd.as_raw_fd(), libc::F_GETFD);
             let status = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);

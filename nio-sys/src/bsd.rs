@@ -1,13 +1,13 @@
 //! The engine of the kqueue systems: the kernel's own.
 //!
-//! This file fits arguments to what each kernel takes: counts, timeouts, close-on-exec.
+//! This file fits arguments to the limits and types of each kernel: counts, timeouts, close-on-exec.
 //!
 //! Laws:
 //!
-//! - a descriptor exists only as an `OwnedFd`, from the moment it is known;
+//! - every descriptor is owned by an `OwnedFd` as soon as the kernel has returned it;
 //! - no argument is cut silently: one that a kernel cannot take is refused, or changed to one that means the
 //!   same;
-//! - a child of fork(2) never closes the number of a queue it does not have.
+//! - a child of fork(2) never closes the number of its parent's queue, which may be another file's there (K4).
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -21,7 +21,7 @@ use crate::flags::EventFlags;
 use crate::kevent::Kevent;
 use crate::raw;
 
-// The knotes of these kernels do not touch dispositions.
+// These kernels do not change the disposition of a watched signal.
 pub(crate) use crate::signal::disposition as disposition_beneath;
 
 /// Changes the disposition of a signal.
@@ -32,7 +32,7 @@ pub(crate) fn set_disposition_beneath(
     crate::signal::set_disposition(signum, action).map(drop)
 }
 
-/// A number of the process that runs; its parent has another. Async-signal-safe.
+/// A number that identifies this process; its parent has another. Async-signal-safe.
 pub(crate) fn this_process() -> usize {
     process::id() as usize
 }
@@ -47,11 +47,11 @@ type Count = libc::size_t;
 /// negative (K29).
 const MAX_COUNT: usize = i32::MAX as usize;
 
-/// Timeouts of more seconds than this become "no timeout", so that a wait never fails for its
-/// length nor ends at once for an overflow (K22).
+/// Timeouts of more seconds than this become "no timeout", so that a long wait neither fails nor ends
+/// at once by an overflow (K22).
 ///
 /// XNU answers `EINVAL` above 100 000 000 seconds, which is more than three years. FreeBSD itself
-/// takes more than `i32::MAX` seconds for no timeout; elsewhere that bound keeps a 32-bit `time_t`
+/// treats more than `i32::MAX` seconds as no timeout; elsewhere this bound keeps a 32-bit `time_t`
 /// from overflowing.
 const MAX_TIMEOUT_SECS: u64 = if cfg!(target_vendor = "apple") {
     100_000_000
@@ -115,7 +115,7 @@ impl Queue {
         Ok(())
     }
 
-    /// As kevent(2) without changes, but goes on after an interruption (K24), for the time that is left.
+    /// kevent(2) without changes. A wait that a signal interrupts goes on for the remaining time (K24).
     pub(crate) fn wait_on(
         &self,
         events: &mut EventList,
@@ -142,12 +142,12 @@ impl Queue {
     /// Applies at most `MAX_COUNT` changes.
     fn apply_chunk(&self, changes: &mut [Kevent]) -> io::Result<()> {
         for change in changes.iter_mut() {
-            // A kernel ignores ERROR in a change (K30); taken out, it can only be there as the
-            // answer.
+            // Kernels ignore ERROR in a change (K30). It is removed, so that only an answer has
+            // it.
             let flags = change.flags().difference(EventFlags::ERROR);
             *change = change.with_flags(flags | EventFlags::RECEIPT);
         }
-        // Receipts end the call before it could wait (K42); a timeout of zero makes sure.
+        // Receipts end the call before it waits (K42); the timeout of zero is a safeguard.
         let at_once = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -199,7 +199,7 @@ impl AsFd for Queue {
     }
 }
 
-/// A new close-on-exec queue, in one step.
+/// A new close-on-exec queue: one system call.
 #[cfg(target_os = "netbsd")]
 fn open() -> io::Result<OwnedFd> {
     // SAFETY: kqueue1 takes no pointers.
@@ -210,9 +210,9 @@ fn open() -> io::Result<OwnedFd> {
 
 /// A new close-on-exec queue.
 ///
-/// In two steps: the calls that do both are missing on Apple and DragonFly, and too new on FreeBSD and OpenBSD
-/// to link to. As children do not inherit queues (K4), the gap matters only to
-/// another thread that executes a program without forking first.
+/// Two system calls: one that does both is missing on Apple and DragonFly, and too new to link to on FreeBSD
+/// and OpenBSD. A child does not inherit a queue (K4), so the gap between them matters only if another
+/// thread executes a program without forking.
 #[cfg(not(target_os = "netbsd"))]
 fn open() -> io::Result<OwnedFd> {
     // SAFETY: kqueue takes no arguments.

@@ -59,46 +59,46 @@ impl Kevent {
         Kevent(raw::new(ident, filter.0, flags.bits()))
     }
 
-    /// A change about something to read on `fd`.
+    /// A change of the READ registration of `fd`.
     ///
-    /// Only the number is kept. Closing the descriptor ends the registration, except on Linux while
-    /// a duplicate of it lives on: delete before closing if there may be one.
+    /// The change keeps only the number. Closing the descriptor ends the registration, except on Linux
+    /// while a duplicate of it is open: delete before closing if there may be one.
     pub fn read(fd: &impl AsFd, flags: EventFlags) -> Kevent {
         Kevent::on_descriptor(fd, Filter::READ, flags)
     }
 
-    /// A change about room to write on `fd`. See [`read`](Kevent::read) about closing it.
+    /// A change of the WRITE registration of `fd`. See [`read`](Kevent::read) about closing it.
     pub fn write(fd: &impl AsFd, flags: EventFlags) -> Kevent {
         Kevent::on_descriptor(fd, Filter::WRITE, flags)
     }
 
-    /// A change about the file or directory open as `fd`; [`with_fflags`](Kevent::with_fflags) with
-    /// [`VnodeFlags`](crate::VnodeFlags) selects the events.
+    /// A change of the VNODE registration of the file or directory open as `fd`;
+    /// [`with_fflags`](Kevent::with_fflags) with [`VnodeFlags`](crate::VnodeFlags) selects the events.
     pub fn vnode(fd: &impl AsFd, flags: EventFlags) -> Kevent {
         Kevent::on_descriptor(fd, Filter::VNODE, flags)
     }
 
-    /// A change about the process `pid`; [`with_fflags`](Kevent::with_fflags) with
+    /// A change of the PROC registration of the process `pid`; [`with_fflags`](Kevent::with_fflags) with
     /// [`ProcFlags`](crate::ProcFlags) selects the events.
     pub fn process(pid: u32, flags: EventFlags) -> Kevent {
         Kevent::new(pid as usize, Filter::PROC, flags)
     }
 
-    /// A change about the signal `signum` being sent to this process.
+    /// A change of the SIGNAL registration of the signal `signum`, sent to this process.
     pub fn signal(signum: i32, flags: EventFlags) -> Kevent {
         // A negative number becomes a huge one, which no signal has.
         Kevent::new(signum as usize, Filter::SIGNAL, flags)
     }
 
-    /// A change about a timer named `ident`, any number; its period goes into
-    /// [`with_time`](Kevent::with_time).
+    /// A change of the timer `ident`, which may be any number; [`with_time`](Kevent::with_time) sets its
+    /// period or deadline.
     pub fn timer(ident: usize, flags: EventFlags) -> Kevent {
         Kevent::new(ident, Filter::TIMER, flags)
     }
 
-    /// A change about a user event named `ident`, any number;
+    /// A change of the user event `ident`, which may be any number;
     /// [`UserFlags::TRIGGER`](crate::UserFlags::TRIGGER) in [`with_fflags`](Kevent::with_fflags)
-    /// fires it.
+    /// triggers it.
     pub fn user(ident: usize, flags: EventFlags) -> Kevent {
         Kevent::new(ident, Filter::USER, flags)
     }
@@ -108,22 +108,21 @@ impl Kevent {
         Kevent::new(fd.as_fd().as_raw_fd() as usize, filter, flags)
     }
 
-    /// The same with these flags, in place of those it had.
+    /// Replaces the flags.
     #[must_use]
     pub fn with_flags(mut self, flags: EventFlags) -> Kevent {
         self.0.flags = flags.bits();
         self
     }
 
-    /// The same with these filter flags, in place of those it had: one of the filters' flag types,
-    /// or a number.
+    /// Replaces the flags of the filter: a value of one of the filters' flag types, or a number.
     #[must_use]
     pub fn with_fflags(mut self, fflags: impl Into<u32>) -> Kevent {
         self.0.fflags = fflags.into();
         self
     }
 
-    /// The same with this `data`.
+    /// Replaces `data`.
     ///
     /// The field is 64 bits wide except on 32-bit Apple systems, where a number that does not fit
     /// becomes the nearest one that does.
@@ -133,8 +132,8 @@ impl Kevent {
         self
     }
 
-    /// The same with `amount` of `unit` as the period or deadline of a timer: sets `data`, and the
-    /// unit in `fflags`, leaving other flags there as they are.
+    /// Sets the period or deadline of a timer to `amount` of `unit`: replaces `data`, and the unit in
+    /// `fflags`. Other flags in `fflags` stay.
     ///
     /// Where the kernel does not have the unit (DragonFly counts in milliseconds only) the amount
     /// is converted, rounded up.
@@ -144,7 +143,7 @@ impl Kevent {
         self.with_data(data).with_fflags(fflags)
     }
 
-    /// The same with this `udata`, which comes back with every event.
+    /// Replaces `udata`, the number that comes back with every event.
     #[must_use]
     pub fn with_udata(mut self, udata: usize) -> Kevent {
         raw::set_udata(&mut self.0, udata);
@@ -171,15 +170,15 @@ impl Kevent {
         self.0.fflags
     }
 
-    /// The filter's number: bytes to read, expirations of a timer, an exit status; of an error
-    /// entry the errno.
+    /// The number that the filter reports: bytes to read, expirations of a timer, an exit status. In an
+    /// error entry it is the errno.
     pub fn data(&self) -> i64 {
         #[allow(clippy::unnecessary_cast, reason = "isize on Apple and DragonFly")]
         let data = self.0.data as i64;
         data
     }
 
-    /// The program's number.
+    /// The number that the program attached to the registration.
     pub fn udata(&self) -> usize {
         raw::udata(&self.0)
     }
@@ -187,21 +186,21 @@ impl Kevent {
     /// Whether this entry is the answer to a change, with the errno in [`data`](Kevent::data); 0
     /// there is a success.
     ///
-    /// [`receipt`](Kevent::receipt) tells the two apart.
+    /// [`receipt`](Kevent::receipt) distinguishes an error from a success.
     pub fn is_error(&self) -> bool {
         self.flags().contains(EventFlags::ERROR)
     }
 
-    /// Whether the event says that the other end is gone. There may still be data to read before
-    /// it.
+    /// Whether the event reports the end (`EV_EOF`): the peer is gone or has ended writing, or the process
+    /// has exited. Data that arrived before can still be read.
     pub fn is_eof(&self) -> bool {
         self.flags().contains(EventFlags::EOF)
     }
 
     /// The result of the change that the entry answers.
     ///
-    /// `Ok` for a success, the error otherwise. `Ok` also for an entry that is an event and answers
-    /// nothing, so that a loop over returned entries may begin with it.
+    /// `Ok` for a success, the error otherwise. `Ok` also for an event, so a loop over returned entries
+    /// can begin with it.
     ///
     /// # Errors
     ///

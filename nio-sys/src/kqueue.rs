@@ -96,19 +96,19 @@ impl Kqueue {
     /// 1. `events` is cleared, and all changes are applied in the order of the array (K15). A refused
     ///    change yields an entry with [`ERROR`](crate::EventFlags::ERROR) and its errno, and so does, with
     ///    errno 0, a successful one that has [`RECEIPT`](crate::EventFlags::RECEIPT). Later changes are
-    ///    applied all the same (K38, K43).
-    /// 2. If there are such entries, the call returns with them alone (K42). Look at
+    ///    still applied (K38, K43).
+    /// 2. If there are error entries or receipts, the call returns only these (K42). Look at
     ///    [`Kevent::receipt`] of each.
     /// 3. Otherwise it waits until there is an event, for `timeout` at most, and returns as many events as
     ///    fit; the others come with the next call (K85). An event that is ready is returned even if the
     ///    timeout is zero (K18).
     ///
-    /// Returns the number of entries in `events`, 0 if the time was up.
+    /// Returns the number of entries in `events`; 0 means that the timeout has passed.
     ///
     /// A `timeout` of `None` waits without a limit. Zero does not wait. Any other is a minimum: a wait
-    /// without an event does not end before it (K20), and some kernels round it up to their tick. One of
-    /// decades, on Apple systems of more than three years, is no limit either (K22). Without room for
-    /// events the call returns at once, whatever the timeout (K17).
+    /// without an event does not end before it (K20), and some kernels round it up to their clock tick.
+    /// A very long timeout (decades; on Apple systems three years) waits without a limit, too (K22).
+    /// Without room for events the call returns at once, with any timeout (K17).
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Kqueue {
 
     /// Waits for events: [`kevent`](Kqueue::kevent) without changes, and without `EINTR`.
     ///
-    /// A system call that is interrupted is made again, with the time that is left.
+    /// A wait that a signal interrupts goes on for the remaining time.
     ///
     /// ```
     /// use std::time::Duration;

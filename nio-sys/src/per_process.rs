@@ -48,7 +48,7 @@ impl<T: Send + Sync> PerProcess<T> {
             let value = make();
             let owned = ptr::from_mut(Box::leak(Box::new(Owned { process, value })));
             let order = (Ordering::AcqRel, Ordering::Acquire);
-            // A thread that loses the race leaks its value and takes the other's.
+            // The thread that loses the race leaks its value and uses the winner's.
             let _ = self.owned.compare_exchange(before, owned, order.0, order.1);
         }
     }

@@ -4,7 +4,7 @@
 //! written once. On the kqueue systems the struct is the kernel's own, taken from the `libc` crate;
 //! on Linux it is declared here.
 //!
-//! | | ident | filter | flags | fflags | data | udata | more | bytes (64-bit) |
+//! | | ident | filter | flags | fflags | data | udata | other fields | bytes (64-bit) |
 //! |---|---|---|---|---|---|---|---|---|
 //! | Apple | usize | i16 | u16 | u32 | isize | pointer | packed to 4 | 32 |
 //! | FreeBSD ≥ 12 | usize | i16 | u16 | u32 | i64 | pointer | `ext: [u64; 4]` | 64 |
@@ -63,10 +63,10 @@ const COLUMN: usize = if cfg!(target_vendor = "apple") {
     5
 };
 
-/// Marks a hole in such a table: the system does not have the constant.
+/// Marks a hole in a table of this kind: the system does not have the constant.
 pub(crate) const NONE: i64 = i64::MIN;
 
-/// This system's value out of `[Apple, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux]`, which may be
+/// This system's value in `[Apple, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux]`, which may be
 /// [`NONE`].
 pub(crate) const fn here(table: [i64; 6]) -> i64 {
     table[COLUMN]

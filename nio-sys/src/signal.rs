@@ -70,7 +70,7 @@ impl CaughtSignal {
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let caught = CAUGHT.get_or_make(|| Mutex::new([0; SIGNALS]));
         let mut counts = caught.lock().unwrap_or_else(PoisonError::into_inner);
-        // Asked each time: the program may have put the default action back.
+        // Read each time: the program may have restored the default action.
         let mut action = disposition_beneath(signum)?;
         if action.sa_sigaction == libc::SIG_DFL {
             action.sa_sigaction = do_nothing as *const () as usize;
@@ -98,11 +98,11 @@ impl Drop for CaughtSignal {
         let Ok(mut action) = disposition_beneath(signum) else {
             return;
         };
-        // A handler that the program has installed since stays.
+        // A handler that the program has installed meanwhile stays.
         if action.sa_sigaction == do_nothing as *const () as usize {
             action.sa_sigaction = libc::SIG_DFL;
             action.sa_flags = 0;
-            // Both were accepted before.
+            // Cannot fail: the signal and the action were accepted before.
             let _ = set_disposition_beneath(signum, &action);
         }
     }

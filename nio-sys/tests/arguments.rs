@@ -63,7 +63,7 @@ fn k16_both_knotes_of_a_descriptor_can_be_changed_in_one_call() {
 }
 
 #[test]
-fn k16_of_two_deletions_in_one_call_the_one_without_a_knote_fails_alone() {
+fn k16_of_two_deletions_in_one_call_only_the_one_without_a_knote_fails() {
     let queue = Queue::new();
     let (socket, _peer) = pair();
     queue.add(&socket, WRITE, LEVEL, 1);
@@ -78,7 +78,7 @@ const UNKNOWN_NOTE: u32 = 0x0080_0000;
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k16_of_two_additions_in_one_call_the_refused_one_fails_alone() {
+fn k16_of_two_additions_in_one_call_only_the_refused_one_fails() {
     let queue = Queue::new();
     let (socket, mut peer) = pair();
     let add = [
@@ -109,7 +109,7 @@ fn k26_the_count_is_that_of_the_entries_written() {
 }
 
 #[test]
-fn k27_each_of_many_failing_changes_is_answered_in_its_place() {
+fn k27_each_of_many_refused_changes_is_answered_at_its_index() {
     let queue = Queue::new();
     let mut changes: Vec<Kevent> = (0..40)
         .map(|i| {
@@ -150,7 +150,7 @@ fn k30_a_returned_event_may_be_submitted_again() {
     drop(writer);
     let event = queue.one();
     assert!(event.is_eof());
-    // fflags of an end of file are an error number, not flags to ask for.
+    // With EV_EOF, fflags are an errno and not flags of a change.
     queue.make(event.with_flags(event.flags() | ADD).with_fflags(0_u32));
     assert_eq!(queue.one().udata(), 5);
 }

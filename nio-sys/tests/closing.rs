@@ -1,7 +1,6 @@
 //! Descriptors that close: K50, K98–K104.
 //!
-//! Which number the next descriptor gets is part of these tests, so each runs in a process of its
-//! own.
+//! These tests depend on the number of the next descriptor, so each runs in a process of its own.
 
 mod support;
 
@@ -16,7 +15,7 @@ use nio_sys::{EventFlags, Kevent};
 use support::*;
 
 #[test]
-fn k50_deleting_after_closing_says_that_there_was_nothing() {
+fn k50_deleting_after_closing_is_ebadf_or_enoent() {
     in_child(|| {
         for mode in [LEVEL, CLEAR, DISABLE, DISPATCH] {
             let queue = Queue::new();
@@ -49,7 +48,7 @@ fn k98_nothing_is_reported_of_a_closed_descriptor() {
 }
 
 #[test]
-fn k98_an_event_that_did_not_fit_goes_with_its_descriptor() {
+fn k98_an_event_that_did_not_fit_is_dropped_with_its_descriptor() {
     in_child(|| {
         let queue = Queue::new();
         let (socket, mut peer) = pair();
@@ -63,7 +62,7 @@ fn k98_an_event_that_did_not_fit_goes_with_its_descriptor() {
 }
 
 #[test]
-fn k98_the_other_queues_forget_it_too() {
+fn k98_closing_removes_the_knotes_of_every_queue() {
     in_child(|| {
         let queues = [Queue::new(), Queue::new()];
         let (socket, mut peer) = pair();
@@ -159,7 +158,7 @@ fn k100_adding_a_new_file_of_the_same_number_makes_a_new_knote() {
 }
 
 #[test]
-fn k100_adding_one_knote_of_a_new_file_leaves_nothing_of_the_other() {
+fn k100_adding_one_knote_of_a_new_file_removes_both_of_the_old_file() {
     in_child(|| {
         for (read, write) in [(CLEAR, LEVEL), (LEVEL, CLEAR), (LEVEL, LEVEL)] {
             let queue = Queue::new();
@@ -304,7 +303,7 @@ fn k32_a_descriptor_that_was_closed_is_ebadf() {
 }
 
 #[test]
-fn a_file_that_comes_back_to_its_number_by_a_duplicate_can_be_added() {
+fn a_file_that_gets_its_number_back_from_a_duplicate_can_be_added() {
     in_child(|| {
         let queue = Queue::new();
         let (socket, mut peer) = pair();
@@ -342,14 +341,14 @@ fn k99_a_registration_that_a_duplicate_keeps_alive_does_not_wake_the_queue() {
         let (new, mut new_peer) = reuse_by_pair(socket);
         queue.add(&new, READ, LEVEL, 2);
 
-        // Nothing of the old file is reported, and in the end it has no entry.
+        // No event of the old file is reported, and its entry is removed.
         peer.write_all(b"x").unwrap();
         for _ in 0..3 {
             queue.assert_silent();
         }
         assert_eq!(poll_now(&queue, libc::POLLIN), 0);
 
-        // Everything else is as it was.
+        // The other registrations are unchanged.
         new_peer.write_all(b"x").unwrap();
         assert_eq!(queue.one().udata(), 2);
         assert_eq!(queue.one().udata(), 2);
@@ -362,8 +361,8 @@ fn k99_a_registration_that_a_duplicate_keeps_alive_does_not_wake_the_queue() {
     });
 }
 
-/// A socket that is registered and readable, closed while a duplicate of it is open. Its
-/// number is that of another socket by now, which is registered as well.
+/// A readable socket that was closed while it was registered and a duplicate of it is open. Another
+/// registered socket has its number now.
 #[cfg(target_os = "linux")]
 fn leftover(queue: &Queue, mode: EventFlags) -> Leftover {
     let (socket, old_peer) = pair();
@@ -385,7 +384,7 @@ struct Leftover {
     _others: [UnixStream; 4],
 }
 
-/// An epoll set that watches a queue, to tell whether it still does.
+/// An epoll set that watches a queue, to check whether it still does.
 #[cfg(target_os = "linux")]
 struct Outside(OwnedFd);
 
@@ -434,7 +433,7 @@ fn k99_several_registrations_that_duplicates_keep_alive_do_not_wake_the_queue() 
     });
 }
 
-/// More stale events than a queue remembers: every file had every number.
+/// Every file has had every number: more stale events than a queue remembers.
 #[cfg(target_os = "linux")]
 #[test]
 fn k99_more_registrations_than_a_queue_remembers_do_not_wake_it() {
@@ -464,7 +463,7 @@ fn k99_more_registrations_than_a_queue_remembers_do_not_wake_it() {
     });
 }
 
-/// The limit on descriptors has been lowered below the number of the queue.
+/// The limit on descriptors is lowered below the number of the queue.
 #[cfg(target_os = "linux")]
 #[test]
 fn k99_a_queue_whose_epoll_set_cannot_be_made_again_goes_on() {
@@ -559,7 +558,7 @@ fn k9_the_end_of_a_disabled_knote_does_not_end_the_watching_of_its_queue() {
         reset(peer);
         for _ in 0..3 {
             queue.assert_silent_for(5);
-            // An edge of the socket, which is at its end.
+            // The end of the socket is an edge.
             socket
                 .shutdown(std::net::Shutdown::Both)
                 .unwrap_or_default();

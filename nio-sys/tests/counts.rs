@@ -56,7 +56,7 @@ fn k105_a_queue_that_does_not_count_says_0() {
 }
 
 #[test]
-fn k106_the_end_says_how_much_is_unread() {
+fn k106_the_end_has_the_number_of_unread_bytes() {
     let queue = counting();
     let (reader, mut writer) = tcp_pair();
     queue.add(&reader, READ, LEVEL, 1);
@@ -71,7 +71,7 @@ fn k106_the_end_says_how_much_is_unread() {
 }
 
 #[test]
-fn k108_a_reset_is_named_by_both_filters_each_time() {
+fn k108_both_filters_report_the_errno_of_a_reset_each_time() {
     let queue = counting();
     let (socket, peer) = tcp_pair();
     reset(peer);
@@ -84,7 +84,7 @@ fn k108_a_reset_is_named_by_both_filters_each_time() {
 }
 
 #[test]
-fn k108_a_reset_is_named_to_an_edge() {
+fn k108_an_edge_reports_the_errno_of_a_reset() {
     let queue = counting();
     let (socket, peer) = tcp_pair();
     queue.add(&socket, READ, CLEAR, 1);
@@ -94,7 +94,7 @@ fn k108_a_reset_is_named_to_an_edge() {
 }
 
 #[test]
-fn k109_an_orderly_end_names_no_error() {
+fn k109_an_orderly_end_has_no_errno() {
     let queue = counting();
     let (socket, peer) = tcp_pair();
     queue.add(&socket, READ, LEVEL, 1);
@@ -105,7 +105,7 @@ fn k109_an_orderly_end_names_no_error() {
 }
 
 #[test]
-fn k109_an_event_that_is_no_end_names_no_error() {
+fn k109_an_event_without_eof_has_no_errno() {
     let queue = counting();
     let (socket, mut peer) = tcp_pair();
     queue.add(&socket, READ, LEVEL, 1);
@@ -148,7 +148,7 @@ fn k112_the_data_of_a_listener_is_the_connections_that_wait() {
 }
 
 #[test]
-fn k112_a_unix_listener_says_that_there_is_something() {
+fn k112_the_data_of_a_unix_listener_with_a_connection_is_1() {
     use std::os::unix::net::{UnixListener, UnixStream};
     let path = std::env::temp_dir().join(format!("nio-sys-{}.socket", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
@@ -162,7 +162,7 @@ fn k112_a_unix_listener_says_that_there_is_something() {
 
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 #[test]
-fn k116_an_empty_datagram_has_no_bytes_and_is_no_end() {
+fn k116_an_empty_datagram_has_0_bytes_and_is_not_an_end() {
     let queue = counting();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     queue.add(&socket, READ, LEVEL, 1);
@@ -183,7 +183,7 @@ fn k117_the_data_of_a_datagram_is_its_bytes_at_least() {
 }
 
 #[test]
-fn k118_a_unix_socket_counts_as_well() {
+fn k118_the_data_of_a_unix_socket_is_its_bytes() {
     let queue = counting();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, LEVEL, 1);
@@ -227,7 +227,7 @@ fn k119_less_room_is_reported_as_less() {
     let empty = queue.one().data();
     socket.write_all(&[7; 1_000]).unwrap();
     let less = queue.one().data();
-    // FreeBSD goes on to tell the whole buffer until that is full.
+    // FreeBSD reports the whole buffer until it is full.
     assert!(
         less < empty || cfg!(target_os = "freebsd") && less == empty,
         "{less} of {empty}"
@@ -235,17 +235,17 @@ fn k119_less_room_is_reported_as_less() {
 }
 
 #[test]
-fn k126_a_refused_connection_is_named() {
+fn k126_a_refused_connection_has_its_errno() {
     let queue = counting();
     let refusing = bound();
     let socket = tcp_socket();
-    let said = connect(&socket, refusing.local_addr().unwrap());
+    let result = connect(&socket, refusing.local_addr().unwrap());
     queue.add(&socket, WRITE, LEVEL, 1);
     let event = queue.end_of(WRITE);
-    match said.err().and_then(|error| error.raw_os_error()) {
+    match result.err().and_then(|error| error.raw_os_error()) {
         Some(libc::EINPROGRESS) => assert_eq!(event.fflags(), libc::ECONNREFUSED as u32),
         Some(libc::ECONNREFUSED) => assert_eq!(event.fflags(), 0),
-        said => panic!("{said:?}"),
+        errno => panic!("{errno:?}"),
     }
 }
 
@@ -260,7 +260,7 @@ fn k131_the_data_of_a_pipe_is_its_bytes() {
 }
 
 #[test]
-fn k132_the_end_of_a_pipe_says_how_much_is_unread() {
+fn k132_the_end_of_a_pipe_has_the_number_of_unread_bytes() {
     let queue = counting();
     let (reader, mut writer) = pipe();
     queue.add(&reader, READ, LEVEL, 1);
@@ -289,7 +289,7 @@ fn k133_the_data_of_a_pipe_to_write_to_is_its_room() {
 }
 
 #[test]
-fn k133_a_pipe_without_a_reader_names_no_error() {
+fn k133_a_pipe_without_a_reader_has_no_errno() {
     let queue = counting();
     let (reader, writer) = pipe();
     queue.add(&writer, WRITE, LEVEL, 1);
@@ -336,7 +336,7 @@ fn k85_an_event_that_did_not_fit_has_the_data_of_its_delivery() {
     );
 }
 
-/// A socket at a number of the test's choice; a descriptor that had the number is closed.
+/// A socket with this number; a descriptor that had the number is closed.
 fn at(number: i32, socket: impl Into<OwnedFd>) -> TcpStream {
     let socket: OwnedFd = socket.into();
     // SAFETY: no other test uses the number, and its owner is forgotten.

@@ -1,7 +1,7 @@
-//! Which rules have a test, and why the others have none.
+//! Checks that each rule has a test or a reason for having none.
 //!
-//! A test bears the number of its rule: `k45_…` is one of rule K45. This looks through the sources
-//! that have tests; a new file of tests is added to [`SOURCES`].
+//! The name of a test begins with the number of its rule: `k45_…` is a test of rule K45. The files with tests
+//! are listed in [`SOURCES`]; add a new file there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -46,20 +46,23 @@ const NOT_COVERED: &[(u16, &str)] = &[
     (21, "a Duration is always a valid time"),
     (28, "a Kqueue is always a queue"),
     (29, "lengths of slices are not negative"),
-    (81, "EV_FORCEONESHOT is FreeBSD's alone"),
-    (130, "EV_NODATA and EV_HUP are DragonFly's alone"),
+    (81, "only FreeBSD has EV_FORCEONESHOT"),
+    (130, "only DragonFly has EV_NODATA and EV_HUP"),
     (144, "no device is known that every system refuses"),
     (
         188,
-        "setting the clock of the system takes root, and disturbs other programs",
+        "setting the clock of the system needs root, and disturbs other programs",
     ),
     (193, "leeway is in a structure that this crate does not use"),
     (194, "a test cannot suspend the machine"),
-    (217, "a process id cannot be made to come round"),
-    (221, "it takes a second user"),
+    (
+        217,
+        "a test cannot make the kernel give out a process id again",
+    ),
+    (221, "the test needs a second user"),
     (
         244,
-        "the fallback of the waker is nio-poll's, and tested there",
+        "the fallback of the waker is part of nio-poll, and tested there",
     ),
 ];
 

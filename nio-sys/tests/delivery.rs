@@ -12,7 +12,7 @@ use nio_sys::{EventFlags, Filter};
 use support::*;
 
 #[test]
-fn k84_a_knote_comes_once_in_a_call() {
+fn k84_a_knote_is_reported_once_in_a_call() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, LEVEL, 1);
@@ -25,7 +25,7 @@ fn k84_a_knote_comes_once_in_a_call() {
 }
 
 #[test]
-fn k84_an_event_that_did_not_fit_comes_once_though_it_happens_again() {
+fn k84_an_event_that_did_not_fit_comes_once_though_its_condition_came_again() {
     for mode in [LEVEL, CLEAR] {
         let queue = Queue::new();
         let (socket, mut peer) = pair();
@@ -241,7 +241,7 @@ fn k88_reading_is_reported_before_writing() {
     }
 }
 
-/// How often a race is run: enough for both orders of its threads.
+/// How often a race is repeated: enough for both orders of its threads.
 const ROUNDS: usize = 100;
 
 #[test]
@@ -424,7 +424,7 @@ fn k94_no_trigger_is_lost() {
                 }
             });
         }
-        // One event may be for many triggers, but after the last trigger of each knote there is one.
+        // One event may be for many triggers, but one comes after the last trigger of each knote.
         let mut last = vec![0; threads];
         while last.iter().any(|&count| count < rounds) {
             for event in queue.wait() {
@@ -435,7 +435,7 @@ fn k94_no_trigger_is_lost() {
 }
 
 #[test]
-fn k94_one_knote_triggered_from_many_threads_loses_no_wake() {
+fn k94_one_knote_triggered_from_many_threads_loses_no_wake_up() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);
     let sent = AtomicUsize::new(0);
@@ -575,7 +575,7 @@ fn k89_udata_that_is_changed_while_another_thread_waits_comes_with_the_next_even
 }
 
 #[test]
-fn k85_with_room_for_one_every_knote_has_a_turn() {
+fn k85_with_room_for_one_event_every_knote_is_reported() {
     let queue = Queue::new();
     let (socket, mut peer) = pair();
     peer.write_all(b"x").unwrap();
@@ -593,17 +593,17 @@ fn k85_with_room_for_one_every_knote_has_a_turn() {
     }
 }
 
-/// Threads that wait for one socket: each takes a byte for each READ event, and enables READ again. Returns
-/// how many events there were, and for how many of them there was nothing to read.
+/// Four threads wait for one socket; each reads a byte for each READ event, and enables READ again. Returns the
+/// number of events, and the number of those after which nothing could be read.
 fn dispatched(mode: EventFlags, bytes: usize) -> (usize, usize) {
     let queue = Queue::new();
     let (socket, mut peer) = pair();
-    let (taken, events, vain) = (
+    let (taken, events, empty) = (
         AtomicUsize::new(0),
         AtomicUsize::new(0),
         AtomicUsize::new(0),
     );
-    // Always ready, so that at any time threads hold batches.
+    // Always ready, so that threads hold batches at any time.
     queue.add(&socket, WRITE, LEVEL, 2);
     queue.add(&socket, READ, mode | DISPATCH, 1);
     thread::scope(|scope| {
@@ -616,7 +616,7 @@ fn dispatched(mode: EventFlags, bytes: usize) -> (usize, usize) {
                         let mut buffer = [0; 64];
                         match (&socket).read(&mut buffer) {
                             Ok(count) => drop(taken.fetch_add(count, Ordering::Relaxed)),
-                            Err(_) => drop(vain.fetch_add(1, Ordering::Relaxed)),
+                            Err(_) => drop(empty.fetch_add(1, Ordering::Relaxed)),
                         }
                         queue.enable(&socket, READ, 1);
                     }
@@ -629,11 +629,11 @@ fn dispatched(mode: EventFlags, bytes: usize) -> (usize, usize) {
             }
         }
     });
-    (events.into_inner(), vain.into_inner())
+    (events.into_inner(), empty.into_inner())
 }
 
 #[test]
-fn k90_a_direction_that_is_enabled_again_reports_nothing_of_before() {
+fn k90_a_direction_that_is_enabled_again_reports_no_earlier_event() {
     // On NetBSD EV_CLEAR overrules EV_DISPATCH (K78).
     let modes = if cfg!(target_os = "netbsd") {
         &[LEVEL][..]
@@ -641,12 +641,12 @@ fn k90_a_direction_that_is_enabled_again_reports_nothing_of_before() {
         &[LEVEL, CLEAR]
     };
     for &mode in modes {
-        let (events, vain) = dispatched(mode, 5_000);
+        let (events, empty) = dispatched(mode, 5_000);
         assert!(events > 0);
-        // None on Linux; another kernel may still report bytes that another thread has just taken.
+        // None on Linux; another kernel may report bytes that another thread has just read.
         assert!(
-            vain * 50 <= events,
-            "{vain} of {events} events in vain ({mode:?})"
+            empty * 50 <= events,
+            "{empty} of {events} events without data ({mode:?})"
         );
     }
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 use nio_sys::{Kevent, Kqueue};
 use support::*;
 
-/// The open descriptors, among the numbers that a test can get.
+/// The open descriptors, among the numbers that a test can have.
 fn open() -> Vec<i32> {
     // SAFETY: F_GETFD takes no further argument, and a closed number is an error.
     let is_open = |&fd: &i32| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1;
@@ -22,7 +22,7 @@ fn k2_creation_fails_at_the_limit_and_leaks_nothing() {
         let before = open();
         let free = *before.last().unwrap() as usize + 1;
         let least = if cfg!(target_os = "linux") { 2 } else { 1 };
-        // Every number below must be taken, so that the limit is met exactly.
+        // Every lower number must be in use, so that the limit is met exactly.
         let _fill: Vec<_> = (0..free - before.len()).map(|_| one()).collect();
         for room in 0..least {
             limit_descriptors(free + room);

@@ -1,5 +1,5 @@
-//! Whether the status of an exit is known, and the event if it is not: K212, K214, K225 with a tracer, ignored
-//! and missing SIGCHLDs, and other processes' children.
+//! Exits whose status is known or not known: K212, K214, K225 with a tracer, with ignored and missing SIGCHLDs,
+//! and with children of other processes.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -27,17 +27,17 @@ fn status_in(event: &Kevent) -> Option<i32> {
     Some(event.data() as i32)
 }
 
-/// A child of this process, which runs a function when it is told to, and exits with its result.
+/// A child of this process that waits for [`Forked::go`], runs a function, and exits with its result.
 struct Forked {
     pid: libc::pid_t,
     go: UnixStream,
 }
 
 impl Forked {
-    /// `signal` is what it sends when it exits.
+    /// `signal` is the signal that the child sends when it exits.
     fn new(signal: libc::c_int, function: impl FnOnce() -> i32) -> Forked {
         let (go, mut wait) = UnixStream::pair().unwrap();
-        // SAFETY: as fork(2), but for the signal: no flags and no stack. The child ends without going back.
+        // SAFETY: as fork(2), with another signal: no flags and no stack. The child ends without returning.
         let pid = unsafe { libc::syscall(libc::SYS_clone, signal, 0, 0, 0, 0) };
         let pid = check(pid as libc::pid_t).unwrap();
         if pid == 0 {
@@ -45,8 +45,8 @@ impl Forked {
             // SAFETY: these take no pointers.
             unsafe {
                 libc::alarm(2 * LIMIT.as_secs() as u32);
-                let told = wait.read_exact(&mut [0]).is_ok();
-                libc::_exit(if told { function() } else { 99 });
+                let is_let_go = wait.read_exact(&mut [0]).is_ok();
+                libc::_exit(if is_let_go { function() } else { 99 });
             }
         }
         Forked { pid, go }
@@ -59,17 +59,17 @@ impl Forked {
     /// Waits for the child, with any signal that it sends when it exits.
     fn reap(&self) -> i32 {
         let mut status = 0;
-        // SAFETY: the status has a place that lives until the call returns.
+        // SAFETY: the status lives until the call returns.
         let pid = unsafe { libc::waitpid(self.pid, &mut status, libc::__WALL) };
         assert_eq!(check(pid).unwrap(), self.pid);
         status
     }
 }
 
-/// Whether a pidfd tells the status of a process that has been reaped: Linux 6.15.
+/// Whether a pidfd has the status of a process that was reaped: Linux 6.15.
 fn kernel_remembers() -> bool {
     let mut child = Forked::new(libc::SIGCHLD, || 7);
-    // SAFETY: the words are what the request says, the struct of Linux 6.13; they live until the call
+    // SAFETY: the words are the struct of Linux 6.13 that the request names; they live until the call
     // returns.
     unsafe {
         let fd = check(libc::syscall(libc::SYS_pidfd_open, child.pid, 0) as i32).unwrap();
@@ -112,7 +112,7 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
                 };
                 said.write_all(&[u8::from(seized == 0)]).unwrap();
                 waits_for_exit();
-                // It has exited, and its parent is told when this process ends.
+                // The child has exited, and its parent is notified when this process ends.
                 said.write_all(&[2]).unwrap();
                 let _ = said.read_exact(&mut [0]);
                 0
@@ -122,7 +122,7 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
             tracer.go();
             ready.read_exact(&mut byte).unwrap();
             if byte[0] == 0 {
-                // This system lets a process trace its own children only.
+                // This system lets a process trace only its own children.
                 return;
             }
             let queue = Queue::new();
@@ -130,7 +130,7 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
             child.go();
             ready.read_exact(&mut byte).unwrap();
             queue.assert_silent_for(20);
-            // A queue that is made now does not report it either.
+            // A queue that is made now does not report the exit either.
             let second = Queue::new();
             second.make(exit_of(pid));
             second.assert_silent_for(20);
@@ -218,7 +218,7 @@ fn k214_the_status_of_another_process_is_not_reported_as_0() {
         let queue = Queue::new();
         queue.make(exit_of(libc::pid_t::from_ne_bytes(pid)));
         (&end).write_all(&[0]).unwrap();
-        // Its parent does not wait for it before it is told to end.
+        // Its parent waits for it only after this.
         assert_eq!(status_in(&queue.one()), None);
         (&end).write_all(&[0]).unwrap();
         parent.reap();

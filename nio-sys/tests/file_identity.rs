@@ -1,4 +1,4 @@
-//! Which file a descriptor names, in the hard cases of Linux: threads with their own tables of descriptors, a
+//! The file that a descriptor names, in the hard cases of Linux: threads with their own tables of descriptors, a
 //! process whose first thread has ended, and file systems that change a file's inode number.
 #![cfg(target_os = "linux")]
 
@@ -24,7 +24,7 @@ fn written(file: &File) -> Kevent {
     on(file, Filter::VNODE, ADD | CLEAR).with_fflags(VnodeFlags::WRITE)
 }
 
-/// Watches a file that is open in this thread only, and one that is read to its end.
+/// Watches a file that is open in this thread only, and a file that was read to its end.
 fn watch_files_of_this_thread() {
     let scratch = Scratch::new();
     let (path, file) = scratch.file("file", "");
@@ -50,7 +50,7 @@ fn k235_the_file_is_that_of_the_table_of_the_thread_that_registers_it() {
             check(unsafe { libc::unshare(libc::CLONE_FILES) }).unwrap();
             let (path, file) = scratch.file("file", "");
             let (number, (ready, other)) = (file.as_raw_fd(), mpsc::channel());
-            // In the table of all others the number is another file's.
+            // In the table of the other threads, another file has the number.
             let others = scratch.join("other");
             fs::write(&others, "").unwrap();
             let name = others.clone();

@@ -1,7 +1,6 @@
 //! Files, directories and devices under READ and WRITE: K145–K155.
 //!
-//! Which number the next descriptor gets is part of some tests, so each runs in a process of its
-//! own.
+//! Some tests depend on the number of the next descriptor, so each runs in a process of its own.
 
 mod support;
 
@@ -27,7 +26,7 @@ fn device() -> Option<File> {
     })
 }
 
-/// The `data` of the one event that is there at once.
+/// The `data` of the one pending event.
 #[track_caller]
 fn data(queue: &Queue) -> i64 {
     let events = queue.collect();
@@ -42,7 +41,7 @@ fn read(mut file: &File, count: usize) {
 }
 
 #[test]
-fn k145_a_file_is_ready_until_its_end_and_says_how_much_is_left() {
+fn k145_a_file_is_ready_until_its_end_and_reports_the_remaining_bytes() {
     in_child(|| {
         let scratch = Scratch::new();
         let (_, file) = scratch.file("file", "abc");
@@ -74,7 +73,7 @@ fn k145_going_back_makes_it_ready_again_once_it_is_added_again() {
 }
 
 #[test]
-fn k145_a_file_that_was_cut_short_behind_the_offset_is_ready() {
+fn k145_a_file_that_was_truncated_to_less_than_the_offset_is_ready() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -366,7 +365,7 @@ fn k155_a_new_file_of_the_same_number_has_no_knote() {
 }
 
 #[test]
-fn k155_a_socket_of_the_same_number_has_a_knote_of_its_own() {
+fn k155_a_socket_of_the_same_number_has_its_own_knote() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -396,7 +395,7 @@ fn k155_a_file_of_the_same_number_as_a_socket_has_a_new_knote() {
             queue.add(&socket, READ, CLEAR, 1);
             queue.add(&socket, WRITE, CLEAR, 1);
             peer.write_all(b"x").unwrap();
-            // One of the two does not fit, and is kept for later.
+            // One of the two events does not fit, and is carried over.
             queue.collect_at_most(1);
             let file = reuse(socket, || File::open(&path).unwrap());
             assert_eq!(queue.refused(on(&file, READ, change)), libc::ENOENT);
@@ -587,7 +586,7 @@ fn k20_a_wait_for_growth_lasts_as_long_as_was_asked_for() {
 }
 
 #[test]
-fn k146_a_file_goes_on_while_its_name_is_removed() {
+fn k146_a_file_is_watched_on_after_its_name_was_removed() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -664,7 +663,7 @@ fn k147_growth_before_the_knote_was_added_is_not_reported_twice() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn files_are_watched_on_after_the_queue_has_rebuilt_its_set() {
+fn files_are_still_watched_after_the_queue_has_made_its_epoll_set_again() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "");
@@ -711,7 +710,7 @@ fn k155_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_kno
         };
         let new = reuse(old, open);
         if new.metadata().unwrap().ino() != inode {
-            // Not all file systems give it away again at once.
+            // Not all file systems reuse an inode at once.
             return;
         }
         append(&path, "x");

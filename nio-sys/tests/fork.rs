@@ -1,6 +1,6 @@
 //! A child of fork(2) does not have the queue: K4.
 //!
-//! The queues are made in the process of the tests, and used in a child of it.
+//! The tests make a queue in their process, and use it in a child.
 
 mod support;
 
@@ -151,7 +151,7 @@ fn k4_a_grandchild_has_neither_queue() {
 }
 
 #[test]
-fn k4_a_child_made_while_others_use_the_queue_is_not_held_up() {
+fn k4_a_child_made_while_other_threads_use_the_queue_is_not_blocked() {
     let queue = Queue::new();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -209,7 +209,7 @@ fn k4_a_child_drops_a_queue_that_other_threads_are_changing() {
 }
 
 #[test]
-fn k4_a_program_that_is_started_does_not_disturb_the_queue() {
+fn k4_starting_a_program_leaves_the_queue_as_it_is() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);
     for _ in 0..5 {
@@ -289,7 +289,7 @@ fn k4_a_child_drops_a_queue_that_another_thread_of_its_parent_was_changing() {
                     },
                     pid => {
                         let mut status = 0;
-                        // SAFETY: the status has a place that lives until the call returns.
+                        // SAFETY: the status lives until the call returns.
                         check(unsafe { libc::waitpid(pid, &mut status, 0) }).unwrap();
                         assert_eq!(status, 0);
                     }

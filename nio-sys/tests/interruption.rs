@@ -1,4 +1,4 @@
-//! Signals that come while a call waits: K23–K25.
+//! Signals that arrive while a call waits: K23–K25.
 //!
 //! Handlers belong to a process, so each test runs in one of its own.
 
@@ -83,7 +83,7 @@ fn storm() {
 }
 
 #[test]
-fn k25_an_event_that_is_there_is_returned_under_any_number_of_signals() {
+fn k25_a_pending_event_is_returned_under_any_number_of_signals() {
     in_child(|| {
         storm();
         let queue = Queue::new();

@@ -311,7 +311,7 @@ fn k67_a_oneshot_leaves_a_sibling_that_is_an_edge() {
 }
 
 #[test]
-fn k67_a_oneshot_fires_once_with_everything_pending() {
+fn k67_a_oneshot_fires_once_with_several_writes_pending() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, ONESHOT, 1);
@@ -334,7 +334,7 @@ fn k69_an_edge_is_silent_after_its_event() {
 }
 
 #[test]
-fn k70_new_data_fires_an_edge_though_the_old_is_unread() {
+fn k70_new_data_fires_an_edge_though_older_data_is_unread() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     queue.add(&reader, READ, CLEAR, 1);

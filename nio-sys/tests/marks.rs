@@ -19,7 +19,7 @@ fn mark(fd: &impl AsFd, bytes: i64, flags: EventFlags) -> Kevent {
 }
 
 #[test]
-fn k156_below_the_mark_there_is_silence() {
+fn k156_below_the_mark_nothing_is_reported() {
     for mode in [LEVEL, CLEAR, ONESHOT] {
         let queue = Queue::new();
         let (reader, mut writer) = tcp_pair();
@@ -47,7 +47,7 @@ fn k156_a_unix_socket_may_have_a_mark() {
 }
 
 #[test]
-fn k156_bytes_that_are_there_already_count() {
+fn k156_bytes_that_arrived_before_the_addition_count() {
     let queue = Queue::new();
     let (reader, mut writer) = pair();
     writer.write_all(&[7; 16]).unwrap();
@@ -406,7 +406,7 @@ fn k160_an_urgent_byte_in_line_is_readable() {
 }
 
 #[test]
-fn k160_an_urgent_byte_is_no_end_in_a_queue_that_counts() {
+fn k160_an_urgent_byte_is_not_an_end_in_a_queue_with_counts() {
     let queue = Queue(Kqueue::with_counts().unwrap());
     let (socket, mut peer) = tcp_pair();
     queue.add(&socket, READ, LEVEL, 1);
@@ -416,7 +416,7 @@ fn k160_an_urgent_byte_is_no_end_in_a_queue_that_counts() {
     assert_eq!((event.is_eof(), event.fflags()), (false, 0));
 }
 
-/// On the systems that have the filter.
+/// EXCEPT, on the systems that have it.
 #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
 mod urgent {
     use super::*;
@@ -596,7 +596,7 @@ mod urgent {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn k159_without_something_to_look_for_it_is_refused() {
+    fn k159_except_without_a_condition_is_refused() {
         let queue = Queue::new();
         let (socket, _peer) = tcp_pair();
         let nothing = urgent(&socket, ADD).with_fflags(0_u32);

@@ -1,15 +1,15 @@
 //! Random changes and random I/O against a model of knotes.
 //!
-//! The model has the state and the mode of each knote, and for each descriptor whether its conditions hold (by
-//! poll(2)) and whether there was activity since an edge was last reported. From these it derives the events that
-//! *must* come and those that *may*:
+//! The model has the state and mode of each knote; for each descriptor, poll(2) tells whether its conditions hold,
+//! and the model records activity since an edge was last reported. From these it derives the events that *must*
+//! come and those that *may*:
 //!
 //! - a level knote, a oneshot and a dispatch: exactly while the condition holds;
 //! - an edge must be reported when its condition holds and, since its last event, became true, got more data, or
 //!   was evaluated by a change (K55, K61, K69, K70);
 //! - an edge may be reported when its condition holds and there was any activity of its descriptor (K71, K128);
 //! - with less room than events, as many events as fit;
-//! - nothing else, nothing twice, and always with the udata and the EV_EOF of the moment.
+//! - no other event, none twice, and each with the current udata and EV_EOF.
 
 mod support;
 
@@ -37,11 +37,11 @@ enum Step {
     Feed(usize, usize),
     /// The watched end reads at most this many bytes.
     Read(usize, usize),
-    /// The watched end reads until nothing is left.
+    /// The watched end reads all that is pending.
     Drain(usize),
-    /// The watched end writes until nothing fits.
+    /// The watched end writes until its buffer is full.
     Fill(usize),
-    /// The other end reads until nothing is left.
+    /// The other end reads all that is pending.
     DrainPeer(usize),
     /// The other end is closed.
     Close(usize),
@@ -111,7 +111,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A watched end and, until it is closed, the other.
+/// A watched end and, until it is closed, the other end.
 enum Ends {
     Socket(UnixStream, Option<UnixStream>),
     Reader(File, Option<File>),
@@ -168,7 +168,7 @@ struct Knote {
 }
 
 impl Knote {
-    /// The knote must be reported, or may be, when its condition is as given.
+    /// Whether the knote must be reported (`edge` is `armed`) or may be (`edge` is `touched`), if its condition `holds`.
     fn is_due(&self, holds: bool, edge: bool) -> bool {
         self.enabled && holds && (edge || !self.mode.contains(CLEAR))
     }
@@ -215,7 +215,7 @@ impl World {
         }
     }
 
-    /// Does some I/O, and records what it means for the edges of the descriptor.
+    /// Does some I/O, and records the activity for the edges of the descriptor.
     fn act(&mut self, d: usize, step: &Step) {
         let ends = &mut self.ends[d];
         let before = [true, false].map(|read| ends.holds(filter(read)));
@@ -455,7 +455,7 @@ proptest! {
         for step in &steps {
             world.run(step);
         }
-        // In the end every event that must come does.
+        // Every event that must come comes.
         world.collect(16);
     }
 }

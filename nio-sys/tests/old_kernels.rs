@@ -1,5 +1,5 @@
-//! A queue on an older kernel, or in a container that forbids newer system calls. A seccomp filter takes the
-//! calls away from a child process.
+//! A queue on an older kernel, or in a container that forbids newer system calls. A seccomp filter makes these
+//! calls fail in a child process.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -41,7 +41,7 @@ fn refuse(system_call: libc::c_long, errno: i32) {
 }
 
 #[test]
-fn k20_without_epoll_pwait2_a_timeout_is_a_minimum_all_the_same() {
+fn k20_without_epoll_pwait2_a_timeout_is_a_minimum_too() {
     for errno in [libc::ENOSYS, libc::EPERM] {
         in_child(|| {
             refuse(libc::SYS_epoll_pwait2, errno);
@@ -81,12 +81,12 @@ fn check_fork_with_madvise(answer: i32) {
 }
 
 #[test]
-fn k4_without_a_page_that_forks_empty_a_child_does_not_have_the_queue() {
+fn k4_without_wipeonfork_a_child_does_not_have_the_queue() {
     in_child(|| check_fork_with_madvise(libc::EINVAL));
 }
 
 #[test]
-fn k4_a_child_does_not_have_the_queue_though_madvise_says_yes_and_does_nothing() {
+fn k4_a_child_does_not_have_the_queue_though_madvise_succeeds_without_effect() {
     in_child(|| check_fork_with_madvise(0));
 }
 
@@ -99,7 +99,7 @@ fn k211_without_process_descriptors_the_filter_is_refused() {
         let change = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
         assert_eq!(queue.refused(change), libc::EINVAL);
         assert_eq!(queue.refused(change.with_flags(DELETE)), libc::ENOENT);
-        // The other filters work.
+        // The other filters still work.
         queue.add_user(1, CLEAR);
         queue.trigger(1);
         assert_eq!(queue.one().filter(), Filter::USER);
@@ -129,7 +129,7 @@ fn k224_a_limit_on_watches_is_a_lack_of_memory_for_every_filter() {
         assert_eq!(queue.results(&changes), [libc::ENOMEM; 6]);
         refuse(libc::SYS_inotify_add_watch, libc::ENOSPC);
         assert_eq!(queue.refused(watched), libc::ENOMEM);
-        // Nothing was registered, and nothing is left behind.
+        // Nothing is registered.
         for change in changes {
             let flags = DELETE;
             assert_eq!(queue.refused(change.with_flags(flags)), libc::ENOENT);

@@ -41,7 +41,7 @@ fn k132_the_end_comes_with_unread_data_and_stays() {
 }
 
 #[test]
-fn k132_the_end_comes_when_the_last_of_two_writers_goes() {
+fn k132_the_end_comes_when_the_last_of_two_writers_closes() {
     let queue = Queue::new();
     let (reader, writer) = pipe();
     let second = writer.try_clone().unwrap();
@@ -78,7 +78,7 @@ fn k133_a_pipe_is_writable_while_there_is_room() {
 }
 
 #[test]
-fn k133_a_reader_that_goes_is_the_end_of_writing() {
+fn k133_a_reader_that_closes_is_the_end_of_writing() {
     for mode in [LEVEL, CLEAR] {
         for full in [false, true] {
             let queue = Queue::new();
@@ -125,7 +125,7 @@ fn k135_the_end_for_writing_is_not_readable() {
     assert!(queue.one().is_eof());
 }
 
-/// A FIFO with a name of its own, which is removed in the end.
+/// A FIFO with a unique name, which is removed when it is dropped.
 struct Fifo(PathBuf);
 
 impl Fifo {
@@ -247,7 +247,7 @@ fn k141_opening_a_slave_again_ends_the_end() {
 }
 
 #[test]
-fn k142_a_master_that_goes_is_the_end_for_its_slave() {
+fn k142_a_master_that_closes_is_the_end_for_its_slave() {
     let queue = Queue::new();
     let (master, slave) = pty();
     queue.add(&slave, READ, LEVEL, 1);

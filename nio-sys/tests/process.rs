@@ -1,4 +1,4 @@
-//! EVFILT_PROC and EVFILT_PROCDESC: K211–K226, and the rules of every knote that a process might break.
+//! EVFILT_PROC and EVFILT_PROCDESC: K211–K226, and rules of all filters for the knotes of processes.
 //!
 //! Children and signals belong to a process, so each test runs in one of its own.
 
@@ -13,24 +13,24 @@ use std::thread;
 use nio_sys::{EventFlags, Filter, Kevent, ProcFlags};
 use support::*;
 
-/// What is asked for to be told of an exit and its status; on Apple's systems the latter is extra.
+/// The flags that ask for an exit and its status; Apple's systems have a flag for the status.
 #[cfg(target_vendor = "apple")]
 const EXIT: ProcFlags = ProcFlags::EXIT.union(ProcFlags::EXITSTATUS);
 #[cfg(not(target_vendor = "apple"))]
 const EXIT: ProcFlags = ProcFlags::EXIT;
 
-/// A change about the exit of a process. Its udata is the process id.
+/// A change that asks for the exit of a process. Its udata is the process id.
 fn exit_of(pid: u32, flags: EventFlags) -> Kevent {
     let change = Kevent::process(pid, flags).with_udata(pid as usize);
     change.with_fflags(EXIT)
 }
 
-/// The same, asking for nothing.
+/// A change that asks for no event of a process.
 fn nothing_of(pid: u32, flags: EventFlags) -> Kevent {
     exit_of(pid, flags).with_fflags(0_u32)
 }
 
-/// A child that runs until the end of its input, then does what the shell is told.
+/// A child that runs until the end of its input, then runs the shell command `end`.
 fn shell(end: &str) -> Child {
     Command::new("sh")
         .args(["-c", &format!("read line; {end}")])
@@ -39,7 +39,7 @@ fn shell(end: &str) -> Child {
         .unwrap()
 }
 
-/// A child that runs until it is let go or killed. If the test fails, its input ends, and the child too.
+/// A child that runs until [`let_go`] or a signal ends it, or until the test fails and its input ends.
 fn cat() -> Child {
     let cat = Command::new("cat").stdin(Stdio::piped()).spawn();
     cat.unwrap()
@@ -206,7 +206,7 @@ fn k215_an_ident_that_is_no_process_is_esrch() {
             // SAFETY: takes no pointers.
             let id = unsafe { libc::gettid() };
             std::io::Write::write_all(&mut writer, &id.to_ne_bytes()).unwrap();
-            // Until the other end is closed.
+            // Blocks until the other end is closed.
             writer.set_nonblocking(false).unwrap();
             drain(&writer);
         });
@@ -224,7 +224,7 @@ fn k215_an_ident_that_is_no_process_is_esrch() {
 }
 
 #[test]
-fn k216_a_child_that_has_exited_is_reported_at_once_or_refused() {
+fn k216_a_child_that_has_exited_is_reported_at_once_or_is_esrch() {
     in_child(|| {
         let queue = Queue::new();
         let mut child = Command::new("false").spawn().unwrap();
@@ -453,7 +453,7 @@ fn k225_a_child_that_is_reaped_by_itself_is_reported() {
 }
 
 #[test]
-fn k213_a_child_that_was_waited_for_first_is_reported_all_the_same() {
+fn k213_a_child_that_was_waited_for_first_is_still_reported() {
     in_child(|| {
         let queue = Queue::new();
         let mut child = cat();
@@ -687,7 +687,7 @@ fn k3_the_descriptors_of_timers_and_processes_are_close_on_exec() {
     });
 }
 
-/// Processes by descriptor.
+/// EVFILT_PROCDESC.
 #[cfg(target_os = "linux")]
 mod descriptor {
     use std::fs::File;
@@ -951,7 +951,7 @@ mod descriptor {
                 over.store(true, Ordering::Relaxed);
             });
             assert!(!wrong.into_inner());
-            // It is still told of that one.
+            // The knote of that process still reports.
             queue.make(exit_by(&living, ADD));
             alive.kill().unwrap();
             assert_eq!(queue.one().ident(), number(&living));

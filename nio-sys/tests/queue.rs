@@ -35,7 +35,7 @@ fn k7_threads_that_share_a_queue_see_the_same_one() {
     queue.assert_silent();
 }
 
-/// The answer of poll(2) for a queue; that of macOS does not take queues.
+/// The answer of poll(2) for a queue; poll(2) of macOS does not take queues.
 #[cfg(not(target_vendor = "apple"))]
 fn is_readable(queue: &Queue) -> bool {
     let said = poll_now(queue, libc::POLLIN | libc::POLLOUT);
@@ -232,7 +232,7 @@ fn k12_a_chain_of_four_queues_passes_a_trigger_to_the_top() {
 }
 
 #[test]
-fn k13_a_hint_of_an_inner_queue_may_be_stale_but_is_no_error() {
+fn k13_an_event_of_an_inner_queue_may_be_stale_but_is_not_an_error() {
     let (inner, outer) = (Queue::new(), Queue::new());
     let (reader, mut writer) = pair();
     inner.add(&reader, READ, LEVEL, 1);
@@ -310,7 +310,7 @@ fn k20_a_timeout_is_a_minimum() {
 }
 
 #[test]
-fn k20_a_wait_that_finds_only_stale_hints_lasts_its_whole_time() {
+fn k20_a_wait_that_finds_only_stale_events_lasts_its_whole_time() {
     let queue = Queue::new();
     let timeout = Duration::from_millis(30);
     queue.add_user(1, CLEAR);
@@ -408,7 +408,7 @@ fn k9_each_timer_that_expires_gives_an_edge_to_the_queue_that_watches() {
 }
 
 #[test]
-fn k9_timers_that_were_there_before_give_an_edge_each() {
+fn k9_timers_that_were_added_before_give_an_edge_each() {
     let (queue, outer) = (Queue::new(), Queue::new());
     outer.add(&queue, READ, CLEAR, 1);
     for (ident, milliseconds) in [(1, 10), (2, 200)] {

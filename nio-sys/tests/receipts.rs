@@ -65,7 +65,7 @@ fn k40_a_call_fails_at_the_change_for_which_room_ran_out() {
 }
 
 #[test]
-fn k40_without_room_both_knotes_of_a_descriptor_are_refused_as_one_by_one() {
+fn k40_without_room_two_changes_of_a_descriptor_are_refused_as_if_made_one_by_one() {
     let queue = Queue::new();
     let changes = [
         Kevent::new(CLOSED, READ, ADD),

@@ -1,4 +1,4 @@
-//! Changes that Linux refuses for each filter in the same way: K52, K53, K241–K243.
+//! Changes that Linux refuses for every filter in the same way: K52, K53, K241–K243.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -25,8 +25,8 @@ impl Drop for Cat {
     }
 }
 
-/// A change that is accepted, of each filter.
-fn sound(socket: &std::os::unix::net::UnixStream, cat: &Cat) -> Vec<Kevent> {
+/// A valid change of each filter.
+fn valid(socket: &std::os::unix::net::UnixStream, cat: &Cat) -> Vec<Kevent> {
     vec![
         on(socket, READ, ADD),
         on(socket, WRITE, ADD),
@@ -39,10 +39,10 @@ fn sound(socket: &std::os::unix::net::UnixStream, cat: &Cat) -> Vec<Kevent> {
 }
 
 #[test]
-fn the_sound_changes_are_accepted() {
+fn the_valid_changes_are_accepted() {
     let queue = Queue::new();
     let (socket, cat) = (pair().0, Cat::new());
-    for change in sound(&socket, &cat) {
+    for change in valid(&socket, &cat) {
         queue.make(change);
         queue.make(change.with_flags(DELETE));
     }
@@ -100,7 +100,7 @@ fn k242_a_note_that_cannot_be_honoured_is_refused() {
 }
 
 #[test]
-fn k242_a_refused_note_leaves_the_knote_that_there_is() {
+fn k242_a_refused_note_leaves_an_existing_knote_as_it_is() {
     let queue = Queue::new();
     let (socket, _peer) = pair();
     queue.add(&socket, WRITE, LEVEL, 1);
@@ -109,11 +109,11 @@ fn k242_a_refused_note_leaves_the_knote_that_there_is() {
     assert_eq!(queue.one().udata(), 1);
 }
 
-/// Each of these flags makes each sound change one that is refused and leaves no knote.
+/// Asserts that each valid change is refused with each of these flags, and leaves no knote.
 fn all_refuse(flags: &[EventFlags]) {
     let queue = Queue::new();
     let (socket, cat) = (pair().0, Cat::new());
-    for change in sound(&socket, &cat) {
+    for change in valid(&socket, &cat) {
         for &flags in flags {
             let bad = change.with_flags(flags);
             assert_eq!(queue.refused(bad), libc::EINVAL, "{bad:?}");
@@ -141,11 +141,11 @@ fn k53_add_and_delete_together_are_refused_by_every_filter() {
 }
 
 #[test]
-fn k243_unknown_flags_leave_the_knote_that_there_is() {
+fn k243_unknown_flags_leave_an_existing_knote_as_it_is() {
     let queue = Queue::new();
     let (socket, cat) = (pair().0, Cat::new());
     let unknown = EventFlags::from_bits_retain(0x100);
-    for change in sound(&socket, &cat) {
+    for change in valid(&socket, &cat) {
         queue.make(change);
         let delete = change.with_flags(DELETE | unknown);
         assert_eq!(queue.refused(delete), libc::EINVAL, "{delete:?}");
@@ -158,7 +158,7 @@ fn k30_the_systems_own_flags_are_ignored_by_every_filter() {
     let queue = Queue::new();
     let (socket, cat) = (pair().0, Cat::new());
     let system = EventFlags::from_bits_retain(0xF000);
-    for change in sound(&socket, &cat) {
+    for change in valid(&socket, &cat) {
         queue.make(change.with_flags(ADD | system));
         queue.make(change.with_flags(DELETE | system));
     }

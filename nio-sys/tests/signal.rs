@@ -68,7 +68,7 @@ fn k82_a_signal_is_reported_once_without_being_asked_to_clear() {
 }
 
 #[test]
-fn k196_a_handler_runs_all_the_same() {
+fn k196_the_handler_of_the_program_still_runs() {
     in_child(|| {
         handle(SIGUSR1, address(count), 0);
         let queue = Queue::new();
@@ -80,7 +80,7 @@ fn k196_a_handler_runs_all_the_same() {
 }
 
 #[test]
-fn k196_a_handler_with_siginfo_is_given_it() {
+fn k196_a_handler_with_siginfo_gets_the_siginfo() {
     in_child(|| {
         handle(SIGUSR1, remember as *const () as usize, libc::SA_SIGINFO);
         let queue = Queue::new();
@@ -173,7 +173,7 @@ fn k197_watching_an_ignored_sigchld_leaves_children_reaped() {
 }
 
 #[test]
-fn k198_a_signal_that_is_only_watched_still_kills() {
+fn k198_a_signal_that_is_watched_and_not_caught_still_kills() {
     let (status, _) = child(|| {
         let queue = Queue::new();
         queue.make(signal(SIGTERM, ADD));
@@ -197,15 +197,15 @@ fn k198_a_signal_kills_again_when_it_is_not_caught_any_more() {
     assert!(libc::WIFSIGNALED(status), "{status:#x}");
 }
 
-/// Runs a function in a fork of this process, which goes on whenever it is stopped. Returns its wait
-/// status.
+/// Runs a function in a fork of this process, and continues the fork whenever it is stopped. Returns its
+/// wait status.
 fn child_that_goes_on(function: impl FnOnce()) -> i32 {
-    // SAFETY: this process has no other thread that holds a lock; the child ends without going back.
-    // The status has a place that lives until each call returns.
+    // SAFETY: this process has no other thread that holds a lock; the child ends without returning.
+    // The status lives until each call returns.
     unsafe {
         let pid = check(libc::fork()).unwrap();
         if pid == 0 {
-            // Its parent is not of its process group, so the default action is to stop.
+            // Its parent is in another process group, so the default action is to stop.
             libc::setpgid(0, 0);
             libc::alarm(2 * LIMIT.as_secs() as u32);
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(function));
@@ -387,7 +387,7 @@ fn idents_of(signals: &[i32]) -> Vec<usize> {
 
 #[cfg(any(target_os = "openbsd", target_os = "linux"))]
 #[test]
-fn k205_a_number_that_is_no_signals_is_refused() {
+fn k205_a_number_that_no_signal_has_is_refused() {
     in_child(|| {
         let queue = Queue::new();
         for number in [0, 9_999, -1] {
@@ -477,7 +477,7 @@ fn k207_deleting_leaves_a_handler_that_was_installed_since() {
     });
 }
 
-// On Linux the new handler replaces the one that counts.
+// On Linux the new handler replaces the handler that counts.
 #[cfg(not(target_os = "linux"))]
 #[test]
 fn k208_a_handler_that_is_installed_later_does_not_disturb_the_knote() {
@@ -555,7 +555,7 @@ fn k209_a_child_watches_signals_in_a_queue_of_its_own() {
 }
 
 #[test]
-fn k210_a_waiter_is_told_by_an_event() {
+fn k210_a_signal_ends_a_wait_with_an_event() {
     in_child(|| {
         let (queue, _caught) = watching(SIGUSR1);
         for _ in 0..50 {
@@ -584,7 +584,7 @@ fn a_signal_that_is_watched_already_can_be_caught() {
 }
 
 #[test]
-fn a_signal_that_is_watched_is_let_go_when_it_is_not_caught_any_more() {
+fn a_watched_signal_has_its_default_action_when_it_is_not_caught_any_more() {
     let (status, said) = child(|| {
         let queue = Queue::new();
         queue.make(signal(SIGTERM, ADD));

@@ -28,42 +28,42 @@ fn watching(number: i32) -> Queue {
 
 static BENEATH: AtomicUsize = AtomicUsize::new(0);
 
-/// The program's handler, which was there first.
+/// The program's handler, which is installed first.
 extern "C" fn beneath(_: c_int) {
     BENEATH.fetch_add(1, Ordering::SeqCst);
 }
 
-/// A part of the program that has a handler of its own and calls the one that it found.
-struct Party {
+/// A part of the program that installs a handler, which calls the handler that it found.
+struct Component {
     ran: AtomicUsize,
-    /// The address of the handler that it found, and its flags.
+    /// The address of the handler that it found; its flags are in the next field.
     found: AtomicUsize,
     found_flags: AtomicI32,
     is_linked: AtomicBool,
 }
 
-const PARTIES: usize = 4;
+const COMPONENTS: usize = 4;
 
-static PARTY: [Party; PARTIES] = [const {
-    Party {
+static COMPONENT: [Component; COMPONENTS] = [const {
+    Component {
         ran: AtomicUsize::new(0),
         found: AtomicUsize::new(libc::SIG_DFL),
         found_flags: AtomicI32::new(0),
         is_linked: AtomicBool::new(false),
     }
-}; PARTIES];
+}; COMPONENTS];
 
-/// A handler that calls the one that it found as its flags say.
+/// A handler that calls the found handler with the arguments that its flags ask for.
 extern "C" fn careful<const N: usize>(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let party = &PARTY[N];
-    party.ran.fetch_add(1, Ordering::SeqCst);
-    let found = party.found.load(Ordering::SeqCst);
+    let component = &COMPONENT[N];
+    component.ran.fetch_add(1, Ordering::SeqCst);
+    let found = component.found.load(Ordering::SeqCst);
     if found == libc::SIG_DFL || found == libc::SIG_IGN {
         return;
     }
     // SAFETY: sigaction(2) has returned the address as that of a handler with these flags.
     unsafe {
-        if party.found_flags.load(Ordering::SeqCst) & libc::SA_SIGINFO != 0 {
+        if component.found_flags.load(Ordering::SeqCst) & libc::SA_SIGINFO != 0 {
             let found: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = transmute(found);
             found(number, info, context);
         } else {
@@ -73,20 +73,20 @@ extern "C" fn careful<const N: usize>(number: c_int, info: *mut siginfo_t, conte
     }
 }
 
-/// A handler that calls the one that it found with the number alone, as after signal(3).
+/// A handler that calls the found handler with the number alone, as after signal(3).
 extern "C" fn plain<const N: usize>(number: c_int) {
-    let party = &PARTY[N];
-    party.ran.fetch_add(1, Ordering::SeqCst);
-    let found = party.found.load(Ordering::SeqCst);
+    let component = &COMPONENT[N];
+    component.ran.fetch_add(1, Ordering::SeqCst);
+    let found = component.found.load(Ordering::SeqCst);
     if found != libc::SIG_DFL && found != libc::SIG_IGN {
-        // SAFETY: as C programs do; no handler of this file reads the other arguments.
+        // SAFETY: C programs do the same; no handler of this file reads the other arguments.
         let found: extern "C" fn(c_int) = unsafe { transmute(found) };
         found(number);
     }
 }
 
-fn handler(party: usize) -> (usize, c_int) {
-    match party {
+fn handler(component: usize) -> (usize, c_int) {
+    match component {
         0 => (careful::<0> as *const () as usize, libc::SA_SIGINFO),
         1 => (plain::<1> as *const () as usize, 0),
         2 => (careful::<2> as *const () as usize, libc::SA_SIGINFO),
@@ -104,55 +104,57 @@ fn disposition(number: c_int) -> libc::sigaction {
     }
 }
 
-fn install(party: usize, number: c_int) {
+fn install(component: usize, number: c_int) {
     let found = disposition(number);
-    let state = &PARTY[party];
+    let state = &COMPONENT[component];
     state.found.store(found.sa_sigaction, Ordering::SeqCst);
     state.found_flags.store(found.sa_flags, Ordering::SeqCst);
     state.is_linked.store(true, Ordering::SeqCst);
-    let (handler, flags) = self::handler(party);
+    let (handler, flags) = self::handler(component);
     handle(number, handler, flags);
 }
 
-/// Puts back the disposition that a party found, if its handler is on top; otherwise the handler stays.
-fn remove(party: usize, number: c_int) {
-    if disposition(number).sa_sigaction == handler(party).0 {
-        put_back(party, number);
-        PARTY[party].is_linked.store(false, Ordering::SeqCst);
+/// Puts back the disposition that a component found, if its handler is on top; otherwise the handler stays.
+fn remove(component: usize, number: c_int) {
+    if disposition(number).sa_sigaction == handler(component).0 {
+        put_back(component, number);
+        COMPONENT[component]
+            .is_linked
+            .store(false, Ordering::SeqCst);
     }
 }
 
-/// Puts back the disposition that a party found, over any handler.
-fn put_back(party: usize, number: c_int) {
-    let state = &PARTY[party];
+/// Puts back the disposition that a component found, over any handler.
+fn put_back(component: usize, number: c_int) {
+    let state = &COMPONENT[component];
     let found = state.found.load(Ordering::SeqCst);
     handle(number, found, state.found_flags.load(Ordering::SeqCst));
 }
 
-fn ran(party: usize) -> usize {
-    PARTY[party].ran.swap(0, Ordering::SeqCst)
+fn ran(component: usize) -> usize {
+    COMPONENT[component].ran.swap(0, Ordering::SeqCst)
 }
 
-/// Raises a signal, of which the queue is told once.
-fn raise_and_be_told(number: c_int, queue: &Queue) {
+/// Raises a signal, which the queue reports once.
+fn raise_and_collect(number: c_int, queue: &Queue) {
     raise(number);
     assert_eq!(queue.one().data(), 1);
     queue.assert_silent();
 }
 
 #[test]
-fn k196_a_handler_that_calls_ours_and_is_called_by_ours_runs_once() {
+fn k196_a_handler_that_calls_ours_and_that_ours_calls_runs_once() {
     in_child(|| {
-        for party in 0..2 {
+        for component in 0..2 {
             in_fork(|| {
                 handle(SIGUSR1, beneath as *const () as usize, 0);
                 let queue = watching(SIGUSR1);
-                install(party, SIGUSR1);
+                install(component, SIGUSR1);
                 for times in 1..4 {
                     queue.make(signal(SIGUSR1, DELETE));
                     queue.make(signal(SIGUSR1, ADD));
-                    raise_and_be_told(SIGUSR1, &queue);
-                    assert_eq!(ran(party), 1);
+                    raise_and_collect(SIGUSR1, &queue);
+                    assert_eq!(ran(component), 1);
                     assert_eq!(BENEATH.load(Ordering::SeqCst), times);
                 }
             });
@@ -165,18 +167,18 @@ fn k196_handlers_between_and_above_ours_run_once() {
     in_child(|| {
         handle(SIGUSR1, beneath as *const () as usize, 0);
         let queue = watching(SIGUSR1);
-        for party in 0..PARTIES {
-            install(party, SIGUSR1);
+        for component in 0..COMPONENTS {
+            install(component, SIGUSR1);
             queue.make(signal(SIGUSR1, ADD));
-            raise_and_be_told(SIGUSR1, &queue);
+            raise_and_collect(SIGUSR1, &queue);
             queue.make(signal(SIGUSR1, DELETE));
             queue.make(signal(SIGUSR1, ADD));
-            raise_and_be_told(SIGUSR1, &queue);
-            for below in 0..=party {
+            raise_and_collect(SIGUSR1, &queue);
+            for below in 0..=component {
                 assert_eq!(ran(below), 2);
             }
         }
-        assert_eq!(BENEATH.load(Ordering::SeqCst), 2 * PARTIES);
+        assert_eq!(BENEATH.load(Ordering::SeqCst), 2 * COMPONENTS);
     });
 }
 
@@ -185,16 +187,16 @@ fn k196_handlers_between_and_above_ours_run_once() {
 #[test]
 fn k196_a_handler_that_is_installed_above_ours_though_ours_calls_it_runs_once() {
     in_child(|| {
-        for party in 0..2 {
+        for component in 0..2 {
             in_fork(|| {
-                install(party, SIGUSR1);
+                install(component, SIGUSR1);
                 let queue = watching(SIGUSR1);
-                // A careless party: the disposition that it found first is lost.
-                install(party, SIGUSR1);
-                raise_and_be_told(SIGUSR1, &queue);
-                assert_eq!(ran(party), 1);
+                // The component loses the disposition that it found first.
+                install(component, SIGUSR1);
+                raise_and_collect(SIGUSR1, &queue);
+                assert_eq!(ran(component), 1);
                 install(2, SIGUSR1);
-                raise_and_be_told(SIGUSR1, &queue);
+                raise_and_collect(SIGUSR1, &queue);
                 assert_eq!(ran(2), 1);
             });
         }
@@ -210,7 +212,7 @@ fn k196_a_handler_that_puts_back_ours_is_not_called_any_more() {
         queue.make(signal(SIGUSR1, DELETE));
         queue.make(signal(SIGUSR1, ADD));
         put_back(0, SIGUSR1);
-        raise_and_be_told(SIGUSR1, &queue);
+        raise_and_collect(SIGUSR1, &queue);
         assert_eq!(ran(0), 0);
         assert_eq!(BENEATH.load(Ordering::SeqCst), 1);
         queue.make(signal(SIGUSR1, DELETE));
@@ -222,16 +224,16 @@ fn k196_a_handler_that_puts_back_ours_is_not_called_any_more() {
 #[test]
 fn k198_a_handler_above_ours_replaces_the_default_action() {
     in_child(|| {
-        for party in 0..2 {
+        for component in 0..2 {
             in_fork(|| {
                 let queue = watching(SIGTERM);
-                install(party, SIGTERM);
-                raise_and_be_told(SIGTERM, &queue);
+                install(component, SIGTERM);
+                raise_and_collect(SIGTERM, &queue);
                 queue.make(signal(SIGTERM, DELETE));
                 raise(SIGTERM);
                 queue.make(signal(SIGTERM, ADD));
-                raise_and_be_told(SIGTERM, &queue);
-                assert_eq!(ran(party), 3);
+                raise_and_collect(SIGTERM, &queue);
+                assert_eq!(ran(component), 3);
             });
         }
     });
@@ -272,12 +274,12 @@ fn k196_in_any_order_of_installing_and_removing_each_handler_runs_once() {
                 let queues = [Queue::new(), Queue::new()];
                 let mut watches = [false; 2];
                 for _ in 0..200 {
-                    let (what, which) = (random.below(3), random.below(PARTIES));
+                    let (what, which) = (random.below(3), random.below(COMPONENTS));
                     match what {
-                        0 if !PARTY[which].is_linked.load(Ordering::SeqCst) => {
+                        0 if !COMPONENT[which].is_linked.load(Ordering::SeqCst) => {
                             install(which, SIGUSR1);
                         }
-                        1 if PARTY[which].is_linked.load(Ordering::SeqCst) => {
+                        1 if COMPONENT[which].is_linked.load(Ordering::SeqCst) => {
                             remove(which, SIGUSR1);
                         }
                         _ => {
@@ -292,9 +294,13 @@ fn k196_in_any_order_of_installing_and_removing_each_handler_runs_once() {
                         let told: i64 = queue.collect().iter().map(Kevent::data).sum();
                         assert_eq!(told, i64::from(watches));
                     }
-                    for (party, state) in PARTY.iter().enumerate() {
+                    for (component, state) in COMPONENT.iter().enumerate() {
                         let is_linked = state.is_linked.load(Ordering::SeqCst);
-                        assert_eq!(ran(party), usize::from(is_linked), "party {party}");
+                        assert_eq!(
+                            ran(component),
+                            usize::from(is_linked),
+                            "component {component}"
+                        );
                     }
                     if bottom != libc::SIG_IGN {
                         assert_eq!(BENEATH.swap(0, Ordering::SeqCst), 1);
@@ -311,7 +317,7 @@ fn k208_adding_again_installs_the_handler_again() {
         let queue = watching(SIGUSR1);
         handle(SIGUSR1, beneath as *const () as usize, 0);
         queue.make(signal(SIGUSR1, ADD));
-        raise_and_be_told(SIGUSR1, &queue);
+        raise_and_collect(SIGUSR1, &queue);
         assert_eq!(BENEATH.load(Ordering::SeqCst), 1);
         queue.make(signal(SIGUSR1, DELETE));
         let was = handle(SIGUSR1, libc::SIG_DFL, 0);
@@ -325,7 +331,7 @@ fn k208_a_second_queue_reports_though_the_handler_was_replaced() {
         let first = watching(SIGUSR1);
         handle(SIGUSR1, beneath as *const () as usize, 0);
         let second = watching(SIGUSR1);
-        raise_and_be_told(SIGUSR1, &second);
+        raise_and_collect(SIGUSR1, &second);
         first.one();
         assert_eq!(BENEATH.load(Ordering::SeqCst), 1);
     });
@@ -339,7 +345,7 @@ fn k208_a_signal_is_caught_again_after_the_default_action_was_put_back() {
         handle(SIGTERM, libc::SIG_DFL, 0);
         let _second = CaughtSignal::new(SIGTERM).unwrap();
         queue.make(signal(SIGTERM, ADD));
-        raise_and_be_told(SIGTERM, &queue);
+        raise_and_collect(SIGTERM, &queue);
     });
 }
 
@@ -352,10 +358,10 @@ fn k209_a_child_that_resets_its_signals_can_watch_them() {
             handle(SIGTERM, libc::SIG_DFL, 0);
             let _caught = CaughtSignal::new(SIGTERM).unwrap();
             let own = watching(SIGTERM);
-            raise_and_be_told(SIGTERM, &own);
+            raise_and_collect(SIGTERM, &own);
         });
         queue.assert_silent();
-        raise_and_be_told(SIGTERM, &queue);
+        raise_and_collect(SIGTERM, &queue);
     });
 }
 
@@ -388,7 +394,7 @@ fn k4_a_child_drops_values_that_its_parent_was_changing() {
                 let (status, _) = child(|| {
                     drop(inherited.take());
                     let _caught = CaughtSignal::new(SIGUSR1).unwrap();
-                    raise_and_be_told(SIGUSR1, &watching(SIGUSR1));
+                    raise_and_collect(SIGUSR1, &watching(SIGUSR1));
                 });
                 statuses.push(status);
             }
@@ -456,7 +462,7 @@ fn k196_a_handler_runs_for_each_signal_while_it_is_watched_and_not_watched() {
     });
 }
 
-/// Waits until another thread has come as far.
+/// Waits until another thread has reached this turn.
 fn meet(turns: &AtomicUsize, turn: usize) {
     turns.fetch_add(1, Ordering::AcqRel);
     for spins in 0.. {
@@ -575,7 +581,7 @@ fn k196_a_handler_runs_on_the_stack_that_it_asked_for() {
         for flags in [0, libc::SA_ONSTACK] {
             handle(SIGUSR1, look_at_stack as *const () as usize, flags);
             let queue = watching(SIGUSR1);
-            raise_and_be_told(SIGUSR1, &queue);
+            raise_and_collect(SIGUSR1, &queue);
             let is_alternate = range.contains(&FRAME.load(Ordering::SeqCst));
             assert_eq!(is_alternate, flags != 0);
         }
@@ -596,7 +602,7 @@ fn k197_a_handler_that_is_removed_while_ours_is_above_leaves_the_rest_as_it_was(
         install(0, SIGWINCH);
         let queue = watching(SIGWINCH);
         remove(0, SIGWINCH);
-        raise_and_be_told(SIGWINCH, &queue);
+        raise_and_collect(SIGWINCH, &queue);
         queue.make(signal(SIGWINCH, DELETE));
         remove(0, SIGWINCH);
         assert_eq!(disposition(SIGWINCH).sa_sigaction, before);

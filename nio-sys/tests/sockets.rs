@@ -123,13 +123,13 @@ fn k109_an_orderly_end_has_no_errno() {
 }
 
 #[test]
-fn k110_a_pending_error_is_readable_and_no_end() {
+fn k110_a_pending_error_is_readable_and_not_an_end() {
     let queue = Queue::new();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(gone.local_addr().unwrap()).unwrap();
     socket.set_nonblocking(true).unwrap();
-    // It keeps its port from others, but accepts nothing.
+    // Connected to itself, it holds the port and refuses datagrams of others.
     gone.connect(gone.local_addr().unwrap()).unwrap();
     queue.add(&socket, READ, LEVEL, 1);
     socket.send(b"x").unwrap();
@@ -140,7 +140,7 @@ fn k110_a_pending_error_is_readable_and_no_end() {
 }
 
 #[test]
-fn k111_the_own_shutdown_of_reading_is_the_end_of_reading() {
+fn k111_shutdown_of_reading_on_this_side_is_the_end_of_reading() {
     for mode in [LEVEL, CLEAR] {
         let queue = Queue::new();
         let (socket, _peer) = tcp_pair();
@@ -340,7 +340,7 @@ fn k115_a_socket_whose_connection_was_refused_has_ended() {
 }
 
 #[test]
-fn k116_an_empty_datagram_is_readable_and_no_end() {
+fn k116_an_empty_datagram_is_readable_and_not_an_end() {
     let queue = Queue::new();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -449,7 +449,7 @@ fn k120_a_full_buffer_is_silent_until_it_is_drained() {
 fn k120_a_full_tcp_buffer_is_silent_until_it_is_drained() {
     let queue = Queue::new();
     let (writer, reader) = tcp_pair();
-    // Bytes that the peer's buffer takes come back as room: fill until nothing moves any more.
+    // Bytes that move to the peer's buffer leave room: fill until no more fit.
     while fill(&writer) > 0 {}
     queue.add(&writer, WRITE, LEVEL, 1);
     let reading = queue_of(&reader);
@@ -467,7 +467,7 @@ fn queue_of(socket: &impl AsFd) -> Queue {
 }
 
 #[test]
-fn k121_the_own_shutdown_of_writing_is_reported() {
+fn k121_shutdown_of_writing_on_this_side_is_reported() {
     let queue = Queue::new();
     let (socket, _peer) = tcp_pair();
     queue.add(&socket, WRITE, LEVEL, 1);
@@ -526,7 +526,7 @@ fn k123_a_unix_peer_that_closes_is_the_end_of_writing_alone() {
 }
 
 #[test]
-fn k124_after_the_own_shutdown_of_writing_there_may_be_something_to_read() {
+fn k124_after_shutdown_of_writing_on_this_side_data_can_be_read() {
     let queue = Queue::new();
     let (mut socket, mut peer) = tcp_pair();
     queue.add(&socket, READ, CLEAR, 1);

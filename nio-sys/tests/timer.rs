@@ -1,6 +1,6 @@
-//! EVFILT_TIMER: K176–K192, and the rules of every knote that a timer might break.
+//! EVFILT_TIMER: K176–K192, and rules of all filters for the knotes of timers.
 //!
-//! No test relies on being in time. The tests assert that nothing comes early, that the count of expirations is
+//! No test depends on a timer being in time. The tests assert that no event is early, that the count of expirations is
 //! the number of periods, and that an event that must come does so within [`LIMIT`].
 
 mod support;
@@ -82,7 +82,7 @@ fn k82_a_timer_is_reported_once_for_each_expiration_without_being_asked_to_clear
 }
 
 #[test]
-fn k177_a_time_is_in_the_unit_it_is_given_in() {
+fn k177_a_time_is_in_its_unit() {
     for (amount, unit) in [
         (1, TimerUnit::Seconds),
         (30, TimerUnit::Milliseconds),
@@ -112,7 +112,7 @@ fn k177_a_time_without_a_unit_is_in_milliseconds() {
 }
 
 #[test]
-fn k178_the_data_is_how_often_it_has_expired_since_the_last_event() {
+fn k178_the_data_is_the_number_of_expirations_since_the_last_event() {
     let queue = Queue::new();
     let before = Instant::now();
     queue.make(every(1, 20));
@@ -155,7 +155,7 @@ fn k179_a_oneshot_timer_expires_once_and_is_gone() {
 }
 
 #[test]
-fn k180_periods_do_not_drift_and_nothing_is_early() {
+fn k180_periods_do_not_drift_and_are_not_early() {
     let queue = Queue::new();
     let start = Instant::now();
     queue.make(every(1, 2));
@@ -168,7 +168,7 @@ fn k180_periods_do_not_drift_and_nothing_is_early() {
 
 #[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
 #[test]
-fn k181_a_oneshot_timer_of_nothing_expires_at_once() {
+fn k181_a_oneshot_timer_of_0_expires_at_once() {
     let queue = Queue::new();
     let events = queue.call(&[after(1, 0)], 4, Some(LIMIT)).unwrap();
     assert_eq!((idents(&events), events[0].data()), (vec![1], 1));
@@ -177,7 +177,7 @@ fn k181_a_oneshot_timer_of_nothing_expires_at_once() {
 
 #[cfg(any(target_os = "freebsd", target_os = "linux"))]
 #[test]
-fn k181_a_period_of_nothing_is_one_unit() {
+fn k181_a_period_of_0_is_one_unit() {
     let queue = Queue::new();
     let start = Instant::now();
     queue.make(every(1, 0));
@@ -337,7 +337,7 @@ mod absolute {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn k186_the_beginning_of_time_has_passed() {
+    fn k186_the_point_in_time_0_has_passed() {
         let queue = Queue::new();
         queue.make(at(1, 0, ONESHOT));
         assert_eq!(queue.one().data(), 1);
@@ -401,7 +401,7 @@ mod absolute {
 
     #[cfg(not(target_os = "freebsd"))]
     #[test]
-    fn k189_a_point_in_time_beyond_the_end_does_not_come() {
+    fn k189_a_point_in_time_beyond_the_range_of_the_clock_does_not_expire() {
         let queue = Queue::new();
         for (ident, time) in [i64::MAX, i64::MAX / 1_000, i64::MAX / 1_000_000]
             .into_iter()
@@ -415,7 +415,7 @@ mod absolute {
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]
-fn k189_a_time_that_overflows_does_not_come_at_once() {
+fn k189_a_time_that_overflows_does_not_expire_at_once() {
     let queue = Queue::new();
     let mut ident = 0;
     for unit in [

@@ -37,7 +37,7 @@ fn k162_triggering_fires_with_the_knotes_ident_and_udata() {
 
 #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
 #[test]
-fn k163_a_trigger_in_the_change_that_adds_fires() {
+fn k163_a_trigger_in_the_change_that_adds_the_knote_fires() {
     let queue = Queue::new();
     queue.make(trigger(1).with_flags(ADD | CLEAR));
     queue.one();
@@ -135,7 +135,7 @@ fn k169_ffnop_leaves_the_bits() {
 }
 
 #[test]
-fn k170_the_bits_are_combined_as_asked_and_nothing_else_shows() {
+fn k170_the_bits_are_combined_by_the_operation_and_no_others_are_reported() {
     let queue = Queue::new();
     queue.add_user(1, CLEAR);
     for (operation, bits, result) in [
@@ -295,7 +295,7 @@ fn k175_no_trigger_is_lost_while_other_threads_change_the_queue() {
         for number in 1..=TRIGGERS {
             sent[ident].store(number, Ordering::Relaxed);
             queue.trigger(ident);
-            // Others come before it is noticed; now and then it has to be.
+            // More triggers come before this one is reported; every so often one has to be.
             let start = Instant::now();
             while number % 8 == 0 && seen[ident].load(Ordering::Relaxed) != number {
                 assert!(

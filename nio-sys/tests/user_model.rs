@@ -1,6 +1,6 @@
 //! Random sequences of changes to user knotes, and of waits, against a model of them.
 //!
-//! The sequences use what all systems do alike; on Linux also the udata of a trigger (K58) and its data (K59).
+//! The sequences use only behaviour that all systems share; on Linux also the udata and data of a trigger (K58, K59).
 
 mod support;
 
@@ -32,7 +32,7 @@ enum Step {
     },
 }
 
-/// What the model knows of a knote.
+/// The state of a knote in the model.
 #[derive(Debug)]
 struct Knote {
     clear: bool,
@@ -67,7 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Makes a change, by the call that `way` selects, and returns whether it was accepted.
+/// Makes a change, alone or together with another one, and returns whether it was accepted.
 fn make(queue: &Queue, change: Kevent, alone: bool) -> bool {
     if alone {
         return queue.change(change).is_ok();
@@ -135,9 +135,12 @@ fn run(queue: &Queue, model: &mut Model, step: &Step) {
             assert_eq!(events.len(), room.min(model.due()), "{events:?}");
             let mut seen = idents(&events);
             seen.dedup();
-            assert_eq!(seen.len(), events.len(), "one comes twice: {events:?}");
+            assert_eq!(seen.len(), events.len(), "an event comes twice: {events:?}");
             for event in events {
-                let knote = model.0.get_mut(&event.ident()).expect("it was added");
+                let knote = model
+                    .0
+                    .get_mut(&event.ident())
+                    .expect("the knote was added");
                 assert!(knote.enabled && knote.triggered, "{event:?}");
                 assert_eq!((event.udata(), event.data()), (knote.udata, knote.data));
                 assert_eq!(event.flags().contains(CLEAR), knote.clear);

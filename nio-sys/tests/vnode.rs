@@ -1,7 +1,6 @@
 //! Changes to files and directories: K227–K240, and the life of their knotes.
 //!
-//! Which number the next descriptor gets is part of some tests, so each runs in a process of its
-//! own.
+//! Some tests depend on the number of the next descriptor, so each runs in a process of its own.
 
 mod support;
 
@@ -43,7 +42,7 @@ fn happened(event: &Kevent, asked: VnodeFlags) -> VnodeFlags {
     VnodeFlags::from_bits_retain(event.fflags()) & asked
 }
 
-/// The flags of the event that is there at once.
+/// The flags of the one pending event.
 #[track_caller]
 fn seen(queue: &Queue, asked: VnodeFlags) -> VnodeFlags {
     let events = queue.collect();
@@ -56,7 +55,7 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 #[test]
-fn k227_all_that_happened_since_the_last_delivery_comes_in_one_event() {
+fn k227_all_changes_since_the_last_delivery_come_in_one_event() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -108,7 +107,7 @@ fn k227_without_clear_the_event_repeats() {
 }
 
 #[test]
-fn k227_nothing_can_be_asked_for() {
+fn k227_a_knote_may_ask_for_no_changes() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -120,7 +119,7 @@ fn k227_nothing_can_be_asked_for() {
 }
 
 #[test]
-fn k72_after_a_delivery_it_starts_from_nothing() {
+fn k72_after_a_delivery_the_flags_start_from_0() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -148,7 +147,7 @@ fn k228_a_write_through_another_descriptor_is_a_write() {
 }
 
 #[test]
-fn k228_a_write_of_nothing_is_none() {
+fn k228_a_write_of_0_bytes_is_not_reported() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -172,7 +171,7 @@ fn k229_only_a_write_that_makes_it_longer_extends() {
         assert_eq!(seen(&queue, asked), VnodeFlags::WRITE);
         append(&path, "e");
         assert_eq!(seen(&queue, asked), asked);
-        // An extension alone can be asked for.
+        // EXTEND without WRITE.
         let queue = watching(&file, VnodeFlags::EXTEND);
         overwrite(&path, "abc");
         if !cfg!(target_os = "freebsd") {
@@ -193,7 +192,7 @@ fn k229_a_truncation_is_a_change() {
         writer.set_len(1).unwrap();
         let bits = seen(&queue, ALL);
         assert!(!bits.is_empty() && !bits.contains(VnodeFlags::EXTEND));
-        // Having been cut short, it can be extended again.
+        // A truncated file can be extended again.
         append(&path, "d");
         assert!(seen(&queue, ALL).contains(VnodeFlags::WRITE | VnodeFlags::EXTEND));
         writer.set_len(100).unwrap();
@@ -268,7 +267,7 @@ fn k230_a_link_and_a_mode_together_are_both_reported() {
 }
 
 #[test]
-fn k230_a_directory_is_linked_to_by_those_in_it() {
+fn k230_a_subdirectory_is_a_link_to_its_directory() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, directory) = scratch.directory("directory");
@@ -280,7 +279,7 @@ fn k230_a_directory_is_linked_to_by_those_in_it() {
         assert_eq!(seen(&queue, asked), VnodeFlags::WRITE);
         fs::remove_dir(path.join("inner")).unwrap();
         assert_eq!(seen(&queue, asked), asked);
-        // Though now there are as many links as before.
+        // The number of links is the same as before.
         fs::create_dir(path.join("inner")).unwrap();
         fs::remove_dir(path.join("inner")).unwrap();
         assert_eq!(seen(&queue, asked), asked);
@@ -460,7 +459,7 @@ fn k233_changes_that_cannot_be_reported_are_refused_when_asked_for() {
 }
 
 #[test]
-fn k234_a_descriptor_that_is_no_file_is_refused() {
+fn k234_a_descriptor_that_is_not_a_file_is_refused() {
     in_child(|| {
         let queue = Queue::new();
         let (socket, _peer) = pair();
@@ -500,7 +499,7 @@ fn k235_the_file_is_watched_and_not_its_name() {
         queue.assert_silent();
         writer.write_all(b"e").unwrap();
         assert_eq!(seen(&queue, write), write);
-        // Also one that has no name when it is added.
+        // A file without a name can be added, too.
         let queue = watching(&file, write);
         writer.write_all(b"f").unwrap();
         assert_eq!(seen(&queue, write), write);
@@ -578,7 +577,7 @@ fn k237_a_new_file_of_the_same_number_has_no_knote() {
             queue.assert_silent();
             append(&new_path, "f");
             assert_eq!(queue.one().udata(), 2);
-            // It was made again: this one is not EV_CLEAR.
+            // A new knote, without EV_CLEAR.
             queue.one();
         }
     });
@@ -595,7 +594,7 @@ fn k237_a_close_is_noticed_though_the_file_is_left_alone() {
             queue.make(vnode(&file, ADD, ALL));
             append(&path, "d");
             queue.one();
-            // It is level-triggered, and so would be reported again.
+            // The knote is level-triggered, so its event would come again.
             let freed = number(&file);
             drop(file);
             queue.assert_silent();
@@ -644,7 +643,7 @@ fn watches() -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn k237_the_watch_goes_with_the_last_knote() {
+fn k237_the_watch_is_removed_with_the_last_knote() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -665,13 +664,13 @@ fn k237_the_watch_goes_with_the_last_knote() {
         queue.one();
         assert_eq!(watches(), before + 2);
 
-        // The directory's knote goes when it is found to be closed.
+        // The directory's knote is removed when its descriptor is found to be closed.
         drop(directory);
         chmod(&inner, 0o700);
         queue.assert_silent();
         assert_eq!(watches(), before);
 
-        // A knote that is refused leaves nothing.
+        // A refused knote leaves no watch.
         queue.refused(Kevent::vnode(&file, ADD).with_fflags(0x800_u32));
         assert_eq!(watches(), before);
         queue.make(vnode(&file, ADD, ALL));
@@ -712,7 +711,7 @@ fn k238_each_descriptor_of_a_file_has_a_knote_of_its_own() {
         both.sort_unstable();
         assert_eq!(idents(&queue.collect()), both);
 
-        // Each goes alone.
+        // Deleting one leaves the others.
         queue.delete(&third, VNODE);
         chmod(&path, 0o640);
         assert_eq!(idents(&queue.collect()), [number(&second)]);
@@ -725,7 +724,7 @@ fn k238_each_descriptor_of_a_file_has_a_knote_of_its_own() {
 }
 
 #[test]
-fn k238_a_directory_and_one_in_it_are_watched_side_by_side() {
+fn k238_a_directory_and_its_subdirectory_are_watched_independently() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, outer) = scratch.directory("outer");
@@ -800,7 +799,7 @@ fn k239_a_burst_loses_nothing() {
 }
 
 #[test]
-fn k240_a_new_mask_takes_the_place_of_the_old_one() {
+fn k240_a_new_mask_replaces_the_old_one() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -842,7 +841,7 @@ fn k240_changes_before_they_are_asked_for_are_not_reported() {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
         let queue = watching(&file, VnodeFlags::WRITE);
-        // Both are of one inode, so that its notices come in any case.
+        // Both knotes are of one inode, so its notices come in any case.
         let other = File::open(&path).unwrap();
         queue.make(vnode(&other, ADD | DISABLE, ALL));
         chmod(&path, 0o600);
@@ -900,7 +899,7 @@ fn k63_adding_does_not_enable() {
 }
 
 #[test]
-fn k66_a_deleted_knote_takes_its_event_along() {
+fn k66_deleting_a_knote_removes_its_event() {
     in_child(|| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
@@ -1032,7 +1031,7 @@ fn k100_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_kno
             let path = scratch.join("new");
             let new = reuse(old, || File::create(&path).unwrap());
             if new.metadata().unwrap().ino() != inode {
-                // Not all file systems give it away again at once.
+                // Not all file systems reuse an inode at once.
                 return;
             }
             queue.assert_silent();
@@ -1047,7 +1046,7 @@ fn k100_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_kno
 }
 
 #[test]
-fn k235_a_file_goes_on_reporting_whichever_of_its_names_goes_last() {
+fn k235_a_file_is_reported_until_its_last_name_is_removed_in_any_order() {
     for last in ["first", "second"] {
         let scratch = Scratch::new();
         let queue = Queue::new();

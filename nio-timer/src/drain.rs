@@ -3,14 +3,14 @@
 //! Laws:
 //! 1. A drain yields, in order, the timers that were due when it began. A timer armed meanwhile waits
 //!    for the next drain; a timer cancelled or rescheduled meanwhile is not yielded.
-//! 2. The entries that a drain yields are taken out of the queue at once and sorted, which costs less
-//!    than taking the first out of the queue again and again. The timers stay in the slab, and their
-//!    places say `DRAINED`.
+//! 2. When a drain begins, all its entries leave the queue and are sorted, which costs less than
+//!    removing the first of the queue each time. The timers stay in the slab; their position is
+//!    `DRAINED`.
 //! 3. Stale entries, of timers that were cancelled or rescheduled meanwhile, stay until they come first
-//!    or are the majority. So memory is only for the timers that were due at one time.
-//! 4. During a drain no timer is armed for an earlier time than its `now`. So all that it has yet to
-//!    yield comes before everything in the queue. A drain may be left half-way, and every other method
-//!    may be called meanwhile.
+//!    or are more than half of the entries. So memory is only for timers that were due at one time.
+//! 4. During a drain no timer is armed for an earlier time than its `now`. So the entries of the drain
+//!    come before all in the queue. A drain may stop half-way, and every other method may be called
+//!    meanwhile.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -21,15 +21,15 @@ use crate::heap::{Timer, TimerHeap, exact, has};
 use crate::queue::Entry;
 use crate::slab::Slab;
 
-/// The drain that was begun last.
+/// The last drain.
 pub(crate) struct Drain<D> {
     /// `None` if it has ended.
     pub(crate) now: Option<D>,
-    /// The entries it has yet to yield, in order, and stale ones.
+    /// The entries that are not yielded yet, in order, stale ones included.
     due: VecDeque<Entry<D>>,
-    /// How many of these are stale.
-    gone: usize,
-    /// Used only while a drain begins; kept for its memory.
+    /// How many of the entries are stale.
+    stale: usize,
+    /// Used only while a drain begins; kept to reuse its memory.
     found: Vec<u32>,
 }
 
@@ -38,7 +38,7 @@ impl<D: Ord + Copy> Drain<D> {
         Drain {
             now: None,
             due: VecDeque::new(),
-            gone: 0,
+            stale: 0,
             found: Vec::new(),
         }
     }
@@ -61,17 +61,17 @@ impl<D: Ord + Copy> Drain<D> {
     }
 
     /// Counts an entry that has become stale (law 3).
-    pub(crate) fn miss_one<T>(&mut self, slab: &Slab<Timer<D, T>>) {
-        self.gone += 1;
-        if self.gone > self.due.len() / 2 {
-            self.forget_gone(slab);
+    pub(crate) fn count_stale<T>(&mut self, slab: &Slab<Timer<D, T>>) {
+        self.stale += 1;
+        if self.stale > self.due.len() / 2 {
+            self.remove_stale(slab);
         }
     }
 
     /// Removes stale entries.
-    pub(crate) fn forget_gone<T>(&mut self, slab: &Slab<Timer<D, T>>) {
+    pub(crate) fn remove_stale<T>(&mut self, slab: &Slab<Timer<D, T>>) {
         self.due.retain(|&entry| has(slab, entry));
-        self.gone = 0;
+        self.stale = 0;
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
@@ -90,7 +90,7 @@ impl<D: Ord + Copy> Drain<D> {
         assert!(self.due.iter().is_sorted_by(|a, b| a.order(b).is_lt()));
         let due = self.due.iter().copied();
         let due: Vec<_> = due.filter(|&entry| has(slab, entry)).collect();
-        assert_eq!(self.due.len() - due.len(), self.gone, "law 3");
+        assert_eq!(self.due.len() - due.len(), self.stale, "law 3");
         assert!(self.found.is_empty());
         due
     }
@@ -100,15 +100,15 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// Begins to drain: from now on [`pop_drained`](Self::pop_drained) yields the timers that are due
     /// at `now`, as of this moment.
     ///
-    /// This is how an event loop runs its timers. Between one timer and the next the heap is not
-    /// borrowed, so the callback of a timer may use it freely:
+    /// An event loop runs its timers this way. Between two timers the heap is not borrowed, so the
+    /// callback of a timer may use it:
     ///
-    /// - a timer that it inserts or reschedules is not yielded by this drain, whatever its deadline: a
-    ///   timer that re-arms itself for "at once" does not keep the loop from going on;
+    /// - a timer that it inserts or reschedules is not yielded by this drain, with any deadline: a timer
+    ///   that arms itself again for "now" does not keep the loop in this phase;
     /// - a timer that it cancels is not yielded, though it was due;
-    /// - a deadline earlier than `now` counts as `now` until the drain ends: time doesn't run backwards.
+    /// - a deadline earlier than `now` counts as `now` until the drain ends.
     ///
-    /// A drain ends when it has yielded everything. One that is left half-way loses nothing: the next
+    /// A drain ends when it has yielded all its timers. A drain that stops half-way loses nothing: the next
     /// call of `begin_drain` begins another, which yields the timers that are still due.
     ///
     /// # Panics
@@ -144,7 +144,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
             if has(&self.slab, last) {
                 self.queue.push(last);
             } else {
-                self.drain.gone -= 1;
+                self.drain.stale -= 1;
             }
         }
         if self
@@ -156,34 +156,33 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         }
     }
 
-    /// Moves entries that are due from the queue to the drain. Entries of timers that were pushed later
-    /// are put right.
+    /// Moves entries that are due from the queue to the drain. Entries of postponed timers are corrected.
     fn collect_due(&mut self, now: D) {
         let before = self.drain.due.len();
         let mut found = mem::take(&mut self.drain.found);
         self.queue.find_until(now, &mut found);
         // The farthest from the top first. The entry that fills a gap is not due, so it stays below
-        // those that were found, and their places do not change.
-        while let Some(place) = found.pop() {
-            let entry = self.queue.at(place);
+        // the entries that were found, whose positions do not change.
+        while let Some(position) = found.pop() {
+            let entry = self.queue.at(position);
             let exact = exact(&self.slab, entry.slot()).unwrap_or(entry);
             if exact.deadline <= now {
-                self.queue.remove_to_drain(place);
+                self.queue.remove_to_drain(position);
                 self.drain.due.push_back(exact);
             } else {
-                self.queue.postpone(place, exact);
+                self.queue.postpone(position, exact);
             }
         }
         self.drain.found = found;
         self.drain.due.make_contiguous()[before..].sort_unstable_by(Entry::order);
     }
 
-    /// The next timer of the drain, left where it is. `None` at the drain's end, or without a drain.
+    /// The next timer of the drain, without taking it. `None` at the drain's end, or without a drain.
     ///
-    /// The same timer comes until it is taken, cancelled or rescheduled. This is how an interval keeps
-    /// its key: look at it, reschedule it, and only then run its callback, which may cancel or reschedule
-    /// it. (A deadline that has passed counts as `now`; an interval that is late by more than a period
-    /// keeps its beat if it is rescheduled to the next deadline in the future.)
+    /// Returns the same timer until it is taken, cancelled or rescheduled. So an interval can keep its key:
+    /// peek at it, reschedule it, and only then run its callback, which may cancel or reschedule it. (A
+    /// deadline that has passed counts as `now`; an interval that is late by more than a period keeps its
+    /// phase if it is rescheduled to its next deadline in the future.)
     ///
     /// ```
     /// use nio_timer::TimerHeap;
@@ -256,7 +255,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
                 return Some(first);
             }
             self.drain.due.pop_front();
-            self.drain.gone -= 1;
+            self.drain.stale -= 1;
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The timer heap: a slab that holds the timers, and a queue that knows which is next.
+//! The timer heap: a slab that holds the timers, and a queue that orders them by deadline.
 //!
 //! Laws:
-//! 1. Every timer in the slab has one entry, in the queue or among those that a drain has yet to yield
-//!    (`drain.rs`). The queue has no other entries: there are no tombstones.
+//! 1. Every timer in the slab has one entry, in the queue or in a drain (`drain.rs`). The queue has no
+//!    other entries: a cancelled timer leaves nothing in it.
 //! 2. An entry in the queue is never later than its timer. It is exact if both have the same arming
-//!    number; otherwise the timer has been pushed later since, and the entry is put right when it comes
-//!    first ([`TimerHeap::settle`]) or a drain begins.
-//! 3. Armings are numbered, and of two timers the one armed later has the greater number. When the
+//!    number; otherwise the timer has been postponed, and the entry is corrected when it comes first
+//!    ([`TimerHeap::settle`]) or a drain begins.
+//! 3. Armings are numbered: of two timers, the one armed later has the greater number. When the
 //!    numbers are used up, all timers get new ones in the same order ([`TimerHeap::renumber`]).
 
 use crate::TimerKey;
@@ -14,7 +14,7 @@ use crate::drain::Drain;
 use crate::queue::{DRAINED, Entry, Queue};
 use crate::slab::Slab;
 
-/// A timer: when it is due, when it was armed, what it carries.
+/// A timer: its deadline, the number of its last arming, and its payload.
 pub(crate) struct Timer<D, T> {
     pub(crate) deadline: D,
     /// The number of its last arming.
@@ -24,10 +24,10 @@ pub(crate) struct Timer<D, T> {
 
 /// Timers in the order of their deadlines, each with a payload.
 ///
-/// `D` is a deadline: anything that can be copied and ordered, such as `u64`, `Duration` or
-/// `Instant`. `T` is the payload of a timer; the heap never looks at it.
+/// `D` is a deadline: any type that can be copied and ordered, as `u64`, `Duration` or
+/// `Instant`. `T` is the payload of a timer, which the heap only stores.
 ///
-/// The [crate's documentation](crate) has the laws and what each operation costs.
+/// The [crate's documentation](crate) has the laws and the cost of each operation.
 ///
 /// ```
 /// use nio_timer::TimerHeap;
@@ -154,7 +154,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// assert!(heap.capacity() < 1000);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        self.drain.forget_gone(&self.slab); // their slots may go
+        self.drain.remove_stale(&self.slab); // their slots may be cut off
         self.drain.shrink_to_fit();
         self.slab.shrink_to_fit();
         self.queue.shrink_to(self.slab.slots());
@@ -171,7 +171,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     /// assert_eq!((heap.len(), heap.get(key)), (1, None));
     /// ```
     pub fn clear(&mut self) {
-        // One by one: if the drop of a payload panics, the laws hold for the timers that are left.
+        // One by one: if the drop of a payload panics, the laws hold for the remaining timers.
         while let Some(due) = self.first_due() {
             self.drain.remove_first();
             drop(self.slab.remove_at(due.slot()));
@@ -182,7 +182,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         }
     }
 
-    /// Arms a timer. Among equal deadlines it comes last.
+    /// Arms a timer. Among timers with equal deadlines it comes last.
     ///
     /// During a [drain](Self::begin_drain), a deadline before the drain's `now` counts as that `now`.
     ///
@@ -221,9 +221,9 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
         let timer = self.slab.remove(key.0)?;
-        match self.queue.place(key.0.index) {
-            DRAINED => self.drain.miss_one(&self.slab),
-            place => self.queue.remove(place),
+        match self.queue.position(key.0.index) {
+            DRAINED => self.drain.count_stale(&self.slab),
+            position => self.queue.remove(position),
         }
         Some(timer.payload)
     }
@@ -251,13 +251,13 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         self.rearm(key, deadline)
     }
 
-    /// A function of its own, so that the common case does not test for a drain again.
+    /// Not part of `reschedule`, so that the common case does not test for a drain again.
     #[inline(never)]
     fn reschedule_while_draining(&mut self, key: TimerKey, deadline: D) -> bool {
         self.rearm(key, deadline)
     }
 
-    #[inline(always)] // twice: with a drain and without
+    #[inline(always)] // into two callers: with a drain and without
     fn rearm(&mut self, key: TimerKey, deadline: D) -> bool {
         let (deadline, arming) = self.arm(deadline);
         let Some(timer) = self.slab.get_mut(key.0) else {
@@ -266,30 +266,30 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         let postponed = timer.deadline <= deadline;
         timer.deadline = deadline;
         timer.arming = arming;
-        // If the deadline is later, law 2 holds without a look at the queue.
+        // A postponed timer keeps its entry, which is early enough (law 2).
         if !postponed || self.drain.now.is_some() {
-            self.file(Entry::new(deadline, arming, key.0.index));
+            self.update_entry(Entry::new(deadline, arming, key.0.index));
         }
         true
     }
 
     /// Restores laws 1 and 2 after a timer in the queue or in a drain was rescheduled.
-    fn file(&mut self, entry: Entry<D>) {
-        match self.queue.place(entry.slot()) {
+    fn update_entry(&mut self, entry: Entry<D>) {
+        match self.queue.position(entry.slot()) {
             DRAINED => {
                 self.queue.push(entry);
-                self.drain.miss_one(&self.slab);
+                self.drain.count_stale(&self.slab);
             }
-            place if entry.deadline < self.queue.at(place).deadline => {
-                self.queue.advance(place, entry);
+            position if entry.deadline < self.queue.at(position).deadline => {
+                self.queue.advance(position, entry);
             }
             // Its entry is still early enough.
             _ => {}
         }
     }
 
-    /// The first deadline: how long a loop may sleep. It is exact: entries of timers that were pushed
-    /// later are put right first, so it takes `&mut self`.
+    /// The first deadline, until which a loop may sleep. It is exact: entries of postponed timers are
+    /// corrected first, so it takes `&mut self`.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -303,7 +303,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         Some(self.first()?.deadline)
     }
 
-    /// The first timer, left where it is.
+    /// The first timer, without taking it.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;
@@ -353,10 +353,10 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
     }
 
     /// Gives all timers new arming numbers, from 0, in the same order. This happens at most once in
-    /// 2³¹ armings, so its cost doesn't count.
+    /// 2³¹ armings.
     #[cold]
     fn renumber(&mut self) {
-        self.drain.forget_gone(&self.slab);
+        self.drain.remove_stale(&self.slab);
         for entry in self.queue.entries_mut() {
             *entry = exact(&self.slab, entry.slot()).unwrap_or(*entry);
         }
@@ -381,7 +381,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         }
     }
 
-    /// Puts first entries in the queue right until one is exact, and returns it (law 2).
+    /// Corrects the first entry of the queue until it is exact, and returns it (law 2).
     #[inline]
     fn settle(&mut self) -> Option<Entry<D>> {
         loop {

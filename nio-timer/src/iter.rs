@@ -1,4 +1,4 @@
-//! Looking at timers: one by its key, or all; and making a heap of many (`Extend`, `FromIterator`).
+//! Reading timers, one by its key or all; and making a heap from many (`Extend`, `FromIterator`).
 
 use core::fmt;
 use core::iter::FusedIterator;
@@ -22,7 +22,7 @@ impl<D: Ord + Copy, T> TimerHeap<D, T> {
         Some(&self.slab.get(key.0)?.payload)
     }
 
-    /// The payload of a timer, to be changed; `None` if the timer is gone or is another heap's.
+    /// The payload of a timer, mutable; `None` if the timer is gone or is another heap's.
     ///
     /// ```
     /// # use nio_timer::TimerHeap;

@@ -33,7 +33,7 @@
 //!    armed meanwhile waits for the next drain, a timer cancelled meanwhile is not yielded.
 //! 5. **Exact**: [`TimerHeap::len`] counts timers that will expire, [`TimerHeap::next_deadline`] is the
 //!    deadline of one of them.
-//! 6. **Bounded**: memory is for the greatest number of timers that existed, and were due, at one time,
+//! 6. **Bounded**: memory is for the greatest number of timers that existed and were due at one time,
 //!    however many have been armed and cancelled before. No timer has an allocation of its own.
 //! 7. **No panics**, except when memory is exhausted, or when the order of the deadlines contradicts
 //!    itself.
@@ -46,11 +46,11 @@
 //! |---|---|
 //! | [`insert`](TimerHeap::insert) | O(log *n*); O(1) if most others are due earlier, as with timeouts |
 //! | [`cancel`](TimerHeap::cancel) | O(log *n*); O(1) for a timeout that is young |
-//! | [`reschedule`](TimerHeap::reschedule) to later | O(1): one write; the heap is put right if the old deadline comes first |
+//! | [`reschedule`](TimerHeap::reschedule) to later | O(1): one write; the heap is corrected if the old deadline comes first |
 //! | [`reschedule`](TimerHeap::reschedule) to earlier | O(log *n*) |
-//! | [`next_deadline`](TimerHeap::next_deadline), [`peek`](TimerHeap::peek) | O(1), and O(log *n*) for each timer pushed later whose old deadline came first |
+//! | [`next_deadline`](TimerHeap::next_deadline), [`peek`](TimerHeap::peek) | O(1), and O(log *n*) for each postponed timer whose old deadline came first |
 //! | [`pop_expired`](TimerHeap::pop_expired) | the same and, if a timer is taken, O(log *n*) |
-//! | [`begin_drain`](TimerHeap::begin_drain) | O(1) if nothing is due; O(log *n*) for each timer that is, or was before it was pushed later |
+//! | [`begin_drain`](TimerHeap::begin_drain) | O(1) if nothing is due; O(log *n*) for each timer that is due, or was before it was postponed |
 //! | [`pop_drained`](TimerHeap::pop_drained), [`peek_drained`](TimerHeap::peek_drained) | O(1) |
 //! | [`get`](TimerHeap::get), [`get_mut`](TimerHeap::get_mut), [`deadline`](TimerHeap::deadline), [`contains`](TimerHeap::contains) | O(1) |
 //! | memory, for deadlines of 8 bytes | 44 bytes per timer, 4 more once it is free, 20 more if a drain yields it, and the payload (as an [`Option`]) |

@@ -1,4 +1,4 @@
-//! A vector of slots whose keys are never taken for one another: index, generation and slab.
+//! A vector of slots with keys that are never given out twice: index, generation and slab.
 //!
 //! Laws:
 //! 1. A key is given out once. The generation of a slot moves on when its value leaves, and a slot whose
@@ -18,10 +18,11 @@ use core::{fmt, slice};
 
 /// The generation of a retired slot. The first of all is 1.
 const RETIRED: u32 = 0;
-/// How many slots there can be: fewer than indices, so that users of the slab have values to spare.
+/// How many slots there can be: fewer than indices, so that users of the slab can give the other values a
+/// meaning.
 const MOST: usize = 1 << 31;
-/// How many bits of a word hold the index: half of them, or 20 where a word has 32, which are more
-/// descriptors than a 32-bit system can open.
+/// How many bits of a word hold the index: half of them, or 20 of 32, which is more descriptors than a
+/// 32-bit system can open.
 const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 
 /// Names a value in a [`Slab`], from its insertion until it is removed.
@@ -36,8 +37,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// Index and generation in one word, for a place that has no room for more: the user data of a
-    /// kernel's event, say. The slab that gave the key finds the value by [`Slab::key_of_word`].
+    /// Index and generation in one word, for a field that holds no more, as the user data of a kernel's
+    /// event. The slab that gave the key finds the value by [`Slab::key_of_word`].
     ///
     /// A word of 32 bits has room for 2²⁰ indices and 12 bits of the generation.
     ///
@@ -68,8 +69,8 @@ impl fmt::Debug for Key {
 
 /// Values under keys that are never used twice.
 ///
-/// [`TimerHeap`](crate::TimerHeap) keeps its timers in one. It is public because a program with
-/// timers usually has other things that need keys with the same law.
+/// [`TimerHeap`](crate::TimerHeap) keeps its timers in one. It is public because a program with timers
+/// usually has other values that need keys of this kind.
 ///
 /// Inserting, finding and removing are O(1). A freed slot is used again; memory is for the most values
 /// that there were at one time.
@@ -208,7 +209,7 @@ impl<T> Slab<T> {
         slot.value.as_ref().filter(|_| same)
     }
 
-    /// A value, to be changed; `None` if it is gone or was never in this slab.
+    /// A value, mutable; `None` if it is gone or was never in this slab.
     #[must_use]
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
@@ -429,7 +430,7 @@ fn next_id() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Without atomics there is nothing to tell slabs apart by.
+/// Without atomics, all slabs have the same number.
 #[cfg(not(target_has_atomic = "32"))]
 fn next_id() -> u32 {
     0

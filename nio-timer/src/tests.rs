@@ -1,4 +1,4 @@
-//! The heap against a model, after each step of long random sequences; and tests that look inside: the
+//! The heap against a model, after each step of long random sequences; and tests of its inside: the
 //! invariants, the sizes, and generations that are used up.
 
 extern crate std;
@@ -36,14 +36,14 @@ impl<D: Ord + Copy + core::fmt::Debug, T> TimerHeap<D, T> {
             assert!(due.iter().all(|due| due.order(&entry).is_lt()));
         }
         for &entry in &due {
-            assert_eq!(self.queue.place(entry.slot()), DRAINED);
+            assert_eq!(self.queue.position(entry.slot()), DRAINED);
             assert!(entry.arming() < self.next_arming);
             assert!(self.drain.now.is_some_and(|now| entry.deadline <= now));
         }
     }
 }
 
-/// A heap done the simple way: a vector sorted by deadline and arming.
+/// The model: a vector sorted by deadline and arming.
 #[derive(Default)]
 struct Model {
     timers: Vec<ModelTimer>,
@@ -77,11 +77,11 @@ impl Model {
 
     /// Takes a timer out, also of the drain.
     fn remove(&mut self, key: TimerKey) -> Option<ModelTimer> {
-        let place = self.timers.iter().position(|timer| timer.key == key)?;
+        let position = self.timers.iter().position(|timer| timer.key == key)?;
         if let Some((_, due)) = &mut self.drain {
             due.retain(|&other| other != key);
         }
-        Some(self.timers.remove(place))
+        Some(self.timers.remove(position))
     }
 
     fn reschedule(&mut self, key: TimerKey, deadline: u64) -> bool {
@@ -117,7 +117,7 @@ impl Model {
     }
 }
 
-/// One step. A key is chosen among all that there ever were, the newest being the likeliest.
+/// One step. A key is chosen among all keys ever given out, most often a new one.
 #[derive(Clone, Debug)]
 enum Step {
     Insert(u64),
@@ -173,7 +173,7 @@ impl Pair {
     fn new(near_the_end: bool) -> Self {
         let mut pair = Pair::default();
         if near_the_end {
-            pair.heap.slab = Slab::from_generation(u32::MAX - 2); // three lives
+            pair.heap.slab = Slab::from_generation(u32::MAX - 2); // three generations are left
             pair.heap.next_arming = u32::MAX - 100;
         }
         pair
@@ -278,7 +278,7 @@ impl Pair {
         Some(())
     }
 
-    /// Everything that can be asked, and everything inside.
+    /// Compares all answers of the heap with the model, and checks the invariants.
     fn check(&self) {
         self.heap.check();
         let mut found: Vec<_> = self
@@ -320,7 +320,7 @@ proptest! {
             pair.step(step);
             pair.check();
         }
-        // The timers that are left come in order.
+        // The remaining timers come in order.
         while let Some(popped) = pair.heap.pop_expired(u64::MAX) {
             let key = pair.model.timers[0].key;
             prop_assert_eq!(pair.model.remove(key).map(|timer| timer.popped()), Some(popped));
@@ -350,7 +350,7 @@ fn a_slot_is_retired_when_its_generations_are_used_up() {
     assert_ne!(
         heap.insert(1, ()).0.index,
         first.0.index,
-        "it stays retired"
+        "the slot stays retired"
     );
     heap.check();
 }

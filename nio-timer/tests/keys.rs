@@ -1,5 +1,5 @@
-//! A key names one value of one slab, and one timer of one heap: never another, whatever was inserted
-//! and removed in between.
+//! A key names one value of one slab, and one timer of one heap: never another, after any insertions and
+//! removals.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use nio_timer::{Key, Slab, TimerHeap, TimerKey};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// How many slabs or heaps take part.
-const HOMES: usize = 3;
+/// How many slabs or heaps a test has.
+const COUNT: usize = 3;
 
-/// One step in one of the homes, with any key that any of them ever gave.
+/// One step in one slab or heap, with any key that any of them ever gave.
 #[derive(Clone, Debug)]
 enum Step {
     Insert,
@@ -28,7 +28,7 @@ fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
         1 => Just(Step::TakeAll),
         1 => Just(Step::Shrink),
     ];
-    prop::collection::vec((0..HOMES, step), 1..200)
+    prop::collection::vec((0..COUNT, step), 1..200)
 }
 
 proptest! {
@@ -36,11 +36,11 @@ proptest! {
 
     #[test]
     fn l100_slabs_are_maps_whose_keys_are_given_out_once(steps in steps()) {
-        let mut slabs: [Slab<usize>; HOMES] = Default::default();
-        let mut models: [HashMap<Key, usize>; HOMES] = Default::default();
+        let mut slabs: [Slab<usize>; COUNT] = Default::default();
+        let mut models: [HashMap<Key, usize>; COUNT] = Default::default();
         let mut keys: Vec<Key> = Vec::new();
-        for (number, (home, step)) in steps.into_iter().enumerate() {
-            let (slab, model) = (&mut slabs[home], &mut models[home]);
+        for (number, (index, step)) in steps.into_iter().enumerate() {
+            let (slab, model) = (&mut slabs[index], &mut models[index]);
             match step {
                 Step::Insert => {
                     let key = slab.insert(number);
@@ -87,11 +87,11 @@ proptest! {
 
     #[test]
     fn l100_a_heap_refuses_every_key_that_is_not_one_of_its_timers(steps in steps()) {
-        let mut heaps: [TimerHeap<usize, usize>; HOMES] = Default::default();
-        let mut models: [HashMap<TimerKey, (usize, usize)>; HOMES] = Default::default();
+        let mut heaps: [TimerHeap<usize, usize>; COUNT] = Default::default();
+        let mut models: [HashMap<TimerKey, (usize, usize)>; COUNT] = Default::default();
         let mut keys: Vec<TimerKey> = Vec::new();
-        for (number, (home, step)) in steps.into_iter().enumerate() {
-            let (heap, model) = (&mut heaps[home], &mut models[home]);
+        for (number, (index, step)) in steps.into_iter().enumerate() {
+            let (heap, model) = (&mut heaps[index], &mut models[index]);
             match step {
                 Step::Insert => {
                     let key = heap.insert(number, number);
@@ -143,8 +143,8 @@ proptest! {
     }
 }
 
-/// Whatever distance there is between the generations of two heaps, a slot that is used often enough
-/// gets to where the other heap's are.
+/// A slot that is used often enough reaches the generations of the other heap, at any distance between
+/// the two.
 #[test]
 fn l100_a_key_of_another_heap_names_nothing_however_often_a_slot_is_used() {
     let mut heaps: Vec<TimerHeap<u32, &str>> = (0..20_000).map(|_| TimerHeap::new()).collect();

@@ -59,7 +59,7 @@ fn timers_expire_in_the_order_of_their_deadlines() {
 }
 
 #[test]
-fn l16_what_is_due_when_a_drain_begins_is_what_it_yields() {
+fn l16_a_drain_yields_the_timers_that_were_due_when_it_began() {
     let mut heap = Heap::new();
     heap.extend([(1, "a"), (2, "b"), (4, "later")]);
     heap.begin_drain(3);
@@ -69,9 +69,9 @@ fn l16_what_is_due_when_a_drain_begins_is_what_it_yields() {
     assert_eq!(
         heap.pop_drained().map(|(_, _, text)| text),
         Some("b"),
-        "not kept from coming"
+        "not delayed by the drain"
     );
-    assert_eq!(heap.pop_drained(), None, "what was armed meanwhile waits");
+    assert_eq!(heap.pop_drained(), None, "timers armed meanwhile wait");
     assert_eq!(drain(&mut heap, 3), ["at once", "in the past"]);
     assert_eq!(heap.len(), 1);
 }
@@ -165,7 +165,7 @@ fn l18_rescheduling_moves_a_timer_behind_its_equals() {
     let a = heap.insert(5, "a");
     heap.insert(5, "b");
     let c = heap.insert(9, "c");
-    assert!(heap.reschedule(a, 5), "to the deadline it has");
+    assert!(heap.reschedule(a, 5), "to the same deadline");
     assert!(heap.reschedule(c, 5), "forward");
     assert_eq!(expire(&mut heap, 5), ["b", "a", "c"]);
 }
@@ -178,7 +178,7 @@ fn l30_a_timer_comes_once_per_drain_however_late_it_is() {
         heap.begin_drain(now);
         let mut firings = 0;
         while let Some((key, deadline, _)) = heap.peek_drained() {
-            heap.reschedule(key, deadline + 10); // at 95, this is long ago
+            heap.reschedule(key, deadline + 10); // long past at 95
             firings += 1;
         }
         assert_eq!(firings, 1);
@@ -264,7 +264,7 @@ fn refused(heap: &mut Heap, key: TimerKey) {
 }
 
 #[test]
-fn the_next_deadline_is_exact_after_pushing_later() {
+fn the_next_deadline_is_exact_after_a_timer_was_postponed() {
     let mut heap: TimerHeap<u64, ()> = TimerHeap::new();
     let keys: Vec<_> = (0..100).map(|deadline| heap.insert(deadline, ())).collect();
     for (deadline, &key) in keys.iter().enumerate() {
@@ -287,7 +287,7 @@ fn the_extremes_of_the_deadline_type_are_deadlines_like_any_other() {
 }
 
 #[test]
-fn deadlines_may_be_instants_and_payloads_need_be_nothing() {
+fn deadlines_may_be_instants_and_payloads_may_be_empty() {
     struct Opaque;
     let start = Instant::now();
     let mut heap = TimerHeap::new();

@@ -3,13 +3,13 @@
 use crate::program::Program;
 
 #[test]
-fn children_tells_how_each_of_them_has_ended() {
+fn children_prints_how_each_child_has_ended() {
     let end = Program::start("children", &[]).end();
     assert!(end.status.success(), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
     assert_eq!(end.lines.last().unwrap(), "all children have ended");
-    let told = |line: &&String| line.contains("child ") && line.contains(": ");
-    let lines: Vec<&String> = end.lines.iter().filter(told).collect();
+    let is_report = |line: &&String| line.contains("child ") && line.contains(": ");
+    let lines: Vec<&String> = end.lines.iter().filter(is_report).collect();
     assert_eq!(lines.len(), 10, "{end:?}");
     for number in 0..10 {
         let expected = match number {
@@ -22,7 +22,7 @@ fn children_tells_how_each_of_them_has_ended() {
 }
 
 #[test]
-fn children_are_told_of_in_the_order_of_their_ends() {
+fn children_are_printed_in_the_order_in_which_they_end() {
     let end = Program::start("children", &[]).end();
     let times: Vec<u64> = end
         .lines
@@ -31,7 +31,7 @@ fn children_are_told_of_in_the_order_of_their_ends() {
         .map(|(ms, _)| ms.trim().parse().unwrap())
         .collect();
     assert!(times.is_sorted(), "{end:?}");
-    // The first has the longest time to sleep.
+    // The first child sleeps for the longest time.
     let first = end.lines.iter().find_map(|line| {
         let (ms, rest) = line.split_once(" ms  ")?;
         rest.starts_with("child 0: ").then(|| ms.trim().parse())

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use crate::program::{Program, complains, connect, echo_all, exchange, reset};
+use crate::program::{Program, connect, echo_all, exchange, fails, reset};
 
 #[test]
 fn echo_sends_back_a_megabyte_on_each_of_100_connections_at_once() {
@@ -17,11 +17,11 @@ fn echo_sends_back_a_megabyte_on_each_of_100_connections_at_once() {
     server.signal("INT");
     let end = server.end();
     assert_eq!(end.status.code(), Some(0), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
 }
 
 #[test]
-fn echo_says_how_to_try_it() {
+fn echo_prints_a_command_to_try_it() {
     let mut server = Program::start("echo", &["127.0.0.1:0"]);
     let line = server.hear("listening");
     let port = line.rsplit(' ').next().unwrap();
@@ -49,11 +49,11 @@ fn echo_lets_open_connections_finish_after_ctrl_c() {
     let end = server.end();
     assert_eq!(end.status.code(), Some(0), "{end:?}");
     assert_eq!(end.lines, ["all connections are closed"]);
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
 }
 
 #[test]
-fn echo_ends_at_the_first_ctrl_c_when_nobody_is_connected() {
+fn echo_ends_at_the_first_ctrl_c_without_connections() {
     let mut server = Program::start("echo", &["127.0.0.1:0"]);
     let address = server.address();
     exchange(&connect(address), "hello");
@@ -62,7 +62,7 @@ fn echo_ends_at_the_first_ctrl_c_when_nobody_is_connected() {
 }
 
 #[test]
-fn echo_ends_at_the_second_ctrl_c_in_any_case() {
+fn echo_ends_at_the_second_ctrl_c_with_an_open_connection() {
     let mut server = Program::start("echo", &["127.0.0.1:0"]);
     let mut client = connect(server.address());
     exchange(&client, "hello");
@@ -74,7 +74,7 @@ fn echo_ends_at_the_second_ctrl_c_in_any_case() {
 }
 
 #[test]
-fn echo_takes_a_request_to_terminate_like_ctrl_c() {
+fn echo_handles_sigterm_like_ctrl_c() {
     let mut server = Program::start("echo", &["127.0.0.1:0"]);
     server.address();
     server.signal("TERM");
@@ -83,20 +83,20 @@ fn echo_takes_a_request_to_terminate_like_ctrl_c() {
 
 #[test]
 fn echo_says_what_is_wrong_with_an_address() {
-    complains("echo", "here", "it has no port");
-    complains("echo", "127.0.0.1", "it has no port");
-    complains("echo", "192.0.2.1:7000", "cannot listen on");
+    fails("echo", "here", "it has no port");
+    fails("echo", "127.0.0.1", "it has no port");
+    fails("echo", "192.0.2.1:7000", "cannot listen on");
 }
 
 #[test]
 fn echo_says_that_an_address_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    complains("echo", &address, "cannot listen on");
+    fails("echo", &address, "cannot listen on");
 }
 
 #[test]
-fn echo_survives_clients_that_break_off() {
+fn echo_survives_clients_that_reset_their_connections() {
     let mut server = Program::start("echo", &["127.0.0.1:0"]);
     let address = server.address();
     let witness = connect(address);
@@ -121,7 +121,7 @@ fn echo_serves_more_clients_than_it_has_descriptors() {
     server.signal("INT");
     let end = server.end();
     assert_eq!(end.status.code(), Some(0), "{end:?}");
-    // It waits between two attempts rather than being busy with them.
+    // It pauses between two attempts and does not spin.
     let attempts = end.lines.iter().filter(|l| l.contains("cannot accept"));
     let attempts = attempts.count() as u128;
     assert!(attempts <= begin.elapsed().as_millis() / 100, "{attempts}");

@@ -2,14 +2,14 @@
 
 use crate::program::{End, Program};
 
-/// How often it says something.
+/// How often it prints a line.
 fn count(end: &End, text: &str) -> usize {
     end.lines.iter().filter(|line| *line == text).count()
 }
 
 fn check(end: &End) {
     assert!(end.status.success(), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
     assert_eq!(
         end.lines.last().unwrap(),
         "outer  nio has nothing left to do"
@@ -20,13 +20,13 @@ fn check(end: &End) {
         .map(|left| format!("nio    tick, {left} left"))
         .collect();
     assert!(ticks.eq(&expected), "{end:?}");
-    // Whatever nio does, the outer loop has been told before that there is something to do.
+    // The outer loop wakes up before each thing that nio does.
     assert!(end.lines[0].starts_with("outer"), "{end:?}");
 }
 
 #[test]
 fn embed_ends_when_the_inner_loop_has_nothing_left_to_do() {
-    // Nobody types anything: the end of the input comes at once, and is noticed once.
+    // The input ends at once, and the end is noticed once.
     let end = Program::start("embed", &[]).end();
     check(&end);
     assert_eq!(
@@ -38,7 +38,7 @@ fn embed_ends_when_the_inner_loop_has_nothing_left_to_do() {
 }
 
 #[test]
-fn embed_gives_what_is_typed_to_the_inner_loop() {
+fn embed_passes_typed_lines_to_the_inner_loop() {
     let end = Program::start_with_input("embed", "one\ntwo\n").end();
     check(&end);
     for line in ["one", "two"] {
@@ -52,12 +52,12 @@ fn embed_gives_what_is_typed_to_the_inner_loop() {
 
 #[test]
 fn embed_is_woken_by_the_post_of_another_thread() {
-    // On a busy machine the post may come while the loop is awake anyway, but hardly each time.
+    // On a busy machine the post may come while the loop is awake, but not each time.
     let woken = (0..5).any(|_| {
         let end = Program::start("embed", &[]).end();
         check(&end);
         assert_eq!(
-            count(&end, "nio    a message of another thread"),
+            count(&end, "nio    a message from another thread"),
             1,
             "{end:?}"
         );

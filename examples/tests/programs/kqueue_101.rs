@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
-use crate::program::{Program, complains, connect};
+use crate::program::{Program, connect, fails};
 
 /// Asks as a browser would.
 fn get(address: SocketAddr) -> String {
@@ -32,7 +32,7 @@ fn kqueue_101_answers_each_client() {
     for n in 0..10 {
         check(&get(address));
         if n == 0 {
-            // One event may be for several of them.
+            // One event may be for several clients.
             server.hear("event: READ");
         }
         server.hear("answered 127.0.0.1:");
@@ -52,7 +52,7 @@ fn kqueue_101_answers_clients_that_come_at_once() {
 }
 
 #[test]
-fn kqueue_101_survives_clients_that_break_off() {
+fn kqueue_101_survives_clients_that_reset_their_connections() {
     let mut server = Program::start("kqueue_101", &["127.0.0.1:0"]);
     let address = server.address();
     for _ in 0..20 {
@@ -69,7 +69,7 @@ fn kqueue_101_goes_on_when_it_has_been_stopped_for_a_while() {
     let mut server = Program::start("kqueue_101", &["127.0.0.1:0"]);
     let address = server.address();
     check(&get(address));
-    // It waits, or will in a moment: one of these comes while it does.
+    // At least one of these comes while it waits.
     for _ in 0..10 {
         server.signal("STOP");
         server.signal("CONT");
@@ -78,16 +78,16 @@ fn kqueue_101_goes_on_when_it_has_been_stopped_for_a_while() {
 }
 
 #[test]
-fn kqueue_101_says_every_second_that_nothing_happens() {
+fn kqueue_101_prints_every_second_that_nothing_happened() {
     let mut server = Program::start("kqueue_101", &["127.0.0.1:0"]);
     server.hear("nothing happened for a second");
 }
 
 #[test]
 fn kqueue_101_says_what_is_wrong_with_an_address() {
-    complains("kqueue_101", "here", "cannot listen on");
-    complains("kqueue_101", "192.0.2.1:8888", "cannot listen on");
+    fails("kqueue_101", "here", "cannot listen on");
+    fails("kqueue_101", "192.0.2.1:8888", "cannot listen on");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    complains("kqueue_101", &address, "cannot listen on");
+    fails("kqueue_101", &address, "cannot listen on");
 }

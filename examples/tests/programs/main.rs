@@ -1,15 +1,15 @@
-//! The examples, each started as somebody would start it, and spoken to from outside.
+//! The examples, started as programs and tested from outside.
 //!
-//! This needs nothing but the programs themselves (in a folder `examples` beside this one's, or in
-//! it) and `sh`, to send signals and to set limits with.
+//! The tests need the programs (in a folder `examples` beside that of this program, or in it), and `sh`
+//! to send signals and to set limits.
 
 mod blocking;
 mod children;
+mod closed_output;
 mod echo;
 mod embed;
 mod kqueue_101;
 mod mini_loop;
-mod nobody_listens;
 mod phases;
 mod poll_echo;
 mod program;

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::program::{Program, complains, connect};
+use crate::program::{Program, connect, fails};
 
 /// Sends a request in two parts, and returns the body of the answer.
 fn get(address: SocketAddr) -> String {
@@ -47,7 +47,7 @@ fn mini_loop_serves_others_while_a_client_says_nothing() {
     for client in clients {
         assert_eq!(client.join().unwrap(), "hello from the loop\n");
     }
-    // Its five seconds end, and those of the one that sent a part of its request.
+    // Its five seconds end, and those of the client that sent a part of its request.
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
     assert_eq!(half.read(&mut [0]).unwrap(), 0);
 }
@@ -74,5 +74,5 @@ fn mini_loop_goes_on_when_its_terminal_has_ended() {
 
 #[test]
 fn mini_loop_says_what_is_wrong_with_an_address() {
-    complains("mini_loop", "here", "cannot listen on");
+    fails("mini_loop", "here", "cannot listen on");
 }

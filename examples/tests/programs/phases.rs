@@ -1,22 +1,22 @@
-//! The example `phases`, against what NodeJS prints when it runs `phases.js`.
+//! The example `phases`, compared with the output of NodeJS for `phases.js`.
 
 use crate::program::Program;
 
-/// Of Node 20: `node phases.js >phases.txt`.
+/// The output of Node 20: `node phases.js >phases.txt`.
 const TRANSCRIPT: &str = include_str!("../../phases.txt");
 
 #[test]
-fn phases_says_what_node_says() {
+fn phases_prints_the_same_as_node() {
     let end = Program::start("phases", &[]).end();
     assert!(end.status.success(), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
     assert!(end.lines.iter().eq(TRANSCRIPT.lines()), "{:#?}", end.lines);
 }
 
 #[test]
-fn phases_stands_in_the_readme_of_the_loop() {
+fn the_readme_of_the_loop_shows_the_output_of_phases() {
     let readme = include_str!("../../../nio-loop/README.md");
-    // There with what runs after a callback in the same line.
+    // The README has the tick and the task in the line of their callback.
     let short = TRANSCRIPT.replace("\n           ", ", ");
     assert!(readme.contains(&short), "{short}");
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, TcpListener},
 };
 
-use crate::program::{Program, complains, connect, echo_all, exchange, reset};
+use crate::program::{Program, connect, echo_all, exchange, fails, reset};
 
 #[test]
 fn poll_echo_sends_back_what_arrives_on_20_connections_at_once() {
@@ -16,7 +16,7 @@ fn poll_echo_sends_back_what_arrives_on_20_connections_at_once() {
     server.signal("INT");
     let end = server.end();
     assert_eq!(end.status.code(), Some(0), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
 }
 
 #[test]
@@ -37,11 +37,11 @@ fn poll_echo_closes_its_connections_at_ctrl_c() {
 
 #[test]
 fn poll_echo_says_what_is_wrong_with_an_address() {
-    complains("poll_echo", "here", "cannot listen on");
-    complains("poll_echo", "192.0.2.1:7001", "cannot listen on");
+    fails("poll_echo", "here", "cannot listen on");
+    fails("poll_echo", "192.0.2.1:7001", "cannot listen on");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    complains("poll_echo", &address, "cannot listen on");
+    fails("poll_echo", &address, "cannot listen on");
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn poll_echo_reads_no_more_from_a_client_that_does_not_read() {
     let address = server.address();
     let mut greedy = connect(address);
     greedy.set_nonblocking(true).unwrap();
-    // All buffers on the way are full when it takes nothing any more, for as long as it takes the
-    // server to answer somebody else.
+    // All buffers are full when a write is refused and still is after the server has answered
+    // another client.
     let (mut sent, mut refused) = (0, 0);
     while refused < 10 {
         match greedy.write(&[b'!'; 10_000]) {
@@ -63,7 +63,7 @@ fn poll_echo_reads_no_more_from_a_client_that_does_not_read() {
             Err(error) => panic!("{error}"),
         }
     }
-    // And what it has taken comes back.
+    // The bytes that were sent come back.
     greedy.set_nonblocking(false).unwrap();
     greedy.shutdown(Shutdown::Write).unwrap();
     let mut bytes = Vec::new();
@@ -72,7 +72,7 @@ fn poll_echo_reads_no_more_from_a_client_that_does_not_read() {
 }
 
 #[test]
-fn poll_echo_survives_clients_that_break_off() {
+fn poll_echo_survives_clients_that_reset_their_connections() {
     let mut server = Program::start("poll_echo", &["127.0.0.1:0"]);
     let address = server.address();
     let witness = connect(address);

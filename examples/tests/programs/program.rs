@@ -1,4 +1,4 @@
-//! Starting a program, listening to what it says, and speaking to its sockets.
+//! Starts a program, reads its output, and talks to its sockets.
 
 use std::{
     env,
@@ -18,23 +18,23 @@ use std::{
 /// Nothing here takes longer than this, however busy the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A program that runs. It is killed when this is dropped.
+/// A running program. Dropping it kills the program.
 pub(crate) struct Program {
     child: Child,
     lines: Receiver<String>,
-    complaints: Option<JoinHandle<String>>,
+    errors: Option<JoinHandle<String>>,
 }
 
 /// How a program has ended.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) status: ExitStatus,
-    /// What it said after what was heard before.
+    /// The lines of its output that were not heard before.
     pub(crate) lines: Vec<String>,
-    pub(crate) complaints: String,
+    pub(crate) errors: String,
 }
 
-/// Where an example is: this is `target/debug/deps/programs-…`, or has been copied from there.
+/// The path of an example. This program is `target/debug/deps/programs-…`, or a copy of it.
 fn path(name: &str) -> PathBuf {
     let this = env::current_exe().unwrap();
     let ancestors = this.ancestors().skip(1).take(2);
@@ -54,7 +54,7 @@ impl Program {
         Program::spawn(Command::new(path(name)).args(arguments))
     }
 
-    /// Starts it with somebody who types all at once, and then no more.
+    /// Starts it with this input, which then ends.
     pub(crate) fn start_with_input(name: &str, input: &str) -> Program {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(input.as_bytes()).unwrap();
@@ -71,15 +71,15 @@ impl Program {
         (program, ours)
     }
 
-    /// Starts it with an output to which nobody listens any more.
-    pub(crate) fn start_unheard(name: &str, arguments: &[&str]) -> Program {
+    /// Starts it with an output whose other end is closed.
+    pub(crate) fn start_with_closed_output(name: &str, arguments: &[&str]) -> Program {
         let (_, theirs) = UnixStream::pair().unwrap();
         let mut command = Command::new(path(name));
         let command = command.args(arguments);
         Program::spawn_with(command, Stdio::null(), OwnedFd::from(theirs))
     }
 
-    /// Starts it with fewer descriptors than it would like to have.
+    /// Starts it with a limit on its descriptors.
     pub(crate) fn start_with_descriptors(count: u32, name: &str, arguments: &[&str]) -> Program {
         let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
         let mut shell = Command::new("sh");
@@ -87,7 +87,7 @@ impl Program {
         Program::spawn(shell.args(arguments))
     }
 
-    /// Starts it with its complaints among what it says, in their order.
+    /// Starts it with its errors and its output in one stream.
     pub(crate) fn start_with_one_output(name: &str, arguments: &[&str]) -> Program {
         let mut shell = Command::new("sh");
         let shell = shell.arg("-c").arg("exec \"$0\" \"$@\" 2>&1");
@@ -107,11 +107,11 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, lines) = channel();
-        let unheard = match child.stdout.take() {
+        let closed = match child.stdout.take() {
             Some(stdout) => {
                 thread::spawn(move || {
                     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                        // Nobody may want to hear it any more.
+                        // The test may have dropped the receiver.
                         let _ = sender.send(line);
                     }
                 });
@@ -119,39 +119,39 @@ impl Program {
             }
             None => Some(sender),
         };
-        let complaints = Some(thread::spawn(move || {
-            let complaints = io::read_to_string(stderr).unwrap();
-            // Without an output, this is how it is known that it has ended.
-            drop(unheard);
-            complaints
+        let errors = Some(thread::spawn(move || {
+            let errors = io::read_to_string(stderr).unwrap();
+            // Without an output, this tells `end` that the program has ended.
+            drop(closed);
+            errors
         }));
         Program {
             child,
             lines,
-            complaints,
+            errors,
         }
     }
 
-    /// The next line that it says and that contains a text.
+    /// The next line of its output that contains a text.
     pub(crate) fn hear(&mut self, text: &str) -> String {
         let mut heard = Vec::new();
         loop {
             match self.lines.recv_timeout(LIMIT) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(line) => heard.push(line),
-                Err(_) => panic!("did not say {text:?}, but {heard:?}; {:?}", self.end()),
+                Err(_) => panic!("did not print {text:?}, but {heard:?}; {:?}", self.end()),
             }
         }
     }
 
-    /// Where it says that it listens.
+    /// The address that it prints that it listens on.
     pub(crate) fn address(&mut self) -> SocketAddr {
         let line = self.hear("listening on ");
         let address = line.split([' ', ';']).nth(2).unwrap();
         address.parse().unwrap_or_else(|_| panic!("{line:?}"))
     }
 
-    /// Sends it a signal, by the name that kill(1) knows.
+    /// Sends it a signal, named as for kill(1).
     pub(crate) fn signal(&self, name: &str) {
         let script = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh").arg("-c").arg(script).status().unwrap();
@@ -164,7 +164,7 @@ impl Program {
         while let Ok(line) = self.lines.recv_timeout(LIMIT) {
             lines.push(line);
         }
-        // Either it has closed its output, which it does by ending, or it is too late.
+        // Its output is closed, so it is about to end; or the limit is over.
         if self.child.try_wait().unwrap().is_none() {
             thread::sleep(Duration::from_millis(100));
             let _ = self.child.kill();
@@ -172,7 +172,7 @@ impl Program {
         End {
             status: self.child.wait().unwrap(),
             lines,
-            complaints: self.complaints.take().unwrap().join().unwrap(),
+            errors: self.errors.take().unwrap().join().unwrap(),
         }
     }
 }
@@ -184,14 +184,14 @@ impl Drop for Program {
     }
 }
 
-/// Starts a server that cannot listen where it is told to, and checks that it says so.
-pub(crate) fn complains(name: &str, address: &str, complaint: &str) {
+/// Starts a server with an address on which it cannot listen, and checks the error.
+pub(crate) fn fails(name: &str, address: &str, error: &str) {
     let end = Program::start(name, &[address]).end();
     assert_eq!(end.status.code(), Some(1), "{end:?}");
-    assert!(end.complaints.contains(address), "{end:?}");
-    assert!(end.complaints.contains(complaint), "{end:?}");
-    // In words, and not as the program's own structures.
-    assert!(!end.complaints.contains(" { "), "{end:?}");
+    assert!(end.errors.contains(address), "{end:?}");
+    assert!(end.errors.contains(error), "{end:?}");
+    // Text for a person, not the debug form of an error.
+    assert!(!end.errors.contains(" { "), "{end:?}");
 }
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
@@ -201,7 +201,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends a text and waits until it has come back.
+/// Sends a text and waits until the same text comes back.
 pub(crate) fn exchange(mut stream: &TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).unwrap();
     let mut answer = vec![0; text.len()];
@@ -209,17 +209,17 @@ pub(crate) fn exchange(mut stream: &TcpStream, text: &str) {
     assert_eq!(answer, text.as_bytes());
 }
 
-/// Sends so many bytes on each of so many connections, all at once and in pieces of odd sizes, and
-/// checks what comes back.
+/// Sends `bytes` bytes on each of `connections` connections at the same time, in pieces of odd sizes,
+/// and checks that the same bytes come back.
 pub(crate) fn echo_all(address: SocketAddr, connections: usize, bytes: usize) {
     let pattern: Arc<Vec<u8>> = Arc::new((0..bytes + connections).map(byte).collect());
-    let everybody = Arc::new(Barrier::new(connections));
+    let barrier = Arc::new(Barrier::new(connections));
     let clients: Vec<_> = (0..connections)
         .map(|client| {
-            let (pattern, everybody) = (Arc::clone(&pattern), Arc::clone(&everybody));
+            let (pattern, barrier) = (Arc::clone(&pattern), Arc::clone(&barrier));
             thread::spawn(move || {
                 let stream = connect(address);
-                everybody.wait();
+                barrier.wait();
                 echo_one(&stream, &pattern[client..][..bytes]);
             })
         })
@@ -244,7 +244,7 @@ fn echo_one(stream: &TcpStream, bytes: &[u8]) {
         });
         let (mut stream, mut received) = (stream, Vec::with_capacity(bytes.len()));
         stream.read_to_end(&mut received).unwrap();
-        assert!(received == bytes, "something else came back");
+        assert!(received == bytes, "other bytes came back");
     });
 }
 

@@ -1,10 +1,10 @@
-//! The example `report`, which finds out by itself why it does not end.
+//! The example `report`, which prints why its loop does not end.
 
 use crate::program::{End, Program};
 
 const SOURCE: &str = include_str!("../../report.rs");
 
-/// What the tables say keeps the loop alive or not, and the line of the source from which it came.
+/// The rows of the tables: whether it keeps the loop alive, its kind, and the line of the source that made it.
 fn rows(end: &End) -> Vec<(bool, &str, &str)> {
     let mut rows = Vec::new();
     for line in &end.lines {
@@ -21,8 +21,8 @@ fn rows(end: &End) -> Vec<(bool, &str, &str)> {
 
 fn check(end: &End) {
     assert!(end.status.success(), "{end:?}");
-    assert_eq!(end.complaints, "");
-    let because = "not at an end, because of 3 things:";
+    assert_eq!(end.errors, "");
+    let because = "kept alive by 3 things:";
     assert!(end.lines.iter().any(|line| line == because), "{end:?}");
     let rows = rows(end);
     let expected = [
@@ -37,7 +37,7 @@ fn check(end: &End) {
             .find(|row| (row.0, row.1) == (alive, kind) && row.2.contains(call));
         assert!(found.is_some(), "{kind}: {end:?}");
     }
-    // In the second table nothing is left that keeps the loop alive.
+    // Nothing in the second table keeps the loop alive.
     let second = &rows[rows.iter().rposition(|row| row.0).unwrap() + 1..];
     assert!(second.iter().all(|row| !row.0), "{end:?}");
     assert!(

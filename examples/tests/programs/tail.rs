@@ -44,7 +44,7 @@ fn start(path: &Path, expected: &str) -> Program {
     tail
 }
 
-/// It must end well on Ctrl-C, having said nothing more.
+/// Ends it by Ctrl-C, and asserts that it succeeds and prints nothing more.
 fn end(mut tail: Program) {
     tail.signal("INT");
     let end = tail.end();
@@ -53,7 +53,7 @@ fn end(mut tail: Program) {
 }
 
 #[test]
-fn tail_prints_what_is_written_from_now_on() {
+fn tail_prints_lines_that_are_written_after_its_start() {
     let folder = Folder::new("written");
     let path = folder.file("log");
     fs::write(&path, "old\n").unwrap();
@@ -66,13 +66,13 @@ fn tail_prints_what_is_written_from_now_on() {
 }
 
 #[test]
-fn tail_begins_again_when_the_file_was_cut_short() {
+fn tail_begins_again_when_the_file_was_truncated() {
     let folder = Folder::new("cut");
     let path = folder.file("log");
     fs::write(&path, "a long line that was there before\n").unwrap();
     let mut tail = start(&path, "following");
     File::create(&path).unwrap();
-    assert_eq!(tail.hear(""), "the file was cut short");
+    assert_eq!(tail.hear(""), "the file was truncated");
     append(&path, "short\n");
     assert_eq!(tail.hear(""), "short");
     end(tail);
@@ -84,20 +84,20 @@ fn tail_follows_the_name_and_not_the_file() {
     let path = folder.file("log");
     fs::write(&path, "").unwrap();
     let mut tail = start(&path, "following");
-    let anew = format!("following a new {}", path.display());
+    let announced = format!("following a new {}", path.display());
     for round in 0..3 {
         let older = folder.file(&format!("log.{round}"));
         append(&path, "the last line\n");
         fs::rename(&path, &older).unwrap();
         fs::write(&path, "the first line\n").unwrap();
         assert_eq!(tail.hear(""), "the last line");
-        assert_eq!(tail.hear(""), anew);
+        assert_eq!(tail.hear(""), announced);
         assert_eq!(tail.hear(""), "the first line");
-        append(&older, "nobody listens\n");
+        append(&older, "not printed\n");
     }
     fs::remove_file(&path).unwrap();
     fs::write(&path, "after a removal\n").unwrap();
-    assert_eq!(tail.hear(""), anew);
+    assert_eq!(tail.hear(""), announced);
     assert_eq!(tail.hear(""), "after a removal");
     end(tail);
 }
@@ -107,7 +107,7 @@ fn tail_waits_for_a_file_that_is_not_there() {
     let folder = Folder::new("awaited");
     let path = folder.file("log");
     let mut tail = start(&path, "waiting for");
-    fs::write(folder.file("another"), "nobody listens\n").unwrap();
+    fs::write(folder.file("another"), "not printed\n").unwrap();
     fs::write(&path, "first\n").unwrap();
     assert_eq!(tail.hear(""), format!("following a new {}", path.display()));
     assert_eq!(tail.hear(""), "first");
@@ -115,14 +115,14 @@ fn tail_waits_for_a_file_that_is_not_there() {
 }
 
 #[test]
-fn tail_says_what_is_wrong() {
+fn tail_names_the_missing_argument_and_the_missing_directory() {
     let end = Program::start("tail", &[]).end();
     assert_eq!(end.status.code(), Some(1), "{end:?}");
-    assert!(end.complaints.contains("which file?"), "{end:?}");
+    assert!(end.errors.contains("which file?"), "{end:?}");
     let folder = Folder::new("wrong");
     let path = folder.file("nowhere/log");
     let end = Program::start("tail", &[path.to_str().unwrap()]).end();
     assert_eq!(end.status.code(), Some(1), "{end:?}");
     let nowhere = folder.file("nowhere").display().to_string();
-    assert!(end.complaints.contains(&nowhere), "{end:?}");
+    assert!(end.errors.contains(&nowhere), "{end:?}");
 }

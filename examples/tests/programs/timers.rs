@@ -6,7 +6,7 @@ use crate::program::Program;
 fn timers_ticks_until_it_has_nothing_to_wait_for() {
     let end = Program::start("timers", &[]).end();
     assert!(end.status.success(), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
     let said: Vec<(u64, &str)> = end
         .lines
         .iter()
@@ -19,10 +19,10 @@ fn timers_ticks_until_it_has_nothing_to_wait_for() {
     else {
         panic!("{said:?}");
     };
-    assert_eq!((begin, done), ("the loop begins", "that will do"));
+    assert_eq!((begin, done), ("the loop begins", "clear the interval"));
     assert!(end.starts_with("the loop has ended"), "{end}");
     assert!(ms >= 450);
-    // There are four of them, unless the machine is so busy that one is skipped.
+    // Four ticks, unless the machine is so busy that one is skipped.
     assert!((1..=4).contains(&ticks.len()), "{said:?}");
     for (i, &(ms, text)) in ticks.iter().enumerate() {
         assert_eq!(text, "tick");
@@ -34,7 +34,7 @@ fn timers_ticks_until_it_has_nothing_to_wait_for() {
 fn timer_heap_ends_with_the_report_of_a_day() {
     let end = Program::start("timer_heap", &[]).end();
     assert!(end.status.success(), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
     let number = |name: &str| -> u32 {
         let line = end.lines.iter().find(|line| line.trim().starts_with(name));
         let number = line.and_then(|line| line.split_whitespace().last());
@@ -44,6 +44,6 @@ fn timer_heap_ends_with_the_report_of_a_day() {
     assert_eq!(number("customers"), number("served") + number("gave up"));
     assert!(end.lines.last().unwrap().starts_with("doors closed at"));
 
-    // And every day is the same.
+    // Every run is the same.
     assert_eq!(Program::start("timer_heap", &[]).end().lines, end.lines);
 }

@@ -1,4 +1,4 @@
-//! What the tests of this crate have in common.
+//! Helpers of the tests of this crate.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
@@ -16,11 +16,11 @@ use nio_poll::{Event, Events, Poll};
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use alone::{child, in_child, in_fork, raise};
 
-/// How long to wait for what must come. Far more than it takes, so that a busy machine does not
+/// How long to wait for an event that must come. Far more than it takes, so that a busy machine does not
 /// fail a test.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// What is there now.
+/// The events that are pending.
 pub fn now(poll: &Poll) -> Vec<Event> {
     let mut events = Events::with_capacity(64);
     let count = poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
@@ -28,11 +28,11 @@ pub fn now(poll: &Poll) -> Vec<Event> {
     events.iter().collect()
 }
 
-/// Waits until something is there, and returns it.
+/// Waits until there are events, and returns them.
 pub fn wait(poll: &Poll) -> Vec<Event> {
     let mut events = Events::with_capacity(64);
     let count = poll.poll(&mut events, Some(LIMIT)).unwrap();
-    assert!(count > 0, "nothing came within {LIMIT:?}");
+    assert!(count > 0, "no event came within {LIMIT:?}");
     events.iter().collect()
 }
 
@@ -43,21 +43,21 @@ pub fn one(poll: &Poll) -> Event {
     events[0]
 }
 
-/// The tokens of what is there now, sorted.
+/// The tokens of the pending events, sorted.
 pub fn tokens(poll: &Poll) -> Vec<usize> {
     let mut tokens: Vec<usize> = now(poll).iter().map(|event| event.token().0).collect();
     tokens.sort_unstable();
     tokens
 }
 
-/// Whether something is readable now, and whether something is writable.
+/// Whether a pending event is readable, and whether one is writable.
 pub fn readiness(poll: &Poll) -> (bool, bool) {
     let events = now(poll);
     let is = |what: fn(&Event) -> bool| events.iter().any(what);
     (is(Event::is_readable), is(Event::is_writable))
 }
 
-/// Writes until nothing fits any more.
+/// Writes until no more bytes fit.
 pub fn fill(mut to: impl Write) {
     while to.write(&[0; 4096]).is_ok() {}
 }
@@ -67,7 +67,7 @@ pub fn drain(mut from: impl Read) {
     while from.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
 }
 
-/// What a system call returned, -1 turned into its error.
+/// The result of a system call, -1 turned into its error.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     match result {
         -1 => Err(io::Error::last_os_error()),
@@ -98,7 +98,7 @@ pub fn pipe() -> (File, File) {
     let mut ends = [0; 2];
     // SAFETY: the array has room for the two numbers.
     check(unsafe { libc::pipe(ends.as_mut_ptr()) }).unwrap();
-    // SAFETY: the descriptors are new, and nobody else's.
+    // SAFETY: the descriptors are new and have no other owner.
     let [reader, writer] = ends.map(|end| File::from(unsafe { OwnedFd::from_raw_fd(end) }));
     (reader, writer)
 }
@@ -106,7 +106,7 @@ pub fn pipe() -> (File, File) {
 /// A signal handler that does nothing.
 pub extern "C" fn do_nothing(_: libc::c_int) {}
 
-/// Installs a handler, or SIG_IGN or SIG_DFL, and returns what was there before.
+/// Installs a handler, SIG_IGN or SIG_DFL, and returns the one before.
 pub fn handle(signal: i32, handler: usize) -> usize {
     // SAFETY: zero is a valid sigaction; the handlers of these tests take one integer and are
     // async-signal-safe.

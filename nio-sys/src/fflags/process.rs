@@ -30,8 +30,8 @@ bitflags! {
         /// It was sent a signal. Apple.
         #[cfg(target_vendor = "apple")]
         const SIGNAL = 0x0800_0000;
-        /// Put the exit status into `data`; of children and of processes that one may signal, others are
-        /// refused. Apple.
+        /// Put the exit status into `data`: of children, and of processes that this one may signal. Others
+        /// are refused. Apple.
         #[cfg(target_vendor = "apple")]
         const EXITSTATUS = 0x0400_0000;
         /// Put the reason of the exit into `data`, see [`ProcFlags::EXIT_DETAIL_MASK`]. Apple.

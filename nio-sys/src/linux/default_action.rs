@@ -1,9 +1,11 @@
 //! Takes the default action of a signal (K198) from within its handler.
 //!
-//! The disposition becomes SIG_DFL, the signal is raised again and takes effect, and if the process goes on
-//! after that (it was stopped), the handler is put back. One thread at a time does so for a signal: a thread
-//! that raised it while another put the handler back would be in the handler again, on a stack that may have no
-//! room for that. A thread that finds another thread doing so asks it to do so again, and does not wait.
+//! The disposition becomes SIG_DFL, and the signal is raised again and takes effect. If the process goes on
+//! after that (it was stopped), the handler is put back.
+//!
+//! One thread at a time does this for a signal. A second one might raise the signal after the first has put the
+//! handler back, and would run the handler again on a stack that may be full. So a thread that finds another
+//! one at work asks it for one more round, and does not wait.
 
 use std::{
     mem::MaybeUninit,
@@ -20,7 +22,7 @@ use crate::signal::disposition;
 const IDLE: usize = 0;
 /// A thread takes it. Above these bits is the process's number: a child of fork(2) does not have the thread.
 const TAKING: usize = 1;
-/// Another thread has asked it to do so again.
+/// Another thread has asked it for one more round.
 const AGAIN: usize = 2;
 
 static STATES: [AtomicUsize; 65] = [const { AtomicUsize::new(IDLE) }; 65];

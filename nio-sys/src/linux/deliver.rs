@@ -22,7 +22,7 @@ use crate::{EventFlags, Filter, Kevent, ReadWriteFlags};
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     pub(super) events: &'a mut Vec<Kevent>,
-    /// How many events there may be at this point.
+    /// The most events that there may be at this point.
     pub(super) room: usize,
     /// The knotes that go to the end of the list of active ones when the call ends.
     pub(super) again: &'a mut Vec<Key>,
@@ -39,7 +39,7 @@ impl Batch<'_> {
 /// for it, or it is of one of the queue's own entries. Returns the events from there on.
 ///
 /// There is room for at least one kevent of each event; `room` is the capacity of the whole list.
-// Part of the wait: most batches need nothing else.
+// Inlined into the wait: most batches need no other function.
 #[inline(always)]
 pub(super) fn plain<'a>(
     slots: &[Slot],

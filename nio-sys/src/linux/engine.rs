@@ -73,7 +73,7 @@ struct Entry {
     udata: usize,
     knote: Knote,
     condition: Box<dyn Filterops>,
-    /// Where it stands in the list of active knotes.
+    /// Its position in the list of active knotes.
     queued: Position,
 }
 

@@ -101,7 +101,7 @@ pub(super) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Waits for events and puts them into `buffer`, at most `room` of them and at most what the buffer
+/// Waits for events and puts them into `buffer`, at most `room` of them and at most as many as the buffer
 /// can hold without growing. After a success, an empty buffer means that the time is up.
 #[inline]
 pub(super) fn wait(

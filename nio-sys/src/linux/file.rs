@@ -5,15 +5,15 @@
 //! 1. A change comes here only if epoll has refused the descriptor or has no entry of it.
 //! 2. A knote that is ready is in the list of active knotes, and goes to its end after a report: so a wait does
 //!    not block (K152), and no other knote starves (K151).
-//! 3. A file that has been read to its end leaves the list. It returns when inotify tells of a write, or by a
-//!    change of the knote. No event tells that the descriptor's offset was moved.
+//! 3. A file that has been read to its end leaves the list. It returns when inotify reports a write, or by a
+//!    change of the knote. No event reports that the descriptor's offset was moved.
 //! 4. When the number names another file or none, the knote is removed (K155).
 
 use std::{io, os::fd::RawFd};
 
 use super::{
     filterops::{Filterops, Host, Report, Told},
-    inotify::{self, Look, Notice, Place, Wd},
+    inotify::{self, FileState, Inode, Notice, Wd},
     knote::{descriptor, invalid, unsupported},
     vnode::replace,
     watch::Watches,
@@ -26,8 +26,8 @@ pub(super) struct File {
     fd: RawFd,
     filter: Filter,
     /// Identifies the file that the knote was made for.
-    look: Look,
-    /// The watch that tells of growth. Only READ of a regular file needs it.
+    state: FileState,
+    /// The watch that reports growth. Only READ of a regular file needs it.
     wd: Option<Wd>,
 }
 
@@ -41,14 +41,14 @@ impl File {
     pub(super) fn new(change: &Kevent, host: &mut Host<'_>) -> io::Result<File> {
         check_fflags(change)?;
         let fd = descriptor(change)?;
-        let look = Look::at(fd)?;
+        let state = FileState::of(fd)?;
         let mut file = File {
             fd,
             filter: change.filter(),
-            look,
+            state,
             wd: None,
         };
-        match look.file_type() {
+        match state.file_type() {
             libc::S_IFREG if file.filter == Filter::READ => {
                 file.watch(host)?;
             }
@@ -60,13 +60,13 @@ impl File {
     }
 
     fn watch(&mut self, host: &mut Host<'_>) -> io::Result<()> {
-        replace(&mut self.wd, Place::Itself(self.fd), libc::IN_MODIFY, host)
+        replace(&mut self.wd, Inode::Of(self.fd), libc::IN_MODIFY, host)
     }
 }
 
 impl Filterops for File {
     fn is_named(&self, watches: &mut Watches) -> bool {
-        self.look.is_of(self.fd, self.wd, watches)
+        self.state.is_of(self.fd, self.wd, watches)
     }
 
     fn touch(&mut self, change: &Kevent, _: &mut Host<'_>) -> io::Result<()> {
@@ -80,11 +80,11 @@ impl Filterops for File {
                 ..Report::default()
             })
         };
-        if self.filter == Filter::WRITE || self.look.file_type() != libc::S_IFREG {
+        if self.filter == Filter::WRITE || self.state.file_type() != libc::S_IFREG {
             return ready(0);
         }
-        // Negative if the file was cut short behind the offset (K145).
-        match Look::at(self.fd).map(|now| now.size - inotify::offset(self.fd)) {
+        // Negative if the file was truncated to less than the offset (K145).
+        match FileState::of(self.fd).map(|now| now.size - inotify::offset(self.fd)) {
             Ok(0) | Err(_) => Told::Nothing,
             Ok(left) => ready(left),
         }
@@ -94,9 +94,9 @@ impl Filterops for File {
         let unwatched = notice.mask & libc::IN_IGNORED != 0 && self.wd == Some(notice.wd);
         if unwatched {
             self.wd = None;
-            if Look::at(self.fd).is_ok_and(|now| now.links > 0) {
+            if FileState::of(self.fd).is_ok_and(|now| now.links > 0) {
                 // Another file has the inode and the descriptor's number (as in `vnode`).
-                return self.look.forget();
+                return self.state.forget();
             }
         }
         if unwatched || notice.mask & libc::IN_Q_OVERFLOW != 0 {

@@ -3,15 +3,15 @@
 //! A kqueue is not inherited by fork(2); an epoll set is, and a change that a child makes to it changes
 //! its parent's. So a queue must know whether it is still in the process that made it. A page that the
 //! kernel empties in every child (MADV_WIPEONFORK, Linux 4.14) holds a number: that of the process.
-//! Without such a page the process id does the same and costs a system call.
+//! Without the page, the process id does the same and costs a system call.
 
 use std::{
     ptr,
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
 
-/// How many processes have made queues, counted along one line of ancestors: a child goes on where
-/// its parent was when it forked. Never zero, which is the number in an emptied page.
+/// The number of the next process that makes a queue. A child counts on from its parent's value, so no
+/// process has the number of an ancestor. Never zero: that is the number in an emptied page.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// The page: null until it is first needed, [`NO_PAGE`] if the kernel has none. It is not a `OnceLock`: a
@@ -44,7 +44,7 @@ impl Home {
         };
         if cell.load(Ordering::Relaxed) == 0 {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            // Another thread may be faster; then its number is this process's.
+            // If another thread was faster, its number is the process's.
             let _ = cell.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
         }
         Home {
@@ -64,7 +64,7 @@ impl Home {
     }
 }
 
-/// A number of the process that runs; its parent has another. Async-signal-safe after the first call in
+/// A number that identifies this process; its parent has another. Async-signal-safe after the first call in
 /// this process or a parent of it.
 pub(crate) fn this_process() -> usize {
     Home::new().number
@@ -80,7 +80,7 @@ fn page() -> Option<&'static AtomicUsize> {
     if page.is_null() {
         let made = map().unwrap_or(ptr::from_ref(&NO_PAGE).cast_mut());
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-        // A thread that loses the race leaves its page unused.
+        // The thread that loses the race leaves its page unused.
         page = match PAGE.compare_exchange(ptr::null_mut(), made, success, failure) {
             Ok(_) => made,
             Err(other) => other,
@@ -116,8 +116,8 @@ fn map() -> Option<*mut AtomicUsize> {
     // SAFETY: the range is the mapping just made, and nothing refers to it.
     let advise = |advice| unsafe { libc::madvise(page, size, advice) } == 0;
     // An emulator or a seccomp filter may answer 0 to any advice and do nothing.
-    let is_liar = advise(NONSENSE);
-    if is_liar || !advise(libc::MADV_WIPEONFORK) {
+    let accepts_anything = advise(NONSENSE);
+    if accepts_anything || !advise(libc::MADV_WIPEONFORK) {
         // SAFETY: as above.
         unsafe { libc::munmap(page, size) };
         return None;

@@ -31,21 +31,21 @@ pub(super) struct Notice {
 
 /// Which inode to watch.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    /// The file that a descriptor names.
-    Itself(RawFd),
-    /// The parent of the directory that a descriptor names.
-    Parent(RawFd),
+pub(super) enum Inode {
+    /// That of the file that a descriptor names.
+    Of(RawFd),
+    /// That of the parent of the directory that a descriptor names.
+    ParentOf(RawFd),
 }
 
-impl Place {
-    /// The path by which the kernel finds the inode, without looking at the names of the file.
+impl Inode {
+    /// A path to the inode, which does not depend on the names of the file.
     fn path(self) -> CString {
         let path = match self {
-            Place::Itself(fd) => format!("/proc/thread-self/fd/{fd}"),
-            Place::Parent(fd) => format!("/proc/thread-self/fd/{fd}/.."),
+            Inode::Of(fd) => format!("/proc/thread-self/fd/{fd}"),
+            Inode::ParentOf(fd) => format!("/proc/thread-self/fd/{fd}/.."),
         };
-        CString::new(path).expect("digits and slashes hold no zero")
+        CString::new(path).expect("the path has no zero byte")
     }
 }
 
@@ -57,8 +57,8 @@ pub(super) fn create() -> io::Result<OwnedFd> {
 
 /// Watches an inode; `mask` is added to the mask of a watch that exists. The same inode has the same watch
 /// descriptor.
-pub(super) fn watch(inotify: &OwnedFd, place: Place, mask: u32) -> io::Result<Wd> {
-    let path = place.path();
+pub(super) fn watch(inotify: &OwnedFd, inode: Inode, mask: u32) -> io::Result<Wd> {
+    let path = inode.path();
     // SAFETY: the path ends with a zero and lives until the call returns.
     let wd = unsafe {
         libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr(), mask | libc::IN_MASK_ADD)
@@ -129,7 +129,7 @@ const GONE: (libc::dev_t, libc::ino64_t) = (libc::dev_t::MAX, libc::ino64_t::MAX
 
 /// The state of a file at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct FileState {
     dev: libc::dev_t,
     inode: libc::ino64_t,
     mode: libc::mode_t,
@@ -138,9 +138,9 @@ pub(super) struct Look {
     pub(super) size: i64,
 }
 
-impl Look {
+impl FileState {
     /// The state of the file that a descriptor names. EBADF if it is closed.
-    pub(super) fn at(fd: RawFd) -> io::Result<Look> {
+    pub(super) fn of(fd: RawFd) -> io::Result<FileState> {
         let mut stat = MaybeUninit::<libc::stat64>::uninit();
         // SAFETY: fstat64 fills in the whole struct when it returns 0, and only then is it read.
         let stat = unsafe {
@@ -149,7 +149,7 @@ impl Look {
             }
             stat.assume_init()
         };
-        Ok(Look {
+        Ok(FileState {
             dev: stat.st_dev,
             inode: stat.st_ino,
             mode: stat.st_mode,
@@ -159,10 +159,10 @@ impl Look {
         })
     }
 
-    /// Whether the number still names this file; not after it was closed, also if another file has the number
+    /// Whether the number still names this file: false after it was closed, and if another file has the number
     /// (K98, K100). `wd` is the watch of the file, if it has one.
     pub(super) fn is_of(&self, fd: RawFd, wd: Option<Wd>, watches: &Watches) -> bool {
-        Look::at(fd).is_ok_and(|now| {
+        FileState::of(fd).is_ok_and(|now| {
             (now.dev, now.inode) == (self.dev, self.inode)
                 || !self.is_gone() && wd.is_some_and(|wd| watches.is_of(wd, fd))
         })
@@ -187,19 +187,19 @@ impl Look {
     }
 
     /// Whether mode and owner are the same.
-    pub(super) fn has_attributes_of(&self, other: &Look) -> bool {
+    pub(super) fn has_attributes_of(&self, other: &FileState) -> bool {
         (self.mode, self.owner) == (other.mode, other.owner)
     }
 
-    /// Copies the attributes that IN_ATTRIB tells of.
-    pub(super) fn take_attributes(&mut self, now: &Look) {
+    /// Copies the attributes whose changes IN_ATTRIB reports.
+    pub(super) fn take_attributes(&mut self, now: &FileState) {
         (self.mode, self.owner, self.links) = (now.mode, now.owner, now.links);
     }
 }
 
 /// The offset of a descriptor in its file; 0 if it has none.
 pub(super) fn offset(fd: RawFd) -> i64 {
-    // SAFETY: takes no pointers, and moves by nothing.
+    // SAFETY: takes no pointers, and does not move the offset.
     unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) }.max(0)
 }
 
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notices_are_taken_apart_with_and_without_names() {
+    fn notices_are_parsed_with_and_without_names() {
         let mut bytes = Vec::new();
         for (wd, mask, name) in [(1_i32, 2_u32, 0_u32), (3, 4, 16), (-1, 0x4000, 0)] {
             bytes.extend(wd.to_ne_bytes());

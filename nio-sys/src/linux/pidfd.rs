@@ -41,8 +41,8 @@ pub(super) fn is_pidfd(fd: RawFd) -> io::Result<bool> {
     Ok(!result.is_err_and(|error| error.raw_os_error() != Some(libc::ECHILD)))
 }
 
-/// Whether a number is a pidfd of the same process as another pidfd. Without /proc any pidfd is taken for
-/// that.
+/// Whether a number is a pidfd of the same process as another pidfd. Without /proc the answer is yes for any
+/// pidfd.
 pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
     let process = |fd: RawFd| {
         let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{fd}")).ok()?;
@@ -52,8 +52,8 @@ pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
     if !is_pidfd(number).unwrap_or(false) {
         return false;
     }
-    // The process may be reaped between two looks, and /proc then has no id of it. So the number is compared with
-    // the pidfd before its own look and after it.
+    // A process that is reaped loses its id in /proc, perhaps between two reads. So the number is compared with
+    // the pidfd as it was before the number was read, and after it.
     let before = process(pidfd);
     let named = process(number);
     named == before || named == process(pidfd)
@@ -62,7 +62,7 @@ pub(super) fn is_same_process(number: RawFd, pidfd: RawFd) -> bool {
 /// The state of a process, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// It has not exited, or its status cannot be told yet; the pidfd will have another edge.
+    /// It has not exited, or its status is not known yet; the pidfd will have another edge.
     NotYet,
     /// It has exited, with this wait(2) status.
     Status(c_int),
@@ -74,7 +74,7 @@ pub(super) enum Exit {
 ///
 /// | state | poll(2) | a child | any other process |
 /// |---|---|---|---|
-/// | exited, its tracer has not been told | IN | not yet | unknown |
+/// | exited, its tracer has not been notified | IN | not yet | unknown |
 /// | exited | IN | the status | unknown |
 /// | being reaped | IN | not yet, from Linux 6.13 on | unknown |
 /// | reaped | IN, HUP | Linux 6.15: the status | Linux 6.15: the status |
@@ -101,7 +101,7 @@ pub(super) fn exit(pidfd: RawFd) -> Exit {
 /// The answer of waitid(2).
 enum Waited {
     Status(c_int),
-    /// It is a child and has not exited, or its tracer has to be told first.
+    /// It is a child and has not exited, or its tracer has to be notified first.
     NotYet,
     /// It is not a child of this process, or has been reaped.
     NoChild,

@@ -80,7 +80,7 @@ impl Queue {
         self.wait(events, timeout, false)
     }
 
-    /// As kevent(2) without changes, but goes on after an interruption.
+    /// kevent(2) without changes. A wait that a signal interrupts goes on.
     #[inline]
     pub(crate) fn wait_on(
         &self,
@@ -138,7 +138,7 @@ impl Queue {
 
     /// Waits until there is an event, the time is up, or a signal handler has run; with `resumes` it goes on
     /// after a handler. An event of epoll may yield no kevent: another thread was faster, or the event is
-    /// stale. Then the time that is left is waited for (K92).
+    /// stale. Then the wait goes on for the remaining time (K92).
     #[inline]
     fn wait(
         &self,
@@ -150,7 +150,7 @@ impl Queue {
         if room == 0 {
             return Ok(());
         }
-        // The time that is left is computed from the beginning of the wait.
+        // The remaining time is computed from the beginning of the wait.
         let start = timeout
             .filter(|timeout| !timeout.is_zero())
             .map(|_| Instant::now());

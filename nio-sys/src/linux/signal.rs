@@ -16,7 +16,7 @@ pub(super) struct Signal {
     installed: Installed,
     /// The count that has been reported, and the number in the last report.
     seen: usize,
-    told: usize,
+    reported: usize,
 }
 
 impl Signal {
@@ -25,7 +25,7 @@ impl Signal {
         let installed = Installed::new(change.ident())?;
         Ok(Signal {
             seen: installed.count(),
-            told: 0,
+            reported: 0,
             installed,
         })
     }
@@ -44,17 +44,17 @@ impl Filterops for Signal {
     }
 
     fn report(&mut self) -> Told {
-        self.told = self.installed.count().wrapping_sub(self.seen);
-        if self.told == 0 {
+        self.reported = self.installed.count().wrapping_sub(self.seen);
+        if self.reported == 0 {
             return Told::Nothing;
         }
         Told::Event(Report {
-            data: self.told as i64,
+            data: self.reported as i64,
             ..Report::default()
         })
     }
 
     fn clear(&mut self) {
-        self.seen = self.seen.wrapping_add(self.told);
+        self.seen = self.seen.wrapping_add(self.reported);
     }
 }

@@ -10,7 +10,7 @@
 //!    it. A layer cannot be removed while a handler of the program is installed above it and calls it. It stays,
 //!    another layer is installed above that handler, and each calls the one beneath it.
 //! 2. **A layer runs once in a delivery.** If the program installs a handler a second time, above a layer
-//!    whose previous action it is, the calls make a circle. A layer that is called again by its own previous
+//!    whose previous action it is, the calls make a cycle. A layer that is called again by its own previous
 //!    action returns, and a layer does not call the handler that is the disposition.
 //! 3. **The first layer of a delivery counts.** The others only run their previous actions.
 //! 4. **The kernel is asked.** Every EV_ADD asks for the disposition, and installs a layer unless it is one:
@@ -71,7 +71,7 @@ impl Watched {
         }
     }
 
-    /// Takes the lock: the caller may change the dispositions of this process.
+    /// Takes the lock, under which the dispositions of this process may be changed.
     fn lock() -> (&'static Watched, MutexGuard<'static, [usize; SIGNALS]>) {
         let watched = WATCHED.get_or_make(Watched::new);
         let knotes = watched.knotes.lock();
@@ -185,7 +185,7 @@ fn flags_above(previous: &libc::sigaction) -> c_int {
     }
 }
 
-/// Puts back the previous action, unless the program has installed a handler since (K207).
+/// Puts back the previous action, unless the program has installed a handler meanwhile (K207).
 fn uninstall(number: usize) {
     while let Ok(found) = disposition(number as c_int) {
         let Some(previous) = layer(&found).and_then(|layer| previous(number, layer)) else {

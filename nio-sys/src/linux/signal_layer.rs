@@ -36,13 +36,13 @@ static PREVIOUS: [[AtomicPtr<Previous>; LAYERS]; SIGNALS] =
 /// Changes whenever a layer has been installed, and before a previous action is put back: then it is odd.
 static CHANGES: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 
-/// To be called with the lock.
+/// Called under the lock.
 pub(super) fn is_installed(number: usize) {
     let changes = CHANGES[number].load(Ordering::SeqCst);
     CHANGES[number].store((changes & !1) + 2, Ordering::SeqCst);
 }
 
-/// To be called with the lock.
+/// Called under the lock.
 pub(super) fn is_about_to_be_put_back(number: usize) {
     let changes = CHANGES[number].load(Ordering::SeqCst);
     CHANGES[number].store((changes | 1) + 2, Ordering::SeqCst);
@@ -54,8 +54,8 @@ pub(super) fn layer(action: &libc::sigaction) -> Option<usize> {
     handlers.position(|&handler| handler as *const () as usize == action.sa_sigaction)
 }
 
-/// The layer above a previous action: the one that was above it before, or the first that is free. To be
-/// called with the lock.
+/// The layer above a previous action: the one that was above it before, or the first that is free. Called
+/// under the lock.
 pub(super) fn layer_above(number: usize, action: &libc::sigaction) -> io::Result<usize> {
     for (layer, slot) in PREVIOUS[number].iter().enumerate() {
         match previous(number, layer) {

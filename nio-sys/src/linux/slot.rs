@@ -72,7 +72,7 @@ pub(super) struct Slot {
     pub(super) error: u16,
     pub(super) knotes: [Knote; 3],
     /// A socket that is not connected hangs up without end: until it is connected its entry is
-    /// edge-triggered, whatever its knotes are (K115).
+    /// edge-triggered, with knotes of any mode (K115).
     pub(super) unconnected: bool,
     /// Whether it is a pipe or a socket, once a hang-up or an error has asked for it.
     pub(super) kind: Option<Kind>,

@@ -1,11 +1,14 @@
 //! Stale events: those that belong to no registration.
 //!
-//! Nearly all come from a batch that a thread held while another one changed the registration, and are
-//! dropped. The others are *leftovers*: a descriptor was closed while it was registered, a duplicate of it is
-//! open, and its number belongs to another file. epoll goes on reporting it, and no call can name its entry
-//! any more (K99). The events of an edge-triggered leftover are dropped. A level-triggered one would wake
-//! every wait. It is found by this law: a stale event is of a leftover if it was returned by a wait that began
-//! after the same event had been found stale. Then the epoll set has to be made again.
+//! Nearly all come from a batch that one thread held while another changed the registration, and are dropped.
+//!
+//! The others are of *leftovers*: a descriptor was closed while it was registered, a duplicate of it is open,
+//! and its number belongs to another file. epoll goes on reporting it, and no call can name its entry any more
+//! (K99). The events of an edge-triggered leftover are dropped. A level-triggered leftover would wake every
+//! wait, so the epoll set has to be made again.
+//!
+//! The law: a stale event is of a leftover if the wait that returned it began after the same event had been
+//! found stale.
 
 use std::{
     collections::HashMap,

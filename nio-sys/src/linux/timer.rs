@@ -39,7 +39,7 @@ pub(super) struct Timer {
     once: bool,
     schedule: Schedule,
     /// The number of expirations in the last report.
-    told: u64,
+    reported: u64,
 }
 
 /// When a timer expires.
@@ -107,7 +107,7 @@ impl Timer {
             timerfd: epoll::owned(timerfd)?,
             once,
             schedule,
-            told: 0,
+            reported: 0,
         };
         timer.arm();
         Ok(timer)
@@ -123,7 +123,7 @@ impl Timer {
         let (flags, time) = if next == NEVER {
             (0, 0)
         } else if self.is_relative() {
-            // Zero would switch it off.
+            // Zero would disarm it.
             (0, next.saturating_sub(now(libc::CLOCK_MONOTONIC)).max(1))
         } else {
             (libc::TFD_TIMER_ABSTIME, next.max(1))
@@ -156,8 +156,8 @@ impl Filterops for Timer {
     }
 
     fn report(&mut self) -> Told {
-        self.told = self.schedule.expirations(now(self.schedule.clock));
-        if self.told == 0 {
+        self.reported = self.schedule.expirations(now(self.schedule.clock));
+        if self.reported == 0 {
             if !self.is_relative() {
                 // The wall clock was set back (law 3).
                 self.arm();
@@ -165,13 +165,13 @@ impl Filterops for Timer {
             return Told::Nothing;
         }
         Told::Event(Report {
-            data: i64::try_from(self.told).unwrap_or(i64::MAX),
+            data: i64::try_from(self.reported).unwrap_or(i64::MAX),
             ..Report::default()
         })
     }
 
     fn clear(&mut self) {
-        let passed = self.schedule.period.saturating_mul(self.told);
+        let passed = self.schedule.period.saturating_mul(self.reported);
         self.schedule.next = self.schedule.next.saturating_add(passed);
         self.arm();
     }
@@ -227,7 +227,7 @@ mod tests {
         let begin = now(libc::CLOCK_MONOTONIC) - 2_500_000_000;
         timer.schedule.next = begin;
         let Told::Event(report) = timer.report() else {
-            panic!("it is due");
+            panic!("the timer is due");
         };
         assert_eq!(report.data, 3);
         timer.clear();

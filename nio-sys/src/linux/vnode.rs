@@ -3,9 +3,9 @@
 //! The laws:
 //!
 //! 1. A knote is for the file that its descriptor names, also if the file is renamed or loses its names. When
-//!    the number names another file or none, the knote is removed. No event tells of a close, so the descriptor
+//!    the number names another file or none, the knote is removed. No event reports a close, so the descriptor
 //!    is checked before anything is reported (K98, K237).
-//! 2. inotify tells that a file has changed; the engine finds the changes by comparing the file with its last
+//! 2. inotify reports that a file has changed; the knote finds the changes by comparing the file with its last
 //!    state. They are kept until they are delivered, also while the knote is disabled (K240).
 
 use std::{io, os::fd::RawFd};
@@ -18,7 +18,7 @@ use libc::{
 
 use super::{
     filterops::{Filterops, Host, Report, Told},
-    inotify::{Look, Notice, Place, Wd},
+    inotify::{FileState, Inode, Notice, Wd},
     knote::{descriptor, invalid, unsupported},
     watch::Watches,
 };
@@ -41,7 +41,7 @@ const KNOWN: VnodeFlags = VnodeFlags::DELETE
 /// An entry of a directory was made, removed or renamed.
 const ENTRIES: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 
-/// The mask of the watch on the parent of a directory: only the parent is told that a directory was removed or
+/// The mask of the watch on the parent of a directory: only that watch reports that a directory was removed or
 /// replaced (K231).
 const OF_PARENT: u32 = IN_DELETE | IN_MOVED_TO;
 
@@ -77,7 +77,7 @@ pub(super) struct Vnode {
     asked: VnodeFlags,
     happened: VnodeFlags,
     /// The last state of the file.
-    look: Look,
+    state: FileState,
     wd: Option<Wd>,
     /// The watch on the parent of a directory.
     parent: Option<Wd>,
@@ -87,16 +87,16 @@ impl Vnode {
     /// EV_ADD of a new knote.
     pub(super) fn new(change: &Kevent, host: &mut Host<'_>) -> io::Result<Vnode> {
         let fd = descriptor(change)?;
-        let look = Look::at(fd)?;
+        let state = FileState::of(fd)?;
         // inotify would accept sockets, pipes and devices, and never report anything (K234).
-        if !matches!(look.file_type(), libc::S_IFREG | libc::S_IFDIR) {
+        if !matches!(state.file_type(), libc::S_IFREG | libc::S_IFDIR) {
             return Err(invalid());
         }
         let mut vnode = Vnode {
             fd,
             asked: asked(change)?,
             happened: VnodeFlags::empty(),
-            look,
+            state,
             wd: None,
             parent: None,
         };
@@ -109,7 +109,7 @@ impl Vnode {
 
     /// Watches the file for the flags `asked`.
     fn watch(&mut self, host: &mut Host<'_>, asked: VnodeFlags) -> io::Result<()> {
-        let table = if self.look.is_directory() {
+        let table = if self.state.is_directory() {
             OF_DIRECTORY
         } else {
             OF_FILE
@@ -118,11 +118,11 @@ impl Vnode {
         let wanted = wanted.filter(|(flags, _)| asked.intersects(*flags));
         // A mask must not be empty.
         let mask = wanted.fold(IN_DELETE_SELF, |mask, (_, bits)| mask | bits);
-        replace(&mut self.wd, Place::Itself(self.fd), mask, host)?;
-        if !self.look.is_directory() || !asked.contains(VnodeFlags::DELETE) {
+        replace(&mut self.wd, Inode::Of(self.fd), mask, host)?;
+        if !self.state.is_directory() || !asked.contains(VnodeFlags::DELETE) {
             return Ok(());
         }
-        match replace(&mut self.parent, Place::Parent(self.fd), OF_PARENT, host) {
+        match replace(&mut self.parent, Inode::ParentOf(self.fd), OF_PARENT, host) {
             // Without permission to read the parent, the removal is not reported.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(()),
             result => result,
@@ -130,7 +130,7 @@ impl Vnode {
     }
 
     /// Handles a notice about an entry of the directory; `now` is the state of the directory.
-    fn absorb_entry(&mut self, mask: u32, now: &Look) -> VnodeFlags {
+    fn absorb_entry(&mut self, mask: u32, now: &FileState) -> VnodeFlags {
         if mask & ENTRIES == 0 {
             return VnodeFlags::empty();
         }
@@ -143,18 +143,18 @@ impl Vnode {
     }
 
     /// Handles a notice about the file, or about the directory itself.
-    fn absorb_own(&mut self, mask: u32, now: &Look) -> VnodeFlags {
+    fn absorb_own(&mut self, mask: u32, now: &FileState) -> VnodeFlags {
         let mut bits = VnodeFlags::empty();
         if mask & IN_MODIFY != 0 {
             bits |= VnodeFlags::WRITE | self.absorb_size(now);
         }
         if mask & IN_ATTRIB != 0 {
             let links = self.absorb_links(now);
-            if links.is_empty() || !now.has_attributes_of(&self.look) {
+            if links.is_empty() || !now.has_attributes_of(&self.state) {
                 bits |= VnodeFlags::ATTRIB;
             }
             bits |= links;
-            self.look.take_attributes(now);
+            self.state.take_attributes(now);
         }
         for (flag, notice) in SIMPLE {
             if mask & notice != 0 {
@@ -164,8 +164,8 @@ impl Vnode {
         bits
     }
 
-    fn absorb_size(&mut self, now: &Look) -> VnodeFlags {
-        let was = std::mem::replace(&mut self.look.size, now.size);
+    fn absorb_size(&mut self, now: &FileState) -> VnodeFlags {
+        let was = std::mem::replace(&mut self.state.size, now.size);
         if now.size > was {
             VnodeFlags::EXTEND
         } else {
@@ -173,8 +173,8 @@ impl Vnode {
         }
     }
 
-    fn absorb_links(&mut self, now: &Look) -> VnodeFlags {
-        let was = std::mem::replace(&mut self.look.links, now.links);
+    fn absorb_links(&mut self, now: &FileState) -> VnodeFlags {
+        let was = std::mem::replace(&mut self.state.links, now.links);
         match now.links {
             links if links == was => VnodeFlags::empty(),
             0 => VnodeFlags::LINK | VnodeFlags::DELETE,
@@ -183,24 +183,24 @@ impl Vnode {
     }
 
     /// Notices were lost: everything that may have happened is reported (K239).
-    fn absorb_anything(&mut self, now: &Look) -> VnodeFlags {
+    fn absorb_anything(&mut self, now: &FileState) -> VnodeFlags {
         let bits =
             VnodeFlags::WRITE | VnodeFlags::ATTRIB | self.absorb_size(now) | self.absorb_links(now);
-        self.look.take_attributes(now);
+        self.state.take_attributes(now);
         bits
     }
 
     /// The watch of the file, or of the parent of the directory, has ended. The watch of a file ends with its
     /// last name, or after that with its last descriptor; then a new file may have the same inode and the same
     /// descriptor (K100). A deleted file cannot have a name again.
-    fn unwatched(&mut self, wd: Wd, now: &Look, host: &mut Host<'_>) {
+    fn unwatched(&mut self, wd: Wd, now: &FileState, host: &mut Host<'_>) {
         if self.parent == Some(wd) {
             self.parent = None;
         }
         if self.wd == Some(wd) {
             self.wd = None;
             if now.links > 0 {
-                self.look.forget();
+                self.state.forget();
             } else {
                 // If that fails, later changes are not reported.
                 let _ = self.watch(host, self.asked);
@@ -211,7 +211,7 @@ impl Vnode {
 
 impl Filterops for Vnode {
     fn is_named(&self, watches: &mut Watches) -> bool {
-        self.look.is_of(self.fd, self.wd, watches)
+        self.state.is_of(self.fd, self.wd, watches)
     }
 
     fn touch(&mut self, change: &Kevent, host: &mut Host<'_>) -> io::Result<()> {
@@ -239,7 +239,7 @@ impl Filterops for Vnode {
     }
 
     fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) {
-        let Ok(now) = Look::at(self.fd) else {
+        let Ok(now) = FileState::of(self.fd) else {
             return;
         };
         if notice.mask & IN_IGNORED != 0 {
@@ -284,11 +284,11 @@ fn asked(change: &Kevent) -> io::Result<VnodeFlags> {
 /// Watches an inode, and ends the watch of the one before if it was another.
 pub(super) fn replace(
     wd: &mut Option<Wd>,
-    place: Place,
+    inode: Inode,
     mask: u32,
     host: &mut Host<'_>,
 ) -> io::Result<()> {
-    let new = host.watches.add(host.epoll, place, mask, host.id)?;
+    let new = host.watches.add(host.epoll, inode, mask, host.id)?;
     let old = wd.replace(new).filter(|old| *old != new);
     if let Some(old) = old {
         host.watches.remove(old, host.id);

@@ -156,7 +156,7 @@ mod loom_tests {
             taken
         }
 
-        /// The knotes that a thread gets that waits for one edge after another.
+        /// The number of knotes that a thread gets when it waits for one edge after another.
         fn wait_while_there_is_an_edge(&self) -> usize {
             let mut taken = 0;
             while self.eventfd.load(Ordering::Acquire) {

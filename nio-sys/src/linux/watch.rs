@@ -1,4 +1,4 @@
-//! The inotify descriptor of a queue, and which knotes listen to which of its watches.
+//! The inotify descriptor of a queue, its watches, and the knotes that listen to each of them.
 //!
 //! The laws:
 //!
@@ -18,7 +18,7 @@ use std::{
 use super::{
     engine::WATCH,
     epoll,
-    inotify::{self, Notice, Place, Wd},
+    inotify::{self, Inode, Notice, Wd},
 };
 
 /// The watches of one queue: by watch descriptor, the numbers of the knotes that listen.
@@ -33,7 +33,7 @@ impl Watches {
     pub(super) fn add(
         &mut self,
         epoll: &OwnedFd,
-        place: Place,
+        inode: Inode,
         mask: u32,
         id: u32,
     ) -> io::Result<Wd> {
@@ -45,7 +45,7 @@ impl Watches {
                 inotify
             }
         };
-        let wd = inotify::watch(self.inotify.insert(inotify), place, mask)?;
+        let wd = inotify::watch(self.inotify.insert(inotify), inode, mask)?;
         let listeners = self.listeners.entry(wd).or_default();
         if !listeners.contains(&id) {
             listeners.push(id);
@@ -72,7 +72,7 @@ impl Watches {
         let Some(inotify) = &self.inotify else {
             return false;
         };
-        let found = inotify::watch(inotify, Place::Itself(fd), libc::IN_DELETE_SELF);
+        let found = inotify::watch(inotify, Inode::Of(fd), libc::IN_DELETE_SELF);
         if let Ok(other) = found {
             if !self.listeners.contains_key(&other) {
                 inotify::unwatch(inotify, other);
@@ -93,8 +93,8 @@ impl Watches {
         self.listeners.get(&notice.wd).cloned().unwrap_or_default()
     }
 
-    /// Reads the notices that are there. Those that come meanwhile stay for the next time, so that a fast writer
-    /// does not hold up the queue.
+    /// Reads the pending notices. Those that come meanwhile stay for the next call, so that a fast writer does not
+    /// hold up the queue.
     pub(super) fn read(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
         if let Some(inotify) = &self.inotify {

@@ -1,4 +1,4 @@
-//! Tests in a process of their own, and their signals, for all crates: the others have a link to this file.
+//! Tests in a process of their own, and their signals. All crates use this file, by a symbolic link.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -12,8 +12,7 @@ use std::thread;
 
 use super::LIMIT;
 
-/// One child at a time: it inherits every descriptor that is open, and would keep another's peer
-/// from seeing its end.
+/// One child at a time: it inherits every open descriptor, so a socket that another test closes would stay open.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Set in the process that runs one test alone.
@@ -23,8 +22,8 @@ const ALONE: &str = "NIO_TEST_ALONE";
 /// there. In a binary with a test of this kind, every test that relies on a descriptor being closed at once has to
 /// use it too: a new process has copies of all descriptors for a moment.
 ///
-/// It executes this program again. A fork would have the locks that other threads of the process held, and could
-/// wait for one without end.
+/// It executes this program again. A fork would inherit locks that other threads held, and could wait for one
+/// without end.
 pub(crate) fn in_child(test: impl FnOnce()) {
     if env::var_os(ALONE).is_some() {
         // SAFETY: takes no pointers. A test that hangs is ended by SIGALRM.
@@ -48,13 +47,13 @@ pub(crate) fn in_child(test: impl FnOnce()) {
             "--include-ignored",
         ])
         .env(ALONE, "1");
-    // The first thread of that process is the test harness'. It takes no signals, so that one for
-    // the process is the test's, which has handled it when kill(2) returns.
-    // SAFETY: what runs between fork and exec sets the mask, which is async-signal-safe.
+    // The first thread of that process, the test harness, blocks all signals. So the test's thread
+    // gets the signals of the process, and has handled one when kill(2) returns.
+    // SAFETY: the closure runs between fork and exec; it only sets the mask, which is async-signal-safe.
     unsafe { program.pre_exec(|| mask_all_signals(libc::SIG_BLOCK)) };
     let run = program.output().unwrap();
     let [said, result] = [&run.stderr, &run.stdout].map(|text| String::from_utf8_lossy(text));
-    // A name that no test has would be a success, too.
+    // A run without a test would be a success, too.
     let passed = run.status.success() && result.contains("1 passed");
     assert!(passed, "{}: {result}{said}", run.status);
 }
@@ -74,7 +73,7 @@ fn mask_all_signals(how: i32) -> io::Result<()> {
 
 /// Sends a signal to this thread, which has handled it when this returns.
 ///
-/// On Apple's systems no queue is told of a signal that is for one thread (K201). There it is for the
+/// On Apple's systems no queue reports a signal that is sent to one thread (K201). There it is sent to the
 /// process, in which no other thread takes it.
 pub(crate) fn raise(signal: i32) {
     // SAFETY: these take no pointers.
@@ -94,12 +93,12 @@ pub(crate) fn in_fork(test: impl FnOnce()) {
     assert_eq!(status, 0, "{said}");
 }
 
-/// The wait(2) status of a process that runs a function, and what its panic said.
+/// Runs a function in a child, and returns the wait(2) status and the text of its panic.
 pub(crate) fn child(function: impl FnOnce()) -> (i32, String) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (reader, mut writer) = UnixStream::pair().unwrap();
-    // SAFETY: the child has the one thread that forked; what it uses of the library (allocation,
-    // threads, panics) works after a fork on the systems that this crate is for.
+    // SAFETY: the child has the one thread that forked; the parts of the library that it uses (allocation,
+    // threads, panics) work after a fork on the systems that this crate is for.
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", io::Error::last_os_error()),
         0 => {
@@ -118,13 +117,13 @@ pub(crate) fn child(function: impl FnOnce()) -> (i32, String) {
                     1
                 }
             };
-            // SAFETY: ends the process; nothing of the parent's is flushed or dropped.
+            // SAFETY: ends the process; no buffer or value of the parent is flushed or dropped.
             unsafe { libc::_exit(code) }
         }
         pid => {
             drop(writer);
             let mut status = 0;
-            // SAFETY: the status has a place that lives until the call returns.
+            // SAFETY: the status lives until the call returns.
             while unsafe { libc::waitpid(pid, &mut status, 0) } != pid {}
             let mut said = String::new();
             reader.set_nonblocking(true).unwrap();

@@ -160,7 +160,7 @@ impl Queue {
     pub fn wait(&self) -> Vec<Kevent> {
         loop {
             match self.call(&[], ROOM, Some(LIMIT)) {
-                Ok(events) if events.is_empty() => panic!("nothing came within {LIMIT:?}"),
+                Ok(events) if events.is_empty() => panic!("no event came within {LIMIT:?}"),
                 Ok(events) => return events,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("{error}"),
@@ -175,8 +175,8 @@ impl Queue {
         events[0]
     }
 
-    /// Waits until an event of this filter is there; events of others, which systems may add, are
-    /// passed over.
+    /// Waits until there is an event of this filter. Events of other filters, which systems may add, are
+    /// ignored.
     pub fn one_of(&self, filter: Filter) -> Kevent {
         loop {
             let found = self.wait().into_iter().find(|e| e.filter() == filter);
@@ -245,7 +245,7 @@ pub fn filters(events: &[Kevent]) -> Vec<Filter> {
     filters
 }
 
-/// A thread waits, without a timeout, and the function must make it return.
+/// Asserts that the function ends the wait of a thread that waits without a timeout.
 pub fn wakes(queue: &Queue, cause: impl FnOnce()) {
     let start = Barrier::new(2);
     thread::scope(|scope| {
@@ -281,7 +281,7 @@ pub fn share(queue: &Queue, cause: impl FnOnce()) -> usize {
     got.into_inner()
 }
 
-/// A number that no descriptor has: far above what a test opens.
+/// A number that no descriptor has: far above the numbers that a test opens.
 pub const CLOSED: usize = 1_000_003;
 
 /// The result of a system call, -1 turned into its error.
@@ -294,7 +294,7 @@ pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 
 fn owned(fd: libc::c_int) -> OwnedFd {
     let fd = check(fd).unwrap();
-    // SAFETY: the system call that the number comes from has just opened it.
+    // SAFETY: the system call that returned the number has just opened it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -357,7 +357,7 @@ pub fn tcp_socket() -> TcpStream {
 pub fn bound() -> TcpStream {
     let socket = tcp_socket();
     with_address(([127, 0, 0, 1], 0).into(), |address, length| {
-        // SAFETY: the address is as long as is said, and lives until the call returns.
+        // SAFETY: the address has the length given, and lives until the call returns.
         unsafe { libc::bind(socket.as_raw_fd(), address, length) }
     })
     .unwrap();
@@ -367,7 +367,7 @@ pub fn bound() -> TcpStream {
 /// connect(2), which on a non-blocking socket usually answers EINPROGRESS.
 pub fn connect(socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
     with_address(to, |address, length| {
-        // SAFETY: the address is as long as is said, and lives until the call returns.
+        // SAFETY: the address has the length given, and lives until the call returns.
         unsafe { libc::connect(socket.as_raw_fd(), address, length) }
     })
 }
@@ -408,7 +408,7 @@ pub fn reset(socket: TcpStream) {
     .unwrap();
 }
 
-/// A directory of the test, which is removed with its content.
+/// A directory of a test, removed with its content when it is dropped.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -420,7 +420,7 @@ impl Scratch {
             let path = std::env::temp_dir().join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return Scratch(path),
-                // Left behind by a test that was killed, in a process of the same number.
+                // A test that was killed has left it, in a process with the same id.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => panic!("{}: {error}", path.display()),
             }
@@ -435,7 +435,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// A file with this content; returns where it is, and it open for reading.
+    /// A file with this content: its path, and the file open for reading.
     pub fn file(&self, name: &str, content: &str) -> (PathBuf, File) {
         let path = self.join(name);
         fs::write(&path, content).unwrap();
@@ -443,7 +443,7 @@ impl Scratch {
         (path, file)
     }
 
-    /// A directory; returns where it is, and it open.
+    /// A directory: its path, and the directory open.
     pub fn directory(&self, name: &str) -> (PathBuf, File) {
         let path = self.join(name);
         fs::create_dir(&path).unwrap();
@@ -473,7 +473,7 @@ pub fn overwrite(path: &Path, content: &str) {
 /// A signal handler that does nothing.
 pub extern "C" fn do_nothing(_: libc::c_int) {}
 
-/// Installs a handler, or SIG_IGN or SIG_DFL, and returns what was there before.
+/// Installs a handler, SIG_IGN or SIG_DFL, and returns the one before.
 pub fn handle(signal: i32, handler: usize, flags: i32) -> usize {
     // SAFETY: zero is a valid sigaction; the handlers of these tests take one integer and are
     // async-signal-safe.
@@ -503,7 +503,7 @@ pub fn send_urgent(socket: &TcpStream) {
 /// A terminal: its master and its slave.
 pub fn pty() -> (File, File) {
     let (mut master, mut slave) = (-1, -1);
-    // SAFETY: two places for the numbers; null says that no name, termios or size is wanted.
+    // SAFETY: the two numbers live until the call returns; null means no name, termios or size.
     check(unsafe {
         libc::openpty(
             &mut master,
@@ -520,7 +520,7 @@ pub fn pty() -> (File, File) {
     (File::from(master), File::from(slave))
 }
 
-/// Writes until nothing fits any more; returns the number of bytes.
+/// Writes until no more bytes fit; returns the number of bytes.
 pub fn fill(mut to: impl Write) -> usize {
     let chunk = [7; 4096];
     let mut sum = 0;

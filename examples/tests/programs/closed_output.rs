@@ -3,7 +3,7 @@
 use crate::program::Program;
 
 #[test]
-fn an_example_ends_quietly_when_nobody_listens() {
+fn an_example_ends_quietly_when_its_output_is_closed() {
     let examples = [
         "blocking",
         "children",
@@ -19,9 +19,9 @@ fn an_example_ends_quietly_when_nobody_listens() {
     let examples = examples.map(|name| (name, &[][..]));
     let servers = servers.map(|name| (name, &["127.0.0.1:0"][..]));
     for (name, arguments) in examples.into_iter().chain(servers) {
-        let end = Program::start_unheard(name, arguments).end();
-        // What a shell says of a program that SIGPIPE has ended.
+        let end = Program::start_with_closed_output(name, arguments).end();
+        // The status that a shell shows for a program that SIGPIPE has killed.
         assert_eq!(end.status.code(), Some(141), "{name}: {end:?}");
-        assert_eq!(end.complaints, "", "{name}");
+        assert_eq!(end.errors, "", "{name}");
     }
 }
