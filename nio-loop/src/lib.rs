@@ -85,6 +85,7 @@
 //! | `mailbox`, `alarm` | what other threads leave for the loop, and how they wake it |
 //! | `pool` | threads for blocking closures |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 

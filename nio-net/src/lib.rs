@@ -147,6 +147,7 @@
 //! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
@@ -154,6 +155,10 @@ mod address;
 mod advice;
 mod batch;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper")))
+)]
 pub mod bridge;
 mod buffered;
 mod child;
