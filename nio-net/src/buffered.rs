@@ -73,7 +73,7 @@ by_deref! {
 /// # event_loop.block_on(async {
 /// # let (stream, other) = UnixStream::pair(&handle)?;
 /// # other.write_all(b"GET key\r\nQUIT\r\n").await?;
-/// # drop(other);
+/// # other.shutdown(std::net::Shutdown::Write)?;
 /// let mut reader = BufReader::new(stream);
 /// // Lines of up to 8 KiB.
 /// while let Some(line) = reader.read_line(8192).await? {
