@@ -1,4 +1,4 @@
-//! What README.md says about this repository is true: its files, its examples, its path through the code.
+//! README.md agrees with the repository: its links, its table of examples, its path through the code.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -22,7 +22,7 @@ fn section(heading: &str) -> String {
     text[..end].to_owned()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn codes(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
