@@ -10,6 +10,7 @@ use futures_core::Stream;
 use crate::Interval;
 
 /// The ticks, without an end, as [`Interval::tick`].
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 impl Stream for Interval {
     type Item = u64;
 

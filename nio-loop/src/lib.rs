@@ -1,5 +1,4 @@
-//! The event loop of the NodeJS guide, in Rust: timers, I/O, immediates, ticks and tasks, on
-//! kqueue(2).
+//! The event loop of NodeJS, in Rust: timers, I/O, immediates, ticks and tasks, on kqueue(2).
 //!
 //! A program of futures, with callbacks beside them:
 //!
@@ -46,11 +45,22 @@
 //! | closing | what follows a [close](Handle::close) |
 //!
 //! After each callback, [ticks](Handle::next_tick) run and then woken [tasks](Handle::spawn), until
-//! there are none. What a phase adds to itself waits for the next turn; what a callback clears does
-//! not run, whatever phase it was due in.
+//! there are none.
 //!
-//! The loop goes on for as long as something keeps it alive: everything does that is set, unless it
-//! was [unreferenced](Handle::unref), but for callbacks of signals. [`Handle::report`] tells what it is.
+//! # Laws
+//!
+//! 1. **A phase runs what was there when it began.** What it adds to itself waits for the next turn.
+//! 2. **A cleared callback never runs**, even if it was due in this turn. Ids are not used twice, and an id of
+//!    one loop names nothing in another.
+//! 3. **No timer is early**, and timers run in the order of their deadlines, equal ones in the order in which they
+//!    were set.
+//! 4. **Nothing of the loop is borrowed while your code runs**: callbacks, wakers and `Drop` may use the loop.
+//! 5. **Nothing starves the rest**: polls of tasks, ticks and events have budgets ([`poll_budget`]).
+//! 6. **A future that is dropped while it waits leaves nothing behind**: no waker, no timer, no registration.
+//! 7. **A call that fails changes nothing**, and gives back the value that it was given ([`Refused`]).
+//! 8. **No wake-up is lost**: what another thread [posts](Remote::post) runs, or the thread is told that the loop is gone.
+//! 9. **The loop runs while something keeps it alive**: timers, immediates, watches, children and tasks do, unless
+//!    they are [unreferenced](Handle::unref); callbacks of signals do not. [`Handle::report`] lists what does.
 //!
 //! # Callbacks or futures
 //!
@@ -61,9 +71,9 @@
 //!
 //! # How to read the source
 //!
-//! Begin with `turn`: its `take` is the picture above, each line of it a function. Then `park`: how
-//! long a turn sleeps, and why; and `drain`: what runs between two callbacks. Nothing else is needed to understand the loop. Each file opens with
-//! its subject and its laws.
+//! Begin with `turn`: its `take` is the table above, a function for each row. Then `park`: how
+//! long a turn sleeps, and why; and `drain`: what runs between two callbacks. Nothing else is needed to
+//! understand the loop. Each file begins with its subject and its laws.
 //!
 //! | file | its subject |
 //! |---|---|
@@ -71,20 +81,27 @@
 //! | `turn`, `park`, `drain` | one turn; how long it sleeps; ticks and tasks between two callbacks |
 //! | `state` | the parts of a loop, what keeps it alive, and its end |
 //! | `handle`, `sleep`, `join`, `join_set`, `watch`, `source`, `signals`, `children`, `files`, `remote`, `blocking`, `callbacks` | the handle, through which the parts are used |
-//! | `meter`, `report`, `trace` | what a loop tells about itself |
+//! | `meter`, `report`, `trace` | metrics and warnings; the report; events for `tracing` |
 //!
-//! The parts know nothing of the loop, and little of each other:
+//! The parts do not know the loop:
 //!
 //! | file | its subject |
 //! |---|---|
 //! | `timers`, `clock` | the timer heap; time, also that of tests |
 //! | `queues`, `later` | callbacks that run soon; waiters of the next turn |
-//! | `sources`, `registration` | what waits for descriptors; what is registered |
-//! | `listeners`, `notices` | which callbacks listen to which signal; what a callback tells a future |
+//! | `sources`, `registration` | futures that wait for descriptors; what is registered |
+//! | `listeners`, `notices` | which callbacks listen to which signal; how a callback notifies a future |
 //! | `task`, `tasks`, `wakers`, `budget` | tasks; how they are woken; how long they may go on |
-//! | `mailbox`, `alarm` | what other threads leave for the loop, and how they wake it |
+//! | `mailbox`, `alarm` | posts of other threads, and how they wake the loop |
 //! | `pool` | threads for blocking closures |
+//!
+//! # Features and systems
+//!
+//! Off by default: `futures-core` (`Stream` for intervals) and `tracing` (an event for each turn, callback, task and
+//! warning). The loop is the same on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux; children need Linux 5.3 or
+//! later. Differences of the systems are documented with the methods.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Sockets whose operations are futures on the nio event loop: TCP, UDP, Unix sockets and pipes; and
+//! Sockets whose operations are futures on the nio event loop: TCP, UDP, Unix sockets and pipes; servers; and
 //! children with their pipes.
 //!
 //! An echo server, and a client of it on the same loop:
@@ -31,7 +31,7 @@
 //! # }
 //! ```
 //!
-//! # What there is
+//! # A tour
 //!
 //! | | TCP | UDP | Unix | pipes |
 //! |---|---|---|---|---|
@@ -39,19 +39,19 @@
 //! | a [`Listener`] | [`TcpListener`] | | [`UnixListener`] | |
 //! | a [`DatagramSocket`] | | [`UdpSocket`] | [`UnixDatagram`] | |
 //!
-//! The types of a row are one type over different descriptors; the operations that they share are
-//! documented there. [`TcpSocket`] and [`UnixSocket`] are sockets before they are a stream or a listener;
-//! [`Options`] are those of any socket. [`BufReader`] reads lines, and [`copy`] copies a stream to another.
+//! The types of a row are one type over different descriptors, which has the documentation of their
+//! operations. [`TcpSocket`] and [`UnixSocket`] are sockets before they are a stream or a listener;
+//! [`Options`] are the options of any socket. [`BufReader`] reads lines, and [`copy`] copies a stream to another.
 //! [`Child`] is a process that this one has started, and [`stdin()`] reads the standard input.
 //!
 //! [`Server`] serves connections with limits and a graceful shutdown, and [`Cores`] does so on all cores.
-//! Their parts are there for servers of another shape: [`Semaphore`], [`GracefulShutdown`], [`Idle`];
-//! and [`copy_bidirectional`].
+//! Their parts serve servers of another shape: [`Semaphore`], [`GracefulShutdown`], [`Idle`];
+//! [`copy_bidirectional`] is for proxies.
 //!
 //! # Addresses
 //!
-//! An address is given as `"localhost:8080"`, `("::1", 8080)`, a `SocketAddr`, several of them, or as more
-//! that [`ToAddresses`] lists. Host names are looked up off the loop. Connecting to a name tries all its
+//! An address is given as `"localhost:8080"`, `("::1", 8080)`, a `SocketAddr`, several of them, or as another
+//! type that [`ToAddresses`] lists. Host names are looked up off the loop. Connecting to a name tries all its
 //! addresses, and a listener on a name accepts from all of them. For Unix sockets it is a path
 //! ([`ToUnixAddress`]).
 //!
@@ -59,7 +59,7 @@
 //!
 //! A task that has a buffer keeps it while it waits: that is most of the memory of an idle connection, and
 //! more than the processor's caches hold. But the tasks of a loop run one at a time, so all of them can
-//! read into one buffer, which the loop lends for the moment: [`read_with`](ByteStream::read_with).
+//! read into one buffer, which the loop lends during a read: [`read_with`](ByteStream::read_with).
 //!
 //! ```
 //! use std::io;
@@ -93,24 +93,30 @@
 //! # }
 //! ```
 //!
+//! # Laws
+//!
+//! 1. **Tried before waited for**: an operation makes its system call first, and waits only if that would block. A
+//!    socket that never blocks is never registered with the loop.
+//! 2. **Dropping a future loses no byte, no datagram and no connection**: nothing is taken out of the kernel before
+//!    the future is ready. Futures that make several calls say what becomes of the first ones.
+//! 3. **All operations take `&self`.** Put a stream into an [`Rc`](std::rc::Rc) to read it in one task and
+//!    write it in another, or [split](ByteStream::into_split) it. If two tasks read, or two write,
+//!    each may get the bytes that the other waits for.
+//! 4. **Writing to a connection that the other side has closed is an error**, never a signal.
+//! 5. **A call that takes a socket and fails gives it back**: [`Refused`].
+//! 6. **No operation starves the loop**: all draw on the [budget](nio_loop::poll_budget) of the task.
+//! 7. **A listener loses no connection** when descriptors run out: it pauses, and goes on.
+//!
 //! # What to know
 //!
-//! - Every operation is tried before it is waited for; a socket that never blocks is never registered
-//!   with the loop.
-//! - All operations take `&self`. Put a stream into an [`Rc`](std::rc::Rc) to read it in one task and
-//!   write it in another, or [split](ByteStream::into_split) it. Where two tasks read, or two write,
-//!   each may get the bytes that the other waits for.
-//! - Dropping a future loses no byte and no connection: nothing is taken out of the kernel before the
-//!   future is ready. Futures that make several calls say what becomes of the first ones.
-//! - An operation that has to wait is an error if the loop is gone. No operation has a time limit; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to any.
-//! - Writing to a connection that the other side has closed is an error, never a signal.
+//! - No operation has a time limit; [`Handle::timeout`](nio_loop::Handle::timeout) gives one to any. An operation
+//!   that has to wait is an error if the loop is gone.
 //! - A reset is reported once, to a read or to a write, whichever comes first. After that, a read finds
 //!   the end and a write a broken pipe: once a write has failed, the end does not prove that all bytes
 //!   were read.
 //! - Dropping closes. Bytes that were written are still sent, unless bytes of the other side are unread:
-//!   [`close_gracefully`](ByteStream::close_gracefully). To know that they have arrived, have the other
+//!   [`close_gracefully`](ByteStream::close_gracefully). To know that they have arrived, let the other
 //!   side say so.
-//! - A call that takes a socket and fails gives it back: [`Refused`].
 //! - A socket belongs to one loop. To give it to another, take it out (`into_std`), move it to the
 //!   other thread, and put it into that loop (`from_std`).
 //! - Urgent data (MSG_OOB) is not supported: a read stops at its mark, and the bytes behind the mark
@@ -123,18 +129,23 @@
 //! stdout in non-blocking mode would lose what it writes when a pipe is full. (Another library for
 //! non-blocking I/O has to be asked for that mode, or given it by `set_nonblocking` of the standard library.)
 //!
-//! The mode is not one of the descriptor, but of the open file description that it refers to (open(2)).
-//! Duplicates share it: those made by `try_clone` or `try_clone_to_owned`, those sent over a
-//! Unix socket, and those that a process has inherited. So:
+//! The mode belongs to the open file description (open(2)), not to the descriptor. Duplicates share it: those made
+//! by `try_clone` or `try_clone_to_owned`, those sent over a Unix socket, and those that a process has inherited. So:
 //!
 //! - Duplicates change mode together. Take a stream out of the loop only when no duplicate of it is in a
 //!   loop, which would have to wait in its system calls.
 //! - Dropping a stream closes its descriptor and leaves the mode: `into_std` it if a duplicate is used
 //!   elsewhere.
-//! - Do not make a stream of the process's stdin, stdout or stderr: the terminal or the pipe is also that
-//!   of other processes, and would stay in non-blocking mode when this one has ended. [`stdin()`] reads the input without
+//! - Do not make a stream of the process's stdin, stdout or stderr: other processes share the terminal or the pipe,
+//!   and it would stay in non-blocking mode after this one has ended. [`stdin()`] reads the input without
 //!   changing the mode. For output there is `println!`, which waits while a pipe is full; write much of it on
 //!   [another thread](nio_loop::Handle::spawn_blocking).
+//!
+//! # Features and systems
+//!
+//! The features `futures-core`, `futures-io` and `hyper` are off by default: see the module `bridge`. Everything works
+//! on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux; what a system lacks is documented with the method, and in a
+//! table of the README.
 //!
 //! # How to read the source
 //!
@@ -147,6 +158,8 @@
 //! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
+// Each bridge names its own feature; the module's own condition would be added to it.
+#![cfg_attr(docsrs, feature(doc_cfg), doc(auto_cfg = false))]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 

@@ -13,7 +13,7 @@
 //!    not reading.
 //! 5. After writing has ended, ending it again makes no system call. On the BSDs, it would end
 //!    reading too, and lose what the other side still sends.
-//! 5. A descriptor that leaves the loop is in blocking mode.
+//! 6. A descriptor that leaves the loop is in blocking mode.
 
 use std::{
     cell::Cell,

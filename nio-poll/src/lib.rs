@@ -60,6 +60,16 @@
 //! the others by their number or token; a descriptor may be watched as a file too. Dropping the poll ends
 //! everything.
 //!
+//! # Laws
+//!
+//! 1. **A call that fails changes nothing**: all registrations are as they were.
+//! 2. **No stale events**: a poll that begins after a descriptor was deregistered, or closed without duplicates, reports
+//!    nothing of it, and never with the token of another one.
+//! 3. **Nothing is lost**: an event that does not fit into the [`Events`] comes with the next poll, a wake-up before a
+//!    poll ends that poll.
+//! 4. **A poll without an event does not end before its timeout**, and no signal handler ends it.
+//! 5. **Dropping the poll ends all registrations**, also while its wakers live.
+//!
 //! # A tour
 //!
 //! ## Interest and trigger
@@ -235,6 +245,7 @@
 //! reader. `watch` is everything else in the table, and has one file for each kind: `waker`, `signal`,
 //! `process`, `file`, `timer`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -264,7 +275,7 @@ pub use timer::Timer;
 pub use token::Token;
 pub use waker::Waker;
 
-/// Accepts a connection that is ready to be registered: see the function of nio-sys, which this is.
+/// Accepts a connection that is ready to be registered. It is [`nio_sys::accept`].
 ///
 /// ```
 /// use std::net::{TcpListener, TcpStream};
@@ -283,7 +294,6 @@ pub use waker::Waker;
 /// # Ok(())
 /// # }
 /// ```
-///
 pub use nio_sys::accept;
 
 /// The example of the README, tested with the others.

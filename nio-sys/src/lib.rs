@@ -45,6 +45,17 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # Laws
+//!
+//! 1. **Each change has its own answer.** A refused change has its errno in its [receipt](Kevent::receipt), and the
+//!    changes after it are made all the same (K38, K43).
+//! 2. **No event is lost.** Those that do not fit into the list come with the next call (K85).
+//! 3. **An event says what is so now.** It is reported for a registration that still exists, with the `udata` that
+//!    the program gave last.
+//! 4. **A wait without an event is never shorter than its timeout** (K20).
+//! 5. **One thread may wait while others make changes**, and their changes take part in that wait (K89).
+//! 6. **A child of fork(2) does not have the queue** (K4), and exec(2) closes it.
+//!
 //! # Map
 //!
 //! The public types:
@@ -89,8 +100,8 @@
 //!
 //! # Portable programs
 //!
-//! A constant exists only on the systems that have it, so a program that compiles on a system nearly works there.
-//! The rest, in short:
+//! A constant exists only on the systems that have it, so most mistakes do not
+//! compile. The rest, in short:
 //!
 //! - Pass `udata`, `fflags` and `data` in full with every change except a `DELETE`: most systems overwrite all
 //!   three each time (K58, K59).
@@ -168,6 +179,7 @@
 //! | `READ` and `WRITE` of a directory | `EINVAL` (K149) |
 //! | `LOWAT` and `EXCEPT` of a file | `ENOTSUP` |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
 mod accept;

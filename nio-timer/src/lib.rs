@@ -79,6 +79,7 @@
 //! 4-ary heap of deadlines. `heap` joins the two, `drain` takes many timers at once, `iter` looks at
 //! them.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

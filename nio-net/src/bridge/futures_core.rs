@@ -12,6 +12,7 @@ use futures_core::Stream;
 use crate::{Accepted, AsStream, Lines, Listen, Listener};
 
 /// The connections, without an end, as [`Listener::accept`].
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 impl<L: Listen> Stream for Listener<L> {
     type Item = io::Result<Accepted<L>>;
 
@@ -21,6 +22,7 @@ impl<L: Listen> Stream for Listener<L> {
 }
 
 /// The connections, without an end, as [`Listener::accept`].
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 impl<L: Listen> Stream for &Listener<L> {
     type Item = io::Result<Accepted<L>>;
 
@@ -30,6 +32,7 @@ impl<L: Listen> Stream for &Listener<L> {
 }
 
 /// The lines, as [`Lines::next`]. A line that is an error is one again each time.
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 impl<R: AsStream + Unpin> Stream for Lines<R> {
     type Item = io::Result<String>;
 

@@ -18,6 +18,7 @@ use crate::{ByteStream, OwnedReadHalf, OwnedWriteHalf, Stream};
 
 macro_rules! readers {
     ($($reader:ty),*) => {$(
+        #[cfg_attr(docsrs, doc(cfg(feature = "futures-io")))]
         impl<S: Stream> AsyncRead for $reader {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -42,6 +43,7 @@ macro_rules! readers {
 
 macro_rules! writers {
     ($($writer:ty),*) => {$(
+        #[cfg_attr(docsrs, doc(cfg(feature = "futures-io")))]
         impl<S: Stream> AsyncWrite for $writer {
             fn poll_write(
                 self: Pin<&mut Self>,

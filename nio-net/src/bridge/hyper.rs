@@ -64,6 +64,7 @@ thread_local! {
 /// dropped.
 macro_rules! streams {
     ($($stream:ty),*) => {$(
+        #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
         impl<S: Stream> rt::Read for $stream {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -81,6 +82,8 @@ macro_rules! streams {
                 Poll::Ready(ready!(read).map(drop))
             }
         }
+
+        #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
 
         impl<S: Stream> rt::Write for $stream {
             fn poll_write(
