@@ -1,6 +1,7 @@
-//! The waiters of the next turn: woken after the next poll of I/O, and everything it reported.
+//! The waiters of the next turn. They are woken after the next poll of I/O, when all its events have
+//! been dispatched.
 //!
-//! The law: waiters are in the order of their tickets, which are given once.
+//! The law: waiters are in the order of their tickets, and each ticket is given once.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,7 +11,7 @@ use std::{
 use crate::task::Waiter;
 
 #[derive(Default)]
-pub(crate) struct Later {
+pub(crate) struct NextTurnQueue {
     waiters: RefCell<VecDeque<(u64, Waiter)>>,
     last_ticket: Cell<u64>,
     /// The number of the poll that began last.
@@ -19,7 +20,7 @@ pub(crate) struct Later {
     ended: Cell<u64>,
 }
 
-impl Later {
+impl NextTurnQueue {
     pub(crate) fn is_empty(&self) -> bool {
         self.waiters.borrow().is_empty()
     }
@@ -32,22 +33,23 @@ impl Later {
         ticket
     }
 
-    /// Has a ticket wake another waiter. Returns the one before; the new one if it was woken.
+    /// Replaces the waiter of a ticket. Returns the old waiter, or the new one if the ticket was woken
+    /// already.
     pub(crate) fn replace(&self, ticket: u64, waiter: Waiter) -> Waiter {
         let mut waiters = self.waiters.borrow_mut();
         match waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
-            Ok(place) => std::mem::replace(&mut waiters[place].1, waiter),
+            Ok(index) => std::mem::replace(&mut waiters[index].1, waiter),
             Err(_) => waiter,
         }
     }
 
     pub(crate) fn remove(&self, ticket: u64) -> Option<Waiter> {
         let mut waiters = self.waiters.borrow_mut();
-        let place = waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket);
-        waiters.remove(place.ok()?).map(|(_, waiter)| waiter)
+        let index = waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket);
+        waiters.remove(index.ok()?).map(|(_, waiter)| waiter)
     }
 
-    /// The number of the next poll to begin.
+    /// The number of the next poll.
     pub(crate) fn next_poll(&self) -> u64 {
         self.begun.get() + 1
     }
@@ -68,7 +70,7 @@ impl Later {
         self.ended.set(self.begun.get());
     }
 
-    /// Takes the next waiter out, if its ticket is not behind this one.
+    /// Removes the next waiter, if its ticket is at most `last`.
     pub(crate) fn next(&self, last: u64) -> Option<Waiter> {
         let mut waiters = self.waiters.borrow_mut();
         let next = waiters.front().is_some_and(|(ticket, _)| *ticket <= last);
@@ -76,7 +78,7 @@ impl Later {
         Some(waiter)
     }
 
-    /// Takes all waiters out, for the loop's end.
+    /// Removes all waiters, for the end of the loop.
     pub(crate) fn take_all(&self) -> Vec<Waiter> {
         let waiters = self.waiters.take();
         waiters.into_iter().map(|(_, waiter)| waiter).collect()
