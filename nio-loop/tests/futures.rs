@@ -23,7 +23,7 @@ fn send(signal: Signal) {
     assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
 }
 
-/// What a signal did before it is ignored now.
+/// The process ignores the signal instead of its old action.
 fn ignore(signal: Signal) -> libc::sighandler_t {
     // SAFETY: to ignore a signal takes no handler.
     unsafe { libc::signal(signal.as_raw(), libc::SIG_IGN) }
@@ -49,7 +49,7 @@ fn signals_that_come_while_nothing_waits_are_kept() {
 }
 
 #[test]
-fn l106_each_that_listens_to_a_signal_is_told() {
+fn l106_every_listener_of_a_signal_gets_it() {
     in_child(|| {
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
@@ -106,7 +106,7 @@ fn l96_a_wait_for_a_signal_that_is_dropped_leaves_nothing_and_loses_nothing() {
 }
 
 #[test]
-fn l105_the_end_of_the_loop_is_told_to_those_that_wait_for_signals() {
+fn l105_waiting_for_a_signal_fails_when_the_loop_ends() {
     in_child(|| {
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
@@ -145,7 +145,7 @@ fn ctrl_c_is_listened_to_from_the_call_until_it_comes() {
 }
 
 #[test]
-fn a_signal_that_cannot_be_caught_says_what_to_do() {
+fn the_error_of_a_signal_that_cannot_be_caught_gives_advice() {
     let event_loop = event_loop();
     let handle = event_loop.handle();
     let kill = Signal::from_raw(libc::SIGKILL);
@@ -159,7 +159,7 @@ fn a_signal_that_cannot_be_caught_says_what_to_do() {
     assert_eq!(kind, std::io::ErrorKind::InvalidInput);
 }
 
-/// A child that runs until the end of its input, and then does what the shell is told.
+/// A child that runs until the end of its input, and then runs a shell command.
 fn shell(end: &str) -> Child {
     Command::new("sh")
         .args(["-c", &format!("read line; {end}")])
@@ -266,7 +266,7 @@ fn l99_a_child_whose_loop_ends_is_still_there() {
 }
 
 #[test]
-fn l92_a_child_that_nobody_can_wait_for_has_a_status_that_is_no_success() {
+fn l92_an_unknown_status_of_a_child_is_not_a_success() {
     in_child(|| {
         let signal = Signal::CHILD;
         ignore(signal);
