@@ -23,10 +23,10 @@ fn send(signal: Signal) {
     assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
 }
 
-/// The process ignores the signal instead of its old action.
-fn ignore(signal: Signal) -> libc::sighandler_t {
-    // SAFETY: to ignore a signal takes no handler.
-    unsafe { libc::signal(signal.as_raw(), libc::SIG_IGN) }
+/// Sets the action of a signal to the default, or to ignoring it. Returns the old action.
+fn set_action(signal: Signal, action: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: neither action is a handler.
+    unsafe { libc::signal(signal.as_raw(), action) }
 }
 
 #[test]
@@ -51,6 +51,8 @@ fn signals_that_come_while_nothing_waits_are_kept() {
 #[test]
 fn l106_every_listener_of_a_signal_gets_it() {
     in_child(|| {
+        // Programs that nohup(1) starts inherit an ignored SIGHUP.
+        set_action(Signal::HANGUP, libc::SIG_DFL);
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
         let mut first = handle.signals(Signal::HANGUP).unwrap();
@@ -64,7 +66,7 @@ fn l106_every_listener_of_a_signal_gets_it() {
         });
         assert_eq!(told.unwrap(), ((1, 1), 1));
         drop(second);
-        assert_eq!(ignore(Signal::HANGUP), libc::SIG_DFL);
+        assert_eq!(set_action(Signal::HANGUP, libc::SIG_IGN), libc::SIG_DFL);
     });
 }
 
@@ -132,6 +134,8 @@ fn l105_waiting_for_a_signal_fails_when_the_loop_ends() {
 #[test]
 fn ctrl_c_is_listened_to_from_the_call_until_it_comes() {
     in_child(|| {
+        // Programs that a shell starts in the background inherit an ignored SIGINT.
+        set_action(Signal::INTERRUPT, libc::SIG_DFL);
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
         let ctrl_c = handle.ctrl_c();
@@ -140,7 +144,7 @@ fn ctrl_c_is_listened_to_from_the_call_until_it_comes() {
         event_loop.block_on(ctrl_c).unwrap().unwrap();
         send(Signal::INTERRUPT); // the other one listens
         drop(dropped);
-        assert_eq!(ignore(Signal::INTERRUPT), libc::SIG_DFL);
+        assert_eq!(set_action(Signal::INTERRUPT, libc::SIG_IGN), libc::SIG_DFL);
     });
 }
 
@@ -269,7 +273,7 @@ fn l99_a_child_whose_loop_ends_is_still_there() {
 fn l92_an_unknown_status_of_a_child_is_not_a_success() {
     in_child(|| {
         let signal = Signal::CHILD;
-        ignore(signal);
+        set_action(signal, libc::SIG_IGN);
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
         let mut child = shell("exit 5");
