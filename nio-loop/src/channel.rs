@@ -60,7 +60,7 @@ struct Shared<T> {
     ended: Cell<bool>,
 }
 
-/// The end of the callback.
+/// The end of the channel that the callback holds.
 pub(crate) struct Sender<T>(Rc<Shared<T>>);
 
 impl<T> Sender<T> {
@@ -79,7 +79,7 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// The end of the future.
+/// The end of the channel that the future holds.
 pub(crate) struct Receiver<T> {
     shared: Rc<Shared<T>>,
     _callback: CallbackGuard,

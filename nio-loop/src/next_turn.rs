@@ -1,7 +1,8 @@
 //! The waiters of the next turn. They are woken after the next poll of I/O, when all its events have
 //! been dispatched.
 //!
-//! The law: waiters are in the order of their tickets, and each ticket is given once.
+//! The law: waiters are in the order of their tickets, each ticket is given once, and a ticket that is
+//! not in the queue was woken.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,10 +15,6 @@ use crate::task::Waiter;
 pub(crate) struct NextTurnQueue {
     waiters: RefCell<VecDeque<(u64, Waiter)>>,
     last_ticket: Cell<u64>,
-    /// The number of the poll that began last.
-    begun: Cell<u64>,
-    /// The number of the last poll whose events have all been dispatched.
-    ended: Cell<u64>,
 }
 
 impl NextTurnQueue {
@@ -35,11 +32,11 @@ impl NextTurnQueue {
 
     /// Replaces the waiter of a ticket. Returns the old waiter, or the new one if the ticket was woken
     /// already.
-    pub(crate) fn replace(&self, ticket: u64, waiter: Waiter) -> Waiter {
+    pub(crate) fn replace(&self, ticket: u64, waiter: Waiter) -> Result<Waiter, Waiter> {
         let mut waiters = self.waiters.borrow_mut();
         match waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
-            Ok(index) => std::mem::replace(&mut waiters[index].1, waiter),
-            Err(_) => waiter,
+            Ok(index) => Ok(std::mem::replace(&mut waiters[index].1, waiter)),
+            Err(_) => Err(waiter),
         }
     }
 
@@ -49,25 +46,9 @@ impl NextTurnQueue {
         waiters.remove(index.ok()?).map(|(_, waiter)| waiter)
     }
 
-    /// The number of the next poll.
-    pub(crate) fn next_poll(&self) -> u64 {
-        self.begun.get() + 1
-    }
-
-    /// Whether all events of a poll have been dispatched.
-    pub(crate) fn has_ended(&self, poll: u64) -> bool {
-        self.ended.get() >= poll
-    }
-
-    /// A poll begins. Returns the last ticket that waits for its end.
-    pub(crate) fn begin(&self) -> u64 {
-        self.begun.set(self.begun.get() + 1);
+    /// The last ticket that was given.
+    pub(crate) fn last_ticket(&self) -> u64 {
         self.last_ticket.get()
-    }
-
-    /// The poll has ended: all its events have been dispatched.
-    pub(crate) fn end(&self) {
-        self.ended.set(self.begun.get());
     }
 
     /// Removes the next waiter, if its ticket is at most `last`.

@@ -385,7 +385,7 @@ impl Handle {
     pub fn next_turn(&self) -> NextTurn {
         NextTurn {
             state: Rc::clone(&self.state),
-            waits: None,
+            ticket: None,
         }
     }
 }
@@ -394,36 +394,34 @@ impl Handle {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct NextTurn {
     state: Rc<State>,
-    /// The number of the poll that it waits for, and its ticket, since its first poll.
-    waits: Option<(u64, u64)>,
+    /// Its ticket in the queue, since its first poll.
+    ticket: Option<u64>,
 }
 
 impl Future for NextTurn {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let closed = self.state.closed.get();
-        // An earlier wake-up has another reason.
-        let has_ended = |(poll, _)| self.state.tasks.next_turn.has_ended(poll);
-        if closed || self.waits.is_some_and(has_ended) {
+        if self.state.closed.get() {
             return Poll::Ready(());
         }
         let waiter = self.state.tasks.waiter(context.waker());
-        match self.waits {
-            Some((_, ticket)) => drop(self.state.tasks.next_turn.replace(ticket, waiter)),
-            None => {
-                let queue = &self.state.tasks.next_turn;
-                self.waits = Some((queue.next_poll(), queue.add(waiter)));
-                self.state.mailbox.notify_if_parked();
-            }
+        let Some(ticket) = self.ticket else {
+            self.ticket = Some(self.state.tasks.next_turn.add(waiter));
+            self.state.mailbox.notify_if_parked();
+            return Poll::Pending;
+        };
+        match self.state.tasks.next_turn.replace(ticket, waiter) {
+            // Polled early: an earlier wake-up has another reason.
+            Ok(_old) => Poll::Pending,
+            Err(_unused) => Poll::Ready(()),
         }
-        Poll::Pending
     }
 }
 
 impl Drop for NextTurn {
     fn drop(&mut self) {
-        if let Some((_, ticket)) = self.waits {
+        if let Some(ticket) = self.ticket {
             drop(self.state.tasks.next_turn.remove(ticket));
         }
     }

@@ -47,7 +47,7 @@ pub(crate) struct Batch {
     /// with its registration's key as a word.
     late: VecDeque<(usize, Event)>,
     /// The waiters of the next turn up to this ticket are woken after this batch.
-    resumes: u64,
+    last_ticket: u64,
 }
 
 impl Batch {
@@ -56,7 +56,7 @@ impl Batch {
             events: Events::with_capacity(EVENTS),
             dispatched: 0,
             late: VecDeque::new(),
-            resumes: 0,
+            last_ticket: 0,
         }
     }
 
@@ -188,8 +188,7 @@ impl<'a> Turn<'a> {
         while let Some((word, event)) = self.batch.late.pop_front() {
             self.dispatch_with_nothing_borrowed(word, event);
         }
-        self.tasks.next_turn.end();
-        while let Some(waiter) = self.tasks.next_turn.next(self.batch.resumes) {
+        while let Some(waiter) = self.tasks.next_turn.next(self.batch.last_ticket) {
             self.tasks.wake_waiter(waiter);
         }
         self.drain();
@@ -204,7 +203,7 @@ impl<'a> Turn<'a> {
                 return Err(Error::NeverWoken { place });
             }
         }
-        batch.resumes = state.tasks.next_turn.begin();
+        batch.last_ticket = state.tasks.next_turn.last_ticket();
         batch.dispatched = 0;
         state.meter.forget_time();
         let wait = match wait {
