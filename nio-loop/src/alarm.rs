@@ -8,17 +8,17 @@
 //!     └───────────────────────── notify ────────────────────▶
 //! ```
 //!
-//! A thread puts something into the inbox first and notifies after that. The loop unparks first and
-//! looks into the inbox after that. The laws:
+//! A thread puts something into the inbox and then notifies. The loop unparks and then empties the
+//! inbox. The laws:
 //!
-//! 1. Everything put in before a notification is found by the look that follows the next unpark,
-//!    which says that there was a notification. So nothing stays in the inbox.
-//! 2. The loop parks only if there was no notification since it last unparked, and a notification of
-//!    a parked loop makes the system call that wakes it. So no notification is slept through.
-//! 3. Only the first notification of a parked loop makes a system call, and none of a loop that is
-//!    awake.
-//! 4. Each step both releases and acquires, also that of a notification which changes nothing. So
-//!    everything written before any notification is seen after the unpark.
+//! 1. The next unpark after a notification returns true, and the loop then finds everything that was
+//!    put in before the notification. So nothing stays in the inbox.
+//! 2. The loop parks only if there was no notification since its last unpark. A notification of a
+//!    parked loop makes the system call that wakes it. So there is no lost wake-up.
+//! 3. Only the first notification of a parked loop makes a system call; a notification of a loop that
+//!    is awake makes none.
+//! 4. Each step releases and acquires, also a notification that changes nothing. So everything
+//!    written before any notification is seen after the unpark.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU8, Ordering};
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 const AWAKE: u8 = 0;
 /// The loop waits for I/O, or is about to.
 const PARKED: u8 = 1;
-/// There was a notification, and the loop has not unparked yet.
+/// There was a notification since the last unpark.
 const NOTIFIED: u8 = 2;
 
 #[derive(Debug)]
@@ -40,8 +40,7 @@ impl Alarm {
         Alarm(AtomicU8::new(AWAKE))
     }
 
-    /// Says that something was put into the inbox. Returns whether the loop has to be woken by a
-    /// system call.
+    /// Notifies the loop. Returns whether the caller has to wake it by a system call.
     #[must_use]
     pub(crate) fn notify(&self) -> bool {
         self.swap_in() == PARKED
@@ -51,19 +50,19 @@ impl Alarm {
         self.0.swap(NOTIFIED, Ordering::AcqRel)
     }
 
-    /// For the loop: whether there was a notification since it last unparked.
+    /// For the loop: whether there was a notification since its last unpark.
     pub(crate) fn is_notified(&self) -> bool {
         self.0.load(Ordering::Acquire) == NOTIFIED
     }
 
-    /// For the loop: whether it is parked, and was not notified.
+    /// For the loop: whether it is parked without a notification.
     #[inline]
     pub(crate) fn is_parked(&self) -> bool {
         self.0.load(Ordering::Relaxed) == PARKED
     }
 
-    /// For the loop: says that it is going to wait. Returns false if it must not, because there was
-    /// a notification.
+    /// For the loop: parks before it waits. Returns false if it must not wait, because there was a
+    /// notification.
     #[must_use]
     pub(crate) fn park(&self) -> bool {
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
@@ -71,11 +70,11 @@ impl Alarm {
         parked.is_ok() || parked == Err(PARKED)
     }
 
-    /// For the loop: says that it is awake. Returns whether there was a notification; then it is
-    /// time to look into the inbox.
+    /// For the loop: unparks. Returns whether there was a notification: then the inbox may hold
+    /// something.
     #[must_use]
     pub(crate) fn unpark(&self) -> bool {
-        // Only a notification changes this state meanwhile, and is found the next time.
+        // Only a notification can change this state now, and the next unpark finds it.
         if self.0.load(Ordering::Relaxed) == AWAKE {
             return false;
         }
@@ -83,8 +82,8 @@ impl Alarm {
     }
 }
 
-/// `RUSTFLAGS="--cfg loom" cargo test -p nio-loop --release --lib loom_` tries all orders in which
-/// threads can meet here.
+/// `RUSTFLAGS="--cfg loom" cargo test -p nio-loop --release --lib loom_` tries all interleavings of the
+/// threads.
 #[cfg(all(test, loom))]
 mod loom_tests {
     use loom::{
@@ -115,7 +114,7 @@ mod loom_tests {
             })
         }
 
-        fn leave(&self, item: usize) {
+        fn put(&self, item: usize) {
             self.inbox.lock().unwrap().push(item);
             self.notify();
         }
@@ -128,7 +127,7 @@ mod loom_tests {
             }
         }
 
-        /// One turn of the loop: waits if it may, and returns everything that was left.
+        /// One turn of the loop: waits if it may, and returns the contents of the inbox.
         fn turn(&self) -> Vec<usize> {
             if self.alarm.park() {
                 let mut notified = self.kernel.lock().unwrap();
@@ -145,15 +144,15 @@ mod loom_tests {
     }
 
     #[test]
-    fn l69_nothing_that_was_left_is_slept_through() {
+    fn l69_no_wake_up_is_lost() {
         loom::model(|| {
             let model_loop = Model::new();
             let threads = [1, 2].map(|item| {
                 let model_loop = Arc::clone(&model_loop);
-                thread::spawn(move || model_loop.leave(item))
+                thread::spawn(move || model_loop.put(item))
             });
             let mut found = Vec::new();
-            // A turn that would sleep through a notification never ends, which loom reports.
+            // If a wake-up is lost, a turn never ends, and loom reports that.
             while found.len() < 2 {
                 found.extend(model_loop.turn());
             }
@@ -178,7 +177,7 @@ mod loom_tests {
                 move || {
                     written.store(1, Ordering::Relaxed);
                     let before = model_loop.alarm.swap_in();
-                    // Tells the order of things, but orders nothing.
+                    // Relaxed: it must not create an order that the test is to find.
                     coalesced.store(usize::from(before == NOTIFIED), Ordering::Relaxed);
                 }
             });
@@ -197,7 +196,7 @@ mod loom_tests {
             assert!(model_loop.alarm.park());
             let threads = [1, 2].map(|item| {
                 let model_loop = Arc::clone(&model_loop);
-                thread::spawn(move || model_loop.leave(item))
+                thread::spawn(move || model_loop.put(item))
             });
             for thread in threads {
                 thread.join().unwrap();

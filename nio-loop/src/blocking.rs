@@ -1,4 +1,4 @@
-//! Blocking closures, awaited by the loop.
+//! Blocking closures: they run on other threads, and tasks await them.
 
 use std::{
     future::poll_fn,
@@ -20,7 +20,7 @@ struct Awaited<F, T> {
 impl<F, T> Awaited<F, T> {
     async fn outcome(self) -> T {
         let outcome = poll_fn(|context| self.job.poll_outcome(context.waker())).await;
-        // The panic of the job becomes that of its task.
+        // The panic of the closure becomes the panic of its task.
         outcome.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
@@ -34,17 +34,17 @@ impl<F, T> Drop for Awaited<F, T> {
     }
 }
 
-/// # Threads for what blocks
+/// # Threads for blocking closures
 impl Handle {
-    /// Runs a closure that blocks, such as one that reads a file, on another thread, and gives
-    /// its result to the [`JoinHandle`]. It keeps the loop alive as a task does.
+    /// Runs a blocking closure on another thread, for example to read a file. The [`JoinHandle`] returns
+    /// its result. It keeps the loop alive like a task.
     ///
     /// Up to four closures run at once, on threads that are started when they are needed; others wait
     /// in a queue.
     ///
-    /// A closure that is aborted before it has begun never begins. One that runs cannot be stopped:
-    /// its output is dropped when it comes. A panic becomes the [`JoinError`](crate::JoinError).
-    /// Dropping the loop does not wait for closures that run.
+    /// A closure that is aborted before it begins never begins. A running closure cannot be stopped: its
+    /// output is dropped at its end. A panic becomes the [`JoinError`](crate::JoinError). Dropping the
+    /// loop does not wait for running closures.
     ///
     /// # Errors
     ///
@@ -74,13 +74,13 @@ impl Handle {
         self.spawn_job(closure, Pace::Normal, Location::caller())
     }
 
-    /// As [`spawn_blocking`](Handle::spawn_blocking), for a closure that may take many seconds, such
-    /// as one that looks up a name. Up to four of these run at once beside the others, so that none
-    /// waits for the other kind.
+    /// Like [`spawn_blocking`](Handle::spawn_blocking), for a closure that may take many seconds, like a
+    /// look-up of a name. Up to four slow closures run at once, in addition to the others, so neither
+    /// kind waits for the other.
     ///
     /// # Errors
     ///
-    /// As [`spawn_blocking`](Handle::spawn_blocking).
+    /// See [`spawn_blocking`](Handle::spawn_blocking).
     #[doc(alias("uv_getaddrinfo", "dns.lookup"))]
     #[track_caller]
     pub fn spawn_slow<F, T>(&self, closure: F) -> Result<JoinHandle<T>, Refused<F>>
@@ -113,7 +113,7 @@ impl Handle {
         let added = pool.get_or_insert_with(Pool::new).add(job.clone(), pace);
         drop(pool);
         if let Err(error) = added {
-            let closure = job.cancel().expect("no thread has seen it");
+            let closure = job.cancel().expect("no thread has taken it");
             let error = Error::Thread(error);
             return Err(Refused {
                 error,
@@ -126,13 +126,14 @@ impl Handle {
         Ok(self.spawn_at(Box::pin(awaited.outcome()), place))
     }
 
-    /// Sets how many closures run at once, and how many [slow](Handle::spawn_slow) ones beside them; at
-    /// least one. Threads for closures that wait are started at once; closures that run already are
-    /// not affected.
+    /// Sets the limit of closures that run at once, and the same limit for
+    /// [slow](Handle::spawn_slow) ones; at least one. Threads for waiting closures are started at once;
+    /// running closures are not affected.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`]; [`Error::Thread`] as of [`spawn_blocking`](Handle::spawn_blocking).
+    /// [`Error::Closed`] if the loop is gone; [`Error::Thread`] if closures wait, and there is no thread
+    /// and none can be started.
     #[doc(alias("UV_THREADPOOL_SIZE", "max_blocking_threads"))]
     pub fn set_threads(&self, limit: usize) -> Result<(), Error> {
         self.state.check_open()?;

@@ -1,11 +1,11 @@
-//! The budget of a task's poll: how many awaits may be ready at once before others have their turn.
+//! The budget of one poll of a task: how many awaits may be ready at once before other tasks run.
 //!
 //! The laws:
 //!
-//! 1. Each poll of a task begins with the whole budget, and every await that is ready at once draws
-//!    one unit.
-//! 2. When the budget is spent an await is pending, and the task is woken after the next poll of
-//!    I/O. So no task, descriptor or interval keeps the loop to itself.
+//! 1. Each poll of a task begins with the whole budget. Every await that is ready at once draws one
+//!    unit.
+//! 2. When the budget is spent, awaits are pending, and the task is woken after the next poll of I/O.
+//!    So no task, descriptor or interval blocks the loop.
 //! 3. Outside of a task there is no budget.
 
 use std::{
@@ -16,27 +16,27 @@ use std::{
 
 use crate::tasks;
 
-/// Units for one poll of a task. A read of 64 KiB takes about 10 µs, so that a poll that spends it
-/// all takes a third of a millisecond; the poll of I/O that follows costs as much as one of its
-/// reads or less. libuv has as many, tokio 128.
+/// Units for one poll of a task. A read of 64 KiB takes about 10 µs, so 32 of them take a third of a
+/// millisecond; the poll of I/O that follows costs at most as much as one read. libuv has the same
+/// limit, tokio 128.
 const UNITS: u64 = 32;
 
 /// Outside of a task: more than is ever drawn.
 const UNLIMITED: u64 = u64::MAX / 2;
 
 thread_local! {
-    /// How many units are left. Of the thread, not of a loop: a task may await what belongs to
+    /// The units left. One count for the thread, not for each loop: a task may await a future of
     /// another loop.
     static LEFT: Cell<u64> = const { Cell::new(UNLIMITED) };
 }
 
-/// Draws one unit on the budget of the task that is polled now. For futures written by hand that
-/// can be ready at once, such as a channel or a semaphore, so that a loop over them does not keep
-/// all other tasks, timers and I/O waiting. When the budget is spent this is pending: return
-/// [`Poll::Pending`] too, and the task is woken after the next poll of I/O.
+/// Draws one unit on the budget of the task that is polled now. Call it in hand-written futures that
+/// can be ready at once, like those of a channel or a semaphore; then a task that awaits them in a
+/// loop does not starve other tasks, timers and I/O. When the budget is spent this is pending: return
+/// [`Poll::Pending`] too; the task is woken after the next poll of I/O.
 ///
-/// Outside of a task of a loop it is always ready. [`Source::poll_io`](crate::Source::poll_io) and
-/// all futures of this crate do this by themselves.
+/// Outside of a task it is always ready. [`Source::poll_io`](crate::Source::poll_io) and all futures
+/// of this crate call it themselves.
 ///
 /// ```
 /// # use std::{future::poll_fn, task::{Poll, ready}, time::Duration};
@@ -65,7 +65,7 @@ pub fn poll_budget(context: &mut Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// Draws a unit for an await. Pending if the budget is spent: then the await is to be pending, too.
+/// Draws a unit for an await. If this is pending, the budget is spent and the await must be pending too.
 #[inline(always)]
 pub(crate) fn draw(context: &mut Context<'_>) -> Poll<Unit> {
     let left = LEFT.get();
@@ -77,11 +77,11 @@ pub(crate) fn draw(context: &mut Context<'_>) -> Poll<Unit> {
     Poll::Ready(Unit(()))
 }
 
-/// A unit that was drawn. Dropping it gives it back: an await that is pending costs none.
+/// A unit that was drawn. Dropping it gives it back, because a pending await costs nothing.
 pub(crate) struct Unit(());
 
 impl Unit {
-    /// The await is ready.
+    /// Keeps the unit drawn: the await is ready.
     #[inline(always)]
     pub(crate) fn spend(self) {
         mem::forget(self);
@@ -95,19 +95,19 @@ impl Drop for Unit {
     }
 }
 
-/// A poll of a task begins, with the whole budget.
+/// Sets the whole budget, at the beginning of a poll.
 #[inline]
 pub(crate) fn fill() {
     LEFT.set(UNITS);
 }
 
-/// For work that is polled for the last time: it gets the whole budget.
+/// Restores the whole budget, for a future that is polled for the last time.
 pub(crate) fn refill() {
     LEFT.set(LEFT.get().max(UNITS));
 }
 
-/// While it lives, budgets are those of tasks of this loop. When it is dropped, the budget is again
-/// that of the task that runs this loop, or there is none.
+/// A guard that restores the budget when it is dropped: the budget of an outer task that runs this
+/// loop, or none.
 pub(crate) struct Scope {
     outer: u64,
 }

@@ -1,4 +1,4 @@
-//! Callbacks that are set: naming, clearing, closing them, and what they keep alive.
+//! The ids of callbacks: clearing and closing callbacks, and referencing them.
 
 use std::panic::Location;
 
@@ -6,27 +6,27 @@ use nio_timer::{Key, TimerKey};
 
 use crate::{Handle, queues::Call, registration::Registration};
 
-/// Names one callback of a loop, to clear it or to change whether it keeps the loop alive. An id is
-/// never used twice: when its callback is gone it names nothing, and in another loop it never named
-/// anything.
+/// Identifies one callback of a loop, to clear it or to change whether it keeps the loop alive. An id
+/// is never used twice: when its callback is gone, the id is stale and never matches another
+/// callback, in this loop or in another.
 #[doc(alias("uv_handle_t", "Timeout"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackId(pub(crate) Target);
 
-/// A key names a value of one slab, and so of one loop.
+/// The kind and key of a callback. A key belongs to one slab, and so to one loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     Timer(TimerKey),
     Immediate(Key),
     Watch(Key),
-    /// Of a loop that was gone.
+    /// The callback was given to a loop that was gone.
     Nothing,
 }
 
 /// # Housekeeping
 impl Handle {
-    /// Removes a callback, whichever function has set it. From now on it does not run, even if it
-    /// was already due in this turn. Returns false if it was gone already.
+    /// Removes a callback of any kind. A cleared callback never runs, even if it was already due in
+    /// this turn. Returns false if the callback was gone already.
     #[doc(alias(
         "clearTimeout",
         "clearInterval",
@@ -51,10 +51,10 @@ impl Handle {
         }
     }
 
-    /// Ends a callback as [`clear`](Handle::clear) does, and runs another one when that is over: in
-    /// the last phase of this turn, in the order of the calls. There, what was closed is gone: its
-    /// descriptor is no longer registered, and closed unless the program has another reference to it. Returns false, and drops
-    /// the closure, if the callback was gone already.
+    /// Removes a callback like [`clear`](Handle::clear), and runs `then` in the closing phase of this
+    /// turn, in the order of the calls. By then the descriptor of a watch is no longer registered, and
+    /// it is closed unless the program has another reference to it. Returns false, and drops `then`, if
+    /// the callback was gone already.
     ///
     /// ```
     /// # use std::{cell::Cell, rc::Rc, time::Duration};
@@ -79,13 +79,13 @@ impl Handle {
             let call = Call::new(then, Location::caller());
             self.state.retain(true);
             self.state.queues.closing.borrow_mut().push_back(call);
-            self.state.mailbox.rouse();
+            self.state.mailbox.notify_if_parked();
         }
         found
     }
 
-    /// Clears a callback when the guard is dropped, for callbacks that must not outlive what they
-    /// belong to.
+    /// A guard that clears the callback when it is dropped, for callbacks that must not outlive their
+    /// owner.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -109,14 +109,15 @@ impl Handle {
         CallbackGuard { handle, id }
     }
 
-    /// Says that a callback does not keep the loop alive: when only such callbacks are left, the loop
-    /// ends and they do not run. Returns false if the callback is gone.
+    /// Unreferences a callback: it no longer keeps the loop alive. When only unreferenced callbacks are
+    /// left, the loop ends and they do not run. Returns false if the callback is gone.
     #[doc(alias("uv_unref"))]
     pub fn unref(&self, id: CallbackId) -> bool {
         self.set_referenced(id, false)
     }
 
-    /// Takes [`unref`](Handle::unref) back. Returns false if the callback is gone.
+    /// Undoes [`unref`](Handle::unref): the callback keeps the loop alive again. Returns false if the
+    /// callback is gone.
     #[doc(alias("ref", "uv_ref", "hasRef"))]
     pub fn reref(&self, id: CallbackId) -> bool {
         self.set_referenced(id, true)
@@ -138,23 +139,22 @@ impl Handle {
         if let Some(before) = before {
             state.release(before);
             state.retain(to);
-            state.mailbox.rouse();
+            state.mailbox.notify_if_parked();
         }
         before.is_some()
     }
 
-    /// Makes [`run`](crate::EventLoop::run) and its relatives return when this turn is done. What is
-    /// still set stays set. A stop while the loop does not run makes the next run return at once, and
-    /// so does one during [`block_on`](crate::EventLoop::block_on), which goes on until its future is
-    /// ready.
+    /// Stops the loop: [`run`](crate::EventLoop::run) and its relatives return at the end of this turn.
+    /// Callbacks and tasks stay. If the loop does not run now, its next run returns at once. A stop
+    /// during [`block_on`](crate::EventLoop::block_on) does not end it, but the next run returns at once.
     #[doc(alias("uv_stop", "process.exit"))]
     pub fn stop(&self) {
         self.state.stopping.set(true);
     }
 
-    /// The id of the callback that runs now, for one that clears or changes itself: an interval, a
-    /// watch, or the callback of a signal or of a file. `None` in a callback that runs once, whose id is
-    /// gone already, and in ticks and tasks.
+    /// The id of the callback that runs now, so that an interval, a watch, or a callback of a signal or
+    /// file can clear or change itself. `None` in ticks, in tasks, and in callbacks that run once: their
+    /// id is gone already.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The exits of children, for callbacks and for futures.
 //!
-//! The law: no call waits for a child. One that has announced its exit and cannot be waited for yet is
-//! asked for again by a timer.
+//! The law: no call blocks in waitpid(2). If the exit event came but the status is not available yet,
+//! a timer tries again.
 
 use std::{
     future::{Future, poll_fn},
@@ -16,36 +16,36 @@ use nio_timer::Key;
 use crate::{
     CallbackId, Error, Handle, Refused,
     callbacks::Target,
-    notices::Notices,
+    channel::Receiver,
     poll_budget,
     registration::{OnEvent, OnExit, Registration, Watched},
 };
 
-/// How long until a child is asked for again that has announced its exit: the first time, and at
-/// most. It doubles each time.
+/// The delay before the status of a child is tried again. It doubles each time, up to the last.
 pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(1);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
-/// The wait(2) status of no exit: it is that of a process that goes on.
-const NOT_KNOWN: i32 = 0xffff;
+/// The wait(2) status of a process that continues: it has neither a code nor a signal.
+const UNKNOWN_STATUS: i32 = 0xffff;
 
 /// # Children
 impl Handle {
-    /// Runs a callback when a child has exited, once, with its status. It runs after the I/O of its
-    /// turn, so what the child wrote at its end can have been read before.
+    /// Runs a callback once, when a child has exited, with its status. It runs after the I/O of its
+    /// turn, so the last output of the child can be read before it.
     ///
-    /// The loop owns the child and waits for it (for no other process, ever), so it leaves no zombie. It
-    /// never blocks in that: an exit that was announced, but cannot be waited for yet (as of a child
-    /// that is traced), is asked for again a little later. Take its `stdin`, `stdout` and `stderr` out
-    /// before. When the callback is cleared, the child is dropped: it runs on, and nothing waits for it.
+    /// The loop owns the child and waits for it (and never for another process), so there is no zombie.
+    /// Waiting never blocks: if the exit was reported but the status is not available yet (for example
+    /// because the child is traced), the loop tries again a little later. Take `stdin`, `stdout` and
+    /// `stderr` out of the child first. Clearing the callback drops the child: it runs on, and nothing
+    /// waits for it.
     ///
-    /// A status that is not known has neither a code nor a signal, and is no success: on Linux before
-    /// 6.15, if the program ignores `SIGCHLD` or has waited for the child elsewhere.
+    /// An unknown status has neither a code nor a signal, and is not a success. That happens on Linux
+    /// before 6.15, if the program ignores `SIGCHLD` or has waited for the child elsewhere.
     ///
     /// # Errors
     ///
-    /// [`Error::Poll`] if the system refuses it, as Linux does before 5.3; [`Error::Closed`] if the
-    /// loop is gone. The child is given back, so that it can be waited for.
+    /// [`Error::Poll`] if the system refuses it, as Linux before 5.3 does; [`Error::Closed`] if the loop
+    /// is gone. The child is given back, so that the caller can wait for it.
     ///
     /// ```
     /// # use std::process::Command;
@@ -72,7 +72,7 @@ impl Handle {
                 value: child,
             });
         }
-        // Where a child has exited already, some systems have nothing to watch any more.
+        // Some systems cannot watch a child that has exited already.
         if let Ok(Some(status)) = child.try_wait() {
             return Ok(self.immediate_at(place, move |handle| callback(handle, status)));
         }
@@ -86,12 +86,12 @@ impl Handle {
             Err((error, Watched::Child(child, callback))) => {
                 self.retry_exit(error, child, callback, place)
             }
-            Err(_) => unreachable!("a child was given"),
+            Err(_) => unreachable!("add_watch gives back the child"),
         }
     }
 
-    /// The exit of a child was not to be watched. It may have exited just now; or it is about to,
-    /// and is no more to be watched but not yet to be waited for.
+    /// Handles a refused watch. The child may have exited just now; or it is exiting, and can no longer
+    /// be watched but has no status yet.
     fn retry_exit(
         &self,
         error: Error,
@@ -107,7 +107,7 @@ impl Handle {
                 let watched = Watched::Child(child, callback);
                 let watch = self.new_watch(watched, place);
                 let key = self.state.registrations.borrow_mut().insert(watch);
-                self.ask_again(key, None, FIRST_RETRY);
+                self.retry_later(key, None, FIRST_RETRY);
                 Ok(CallbackId(Target::Watch(key)))
             }
             _ => Err(Refused {
@@ -117,22 +117,22 @@ impl Handle {
         }
     }
 
-    /// Ends the watch of a child that has announced its exit. Returns the callback and the status,
-    /// if the child is to be had; otherwise it is asked for again.
+    /// Ends the watch of a child whose exit was reported. Returns the callback and the status; `None`
+    /// if there is no status yet, and then a timer tries again.
     pub(crate) fn reap(
         &self,
         key: Key,
-        announced: Option<ExitStatus>,
+        reported: Option<ExitStatus>,
         retry: Duration,
     ) -> Option<(OnExit, ExitStatus)> {
         let status = match self.try_wait(key)? {
             Ok(Some(status)) => status,
             Ok(None) => {
-                self.ask_again(key, announced, retry);
+                self.retry_later(key, reported, retry);
                 return None;
             }
-            // Another part of the program has waited for it. The event may still know.
-            Err(_) => announced.unwrap_or(ExitStatus::from_raw(NOT_KNOWN)),
+            // Another part of the program has waited for it. The event may still have the status.
+            Err(_) => reported.unwrap_or(ExitStatus::from_raw(UNKNOWN_STATUS)),
         };
         let Some(Registration::Watch(watch)) = self.state.remove_watch(key) else {
             return None;
@@ -154,10 +154,10 @@ impl Handle {
         }
     }
 
-    fn ask_again(&self, key: Key, announced: Option<ExitStatus>, retry: Duration) {
+    fn retry_later(&self, key: Key, reported: Option<ExitStatus>, retry: Duration) {
         let next = LAST_RETRY.min(retry * 2);
         let timer = self.set_timeout(retry, move |handle| {
-            if let Some((callback, status)) = handle.reap(key, announced, next) {
+            if let Some((callback, status)) = handle.reap(key, reported, next) {
                 callback(handle, status);
             }
         });
@@ -165,12 +165,12 @@ impl Handle {
         self.unref(timer);
     }
 
-    /// Waits until a child has exited, and returns its status. The child is borrowed: to kill it when it
-    /// takes too long, give this to [`timeout`](Handle::timeout) and then use [`Child::kill`]. Awaited
-    /// again, it returns the same status.
+    /// Waits until a child has exited, and returns its status. The child is only borrowed: to kill it
+    /// after a while, use [`timeout`](Handle::timeout) and then [`Child::kill`]. Waiting again returns
+    /// the same status.
     ///
-    /// As [`Child::wait`] does, it closes the child's standard input first. It never blocks. A future
-    /// that is dropped leaves nothing behind, and the child runs on.
+    /// Like [`Child::wait`], it closes the child's standard input first. It never blocks. Dropping the
+    /// future leaves nothing behind, and the child runs on.
     ///
     /// # Errors
     ///
@@ -210,22 +210,22 @@ impl Handle {
         child: &mut Child,
         place: &'static Location<'static>,
     ) -> Result<ExitStatus, Error> {
-        // Where a child has exited already, some systems have nothing to watch any more.
+        // Some systems cannot watch a child that has exited already.
         if let Ok(Some(status)) = child.try_wait() {
             return Ok(status);
         }
         let pid = child.id();
-        let listening = Notices::of(self, |teller| {
-            let on_event: OnEvent = Box::new(move |_, event| teller.tell(|_| event.exit_status()));
+        let listening = Receiver::new(self, |sender| {
+            let on_event: OnEvent = Box::new(move |_, event| sender.send(|_| event.exit_status()));
             let watched = Watched::Process(pid, Some(on_event));
             let added = self.add_watch(watched, place, |poll, token| {
                 poll.register_process(pid, token)
             });
             added.map_err(|(error, _)| error)
         });
-        let announced = match listening {
+        let reported = match listening {
             Ok(mut exit) => exit.next().await?,
-            // It exits now, or has just done so.
+            // The child is exiting, or has exited just now.
             Err(error) => match child.try_wait() {
                 Ok(Some(status)) => return Ok(status),
                 Ok(None) if is_no_process(&error) => None,
@@ -237,8 +237,8 @@ impl Handle {
             match child.try_wait() {
                 Ok(Some(status)) => return Ok(status),
                 Ok(None) => self.sleep(retry).await,
-                // Another part of the program has waited for it. The event may still know.
-                Err(_) => return Ok(announced.unwrap_or(ExitStatus::from_raw(NOT_KNOWN))),
+                // Another part of the program has waited for it. The event may still have the status.
+                Err(_) => return Ok(reported.unwrap_or(ExitStatus::from_raw(UNKNOWN_STATUS))),
             }
             self.state.check_open()?;
             retry = LAST_RETRY.min(retry * 2);
@@ -246,8 +246,7 @@ impl Handle {
     }
 }
 
-/// Whether it was refused to watch a process because there is none of this number, or none that will
-/// still exit.
+/// Whether watching a process was refused because it does not exist or has exited.
 fn is_no_process(error: &Error) -> bool {
     /// The same on every system.
     const ESRCH: i32 = 3;

@@ -1,9 +1,9 @@
-//! The time of a loop: nanoseconds since it was made, by the system's clock or by one of a test.
+//! The time of a loop: nanoseconds since it was made, by the system's clock or by a test's clock.
 //!
 //! The laws:
 //!
 //! 1. Time never goes backwards.
-//! 2. Arithmetic saturates: what is too far away to be told is [`Time::NEVER`], and never comes.
+//! 2. Arithmetic saturates: a time too far in the future is [`Time::NEVER`], which never comes.
 
 use std::{
     cell::Cell,
@@ -14,11 +14,11 @@ use std::{
 
 use crate::{Error, Handle};
 
-/// A point in the time of one loop: how long after the loop was made. Got by
-/// [`Handle::now`], compared with others of the same loop, and moved by adding a [`Duration`].
+/// A point in the time of one loop, counted from when the loop was made. [`Handle::now`] returns one.
+/// Times of the same loop can be compared, and adding a [`Duration`] gives a later one.
 ///
-/// The unit is the nanosecond; 584 years after the start of the loop comes
-/// [`NEVER`](Time::NEVER), where additions stop.
+/// The unit is the nanosecond. Additions saturate at [`NEVER`](Time::NEVER), 584 years after the start
+/// of the loop.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -36,9 +36,9 @@ use crate::{Error, Handle};
 pub struct Time(u64);
 
 impl Time {
-    /// When the loop was made.
+    /// The time when the loop was made.
     pub const START: Time = Time(0);
-    /// A time that does not come.
+    /// A time that never comes.
     pub const NEVER: Time = Time(u64::MAX);
 
     /// The time this long after the start of a loop.
@@ -47,7 +47,7 @@ impl Time {
         Time(nanos(duration))
     }
 
-    /// How long after the start of its loop it is.
+    /// The time since the start of the loop.
     #[must_use]
     pub fn since_start(self) -> Duration {
         Duration::from_nanos(self.0)
@@ -65,7 +65,7 @@ impl Add<Duration> for Time {
 impl Sub for Time {
     type Output = Duration;
 
-    /// How long it is from `earlier` to this; zero if that is the later one.
+    /// The time from `earlier` to this; zero if `earlier` is the later one.
     fn sub(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -81,17 +81,17 @@ impl fmt::Debug for Time {
     }
 }
 
-/// A duration in nanoseconds; what does not fit is "never".
+/// A duration in nanoseconds; "never" if it does not fit.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     let seconds = duration.as_secs().checked_mul(1_000_000_000);
     let nanos = seconds.and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into()));
     nanos.unwrap_or(u64::MAX)
 }
 
-/// Where a loop has its time from: the system, or a test.
+/// The clock of a loop: the system's, or a virtual one for tests.
 ///
-/// On a clock of a test, an hour of timeouts takes a moment, and the same program does the same
-/// things in the same order each time:
+/// On a test's clock an hour of timeouts takes a moment, and the same program does the same things in
+/// the same order each time:
 ///
 /// ```
 /// use std::time::Duration;
@@ -110,13 +110,13 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// # }
 /// ```
 ///
-/// Give the code under test its [`Handle`], have it ask [`Handle::now`] rather than
-/// [`Instant::now`], and make the loop of the test with [`automatic`](Clock::automatic) to let it
-/// run through, or with [`manual`](Clock::manual) to look at it in between.
+/// The code under test gets a [`Handle`] and calls [`Handle::now`] instead of [`Instant::now`]. Make
+/// the loop of the test with an [`automatic`](Clock::automatic) clock to run through, or with a
+/// [`manual`](Clock::manual) one to check the state in between.
 ///
-/// Only timers live in the time of a test. Sockets, signals and other threads do not: whether they
-/// come before a timer is decided by how fast they are. Use a test's clock for what waits for
-/// nothing but timers and the same loop, [`spawn_blocking`](Handle::spawn_blocking) included.
+/// Only timers use a test's clock. Sockets, signals and other threads run in real time, so their order
+/// with timers is not fixed. Use a test's clock for code that waits only for timers, for tasks of the
+/// same loop, and for [`spawn_blocking`](Handle::spawn_blocking).
 pub struct Clock(Source);
 
 enum Source {
@@ -125,25 +125,24 @@ enum Source {
 }
 
 impl Clock {
-    /// The monotonic clock of the system. It does not count the time for which the machine is
-    /// suspended where the system's clock does not (Linux, macOS).
+    /// The monotonic clock of the system. On Linux and macOS it does not count the time during which
+    /// the machine is suspended.
     #[must_use]
     pub fn real() -> Clock {
         Clock(Source::Real(Instant::now()))
     }
 
-    /// A clock that moves only when it is told to, by [`Handle::advance`] and
-    /// [`Handle::advance_to_next`]. Run its loop with
-    /// [`run_nowait`](crate::EventLoop::run_nowait): [`run`](crate::EventLoop::run) waits for events
-    /// and for other threads, but does not take waiting for the passing of time.
+    /// A clock that moves only by [`Handle::advance`] and [`Handle::advance_to_next`]. Run its loop with
+    /// [`run_nowait`](crate::EventLoop::run_nowait): [`run`](crate::EventLoop::run) waits for events and
+    /// other threads, and no time passes while it waits.
     #[doc(alias("pause", "useFakeTimers"))]
     #[must_use]
     pub fn manual() -> Clock {
         Clock::test(false)
     }
 
-    /// A clock that stands still while there is something to do, and jumps to the next deadline
-    /// when a loop would have to wait for it. While a blocking closure is running it waits for that.
+    /// A clock that stands still while the loop has work, and jumps to the next deadline when the loop
+    /// would have to wait for it. It does not jump while a blocking closure is running.
     #[doc(alias("pause", "start_paused", "useFakeTimers"))]
     #[must_use]
     pub fn automatic() -> Clock {
@@ -162,7 +161,7 @@ impl Clock {
         }
     }
 
-    /// Whether waiting makes the time pass.
+    /// Whether time passes while the loop waits.
     pub(crate) fn is_real(&self) -> bool {
         matches!(self.0, Source::Real(_))
     }
@@ -177,7 +176,7 @@ impl Clock {
         )
     }
 
-    /// Moves the clock of a test forwards, and returns false if it is no such.
+    /// Moves a test's clock forwards. Returns false if the clock is real.
     pub(crate) fn advance_to(&self, time: Time) -> bool {
         let Source::Test { now, .. } = &self.0 else {
             return false;
@@ -200,21 +199,21 @@ impl fmt::Debug for Clock {
 
 /// # The time
 impl Handle {
-    /// The time of the loop. On the system's clock it is read again each time, so it also passes
-    /// within a callback.
+    /// The time of the loop. The system's clock is read at each call, so time also passes within a
+    /// callback.
     #[doc(alias("uv_now", "uv_hrtime", "performance.now", "Instant"))]
     #[must_use]
     pub fn now(&self) -> Time {
         self.state.clock.now()
     }
 
-    /// Moves the clock of a test forwards. What becomes due by that runs in the next turn, in the
-    /// order of the deadlines, and all of it sees the new time; to run each timer at its own time,
-    /// use [`advance_to_next`](Handle::advance_to_next).
+    /// Moves a test's clock forwards. Timers that become due run in the next turn, in the order of their
+    /// deadlines, and all of them see the new time. To run each timer at its own time, use
+    /// [`advance_to_next`](Handle::advance_to_next).
     ///
     /// # Errors
     ///
-    /// [`Error::RealClock`]: the time of the system passes by itself.
+    /// [`Error::RealClock`] if the loop has the system's clock.
     ///
     /// ```
     /// # use std::{cell::Cell, rc::Rc, time::Duration};
@@ -240,12 +239,13 @@ impl Handle {
         self.advance_to(self.now() + duration)
     }
 
-    /// Moves the clock of a test to the next deadline, and returns that; `None` if there is none,
-    /// and nothing moves. A deadline that has come already is the next one until its timer has run.
+    /// Moves a test's clock to the next deadline, and returns it. Returns `None`, without moving the
+    /// clock, if there is no deadline. A deadline that has passed stays the next one until its timer has
+    /// run.
     ///
     /// # Errors
     ///
-    /// As [`advance`](Handle::advance).
+    /// See [`advance`](Handle::advance).
     pub fn advance_to_next(&self) -> Result<Option<Time>, Error> {
         let next = self.state.timers.next_deadline();
         self.advance_to(next.unwrap_or(Time::START))?;
@@ -254,7 +254,7 @@ impl Handle {
 
     fn advance_to(&self, time: Time) -> Result<(), Error> {
         if self.state.clock.advance_to(time) {
-            self.state.meter.saw(self.now());
+            self.state.meter.cache_time(self.now());
             Ok(())
         } else {
             Err(Error::RealClock)

@@ -1,13 +1,12 @@
-//! Between two callbacks: ticks, then the tasks that were woken.
+//! Ticks and woken tasks, which run between two callbacks.
 //!
 //! The laws:
 //!
-//! 1. Ticks run until there are none, then tasks until there are none; a tick that a task has set
-//!    runs after the tasks that are ready.
-//! 2. Tasks run for a bounded number of polls, or for about a millisecond, so that tasks that wake
-//!    each other without end keep neither timers nor I/O from their turn. Those that are left are
-//!    next.
-//! 3. A task that has spent its budget goes on in the next turn.
+//! 1. Ticks run until there are none, then tasks until there are none. A tick that a task sets runs
+//!    after the ready tasks.
+//! 2. Tasks run for a bounded number of polls or about a millisecond, so tasks that wake each other
+//!    without end starve neither timers nor I/O. The remaining ready tasks run first the next time.
+//! 3. A task that has spent its budget continues in the next turn.
 
 use std::{
     any::Any,
@@ -27,30 +26,28 @@ use crate::{
     turn::Turn,
 };
 
-/// How many tasks are polled between two callbacks at most, so that tasks that wake each other
-/// without end keep neither timers nor I/O from their turn.
+/// The most polls of tasks between two callbacks (law 2).
 const POLLS_BETWEEN_CALLBACKS: u32 = 256;
 
-/// How long tasks are polled between two callbacks. A poll that takes longer is not interrupted.
+/// The time for tasks between two callbacks (law 2). A poll that takes longer is not interrupted.
 const TIME_BETWEEN_CALLBACKS: Duration = Duration::from_millis(1);
 
-/// After how many polls the clock is read, which costs as much as polling a task. It is also read
-/// after a poll that has spent its budget.
+/// The clock is read once in this many polls, because that costs as much as polling a task. It is also
+/// read after a poll that has spent its budget.
 const POLLS_PER_LOOK: u32 = 8;
 
-/// How many ticks run between two callbacks at most. No program means to have so many: NodeJS would
-/// never come back from ticks that set each other, and used to warn at 1,000.
+/// The most ticks between two callbacks. No program needs that many. In NodeJS, ticks that set each
+/// other block the loop for ever; it used to warn at 1,000.
 const TICKS_BETWEEN_CALLBACKS: usize = 100_000;
 
-/// The future of `block_on`: a task like any other, but for where its future is kept.
+/// The future of `block_on` and its task. Unlike other tasks, this one does not own its future.
 pub(crate) struct Root<'a> {
     pub(crate) task: Rc<Task>,
     pub(crate) future: Pin<&'a mut dyn Future<Output = ()>>,
 }
 
 impl Turn<'_> {
-    /// Between two callbacks: ticks, then woken tasks, until there are none or enough have run. Those
-    /// that are left are next.
+    /// Runs ticks and woken tasks, until there are none or the limits are reached.
     #[inline]
     pub(crate) fn drain(&mut self) {
         if !self.tasks.is_ready_empty() || !self.state.queues.ticks.borrow().is_empty() {
@@ -77,7 +74,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Where the next tick was set, if there is one.
+    /// The place where the next tick was set, if there is one.
     fn next_tick(&self) -> Option<&'static Location<'static>> {
         let ticks = self.state.queues.ticks.borrow();
         ticks.front().map(|tick| tick.place)
@@ -91,7 +88,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Polls the tasks that are ready, until there are none or their share is used up.
+    /// Polls ready tasks, until there are none or their share is used up.
     fn run_tasks(&mut self, share: &mut Share) {
         let _budgets = budget::Scope::new();
         loop {
@@ -124,13 +121,15 @@ impl Turn<'_> {
         spent
     }
 
-    /// Polls a task. Returns whether it has spent its budget: then it goes on in the next turn.
+    /// Polls a task. Returns whether it has spent its budget and continues in the next turn.
     #[inline(always)]
     fn poll_task(&mut self, task: Rc<Task>) -> bool {
-        self.lent.settle(self.tasks);
+        self.loop_waker.release_if_cloned(self.tasks);
         let waker = match task.own_waker() {
             Some(waker) => waker,
-            None => self.lent.lend(&self.tasks.mailbox, task.key.get()),
+            None => self
+                .loop_waker
+                .for_task(&self.tasks.mailbox, task.key.get()),
         };
         self.tasks.begin_poll(Rc::clone(&task), waker);
         budget::fill();
@@ -142,10 +141,10 @@ impl Turn<'_> {
         let spent = self.tasks.end_poll();
         match polled {
             Poll::Ready(output) => self.finish(&task, output),
-            // It has aborted itself.
+            // The task has aborted itself.
             Poll::Pending if task.is_over() => drop(task.take_work()),
             Poll::Pending if spent => {
-                self.tasks.later.add(Waiter::Task(task));
+                self.tasks.next_turn.add(Waiter::Task(task));
                 return true;
             }
             Poll::Pending => {}
@@ -153,13 +152,12 @@ impl Turn<'_> {
         false
     }
 
-    /// A task has finished.
     #[inline(never)]
     fn finish(&mut self, task: &Rc<Task>, output: Output) {
         if self.is_root(task) {
             self.root = None;
         }
-        // What is left is the payload of a panic.
+        // Nothing is returned: the task has not panicked.
         let _ = self.state.finish(task, Ok(output));
     }
 
@@ -168,8 +166,8 @@ impl Turn<'_> {
         root.is_some_and(|root| Rc::ptr_eq(&root.task, task))
     }
 
-    /// A panic of a task's poll is that task's end. Any other one, and that of the future of
-    /// `block_on`, goes on.
+    /// A panic in the poll of a task ends that task. A panic of the future of `block_on`, or outside of
+    /// a poll, goes on.
     #[cold]
     fn end_of_panic(&mut self, payload: Box<dyn Any + Send>) {
         match self.tasks.take_polled() {
@@ -183,7 +181,7 @@ impl Turn<'_> {
     }
 }
 
-/// Polls the future of `block_on`, if this task is its. Another one without a future is over.
+/// Polls the future of `block_on`, if this is its task. Any other task without a future is over.
 #[inline(never)]
 fn poll_root(
     root: &mut Option<Root<'_>>,
@@ -199,17 +197,17 @@ fn poll_root(
     }
 }
 
-/// How much tasks may run between two callbacks.
+/// The share of time that tasks have used between two callbacks.
 #[derive(Default)]
 struct Share {
     polls: u32,
-    /// When it ends, from the first look at the clock.
+    /// The end of the share; set when the clock is first read.
     end: Option<Time>,
     is_over: bool,
 }
 
 impl Share {
-    /// Counts a poll, which may have spent its budget. On a clock of a test only the polls count.
+    /// Counts a poll. On a test's clock only the number of polls is limited.
     #[inline(always)]
     fn count(&mut self, state: &State, spent: bool) {
         self.polls += 1;
@@ -231,7 +229,7 @@ impl Share {
 }
 
 impl Handle {
-    /// Runs something, and tells how long it takes if that is wanted.
+    /// Runs a callback or a poll, and warns if it is slow.
     pub(crate) fn timed(
         &self,
         kind: CallbackKind,

@@ -1,4 +1,4 @@
-//! What can go wrong in a loop, and what to do about it.
+//! The errors of a loop.
 
 use std::{fmt, io, panic::Location};
 
@@ -6,50 +6,53 @@ use nio_poll::Subject;
 
 use crate::{Handle, registration::Registration};
 
-/// An error of an event loop. Its text says what failed, with what, and what to do. Converts into an
-/// [`io::Error`] of the kind that is named here.
+/// An error of an event loop. Its text says what failed, with what, and what to do. Each variant names
+/// the kind of the [`io::Error`] that it converts into.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The system refused something; it says what and why. The kind is that of the system's error.
+    /// The system refused an operation; the text names it and the reason. The kind is that of the
+    /// system's error.
     #[error("{0}{advice}", advice = advice(.0))]
     Poll(#[from] nio_poll::Error),
-    /// The loop has this descriptor, file or process already
+    /// The descriptor, file or process is registered with this loop already
     /// ([`AlreadyExists`](io::ErrorKind::AlreadyExists)).
     #[error(
         "{subject} is in use by this loop already{since}: clear that first, change it with \
          set_interest, or give the loop a duplicate (try_clone)", since = since(*.place)
     )]
     InUse {
-        /// What it is.
+        /// The descriptor, file or process.
         subject: Subject,
-        /// Where it was given to the loop, if a callback was.
+        /// The place of the call that registered it, if it has a callback.
         place: Option<&'static Location<'static>>,
     },
     /// The loop is gone: its [`EventLoop`](crate::EventLoop) has been dropped
     /// ([`BrokenPipe`](io::ErrorKind::BrokenPipe)).
-    #[error("the event loop is gone: its EventLoop was dropped; keep it for as long as it is used")]
+    #[error(
+        "the event loop is gone: its EventLoop was dropped; keep the EventLoop as long as its handles are used"
+    )]
     Closed,
-    /// There is no thread for blocking closures, and none can be started. The kind is that of the
-    /// system's error.
+    /// There is no thread for blocking closures, and the system refused to start one. The kind is that
+    /// of the system's error.
     #[error(
         "no thread for blocking closures can be started: {0}; raise the limit on threads \
-         (ulimit -u), or have fewer"
+         (ulimit -u), or use fewer threads"
     )]
     Thread(#[source] io::Error),
-    /// The future of [`block_on`](crate::EventLoop::block_on) waits, and so do all tasks, and nothing is
-    /// left that could wake any of them: no timer, descriptor, signal, child or blocking closure, no
-    /// [`Remote`](crate::Remote), and no [`Waker`](std::task::Waker) that was kept
+    /// The future of [`block_on`](crate::EventLoop::block_on) and all tasks wait, and nothing can wake
+    /// one of them: there is no timer, descriptor, signal, child or blocking closure, no
+    /// [`Remote`](crate::Remote), and no clone of a [`Waker`](std::task::Waker)
     /// ([`Deadlock`](io::ErrorKind::Deadlock)).
     #[error(
-        "the future of {place} would wait for ever: nothing is left that could wake it. Look for \
-         what it awaits, such as a task that waits for itself, or for what nobody sends"
+        "the future of {place} would wait for ever: nothing is left that could wake it. Check what \
+         it awaits, for example a task that waits for itself, or a channel without a sender"
     )]
     NeverWoken {
-        /// Where it was given to the loop.
+        /// The place of the call of `block_on`.
         place: &'static Location<'static>,
     },
-    /// The time of this loop is that of the system, which passes by itself
+    /// The loop has the system's clock, which cannot be moved
     /// ([`Unsupported`](io::ErrorKind::Unsupported)).
     #[error(
         "the clock is real and cannot be moved: make the loop with \
@@ -75,12 +78,12 @@ impl From<Error> for io::Error {
     }
 }
 
-/// The error of the system in one of the poll.
+/// The system's error in an error of the poll.
 fn system_error(error: &nio_poll::Error) -> Option<&io::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-/// What to do, if there is something.
+/// What to do about an error; empty if there is no advice.
 fn advice(error: &nio_poll::Error) -> &'static str {
     // The same on every system.
     const EPERM: i32 = 1;
@@ -94,26 +97,28 @@ fn advice(error: &nio_poll::Error) -> &'static str {
         (nio_poll::Error::Refused { subject, .. }, Some(errno)) => match (subject, errno) {
             (Subject::Signal(signal), EINVAL) => match signal.as_raw() {
                 9 => "; no program can catch SIGKILL: to end cleanly, listen to SIGTERM",
-                _ => "; it is no signal, or one like SIGSTOP that no program can catch",
+                _ => "; it is no signal, or a signal like SIGSTOP that no program can catch",
             },
             (Subject::Descriptor(_), EPERM | EINVAL) => {
-                "; only sockets, pipes, terminals and the like can be waited for: read a file \
+                "; the loop can wait only for sockets, pipes, terminals and the like: read a file \
                  with spawn_blocking"
             }
-            (_, EBADF) => "; it was closed: give the loop its owner, which closes it later",
+            (_, EBADF) => {
+                "; it was closed: pass the value that owns it (like a File), so that it stays open"
+            }
             _ => "",
         },
         _ => "",
     }
 }
 
-/// Where a callback was set.
+/// The place of a registration, as a part of a sentence.
 fn since(place: Option<&'static Location<'static>>) -> String {
     place.map_or(String::new(), |place| format!(", from {place}"))
 }
 
 impl Handle {
-    /// The error of a registration, which says where the one before it was made.
+    /// The error of a refused registration, with the place of the existing one.
     pub(crate) fn refused(&self, error: nio_poll::Error) -> Error {
         let nio_poll::Error::AlreadyRegistered { subject, token } = error else {
             return Error::Poll(error);
@@ -128,8 +133,8 @@ impl Handle {
     }
 }
 
-/// A call has failed, and gives back the value that it was given. Converts into its error and into an
-/// [`io::Error`], so that `?` can be used where the value is not needed any more.
+/// The error of a call, with the value that the call was given. It converts into its error and into an
+/// [`io::Error`], so `?` works where the value is not needed any more.
 ///
 /// ```
 /// # use std::{process::Command, io};

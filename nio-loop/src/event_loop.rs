@@ -1,4 +1,4 @@
-//! The event loop: its owner, and the ways to run it. What a turn does is in `turn`.
+//! The event loop: its owner, and the functions that run it. The phases of a turn are in `turn`.
 
 use std::{
     fmt,
@@ -18,19 +18,19 @@ use crate::{
     state::State,
     task::Task,
     turn::{Batch, Turn},
-    wakers::Lent,
+    wakers::LoopWaker,
 };
 
-/// Makes a loop, runs a future on it until that is ready, and returns its output: the `main` of a
-/// program of futures. The future has the loop's [`Handle`].
+/// Makes a loop, runs a future on it until the future is ready, and returns its output. This is the
+/// `main` of a program of futures. The future gets the loop's [`Handle`].
 ///
-/// Then the loop is dropped: tasks that are not done and callbacks that are still set are dropped and
-/// do not run. Await the tasks that are to finish. To have a loop run until nothing is left instead, or
-/// on a [`Clock`] of a test, make an [`EventLoop`].
+/// Then the loop is dropped, and with it, without running, all unfinished tasks and callbacks. Await
+/// the tasks that have to finish. To run a loop until nothing keeps it alive, or on a test's
+/// [`Clock`], make an [`EventLoop`].
 ///
 /// # Errors
 ///
-/// As [`EventLoop::new`] and [`EventLoop::block_on`]. An error of the future itself is in its output.
+/// See [`EventLoop::new`] and [`EventLoop::block_on`]. An error of the future itself is in its output.
 ///
 /// # Panics
 ///
@@ -56,8 +56,8 @@ pub fn run<T>(main: impl AsyncFnOnce(Handle) -> T) -> Result<T, Error> {
     event_loop.block_on(main)
 }
 
-/// An event loop. It owns everything that is registered with it; [`handle`](EventLoop::handle)
-/// gives what uses it.
+/// An event loop. It owns all callbacks, tasks and registrations; a [`Handle`], made by
+/// [`handle`](EventLoop::handle), adds them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -75,25 +75,25 @@ pub fn run<T>(main: impl AsyncFnOnce(Handle) -> T) -> Result<T, Error> {
 ///
 /// # In another loop
 ///
-/// A loop can be driven by another one, of any make: its descriptor ([`AsFd`]) becomes readable
-/// when there is something to do for it. Before the other loop waits, it calls
+/// A loop can be embedded in another loop, of any kind: its descriptor ([`AsFd`]) becomes readable
+/// when the loop has something to do. Before the outer loop waits, it calls
 /// [`run_nowait`](EventLoop::run_nowait) and then [`next_deadline`](EventLoop::next_deadline), and
-/// waits until that or until the descriptor is readable. Whatever is given to this loop meanwhile,
-/// by its handle or by another thread, makes the descriptor readable, so that the other loop comes
-/// back and asks for the deadline again.
+/// waits until that deadline or until the descriptor is readable. Anything that is given to the inner
+/// loop meanwhile, by a handle or by another thread, makes the descriptor readable, so the outer loop
+/// wakes up and asks for the deadline again.
 ///
-/// The descriptor may also be readable where there is nothing to do: on the BSDs and macOS a condition
-/// that has ended meanwhile leaves it so until the next run.
+/// The descriptor may be readable although there is nothing to do: on the BSDs and macOS, an event
+/// whose condition has ended leaves it readable until the next run.
 #[doc(alias("uv_loop_t", "LocalSet", "Runtime", "LocalExecutor", "reactor"))]
 pub struct EventLoop {
     handle: Handle,
     poll: Rc<Poll>,
     batch: Batch,
-    waker: Lent,
+    waker: LoopWaker,
 }
 
 impl EventLoop {
-    /// A loop with nothing to do.
+    /// A loop on the system's clock.
     ///
     /// # Errors
     ///
@@ -103,11 +103,11 @@ impl EventLoop {
         EventLoop::with_clock(Clock::real())
     }
 
-    /// A loop that has its time from a clock, usually that of a test.
+    /// A loop on a given clock, usually a test's clock.
     ///
     /// # Errors
     ///
-    /// As [`new`](EventLoop::new).
+    /// See [`new`](EventLoop::new).
     #[doc(alias("start_paused"))]
     pub fn with_clock(clock: Clock) -> Result<EventLoop, Error> {
         let state = Rc::new(State::new(clock)?);
@@ -115,11 +115,11 @@ impl EventLoop {
             poll: state.poll()?,
             handle: Handle { state },
             batch: Batch::new(),
-            waker: Lent::default(),
+            waker: LoopWaker::default(),
         })
     }
 
-    /// A handle, by which this loop is used. Callbacks and tasks each hold one.
+    /// A handle to this loop, for callbacks and tasks.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -128,17 +128,17 @@ impl EventLoop {
     /// Runs until nothing keeps the loop alive, or until it is stopped. Returns whether something
     /// still keeps it alive.
     ///
-    /// A loop cannot be run by one of its own callbacks: that has a [`Handle`], and only the owner
-    /// can run it. A callback can run another loop.
+    /// A callback cannot run its own loop, because it has only a [`Handle`]. It can run another loop.
     ///
     /// # Errors
     ///
-    /// [`Error::Poll`] if waiting fails, which no correct program sees. The loop can be run again.
+    /// [`Error::Poll`] if waiting fails, which does not happen in a correct program. The loop can be
+    /// run again.
     ///
     /// # Panics
     ///
-    /// A panic of a callback passes through. Nothing but that callback is lost: the loop can be run
-    /// again, and goes on where it was.
+    /// A panic of a callback passes through. Only that callback is lost: the loop can be run again, and
+    /// continues after it.
     #[doc(alias("uv_run", "UV_RUN_DEFAULT"))]
     pub fn run(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, state| {
@@ -149,13 +149,13 @@ impl EventLoop {
         })
     }
 
-    /// Takes one turn that begins with the poll and ends with the timers: it waits until something
-    /// happens or a timer is due, and not at all if one is due already. Returns whether something
-    /// keeps the loop alive.
+    /// Takes one turn that begins with the poll and ends with the timers. It waits for an event or the
+    /// next timer, and does not wait if a timer is due already. Returns whether something keeps the
+    /// loop alive.
     ///
     /// # Errors
     ///
-    /// As [`run`](EventLoop::run).
+    /// See [`run`](EventLoop::run).
     #[doc(alias("UV_RUN_ONCE"))]
     pub fn run_once(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, _| turn.take_timers_last(Wait::Alive))
@@ -165,40 +165,40 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// As [`run`](EventLoop::run).
+    /// See [`run`](EventLoop::run).
     #[doc(alias("UV_RUN_NOWAIT"))]
     pub fn run_nowait(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, _| turn.take(Wait::Never))
     }
 
-    /// Runs turns, unless the loop was stopped before. Then the stop has had its effect.
+    /// Runs turns, unless the loop was stopped before. Resets the stop at the end.
     fn run_with(
         &mut self,
         run: impl FnOnce(&mut Turn<'_>, &State) -> Result<(), Error>,
     ) -> Result<bool, Error> {
         let state = &self.handle.state;
-        let (batch, lent) = (&mut self.batch, &mut self.waker);
-        let mut turn = Turn::new(&self.handle, &self.poll, batch, lent, None);
+        let (batch, loop_waker) = (&mut self.batch, &mut self.waker);
+        let mut turn = Turn::new(&self.handle, &self.poll, batch, loop_waker, None);
         if !state.stopping.get() {
             run(&mut turn, state)?;
         }
         state.collect();
         state.stopping.set(false);
-        Ok(state.holds_something())
+        Ok(state.has_referenced())
     }
 
-    /// Runs the loop until a future is ready, and returns its output. Everything else that the loop
-    /// has to do goes on meanwhile, and stays there afterwards. A [stop](Handle::stop) does not end
-    /// it: it makes the next run return at once.
+    /// Runs the loop until a future is ready, and returns its output. Callbacks and other tasks run
+    /// meanwhile, and stay afterwards. A [stop](Handle::stop) does not end it, but makes the next run
+    /// return at once.
     ///
     /// The future is a task like any other: it is polled when it is woken, has a budget, is timed,
     /// and is in the [report](Handle::report).
     ///
     /// # Errors
     ///
-    /// As [`run`](EventLoop::run). [`Error::NeverWoken`] if the loop is about to wait and nothing is left
-    /// that could wake the future; then that is dropped. A loop that waits already does not learn that
-    /// another thread has dropped the last [`Remote`](crate::Remote) or waker.
+    /// See [`run`](EventLoop::run). [`Error::NeverWoken`] if the loop is about to wait and nothing can
+    /// wake the future; the future is dropped. A loop that waits already does not notice that another
+    /// thread drops the last [`Remote`](crate::Remote) or waker.
     ///
     /// # Panics
     ///
@@ -213,8 +213,8 @@ impl EventLoop {
             let guard = RootTask::new(state, Location::caller());
             let task = Rc::clone(&guard.task);
             let root = Some(Root { task, future });
-            let (batch, lent) = (&mut self.batch, &mut self.waker);
-            let mut turn = Turn::new(&self.handle, &self.poll, batch, lent, root);
+            let (batch, loop_waker) = (&mut self.batch, &mut self.waker);
+            let mut turn = Turn::new(&self.handle, &self.poll, batch, loop_waker, root);
             turn.drain();
             while turn.has_root() {
                 turn.take(Wait::Always)?;
@@ -224,11 +224,11 @@ impl EventLoop {
         Ok(output.expect("the root is gone only when it is ready"))
     }
 
-    /// When the loop has to be run again at the latest, if nothing happens before: now or earlier if
-    /// there is something to do at once, `None` if it waits for events only.
+    /// The time at which the loop has to be run again, if its descriptor does not become readable
+    /// before: now or earlier if it has work already, `None` if it waits only for events.
     ///
-    /// From this call on, and until the loop is run, its descriptor becomes readable also when
-    /// something is given to the loop, because that may change the answer.
+    /// From this call until the next run, the descriptor also becomes readable when something is given
+    /// to the loop, because that may change the deadline.
     #[doc(alias("uv_backend_timeout", "uv_backend_fd"))]
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
@@ -240,7 +240,7 @@ impl EventLoop {
     }
 }
 
-/// The task of the future of `block_on`. When that ends, or panics, the task is over.
+/// The task of the future of `block_on`. Dropping it ends the task, also after an error or a panic.
 struct RootTask<'a> {
     state: &'a State,
     task: Rc<Task>,
@@ -264,9 +264,9 @@ impl Drop for RootTask<'_> {
 }
 
 impl AsFd for EventLoop {
-    /// The descriptor that is readable when there is something to do, and sometimes when there is
-    /// not. It is that of a kqueue (on Linux, of an epoll), so it can be watched by any other kqueue
-    /// or epoll, and by poll(2) except on macOS.
+    /// The descriptor of the loop's kqueue (on Linux, epoll). It is readable when the loop has something
+    /// to do, and sometimes when it has not. Any other kqueue or epoll can watch it, and so can poll(2)
+    /// except on macOS.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.poll.as_fd()
     }

@@ -6,17 +6,16 @@ use nio_poll::FileChange;
 
 use crate::{
     CallbackId, Error, Handle, Refused,
-    notices::Notices,
+    channel::Receiver,
     registration::{OnEvent, Watched},
-    watch::sole,
+    watch::take_back,
 };
 
 /// # Files
 impl Handle {
-    /// Runs a callback when something happens to a file or a directory that is open; the last
-    /// argument says what. The loop keeps the file until the callback is cleared. What is watched is
-    /// the file, not its name: see [`nio_poll::Poll::register_file`], also for what systems differ
-    /// in.
+    /// Runs a callback when an open file or directory changes; its last argument names the changes. The
+    /// loop owns the file until the callback is cleared. The watch follows the file, not its name: see
+    /// [`nio_poll::Poll::register_file`], also for the differences between systems.
     ///
     /// # Errors
     ///
@@ -75,19 +74,19 @@ impl Handle {
             drop(watched);
             Refused {
                 error,
-                value: sole(file),
+                value: take_back(file),
             }
         })
     }
 
-    /// Watches a file or a directory that is open, for a task: [`next`](Changes::next) waits until
-    /// something happens to it. It is watched from now until the [`Changes`] are dropped, and does not
-    /// keep the loop alive; a task that awaits it does. The loop keeps the file meanwhile; to use it
-    /// elsewhere too, give the loop an [`Rc`] of it.
+    /// Watches an open file or directory for a task: [`next`](Changes::next) waits for the next change.
+    /// The watch lasts from this call until the [`Changes`] are dropped. It does not keep the loop
+    /// alive; a task that awaits it does. The loop owns the file meanwhile; to use it elsewhere too,
+    /// pass an [`Rc`] of it.
     ///
     /// # Errors
     ///
-    /// As [`on_change`](Handle::on_change).
+    /// See [`on_change`](Handle::on_change).
     ///
     /// ```
     /// # use std::{fs::File, io::Write};
@@ -112,23 +111,23 @@ impl Handle {
         changes: FileChange,
     ) -> Result<Changes, Refused<F>> {
         let place = Location::caller();
-        let notices = Notices::of(self, |teller| {
+        let receiver = Receiver::new(self, |sender| {
             let id = self.on_change_at(place, file, changes, move |_, _, changes| {
-                teller.tell(|before| changes | before.unwrap_or(FileChange::empty()));
+                sender.send(|before| changes | before.unwrap_or(FileChange::empty()));
             })?;
             self.unref(id);
             Ok(id)
         })?;
-        Ok(Changes(notices))
+        Ok(Changes(receiver))
     }
 }
 
-/// Watches a file. Made by [`Handle::changes`].
-pub struct Changes(Notices<FileChange>);
+/// The changes of a file, for a task. Made by [`Handle::changes`].
+pub struct Changes(Receiver<FileChange>);
 
 impl Changes {
-    /// Waits until something happens to the file, and returns all that has happened since the last
-    /// time. Changes that come while nothing waits are kept, and dropping the future loses none.
+    /// Waits until the file changes, and returns all changes since the last call. It is cancellation
+    /// safe, and changes between two calls are kept.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The handle: callbacks and tasks hold it to use their loop. Here are the callbacks that need no
-//! descriptor; `lib` lists the files of its other functions in the order of its documentation.
+//! The handle, by which callbacks and tasks use their loop. This file has timeouts, intervals,
+//! immediates and ticks; `lib` lists the files of the other functions.
 
 use std::{fmt, panic::Location, rc::Rc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     timers::{MissedTicks, Timer, at_least_a_nanosecond},
 };
 
-/// Uses a loop: arms timers, watches descriptors, spawns tasks. Cheap to clone.
+/// A handle to a loop: sets timers, watches descriptors, spawns tasks. Cheap to clone.
 ///
 /// | for | callbacks | futures |
 /// |---|---|---|
@@ -27,25 +27,25 @@ use crate::{
 /// | housekeeping | [`clear`](Handle::clear), [`close`](Handle::close), [`guard`](Handle::guard), [`current`](Handle::current), [`unref`](Handle::unref), [`reref`](Handle::reref) | those of [`JoinHandle`](crate::JoinHandle) |
 /// | a look inside | [`on_warning`](Handle::on_warning), [`metrics`](Handle::metrics), [`report`](Handle::report) | |
 ///
-/// A handle stays on the thread of its loop: it is not [`Send`], and the compiler says that
-/// "`Rc<State>` cannot be sent between threads safely" where it is given to another one. Give that a
-/// [`Remote`](crate::Remote), which is made by [`remote`](Handle::remote).
+/// A handle stays on the thread of its loop: it is not [`Send`]. Where it would move to another thread,
+/// the compiler says "`Rc<State>` cannot be sent between threads safely". Give that thread a
+/// [`Remote`](crate::Remote), made by [`remote`](Handle::remote).
 ///
-/// When the [`EventLoop`](crate::EventLoop) has been dropped, handles that are left do nothing:
-/// callbacks given to them are dropped at once and never run.
+/// After the [`EventLoop`](crate::EventLoop) was dropped, its handles do nothing: a callback given to
+/// one is dropped at once and never runs.
 #[doc(alias("LocalSet", "uv_loop_t", "Spawner"))]
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) state: Rc<State>,
 }
 
-/// # Timers, and what runs soon: callbacks
+/// # Timers, immediates and ticks
 impl Handle {
-    /// Runs a callback once, when `delay` has passed and never earlier. Timeouts run in the order of
-    /// their deadlines, those of equal deadlines in the order in which they were set. One that is
-    /// set by a callback runs in the next turn at the earliest, also with a delay of zero.
+    /// Runs a callback once, when `delay` has passed, never earlier. Timeouts run in the order of their
+    /// deadlines; timeouts with equal deadlines run in the order in which they were set. A timeout that
+    /// a callback sets runs in the next turn at the earliest, even with a delay of zero.
     ///
-    /// A delay too long for the clock (584 years) never passes.
+    /// A delay of more than the clock can count (584 years) never passes.
     ///
     /// ```
     /// # use std::{rc::Rc, cell::Cell, time::Duration};
@@ -77,12 +77,12 @@ impl Handle {
         self.add_timer(since + delay, timer)
     }
 
-    /// Runs a callback every `period`, until it is cleared. Its second argument says how many
-    /// periods have passed since its last run: 1, or more when the loop was busy for longer than a
-    /// period. Missed runs are skipped, and the n-th period ends n periods after the interval was set.
-    /// [`set_interval_with`](Handle::set_interval_with) has other ways.
+    /// Runs a callback every `period`, until it is cleared. Its second argument is the number of periods
+    /// since its last run: 1, or more if the loop was busy for longer than a period. Missed runs are
+    /// skipped, and the n-th period ends n periods after the interval was set.
+    /// [`set_interval_with`](Handle::set_interval_with) offers other choices.
     ///
-    /// A period of zero is one of a nanosecond: the callback runs once in each turn.
+    /// A period of zero counts as one nanosecond: the callback runs once in each turn.
     ///
     /// ```
     /// # use std::{cell::Cell, rc::Rc, time::Duration};
@@ -113,8 +113,7 @@ impl Handle {
         self.set_interval_with(period, MissedTicks::Skip, callback)
     }
 
-    /// As [`set_interval`](Handle::set_interval), with a choice of what becomes of periods that the
-    /// loop was too busy to run.
+    /// Like [`set_interval`](Handle::set_interval), with a choice of how missed periods are treated.
     #[doc(alias("MissedTickBehavior"))]
     #[track_caller]
     pub fn set_interval_with(
@@ -137,10 +136,10 @@ impl Handle {
         self.add_timer(due, timer)
     }
 
-    /// Begins the delay of a timeout again from now, or the period of an interval, also within the
-    /// interval's own callback. For idle timeouts: it costs a small part of clearing and setting, and
-    /// nothing is allocated. Returns false if the callback is gone, as that of a timeout is from when
-    /// it runs, or if it is no timer.
+    /// Restarts the delay of a timeout, or the period of an interval, from now. An interval's callback
+    /// may refresh its own interval. Made for idle timeouts: cheaper than clearing and setting again,
+    /// and without an allocation. Returns false if the callback is gone (a timeout is gone when it
+    /// runs) or is not a timer.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -164,7 +163,7 @@ impl Handle {
         let Target::Timer(key) = id.0 else {
             return false;
         };
-        // Never to an earlier time, so a loop that waits on behalf of this one need not know.
+        // The deadline only moves back, so a loop that waits for this one need not wake up.
         self.state.timers.refresh(key, self.now())
     }
 
@@ -175,12 +174,12 @@ impl Handle {
         }
         state.retain(timer.is_referenced());
         let key = state.timers.insert(deadline, timer);
-        state.mailbox.rouse();
+        state.mailbox.notify_if_parked();
         CallbackId(Target::Timer(key))
     }
 
-    /// Runs a callback after the I/O events of this turn; if the immediates of this turn are already
-    /// running, of the next one. Immediates run in the order in which they were set.
+    /// Runs a callback after the I/O events of this turn, or of the next turn if the immediates of this
+    /// turn are running already. Immediates run in the order in which they were set.
     #[doc(alias("setImmediate", "uv_check_t", "uv_idle_t", "call_soon"))]
     #[track_caller]
     pub fn set_immediate(&self, callback: impl FnOnce(&Handle) + 'static) -> CallbackId {
@@ -202,23 +201,23 @@ impl Handle {
             referenced: true,
         });
         state.retain(true);
-        state.mailbox.rouse();
+        state.mailbox.notify_if_parked();
         CallbackId(Target::Immediate(key))
     }
 
-    /// Runs a callback as soon as the one that runs now has returned: before woken tasks, and before
-    /// anything else that the loop does. It cannot be cleared.
+    /// Runs a callback (a tick) directly after the callback that runs now, before woken tasks and
+    /// before anything else. It cannot be cleared.
     ///
-    /// Ticks that set one another without end keep everything else waiting, for 100,000 of them. That
-    /// is reported as a [`Warning`](crate::Warning), and the other phases have their turn before the
-    /// next ticks. Use [`set_immediate`](Handle::set_immediate) to go on without end.
+    /// Ticks that set one another without end block the loop, but only for 100,000 ticks: then there is
+    /// a [`Warning`](crate::Warning), and the other phases run before the next ticks. For work without
+    /// end use [`set_immediate`](Handle::set_immediate).
     #[doc(alias("nextTick", "process.nextTick", "queueMicrotask", "microtask"))]
     #[track_caller]
     pub fn next_tick(&self, callback: impl FnOnce(&Handle) + 'static) {
         if !self.state.closed.get() {
             let call = Call::new(callback, Location::caller());
             self.state.queues.ticks.borrow_mut().push_back(call);
-            self.state.mailbox.rouse();
+            self.state.mailbox.notify_if_parked();
         }
     }
 }

@@ -23,10 +23,10 @@ use crate::{
 
 /// # Tasks
 impl Handle {
-    /// Runs a future on the loop, beside everything else. The loop stays alive until it has
-    /// finished. It is polled for the first time when the callback that runs now has returned.
+    /// Spawns a task: runs a future on the loop, concurrently with everything else. It keeps the loop
+    /// alive until it has finished. Its first poll comes after the callback that runs now.
     ///
-    /// On a loop that is gone the future is dropped, and the handle says it was aborted.
+    /// If the loop is gone, the future is dropped, and the join handle returns that it was aborted.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -64,9 +64,9 @@ impl Handle {
         self.spawn_at(Box::pin(future), Location::caller())
     }
 
-    /// Runs a future whose outcome nothing waits for. An error, or a panic, becomes a
-    /// [`Warning`] for the function of [`on_warning`](Handle::on_warning); without one, the first is
-    /// told on the standard error.
+    /// Spawns a task that is not joined. An error or a panic becomes a [`Warning`] for the function of
+    /// [`on_warning`](Handle::on_warning). Without that function, only the first warning is printed to
+    /// the standard error.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -95,7 +95,7 @@ impl Handle {
         self.spawn_at(Box::pin(future), place).detach();
     }
 
-    /// A task has panicked that is not joined.
+    /// Warns of a panic of a task that is not joined.
     pub(crate) fn warn_of_panic(
         &self,
         place: &'static Location<'static>,
@@ -104,8 +104,8 @@ impl Handle {
         let message = panic_message(&*payload).unwrap_or_default().to_owned();
         discard(payload);
         let warning = Warning::TaskPanicked { place, message };
-        // Without a function for warnings, the panic itself was told. In the course of another panic
-        // nothing more is to be.
+        // Without a function for warnings, the panic hook has printed the panic. During another panic
+        // no foreign code may run.
         if self.state.meter.is_timing() && !std::thread::panicking() {
             self.warn(&warning);
         } else {
@@ -138,21 +138,21 @@ impl Handle {
     }
 }
 
-/// Waits for a task, or aborts it. Made by [`Handle::spawn`].
+/// Joins a task, or aborts it. Made by [`Handle::spawn`].
 ///
-/// Dropping it lets the task go on, as [`detach`](JoinHandle::detach) says by name.
+/// Dropping it detaches the task, like [`detach`](JoinHandle::detach): the task goes on.
 #[doc(alias("Promise", "Task"))]
 pub struct JoinHandle<T> {
     handle: Handle,
-    /// Absent for a task of a loop that was gone.
+    /// `None` if the loop was gone.
     task: Option<Rc<Task>>,
     output: PhantomData<fn() -> T>,
 }
 
 impl<T> JoinHandle<T> {
-    /// Ends the task where it stands: its future is dropped, and a task that awaits this handle gets
-    /// a [`JoinError`] that [is aborted](JoinError::is_aborted). Nothing happens to a task that has
-    /// finished. A task that aborts itself is dropped when it next awaits.
+    /// Aborts the task: its future is dropped, and awaiting this handle returns a [`JoinError`] with
+    /// [`is_aborted`](JoinError::is_aborted). Has no effect on a task that has finished. If a task
+    /// aborts itself, its future is dropped when its poll returns.
     #[doc(alias("cancel", "CancellationToken", "AbortController", "AbortHandle"))]
     pub fn abort(&self) {
         if let Some(task) = &self.task {
@@ -166,13 +166,12 @@ impl<T> JoinHandle<T> {
         self.task.as_ref().is_none_or(|task| task.is_over())
     }
 
-    /// Lets the task go on by itself. Its output will be dropped; of a panic
-    /// [`on_warning`](Handle::on_warning) tells, and of errors too if the task was spawned by
+    /// Lets the task go on by itself. Its output will be dropped. A panic is reported to
+    /// [`on_warning`](Handle::on_warning), and so are errors of a task of
     /// [`spawn_detached`](Handle::spawn_detached).
     pub fn detach(self) {}
 
-    /// Has the task aborted when the guard that this returns is dropped. The guard can be awaited as
-    /// this can be.
+    /// A guard that aborts the task when it is dropped. The guard can be awaited like this handle.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -199,15 +198,16 @@ impl<T> JoinHandle<T> {
         AbortOnDrop(Some(self))
     }
 
-    /// Says that the task does not keep the loop alive: when only such are left,
-    /// [`run`](crate::EventLoop::run) returns, and they go on with the next run or are dropped with
-    /// the loop. Returns false if the task has finished.
+    /// Unreferences the task: it no longer keeps the loop alive. When only unreferenced tasks are left,
+    /// [`run`](crate::EventLoop::run) returns; they continue in the next run, or are dropped with the
+    /// loop. Returns false if the task has finished.
     #[doc(alias("uv_unref"))]
     pub fn unref(&self) -> bool {
         self.set_referenced(false)
     }
 
-    /// Takes [`unref`](JoinHandle::unref) back. Returns false if the task has finished.
+    /// Undoes [`unref`](JoinHandle::unref): the task keeps the loop alive again. Returns false if it has
+    /// finished.
     #[doc(alias("uv_ref"))]
     pub fn reref(&self) -> bool {
         self.set_referenced(true)
@@ -224,7 +224,7 @@ impl<T> JoinHandle<T> {
 }
 
 impl<T: 'static> JoinHandle<T> {
-    /// The outcome of a task that is over, once; after that it says that the task was aborted.
+    /// The outcome of a task that is over. It is taken out: later calls return that it was aborted.
     pub(crate) fn take_outcome(&self) -> Option<Result<T, JoinError>> {
         if !self.is_finished() {
             return None;
@@ -244,7 +244,7 @@ impl<T: 'static> JoinHandle<T> {
 impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    /// Polled again after it was ready, it answers that the task was aborted.
+    /// If it is polled again after it was ready, it returns that the task was aborted.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(budget::draw(context));
         if let Some(task) = self.task.as_ref().filter(|task| !task.is_over()) {
@@ -281,12 +281,12 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// Aborts a task when it is dropped, and can be awaited. Made by [`JoinHandle::abort_on_drop`].
 pub struct AbortOnDrop<T>(
-    /// There until [`into_handle`](AbortOnDrop::into_handle) takes it.
+    /// `None` only after [`into_handle`](AbortOnDrop::into_handle).
     Option<JoinHandle<T>>,
 );
 
 impl<T> AbortOnDrop<T> {
-    /// The task's handle. The task is not aborted any more when that is dropped.
+    /// Returns the task's handle. Dropping that does not abort the task.
     #[must_use = "to let the task go on, detach it"]
     pub fn into_handle(mut self) -> JoinHandle<T> {
         self.0.take().expect("taken only here")
@@ -324,11 +324,11 @@ impl<T> fmt::Debug for AbortOnDrop<T> {
     }
 }
 
-/// A task has no result: it was aborted, or it panicked.
+/// The error of a task without a result: it was aborted, or it panicked.
 #[derive(thiserror::Error)]
 #[error("{}", self.text())]
 pub struct JoinError {
-    /// The lock is there to make the error [`Sync`], which the payload of a panic need not be.
+    /// In a lock because the payload of a panic may not be [`Sync`], and an error should be.
     panic: Option<Mutex<Box<dyn Any + Send>>>,
 }
 
@@ -348,12 +348,11 @@ impl JoinError {
         self.panic.is_none()
     }
 
-    /// The payload of the panic, to be passed to [`std::panic::resume_unwind`]; the error itself
-    /// if it did not panic.
+    /// The payload of the panic, for [`std::panic::resume_unwind`].
     ///
     /// # Errors
     ///
-    /// The error, if the task was aborted.
+    /// This error itself, if the task was aborted.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         let panic = self.panic.ok_or_else(JoinError::aborted)?;
         Ok(panic.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -378,7 +377,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> Option<&str> {
 }
 
 impl From<JoinError> for io::Error {
-    /// An error of the kind [`Other`](io::ErrorKind::Other), which no caller tries again.
+    /// An error of the kind [`Other`](io::ErrorKind::Other), which callers do not retry.
     fn from(error: JoinError) -> io::Error {
         io::Error::other(error)
     }

@@ -1,12 +1,12 @@
-//! A group of tasks that are joined as they finish.
+//! Join sets: groups of tasks that are joined in the order in which they finish.
 //!
 //! The laws:
 //!
-//! 1. A task of the group is in it until its outcome is taken. Outcomes come in the order in which the
+//! 1. A task stays in the group until its outcome is taken. Outcomes come in the order in which the
 //!    tasks finish.
-//! 2. Joining all tasks costs as much as joining each: a task that finishes says so itself, and no
-//!    other is looked at.
-//! 3. The tasks are aborted when the group is dropped.
+//! 2. Joining a task costs the same in a group of any size: a finished task adds its number to a
+//!    queue, and no other task is polled.
+//! 3. Dropping the group aborts its tasks.
 
 use std::{
     cell::RefCell,
@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 
-use crate::{AbortOnDrop, Handle, JoinError, notices::OneWaiter, panics::Panics};
+use crate::{AbortOnDrop, Handle, JoinError, channel::OneWaiter, panics::Panics};
 
 /// A group of tasks with outputs of one type, which are joined in the order in which they finish, and
 /// aborted when the group is dropped. Made by [`Handle::join_set`].
@@ -53,7 +53,7 @@ pub struct JoinSet<T> {
     finished: Rc<Finished>,
 }
 
-/// The tasks that are over, in order, and the future that waits for the next one.
+/// The numbers of the tasks that are over, in order, and the future that waits for the next one.
 #[derive(Default)]
 struct Finished {
     numbers: RefCell<VecDeque<u64>>,
@@ -62,7 +62,7 @@ struct Finished {
 
 /// # Groups of tasks
 impl Handle {
-    /// A group of tasks, which is empty.
+    /// An empty group of tasks.
     #[must_use]
     pub fn join_set<T: 'static>(&self) -> JoinSet<T> {
         JoinSet {
@@ -75,30 +75,30 @@ impl Handle {
 }
 
 impl<T: 'static> JoinSet<T> {
-    /// Runs a future as a task of the group, as [`Handle::spawn`] does.
+    /// Spawns a task of the group, like [`Handle::spawn`].
     #[doc(alias("spawn_local"))]
     #[track_caller]
     pub fn spawn(&mut self, future: impl Future<Output = T> + 'static) {
-        /// Dropped behind the future, however that ends.
-        struct SaysSo(Rc<Finished>, u64, Handle);
-        impl Drop for SaysSo {
+        /// Dropped after the future, also when that panics or is aborted.
+        struct ReportEnd(Rc<Finished>, u64, Handle);
+        impl Drop for ReportEnd {
             fn drop(&mut self) {
                 self.0.numbers.borrow_mut().push_back(self.1);
                 self.0.waiter.wake(&self.2.state.tasks);
             }
         }
         self.last += 1;
-        let says_so = SaysSo(Rc::clone(&self.finished), self.last, self.handle.clone());
+        let report_end = ReportEnd(Rc::clone(&self.finished), self.last, self.handle.clone());
         let future = async move {
-            let _says_so = says_so;
+            let _report_end = report_end;
             future.await
         };
         let task = self.handle.spawn_at(Box::pin(future), Location::caller());
         self.tasks.insert(self.last, task.abort_on_drop());
     }
 
-    /// Waits until the next task has finished, and takes its outcome; `None` if the group is empty. Nothing
-    /// is lost when the future is dropped.
+    /// Waits until the next task has finished, and takes its outcome; `None` if the group is empty. It
+    /// is cancellation safe.
     #[doc(alias("select_all", "Promise.race"))]
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         let (handle, finished) = (self.handle.clone(), Rc::clone(&self.finished));
@@ -113,7 +113,7 @@ impl<T: 'static> JoinSet<T> {
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         loop {
             let number = *self.finished.numbers.borrow().front()?;
-            // It is not there if its future panicked when a loop that is gone dropped it.
+            // The number has no task if the loop was gone and the future panicked in its drop.
             let outcome = match self.tasks.get(&number) {
                 Some(task) => Some(task.take_outcome()?),
                 None => None,
@@ -126,8 +126,8 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// Aborts all tasks. They stay in the group, and their outcomes are errors that
-    /// [say so](JoinError::is_aborted); those of tasks that had finished stay what they are.
+    /// Aborts all tasks. They stay in the group, and their outcomes are errors with
+    /// [`is_aborted`](JoinError::is_aborted). Tasks that had finished keep their outcomes.
     pub fn abort_all(&self) {
         let mut panics = Panics::default();
         for task in self.tasks.values() {
@@ -136,8 +136,8 @@ impl<T: 'static> JoinSet<T> {
         panics.resume();
     }
 
-    /// Aborts all tasks, and waits until they are gone. Then the group is empty; the outcomes are
-    /// dropped.
+    /// Aborts all tasks, and waits until they are gone. Their outcomes are dropped, and the group is
+    /// empty.
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while self.join_next().await.is_some() {}
@@ -145,13 +145,13 @@ impl<T: 'static> JoinSet<T> {
 }
 
 impl<T> JoinSet<T> {
-    /// How many tasks there are whose outcome was not taken yet.
+    /// The number of tasks in the group, including finished ones that were not joined yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Whether there are none.
+    /// Whether the group has no tasks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()

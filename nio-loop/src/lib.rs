@@ -145,11 +145,11 @@ mod error;
 // Everything else.
 mod alarm;
 mod budget;
+mod channel;
 mod drain;
-mod later;
 mod listeners;
 mod mailbox;
-mod notices;
+mod next_turn;
 mod panics;
 mod park;
 mod pool;

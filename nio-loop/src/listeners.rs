@@ -1,4 +1,4 @@
-//! Which watches listen to which signal.
+//! The listeners of each signal.
 //!
 //! The laws:
 //!
@@ -14,7 +14,7 @@ use nio_poll::Signal;
 
 use nio_timer::Key;
 
-/// The place of a listener in the order of all.
+/// The position of a listener in the order of all listeners.
 pub(crate) type Order = u64;
 
 /// The listeners of a loop.
@@ -25,7 +25,7 @@ pub(crate) struct Listeners {
 }
 
 struct Listened {
-    /// The registration that the signal's events name.
+    /// The key in the token of the signal's events.
     registration: Key,
     watches: BTreeMap<Order, Key>,
 }
@@ -35,7 +35,7 @@ impl Listeners {
         self.signals.borrow().contains_key(&signal)
     }
 
-    /// A signal was registered.
+    /// Adds a signal that was registered.
     pub(crate) fn begin(&self, signal: Signal, registration: Key) {
         let watches = BTreeMap::new();
         let listened = Listened {
@@ -57,7 +57,8 @@ impl Listeners {
         }
     }
 
-    /// Removes a listener. Returns the signal's registration if this was the last one: then it ends.
+    /// Removes a listener. Returns the signal's registration if this was the last listener: the caller
+    /// ends it.
     pub(crate) fn remove(&self, signal: Signal, order: Order) -> Option<Key> {
         let mut signals = self.signals.borrow_mut();
         let listened = signals.get_mut(&signal)?;

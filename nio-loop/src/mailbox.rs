@@ -1,13 +1,13 @@
-//! The inbox of a loop: what other threads leave for it.
+//! The inbox of a loop: woken tasks, posts and stops from other threads.
 //!
 //! The laws:
 //!
-//! 1. Everything that reaches a loop from outside goes through its inbox, under one lock: woken
-//!    tasks, posted closures, a stop. So everything written before a wake or a post is seen by what
-//!    runs because of it, also when several wakes become one.
-//! 2. A thread that has left something notifies the loop (see `alarm`): that wakes a loop that
-//!    waits, and costs a system call only then.
-//! 3. The inbox of a loop that is gone takes nothing and keeps no descriptor.
+//! 1. Everything that reaches a loop from other threads goes through its inbox, under one lock. So
+//!    a woken task or a post sees all writes before the wake or the post, also when several wakes
+//!    become one.
+//! 2. A thread that has put something into the inbox notifies the loop (see `alarm`). That costs a
+//!    system call only if the loop waits.
+//! 3. The inbox of a loop that is gone accepts nothing and keeps no descriptor.
 
 use std::{
     fmt,
@@ -35,14 +35,14 @@ pub(crate) struct Mailbox {
     pub(crate) alarm: Alarm,
 }
 
-/// Left for the loop.
+/// Messages to the loop.
 #[derive(Default)]
 pub(crate) struct Inbox {
     /// The tasks that were woken, in order.
     pub(crate) woken: Vec<Arc<TaskWaker>>,
     pub(crate) posts: Vec<Post>,
     pub(crate) stop: bool,
-    /// Ends the wait of the loop's poll. None when the loop is gone.
+    /// Wakes the loop's poll. `None` when the loop is gone.
     waker: Option<Arc<Waker>>,
 }
 
@@ -70,13 +70,13 @@ impl Mailbox {
     }
 
     pub(crate) fn open(&self) -> MutexGuard<'_, Inbox> {
-        // No foreign code runs under the lock, so nothing can panic there.
+        // No foreign code runs under the lock, so it is never poisoned by a panic.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves something, and wakes the loop if it waits. Returns false, and does nothing, if the
-    /// loop is gone.
-    pub(crate) fn leave(&self, put: impl FnOnce(&mut Inbox)) -> bool {
+    /// Puts something into the inbox, and wakes the loop if it waits. Returns false, without calling
+    /// `put`, if the loop is gone.
+    pub(crate) fn put(&self, put: impl FnOnce(&mut Inbox)) -> bool {
         let mut inbox = self.open();
         let Some(waker) = inbox.waker.clone() else {
             return false;
@@ -84,7 +84,7 @@ impl Mailbox {
         put(&mut inbox);
         drop(inbox);
         if self.alarm.notify() {
-            // Waking has no way to fail.
+            // An error would mean that the poll is gone, and then nothing waits.
             let _ = waker.wake();
         }
         true
@@ -98,16 +98,16 @@ impl Mailbox {
         }
     }
 
-    /// Something was given to the loop on its own thread. If another loop waits on its behalf, that
-    /// one has to know.
+    /// Called when the loop's own thread gives it something. If the loop is embedded in another one
+    /// that waits, that one has to wake up.
     #[inline]
-    pub(crate) fn rouse(&self) {
+    pub(crate) fn notify_if_parked(&self) {
         if self.alarm.is_parked() {
             self.notify();
         }
     }
 
-    /// For the loop's end. Returns what was left, to be dropped without the lock.
+    /// Closes the inbox, for the end of the loop. Returns its contents, to be dropped without the lock.
     pub(crate) fn close(&self) -> Inbox {
         std::mem::take(&mut *self.open())
     }
@@ -117,10 +117,10 @@ impl Mailbox {
 #[derive(Debug)]
 pub(crate) struct TaskWaker {
     pub(crate) mailbox: Arc<Mailbox>,
-    /// The word of the task's key. Changes only while no clone of the waker is kept.
+    /// The task's key as a word. It changes only while the waker has no clones.
     pub(crate) task: AtomicUsize,
-    /// It is in the inbox.
-    left: AtomicBool,
+    /// Whether it is in the inbox.
+    queued: AtomicBool,
 }
 
 impl TaskWaker {
@@ -128,23 +128,22 @@ impl TaskWaker {
         Arc::new(TaskWaker {
             mailbox: Arc::clone(mailbox),
             task: AtomicUsize::new(0),
-            left: AtomicBool::new(false),
+            queued: AtomicBool::new(false),
         })
     }
 
-    /// Leaves it in the inbox, unless it is there.
-    pub(crate) fn leave(self: &Arc<TaskWaker>) {
-        if !self.left.swap(true, Ordering::AcqRel) {
-            self.mailbox
-                .leave(|inbox| inbox.woken.push(Arc::clone(self)));
+    /// Puts it into the inbox, unless it is there already.
+    pub(crate) fn enqueue(self: &Arc<TaskWaker>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.mailbox.put(|inbox| inbox.woken.push(Arc::clone(self)));
         }
     }
 
-    /// For the loop, which has found it in the inbox. Returns the word of the task's key.
+    /// Called by the loop when it takes this out of the inbox. Returns the task's key as a word.
     pub(crate) fn collect(&self) -> usize {
-        // From here on it can be left there again. Everything written before a wake that found the
-        // flag set is acquired here.
-        self.left.swap(false, Ordering::AcqRel);
+        // From here on it can be queued again. This acquires all writes before a wake that found the
+        // flag set.
+        self.queued.swap(false, Ordering::AcqRel);
         self.task.load(Ordering::Relaxed)
     }
 }

@@ -1,8 +1,7 @@
-//! What a loop tells about itself: counts, idle time, and warnings.
+//! The metrics of a loop (counts and idle time) and its warnings.
 //!
-//! The counts cost an addition each. Idle time costs two looks at the clock for each wait, so it is
-//! measured from the first time that it is asked for; and callbacks are timed only from when a
-//! function for warnings is set.
+//! A count costs an addition. Idle time costs two reads of the clock for each wait, so it is measured
+//! from the first call of `metrics`. Callbacks are timed only after a function for warnings was set.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,9 +12,9 @@ use std::{
 
 use crate::{Handle, clock::Time, report::CallbackKind, state::State, tasks::is_any_running};
 
-/// Counts of a loop since it was made. Got by [`Handle::metrics`], usually twice, because the difference
-/// [between](Metrics::since) tells more. The times count from the first call; on a test's clock, from
-/// the start.
+/// Counts of a loop since it was made, returned by [`Handle::metrics`]. The difference of two calls
+/// ([`since`](Metrics::since)) is usually more useful. The times count from the first call; on a test's
+/// clock, from the start.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -36,9 +35,9 @@ use crate::{Handle, clock::Time, report::CallbackKind, state::State, tasks::is_a
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// How often the loop has polled for events.
+    /// The number of polls for events.
     pub turns: u64,
-    /// How many of these polls have waited.
+    /// The number of polls that waited.
     pub waits: u64,
     /// The events that these polls returned.
     pub events: u64,
@@ -48,18 +47,18 @@ pub struct Metrics {
     pub callbacks: u64,
     /// How often a task was polled.
     pub polled_tasks: u64,
-    /// What the callback or the poll of a task that took longest took. Zero unless they are timed:
-    /// see [`Handle::on_warning`].
+    /// The longest time of a callback or of a poll of a task. Zero unless they are timed: see
+    /// [`Handle::on_warning`].
     pub longest_callback: Duration,
     /// The time spent waiting, since the first call of [`Handle::metrics`].
     pub idle: Duration,
-    /// All the time since then, waiting or not.
+    /// All the time since that call, waiting or not.
     pub elapsed: Duration,
 }
 
 impl Metrics {
-    /// The share of the time in which the loop did not wait: 0 of a loop with nothing to do, 1 of
-    /// one that always had something. NodeJS calls it event loop utilization.
+    /// The share of time in which the loop did not wait: 0 if it always waited, 1 if it never did.
+    /// NodeJS calls it event loop utilization.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         if self.elapsed.is_zero() {
@@ -68,7 +67,7 @@ impl Metrics {
         1.0 - self.idle.as_secs_f64() / self.elapsed.as_secs_f64()
     }
 
-    /// What came after an earlier look at the same loop. The longest callback is that of all times.
+    /// The difference to earlier metrics of the same loop. The longest callback is that of all times.
     #[must_use]
     pub fn since(&self, earlier: &Metrics) -> Metrics {
         Metrics {
@@ -85,24 +84,24 @@ impl Metrics {
     }
 }
 
-/// Something is wrong with the program that runs on a loop. See [`Handle::on_warning`].
+/// A warning of a problem in the program that runs on the loop. See [`Handle::on_warning`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A callback, or one poll of a task, has kept the loop to itself for longer than allowed.
+    /// A callback, or one poll of a task, has blocked the loop for longer than allowed.
     Slow {
-        /// What it is.
+        /// The kind of callback.
         kind: CallbackKind,
-        /// Where it was given to the loop.
+        /// The place of the call that gave it to the loop.
         place: &'static Location<'static>,
         /// How long it took.
         took: Duration,
     },
-    /// Ticks go on and on. The other phases have their turn now, and the ticks after that.
+    /// Ticks set each other without end. The other phases run now, and then the next ticks.
     TickFlood {
-        /// How many ran without anything else.
+        /// The number of ticks that ran in a row.
         ticks: usize,
-        /// Where the next of them was set.
+        /// The place where the next tick was set.
         place: &'static Location<'static>,
     },
     /// A task has panicked, and its [`JoinHandle`](crate::JoinHandle) was dropped without being
@@ -110,18 +109,18 @@ pub enum Warning {
     TaskPanicked {
         /// Where it was spawned.
         place: &'static Location<'static>,
-        /// What the panic said; empty if that was no text.
+        /// The message of the panic; empty if its payload is not text.
         message: String,
     },
     /// A task of [`spawn_detached`](Handle::spawn_detached) has ended with an error.
     TaskFailed {
         /// Where it was spawned.
         place: &'static Location<'static>,
-        /// What the error said.
+        /// The text of the error.
         error: String,
     },
-    /// A task of another loop on this thread awaits something of this one, which is not running, so
-    /// that it may wait without end. Told once, and only in debug builds.
+    /// A task of another loop on this thread awaits something of this loop, which is not running, so it
+    /// may wait for ever. Reported once, and only in debug builds.
     OtherLoop,
 }
 
@@ -148,24 +147,24 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What a user does about a warning.
+/// The user's function for warnings.
 pub(crate) type Hook = Box<dyn FnMut(&Handle, &Warning)>;
 
 #[derive(Default)]
 pub(crate) struct Meter {
     counts: Counts,
-    /// Since when idle time is measured, if it is.
+    /// The time since which idle time is measured, if it is.
     measured: Cell<Option<Time>>,
     idle: Cell<Duration>,
     longest: Cell<Duration>,
-    /// The time in this turn, if the clock was read.
-    last_seen: Cell<Option<Time>>,
+    /// The last time that was read in this turn.
+    cached_time: Cell<Option<Time>>,
     /// Callbacks that take longer are reported; none are timed without it.
     slow: Cell<Option<Duration>>,
-    /// Absent while it runs.
+    /// Taken out while it runs.
     hook: RefCell<Option<Hook>>,
-    /// There is no hook, so the user was told on the standard error.
-    told: Cell<bool>,
+    /// Whether a warning was printed to the standard error, because there was no hook.
+    warned_on_stderr: Cell<bool>,
     warned_of_other_loop: Cell<bool>,
 }
 
@@ -192,7 +191,7 @@ impl Meter {
         add(&self.counts.waits, 1);
     }
 
-    /// Has idle time measured from now on, unless it is already. Returns since when.
+    /// Starts measuring idle time, unless it is measured already. Returns the time of the start.
     pub(crate) fn measure_idle(&self, now: Time) -> Time {
         let since = self.measured.get().unwrap_or(now);
         self.measured.set(Some(since));
@@ -205,7 +204,7 @@ impl Meter {
 
     pub(crate) fn count_idle(&self, from: Time, to: Time) {
         self.idle.set(self.idle.get() + (to - from));
-        self.saw(to);
+        self.cache_time(to);
     }
 
     pub(crate) fn count_timer(&self) {
@@ -216,21 +215,21 @@ impl Meter {
         add(&self.counts.callbacks, 1);
     }
 
-    /// Time is going to pass.
+    /// Drops the cached time, before time passes in a poll.
     pub(crate) fn forget_time(&self) {
-        self.last_seen.set(None);
+        self.cached_time.set(None);
     }
 
-    /// The clock was read.
-    pub(crate) fn saw(&self, time: Time) {
-        self.last_seen.set(Some(time));
+    /// Caches the time, after the clock was read.
+    pub(crate) fn cache_time(&self, time: Time) {
+        self.cached_time.set(Some(time));
     }
 
-    pub(crate) fn last_seen(&self) -> Option<Time> {
-        self.last_seen.get()
+    pub(crate) fn cached_time(&self) -> Option<Time> {
+        self.cached_time.get()
     }
 
-    /// Takes out the function for warnings.
+    /// Takes the function for warnings out.
     pub(crate) fn take_hook(&self) -> Option<Hook> {
         self.hook.take()
     }
@@ -239,7 +238,7 @@ impl Meter {
         self.slow.get().is_some()
     }
 
-    /// Notes how long something has taken. Returns whether that is too long.
+    /// Records how long a callback took. Returns whether that is too long.
     pub(crate) fn is_slow(&self, took: Duration) -> bool {
         self.longest.set(self.longest.get().max(took));
         self.slow.get().is_some_and(|slow| took > slow)
@@ -248,8 +247,8 @@ impl Meter {
 
 /// # A look inside: counts and warnings
 impl Handle {
-    /// What the loop has done so far. The first call has its waits measured from then on, which costs
-    /// two looks at the clock for each.
+    /// The counts of the loop so far. The first call starts measuring the idle time, which costs two
+    /// reads of the clock for each wait.
     #[doc(alias(
         "uv_metrics_info",
         "uv_metrics_idle_time",
@@ -274,13 +273,13 @@ impl Handle {
         }
     }
 
-    /// Calls a function at each [`Warning`]: when a callback or one poll of a task has taken longer than
-    /// `slow`, when ticks flood the loop, and when a task that is not joined panics or, if it is one of
-    /// [`spawn_detached`](Handle::spawn_detached), fails. Replaces the function that was set before. From
-    /// now on each callback is timed, which costs two looks at the clock.
+    /// Calls a function at each [`Warning`]: when a callback or one poll of a task takes longer than
+    /// `slow`, when ticks flood the loop, when a task that is not joined panics, and when a task of
+    /// [`spawn_detached`](Handle::spawn_detached) fails. It replaces the function that was set before.
+    /// From now on each callback is timed, which costs two reads of the clock.
     ///
-    /// Without it, nothing is timed, and the first flood of ticks or error of a task is told on the
-    /// standard error.
+    /// Without a function, nothing is timed, and the first flood of ticks or error of a task is printed
+    /// to the standard error.
     ///
     /// ```
     /// # use std::{thread, time::Duration};
@@ -305,8 +304,8 @@ impl Handle {
         drop(old);
     }
 
-    /// Warns, in debug builds, of a task of another loop that waits for this one while it is not
-    /// running. One that is driven by another loop is about to run.
+    /// In debug builds, warns of a task of another loop that waits for this loop while it is not
+    /// running. Not if this loop is embedded and parked: then the outer loop will run it.
     #[inline]
     pub(crate) fn check_loop(&self) {
         let State { tasks, mailbox, .. } = &*self.state;
@@ -318,19 +317,19 @@ impl Handle {
         }
     }
 
-    /// Tells the user.
+    /// Passes a warning to the function for warnings, or prints the first one.
     pub(crate) fn warn(&self, warning: &Warning) {
         crate::trace::warning(warning);
         let meter = &self.state.meter;
         let hook = meter.take_hook();
         if let Some(mut hook) = hook {
             hook(self, warning);
-            // Unless it has set another one.
+            // Put back, unless it has set another function.
             let mut place = meter.hook.borrow_mut();
             if place.is_none() {
                 *place = Some(hook);
             }
-        } else if !meter.is_timing() && !meter.told.replace(true) {
+        } else if !meter.is_timing() && !meter.warned_on_stderr.replace(true) {
             eprintln!("nio-loop: {warning}");
         }
     }

@@ -1,11 +1,11 @@
-//! Panics of foreign code, where something else has to be done before they go on.
+//! Catching panics of foreign code where other work has to be finished before they go on.
 
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-/// The first panic of several, to go on when everything has been done.
+/// Catches panics, and keeps the first one until [`resume`](Panics::resume).
 #[derive(Default)]
 pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
 
@@ -35,7 +35,7 @@ impl Panics {
     }
 }
 
-/// Drops the payload of a panic. That may panic once more, with another payload.
+/// Drops the payload of a panic. The drop itself may panic, with another payload.
 pub(crate) fn discard(mut payload: Box<dyn Any + Send>) {
     while let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         payload = another;

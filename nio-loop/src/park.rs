@@ -1,12 +1,12 @@
-//! How long a turn sleeps, and why.
+//! How long the loop waits in a turn, and why.
 //!
 //! The laws:
 //!
-//! 1. The loop does not sleep while there is something to do, or when its run ends with this turn;
-//!    otherwise until the next timer is due, or until there is an event or a notification.
-//! 2. A wait is never shorter than until the deadline: the poll rounds up.
-//! 3. On a clock of a test no time passes by waiting. An automatic one jumps to the next deadline
-//!    where the loop would sleep.
+//! 1. The loop does not sleep if it has work, or if its run ends with this turn. Otherwise it sleeps
+//!    until the next deadline, an event or a notification.
+//! 2. A sleep never ends before the deadline without an event: the poll rounds up.
+//! 3. On a test's clock no time passes while the loop waits. An automatic clock jumps to the next
+//!    deadline where the loop would sleep.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::{Error, clock::Time, state::State};
 /// Which turns may sleep.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// As long as something keeps the loop alive, and it is not stopped.
+    /// Sleep if something keeps the loop alive and it is not stopped.
     Alive,
-    /// Whatever keeps it alive: the future of `block_on` is not ready.
+    /// Sleep in any case: the future of `block_on` is not ready.
     Always,
-    /// None.
+    /// Do not sleep.
     Never,
 }
 
-/// Asks for events, and waits until there are some unless there is something else to do.
+/// Polls for events, and waits for them unless the loop has other work.
 pub(crate) fn park(
     state: &State,
     poll: &Poll,
@@ -39,7 +39,7 @@ pub(crate) fn park(
         }
         Pause::Until(deadline) => sleep(state, poll, events, deadline),
     };
-    // A notification may have come while the loop was awake, too.
+    // Also without a wait: a notification may have come while the loop was awake.
     state.collect();
     Ok(result?)
 }
@@ -47,7 +47,7 @@ pub(crate) fn park(
 /// How long a poll waits.
 enum Pause {
     None,
-    /// Until there is an event, or a deadline has passed.
+    /// Until an event, or the deadline if there is one.
     Until(Option<Time>),
 }
 
@@ -63,7 +63,7 @@ fn pause(state: &State, wait: Wait) -> Pause {
     Pause::Until(state.timers.next_deadline())
 }
 
-/// Waits until a deadline at most.
+/// Waits for events, at most until the deadline.
 #[inline]
 fn sleep(
     state: &State,
@@ -89,7 +89,7 @@ fn sleep(
     result.map(drop)
 }
 
-/// Makes it the time of the deadline, if nothing happens before.
+/// Moves the clock to the deadline, unless there are events or a notification now.
 fn jump(
     state: &State,
     poll: &Poll,

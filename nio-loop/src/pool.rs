@@ -2,13 +2,13 @@
 //!
 //! The laws:
 //!
-//! 1. A thread is started only when all are busy, and no more than the limit; a thread that had
-//!    nothing to do for a while ends.
-//! 2. Slow jobs have a limit of their own, so that look-ups of names that are not answered never
-//!    keep files waiting, nor files look-ups.
-//! 3. A job that is cancelled before it has begun never begins.
-//! 4. When the pool is dropped, jobs that have not begun are dropped. Those that run are left to
-//!    their threads, which end after them.
+//! 1. A thread is started only when all others are busy and the limit allows it. An idle thread ends
+//!    after a while.
+//! 2. Normal and slow jobs have separate limits, so slow look-ups of names never delay reads of files,
+//!    nor the reverse.
+//! 3. A job that is cancelled before it begins never begins.
+//! 4. When the pool is dropped, jobs that have not begun are dropped. Running jobs finish, and then
+//!    their threads end.
 
 use std::{
     collections::VecDeque,
@@ -22,17 +22,16 @@ use std::{
 
 use crate::panics::discard;
 
-/// How many jobs run at once at most, and as many slow ones: a disk serves a few requests at once, and
-/// look-ups wait for servers, usually one.
+/// The most normal jobs that run at once, and the most slow ones: a disk serves a few requests at once.
 const LIMIT: usize = 4;
 
-/// How long a thread waits for something to do.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an idle thread waits for a job before it ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a job may take.
+/// How long a job is expected to take.
 #[derive(Clone, Copy)]
 pub(crate) enum Pace {
-    /// As long as a file takes.
+    /// As long as reading a file.
     Normal,
     /// Many seconds.
     Slow,
@@ -46,19 +45,19 @@ struct Shared {
     work: Condvar,
 }
 
-/// The queues, and how many run, by their pace.
+/// The queues and the numbers of running jobs, by pace.
 struct Jobs {
     queues: [VecDeque<Arc<dyn Run>>; 2],
     running: [usize; 2],
     limit: usize,
     threads: usize,
-    /// How many threads wait for something to do, or are about to begin.
+    /// The number of threads that wait for a job, or are about to.
     idle: usize,
     closed: bool,
 }
 
 impl Jobs {
-    /// How many jobs of a pace could begin.
+    /// The number of queued jobs of a pace that the limit allows to begin.
     fn ready(&self, pace: usize) -> usize {
         let free = self.limit.saturating_sub(self.running[pace]);
         self.queues[pace].len().min(free)
@@ -90,25 +89,25 @@ impl Pool {
         }))
     }
 
-    /// Has a job run. Fails if there is no thread and none can be started.
+    /// Adds a job. Fails if there is no thread and none can be started.
     pub(crate) fn add(&self, job: Arc<dyn Run>, pace: Pace) -> io::Result<()> {
         self.0.lock().queues[pace as usize].push_back(job);
         let started = self.start_threads();
         if started.is_err() {
-            // No thread has seen it.
+            // There is no thread, so the job is still the last one.
             let job = self.0.lock().queues[pace as usize].pop_back();
             drop(job);
         }
         started
     }
 
-    /// Sets the limit, and starts threads for jobs that wait.
+    /// Sets the limit, and starts threads for waiting jobs.
     pub(crate) fn set_limit(&self, limit: usize) -> io::Result<()> {
         self.0.lock().limit = limit.max(1);
         self.start_threads()
     }
 
-    /// Starts as many threads as the waiting jobs need. Fails if there is none then.
+    /// Starts threads for the waiting jobs. Fails only if there is no thread at all.
     fn start_threads(&self) -> io::Result<()> {
         loop {
             let mut jobs = self.0.lock();
@@ -158,7 +157,7 @@ impl Shared {
         loop {
             if let Some((job, pace)) = jobs.next() {
                 drop(jobs);
-                // The job keeps its own panic. This is for what it drops.
+                // The job catches the panic of its closure; this catches one of a drop.
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(move || job.run())) {
                     discard(payload);
                 }
@@ -170,7 +169,7 @@ impl Shared {
                 break;
             }
             jobs.idle += 1;
-            let waited = self.work.wait_timeout(jobs, PATIENCE);
+            let waited = self.work.wait_timeout(jobs, IDLE_TIMEOUT);
             let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             jobs = woken;
             jobs.idle -= 1;
@@ -187,9 +186,9 @@ pub(crate) trait Run: Send + Sync {
     fn run(&self);
 }
 
-/// A closure on its way through the pool.
+/// A closure in the pool, and its outcome.
 pub(crate) struct Job<F, T> {
-    /// Until it begins, or is cancelled.
+    /// Taken out when it begins or is cancelled.
     closure: Mutex<Option<F>>,
     end: Mutex<End<T>>,
 }
@@ -216,7 +215,7 @@ impl<F, T> Job<F, T> {
         lock(&self.closure).take()
     }
 
-    /// The outcome, if it is there. Otherwise the waker is woken when it comes.
+    /// The outcome, if the job has finished. Otherwise the waker is woken at the end.
     pub(crate) fn poll_outcome(&self, waker: &Waker) -> Poll<thread::Result<T>> {
         let waker = waker.clone();
         let mut end = lock(&self.end);
@@ -229,7 +228,7 @@ impl<F, T> Job<F, T> {
         Poll::Pending
     }
 
-    /// No waker is woken any more.
+    /// Drops the waker: the outcome is not awaited any more.
     pub(crate) fn forget_waker(&self) {
         let waiting = lock(&self.end).waiting.take();
         drop(waiting);
@@ -256,7 +255,7 @@ where
     }
 }
 
-/// No foreign code runs under these locks, so nothing can panic there.
+/// Locks a mutex. No foreign code runs under the locks, so a panic never poisons them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

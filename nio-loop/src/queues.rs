@@ -1,6 +1,6 @@
-//! Callbacks that run once and soon: ticks, immediates, posts, and those that follow a close.
+//! The queues of callbacks that run once: ticks, immediates, posts, and close callbacks.
 //!
-//! The law: each queue is in the order of the calls. A phase takes as many as were there when it
+//! The law: each queue is in the order of the calls. A phase runs as many as were queued when it
 //! began; those that are added meanwhile wait for the next turn.
 
 use std::{
@@ -32,7 +32,7 @@ impl Call {
     }
 }
 
-/// Where and when something was given to the loop.
+/// The place and time of the call that gave something to the loop.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) place: &'static Location<'static>,
@@ -52,14 +52,14 @@ pub(crate) struct Queues {
     /// Posts that were taken out of the inbox.
     pub(crate) posts: RefCell<VecDeque<Post>>,
     pub(crate) immediates: RefCell<Slab<Immediate>>,
-    /// The immediates in order. A cleared one leaves its key behind.
+    /// The keys of the immediates, in order. The key of a cleared one stays.
     order: RefCell<VecDeque<Key>>,
-    /// How many immediates keep the loop alive, and from sleeping.
+    /// The number of referenced immediates: they keep the loop alive, and it does not sleep.
     referenced: Cell<usize>,
 }
 
 impl Queues {
-    /// Whether something is to be run before the loop may sleep.
+    /// Whether a callback has to run before the loop may sleep.
     #[inline]
     pub(crate) fn are_busy(&self) -> bool {
         self.referenced.get() > 0
@@ -97,12 +97,12 @@ impl Queues {
         }
     }
 
-    /// How many immediates this turn's phase has to run, cleared ones included.
+    /// The number of immediates to run in this phase, including cleared ones.
     pub(crate) fn immediates_of_this_turn(&self) -> usize {
         self.order.borrow().len()
     }
 
-    /// Takes the next immediate out of the queue. None if it was cleared.
+    /// Removes the next immediate from the queue. `None` if it was cleared.
     pub(crate) fn next_immediate(&self) -> Option<Immediate> {
         let key = self.order.borrow_mut().pop_front()?;
         self.remove_immediate(key)

@@ -1,4 +1,4 @@
-//! What is registered with the poll of a loop: watches and sources.
+//! The registrations of a loop: watches, signals and sources.
 
 use std::{os::fd::AsFd, process::Child, process::ExitStatus, rc::Rc};
 
@@ -8,28 +8,28 @@ use crate::{
     CallbackKind, Handle, listeners::Order, queues::Origin, sources::Readiness, state::State,
 };
 
-/// What a token of the poll stands for.
+/// A registration with the poll. Its key is the token.
 pub(crate) enum Registration {
     /// A watch that is being registered.
     Pending,
-    /// A callback. Boxed, as most registrations are sources.
+    /// A watch. Boxed, because most registrations are sources.
     Watch(Box<Watch>),
-    /// A signal, whose callbacks are watches of their own.
+    /// A signal. Each of its callbacks is a watch of its own.
     Signal(Signal),
     /// A [`Source`](crate::Source).
     Source(Rc<Attached>),
 }
 
-/// The part of a [`Source`](crate::Source) that its loop shares.
+/// The part of a [`Source`](crate::Source) that it shares with its loop.
 pub(crate) struct Attached {
     pub(crate) handle: Handle,
     pub(crate) readiness: Readiness,
 }
 
-/// A callback that runs at each event.
+/// The callback of a watch; it runs at each event.
 pub(crate) type OnEvent = Box<dyn FnMut(&Handle, Event)>;
 
-/// A callback for the exit of a child.
+/// The callback for the exit of a child.
 pub(crate) type OnExit = Box<dyn FnOnce(&Handle, ExitStatus)>;
 
 pub(crate) struct Watch {
@@ -38,8 +38,8 @@ pub(crate) struct Watch {
     pub(crate) referenced: bool,
 }
 
-/// What is watched, and by which callback. That is absent while it runs. A descriptor is kept here,
-/// so that it is not closed while it is registered.
+/// The watched thing and its callback, which is taken out while it runs. A descriptor is kept here so
+/// that it is not closed while it is registered.
 pub(crate) enum Watched {
     Descriptor(Rc<dyn AsFd>, Interest, Option<OnEvent>),
     File(Rc<dyn AsFd>, Option<OnEvent>),
@@ -69,7 +69,7 @@ impl Watch {
         }
     }
 
-    /// Whether an event is for it: its interest may have changed since the poll.
+    /// Whether the watch is interested in an event: its interest may have changed since the poll.
     pub(crate) fn wants(&self, event: &Event) -> bool {
         let Watched::Descriptor(_, interest, _) = &self.watched else {
             return true;
@@ -82,7 +82,7 @@ impl Watch {
         let Ok(poll) = state.poll() else {
             return;
         };
-        // It was registered, so there is nothing to fail; but a process that has exited is no more.
+        // It was registered, so this cannot fail, except for a process that has exited.
         let _ = match &self.watched {
             Watched::Descriptor(descriptor, ..) => poll.deregister(descriptor),
             Watched::File(file, _) => poll.deregister_file(file),

@@ -9,7 +9,7 @@ use crate::{
 
 /// Reaches a loop from any thread. Cheap to clone.
 ///
-/// It does not keep the loop alive: a loop that waits for nothing but posts ends.
+/// It does not keep the loop alive: a loop that waits only for posts ends.
 ///
 /// ```
 /// use nio_loop::EventLoop;
@@ -35,7 +35,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Has the loop run a closure, after the I/O events of its next turn. Closures of one thread
+    /// Posts a closure: the loop runs it after the I/O events of its next turn. Closures of one thread
     /// run in the order in which they were posted. Wakes the loop if it waits.
     ///
     /// # Errors
@@ -49,18 +49,18 @@ impl Remote {
     {
         let place = Location::caller();
         let mut closure = Some(Box::new(closure));
-        self.mailbox.leave(|inbox| {
+        self.mailbox.put(|inbox| {
             if let Some(closure) = closure.take() {
                 inbox.posts.push(Post { closure, place });
             }
         });
-        // Still here: the loop did not take it.
+        // If it is still here, the loop is gone.
         refuse(closure)
     }
 
-    /// Has the loop [spawn](Handle::spawn) a future. Once there, it is an ordinary task: it keeps
-    /// the loop alive, and never moves to another thread again. To learn its outcome, have it send
-    /// that somewhere.
+    /// [Spawns](Handle::spawn) a future on the loop. There it is an ordinary task: it keeps the loop
+    /// alive and stays on the loop's thread. It has no [`JoinHandle`](crate::JoinHandle): send its
+    /// outcome by a channel.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Remote {
     /// let mut event_loop = EventLoop::new()?;
     /// let (sender, receiver) = std::sync::mpsc::channel();
     /// let remote = event_loop.handle().remote();
-    /// remote.spawn(async move { sender.send(6 * 7).expect("somebody listens") }).unwrap();
+    /// remote.spawn(async move { sender.send(6 * 7).expect("the receiver is there") }).unwrap();
     /// event_loop.run()?;
     /// assert_eq!(receiver.recv(), Ok(42));
     /// # Ok(())
@@ -86,7 +86,7 @@ impl Remote {
     {
         let place = Location::caller();
         let mut future = Some(Box::new(future));
-        self.mailbox.leave(|inbox| {
+        self.mailbox.put(|inbox| {
             if let Some(future) = future.take() {
                 let closure = Box::new(move |handle: &Handle| {
                     handle.spawn_at(Box::into_pin(future), place).detach();
@@ -97,23 +97,22 @@ impl Remote {
         refuse(future)
     }
 
-    /// Has the loop take a turn, also if there is nothing to do in it. Nothing happens if the loop
-    /// is gone.
+    /// Wakes the loop: it takes a turn, even if there is nothing to do. Does nothing if the loop is gone.
     #[doc(alias("uv_async_send", "Notify", "Waker"))]
     pub fn wake(&self) {
         self.mailbox.notify();
     }
 
-    /// Stops the loop, as [`Handle::stop`] does. Nothing happens if the loop is gone.
+    /// Stops the loop, like [`Handle::stop`]. Does nothing if the loop is gone.
     #[doc(alias("uv_stop"))]
     pub fn stop(&self) {
-        self.mailbox.leave(|inbox| inbox.stop = true);
+        self.mailbox.put(|inbox| inbox.stop = true);
     }
 }
 
 /// # Other threads
 impl Handle {
-    /// Reaches this loop from other threads.
+    /// A [`Remote`], which reaches this loop from other threads.
     #[doc(alias(
         "uv_async_init",
         "Send",
@@ -128,10 +127,10 @@ impl Handle {
     }
 }
 
-/// What was not taken is given back: the loop is gone.
-fn refuse<F>(left: Option<Box<F>>) -> Result<(), Refused<F>> {
+/// Gives a value back that was not put into the inbox, because the loop is gone.
+fn refuse<F>(value: Option<Box<F>>) -> Result<(), Refused<F>> {
     let error = Error::Closed;
-    left.map_or(Ok(()), |value| {
+    value.map_or(Ok(()), |value| {
         Err(Refused {
             error,
             value: *value,

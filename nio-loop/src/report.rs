@@ -1,4 +1,5 @@
-//! What a loop waits for, as a table: the answer to "why does my program not end?"
+//! The report of a loop: a table of everything that it waits for. It answers "why does my program not
+//! end?"
 
 use std::{fmt, panic::Location, time::Duration};
 
@@ -53,33 +54,33 @@ impl fmt::Display for CallbackKind {
     }
 }
 
-/// One thing that a loop waits for or has to do.
+/// One callback or task in a [`Report`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReportEntry {
-    /// What it is.
+    /// The kind of callback.
     pub kind: CallbackKind,
     /// Whether it keeps the loop alive.
     pub referenced: bool,
-    /// By what it can be cleared, if it can be.
+    /// The id to clear it by, if it has one.
     pub id: Option<CallbackId>,
-    /// How long ago it was given to the loop; zero for what runs before the loop waits again.
+    /// The time since it was given to the loop; zero for callbacks that run before the loop waits again.
     pub age: Duration,
-    /// When it is due, from now on. Only for timers.
+    /// The time until it is due. Only for timers.
     pub due: Option<Duration>,
-    /// Where it was given to the loop.
+    /// The place of the call that gave it to the loop.
     pub place: &'static Location<'static>,
 }
 
-/// What a loop waits for and has to do. Made by [`Handle::report`]; its `Display` is a table.
+/// Everything that a loop waits for or has to run. Made by [`Handle::report`]; its `Display` is a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// One for each thing: those that keep the loop alive first, and of these the oldest first.
+    /// One entry for each callback and task: first those that keep the loop alive, the oldest first.
     pub entries: Vec<ReportEntry>,
 }
 
 impl Report {
-    /// How many of the things keep the loop alive.
+    /// The number of entries that keep the loop alive.
     #[must_use]
     pub fn referenced(&self) -> usize {
         let referenced = |entry: &&ReportEntry| entry.referenced;
@@ -117,9 +118,9 @@ fn seconds(duration: Duration) -> String {
 
 /// # A look inside: the report
 impl Handle {
-    /// What the loop waits for and has to do: timers, watches, tasks and what runs next, each with
-    /// where it was given to the loop. Print it to see why a program does not end. Takes a time that is proportional to
-    /// all of that, and allocates.
+    /// Lists everything that the loop waits for or has to run: timers, watches, tasks, and queued
+    /// callbacks, each with the place of the call that gave it to the loop. Print it to see why a program
+    /// does not end. It takes time proportional to the number of entries, and allocates.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -7,18 +7,19 @@ use nio_poll::{Signal, Token};
 use crate::{
     CallbackId, Error, Handle,
     callbacks::Target,
-    notices::Notices,
+    channel::Receiver,
     registration::{OnEvent, Registration, Watched},
 };
 
 /// # Signals
 impl Handle {
-    /// Runs a callback when a signal was sent to the process; the number says how often since the
-    /// last time, and is a hint: signals merge while they wait. It runs after the I/O of its turn.
+    /// Runs a callback when a signal is sent to the process. The number is how often it was sent since
+    /// the last run; it is a hint, because pending signals merge. The callback runs after the I/O of
+    /// its turn.
     ///
     /// A signal may have any number of callbacks, on this loop and on others. Those of one loop run in
-    /// the order in which they were set, and each is cleared by its own id. From the first one to the
-    /// last, the signal does not do what it does by default.
+    /// the order in which they were set, and each is cleared by its own id. While a signal has at least
+    /// one callback, its default action is off.
     ///
     /// As in NodeJS, a callback of a signal does not keep the loop alive, unless it is given to
     /// [`reref`](Handle::reref).
@@ -84,13 +85,13 @@ impl Handle {
         Ok(())
     }
 
-    /// Listens to a signal, for a task: [`next`](Signals::next) waits until it is sent. It listens from
-    /// now until the [`Signals`] are dropped, beside all others that listen to the same signal, and
-    /// does not keep the loop alive; a task that awaits it does.
+    /// Listens to a signal for a task: [`next`](Signals::next) waits until it is sent. It listens from
+    /// this call until the [`Signals`] are dropped, in addition to other listeners of the same signal.
+    /// It does not keep the loop alive; a task that awaits it does.
     ///
     /// # Errors
     ///
-    /// As [`on_signal`](Handle::on_signal).
+    /// See [`on_signal`](Handle::on_signal).
     ///
     /// ```
     /// # use nio_loop::Signal;
@@ -112,19 +113,19 @@ impl Handle {
     #[track_caller]
     pub fn signals(&self, signal: Signal) -> Result<Signals, Error> {
         let place = Location::caller();
-        let notices = Notices::of(self, |teller| {
+        let receiver = Receiver::new(self, |sender| {
             self.on_signal_at(place, signal, move |_, count| {
-                teller.tell(|before: Option<u64>| before.unwrap_or(0).saturating_add(count));
+                sender.send(|before: Option<u64>| before.unwrap_or(0).saturating_add(count));
             })
         })?;
-        Ok(Signals { signal, notices })
+        Ok(Signals { signal, receiver })
     }
 
-    /// Waits for Ctrl-C at the terminal (`SIGINT`), which does not end the program meanwhile. It
-    /// listens from this call on. When it is ready or dropped, the next Ctrl-C does again what it did:
-    /// it ends the program, unless something else listens to it.
+    /// Waits for Ctrl-C at the terminal (`SIGINT`). It listens from this call on, and Ctrl-C does not
+    /// end the program meanwhile. When the future is ready or dropped, the next Ctrl-C ends the program
+    /// again, unless there is another listener.
     ///
-    /// The output is an error as of [`signals`](Handle::signals).
+    /// For the errors see [`signals`](Handle::signals).
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -146,22 +147,22 @@ impl Handle {
     }
 }
 
-/// Listens to a signal. Made by [`Handle::signals`].
+/// A listener to a signal, for a task. Made by [`Handle::signals`].
 pub struct Signals {
     signal: Signal,
-    notices: Notices<u64>,
+    receiver: Receiver<u64>,
 }
 
 impl Signals {
-    /// Waits until the signal is sent, and returns how often it was since the last time. That is a
-    /// hint: signals merge while they wait. Signals that come while nothing waits are kept, and
-    /// dropping the future loses none.
+    /// Waits until the signal is sent, and returns how often it was sent since the last call. That is a
+    /// hint, because pending signals merge. It is cancellation safe, and signals between two calls are
+    /// kept.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] if the loop is gone.
     pub async fn next(&mut self) -> Result<u64, Error> {
-        self.notices.next().await
+        self.receiver.next().await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Time for tasks: sleeps, intervals, time limits and yielding.
+//! Timers for tasks: sleeps, intervals, timeouts and yielding.
 
 use std::{
     fmt,
@@ -24,51 +24,51 @@ use crate::{
 
 /// A future that is ready at a deadline. Made by [`Handle::sleep`] and [`Handle::sleep_until`].
 ///
-/// It is armed when it is first polled, so one that is never awaited costs nothing.
+/// Its timer is armed at its first poll, so a sleep that is never awaited costs nothing.
 ///
-/// When its loop is gone it is not ready before its deadline either: a thread waits for that instead. On
-/// a [clock of a test](crate::Clock), which has stopped with its loop, it is ready at once.
+/// If its loop is gone, a thread waits for the deadline instead. On a [test's clock](crate::Clock),
+/// which stops with its loop, it is then ready at once.
 #[doc(alias("Delay"))]
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
     handle: Handle,
     deadline: Time,
-    /// Once it was armed, of a timer that is gone when it has fired.
+    /// The timer, since it was armed. The key is stale when the timer has fired.
     key: Option<TimerKey>,
-    /// What waits instead of the loop, when that is gone.
-    orphan: Option<Box<Orphan>>,
+    /// Waits for the deadline after the loop is gone.
+    fallback: Option<Box<FallbackThread>>,
 }
 
 /// A thread that wakes a waker at a deadline. It ends when this is dropped.
-struct Orphan {
+struct FallbackThread {
     _thread: Sender<()>,
     waker: Waker,
 }
 
 impl Sleep {
-    /// When it is ready.
+    /// The deadline.
     #[must_use]
     pub fn deadline(&self) -> Time {
         self.deadline
     }
 
-    /// Changes when it is ready, also after it was. Moving it to a later time is cheap: that is what
-    /// a server does with an idle timeout at each message.
+    /// Changes the deadline, also after it has passed. Moving it to a later time is cheap: a server
+    /// does that with an idle timeout at each message.
     pub fn reset(&mut self, deadline: Time) {
         self.deadline = deadline;
         if let Some(key) = self.key {
             if !self.handle.state.timers.reschedule(key, deadline) {
                 self.key = None;
             }
-            self.handle.state.mailbox.rouse();
+            self.handle.state.mailbox.notify_if_parked();
         }
-        if let Some(orphan) = self.orphan.take() {
-            // To be polled again, which starts another thread.
-            orphan.waker.wake();
+        if let Some(fallback) = self.fallback.take() {
+            // The next poll starts another thread.
+            fallback.waker.wake();
         }
     }
 
-    /// Nothing is woken any more, until the next poll.
+    /// Cancels the timer. The next poll arms it again.
     fn disarm(&mut self) {
         if let Some(key) = self.key.take() {
             drop(self.handle.state.cancel_timer(key));
@@ -79,27 +79,27 @@ impl Sleep {
         self.deadline != Time::NEVER && self.handle.state.clock.now() >= self.deadline
     }
 
-    /// Waits, whatever is left of the budget.
+    /// Polls without drawing on the budget.
     fn poll_unbudgeted(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // One that was armed is over when its timer has fired, and the clock need not be read.
+        // If it was armed, the timer tells whether it is over, and the clock need not be read.
         if self.key.is_none() && self.is_over() {
             return Poll::Ready(());
         }
         self.poll_timer(context)
     }
 
-    /// Waits for the timer, also where the deadline has passed: it fires in the next turn then.
+    /// Waits for the timer even if the deadline has passed: then it fires in the next turn.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.handle.state.closed.get() {
             return self.poll_without_loop(context);
         }
         self.handle.check_loop();
-        // A waker runs foreign code while it is cloned or dropped, so nothing is borrowed then.
+        // Cloning or dropping a waker runs foreign code, so nothing is borrowed here.
         let waiter = self.handle.state.tasks.waiter(context.waker());
         let Some(key) = self.key else {
             let timer = Timer::Sleep(waiter);
             self.key = Some(self.handle.state.timers.insert(self.deadline, timer));
-            self.handle.state.mailbox.rouse();
+            self.handle.state.mailbox.notify_if_parked();
             return Poll::Pending;
         };
         match self.handle.state.timers.replace_waiter(key, waiter) {
@@ -114,18 +114,18 @@ impl Sleep {
         if self.is_over() || !clock.is_real() {
             return Poll::Ready(());
         }
-        let (old, waker) = (self.orphan.as_ref(), context.waker());
-        if !old.is_some_and(|orphan| orphan.waker.will_wake(waker)) {
-            let orphan = Orphan::new(self.deadline - clock.now(), waker);
-            self.orphan = orphan.map(Box::new);
+        let (old, waker) = (self.fallback.as_ref(), context.waker());
+        if !old.is_some_and(|fallback| fallback.waker.will_wake(waker)) {
+            let fallback = FallbackThread::new(self.deadline - clock.now(), waker);
+            self.fallback = fallback.map(Box::new);
         }
         Poll::Pending
     }
 }
 
-impl Orphan {
-    /// None if there can be no thread: then the waker is woken at once, to try again.
-    fn new(wait: Duration, waker: &Waker) -> Option<Orphan> {
+impl FallbackThread {
+    /// `None` if no thread can be started: then the waker is woken at once, to try again.
+    fn new(wait: Duration, waker: &Waker) -> Option<FallbackThread> {
         let (sender, receiver) = mpsc::channel();
         let own = waker.clone();
         let wait = move || {
@@ -138,7 +138,7 @@ impl Orphan {
             waker.wake_by_ref();
             return None;
         }
-        Some(Orphan {
+        Some(FallbackThread {
             _thread: sender,
             waker: waker.clone(),
         })
@@ -170,12 +170,12 @@ impl fmt::Debug for Sleep {
     }
 }
 
-/// A future that ran out of time. See [`Handle::timeout`].
+/// The error of a future that was not ready in time. See [`Handle::timeout`].
 #[doc(alias("TimeoutError"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not done within {limit:?}")]
 pub struct Elapsed {
-    /// The time it had.
+    /// The time limit.
     pub limit: Duration,
 }
 
@@ -194,17 +194,17 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Waits for the end of the period, and returns how many have ended since the last time: more
-    /// than 1 if it was not awaited for longer than a period. Dropping the future loses no period.
+    /// Waits for the end of the period, and returns how many periods have ended since the last tick:
+    /// more than 1 if the last tick was more than a period ago. It is cancellation safe.
     ///
-    /// A tick that is overdue comes in the next turn of the loop: timers, I/O and other tasks have
-    /// theirs before it, however late it is.
+    /// An overdue tick is ready in the next turn of the loop, so timers, I/O and other tasks run before
+    /// it, however late it is.
     pub async fn tick(&mut self) -> u64 {
-        let armed = Armed(self);
+        let armed = DisarmOnDrop(self);
         poll_fn(|context| armed.0.poll_tick(context)).await
     }
 
-    /// [`tick`](Self::tick), for futures written by hand. The timer stays set until it is ready, or until
+    /// Like [`tick`](Self::tick), for hand-written futures. The timer stays armed until it is ready or
     /// the interval is dropped.
     pub fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<u64> {
         let unit = ready!(budget::draw(context));
@@ -231,9 +231,9 @@ impl Interval {
 }
 
 /// Disarms an interval when it is dropped.
-struct Armed<'a>(&'a mut Interval);
+struct DisarmOnDrop<'a>(&'a mut Interval);
 
-impl Drop for Armed<'_> {
+impl Drop for DisarmOnDrop<'_> {
     fn drop(&mut self) {
         self.0.sleep.disarm();
     }
@@ -241,24 +241,24 @@ impl Drop for Armed<'_> {
 
 /// # Timers: futures
 impl Handle {
-    /// A future that is ready when `duration` has passed from now, and never earlier. One of zero is
+    /// A future that is ready when `duration` has passed from now, never earlier. A sleep of zero is
     /// ready at once.
     #[doc(alias("delay", "timers/promises", "uv_timer_t"))]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.sleep_until(self.now() + duration)
     }
 
-    /// A future that is ready at a time of this loop; at once if that has passed.
+    /// A future that is ready at a time of this loop, or at once if that time has passed.
     pub fn sleep_until(&self, deadline: Time) -> Sleep {
         Sleep {
             handle: self.clone(),
             deadline,
             key: None,
-            orphan: None,
+            fallback: None,
         }
     }
 
-    /// Ticks for a task, the first time when a period has passed. As with
+    /// Ticks for a task; the first one comes when a period has passed. As with
     /// [`set_interval`](Handle::set_interval), missed ticks are skipped.
     ///
     /// ```
@@ -281,7 +281,7 @@ impl Handle {
         self.interval_with(period, MissedTicks::Skip)
     }
 
-    /// As [`interval`](Handle::interval), with a choice of what becomes of missed ticks.
+    /// Like [`interval`](Handle::interval), with a choice of how missed ticks are treated.
     #[doc(alias("MissedTickBehavior"))]
     #[must_use]
     pub fn interval_with(&self, period: Duration, missed: MissedTicks) -> Interval {
@@ -293,12 +293,12 @@ impl Handle {
         }
     }
 
-    /// Gives a future a limited time, from when it is first polled. If it is not ready by then, it
+    /// Limits the time of a future, counted from its first poll. If the future is not ready in time, it
     /// is dropped.
     ///
-    /// A result that was there in time counts, also where the loop was too busy to see it: the future
-    /// is polled before the deadline is looked at, and when the deadline has passed it is polled
-    /// once more after the next poll of I/O.
+    /// A result that was there in time counts, even if the loop was too busy to poll the future: it is
+    /// polled before the deadline is checked, and once more after the next poll of I/O when the
+    /// deadline has passed.
     ///
     /// ```
     /// # use std::{future::pending, time::Duration};
@@ -326,7 +326,7 @@ impl Handle {
             let mut begun = false;
             poll_fn(|context| {
                 if !mem::replace(&mut begun, true) && poll_budget(context).is_pending() {
-                    // The deadline counts from here all the same.
+                    // The time counts from here, although the future was not polled.
                     let sleep = sleep.insert(handle.sleep(limit));
                     let _ = sleep.poll_unbudgeted(context);
                     return Poll::Pending;
@@ -346,7 +346,7 @@ impl Handle {
                 }
                 if next_turn.is_none() {
                     let sleep = sleep.get_or_insert_with(|| handle.sleep(limit));
-                    // The deadline comes also where the future has spent the budget.
+                    // Unbudgeted: the deadline counts even if the future has spent the budget.
                     ready!(sleep.poll_unbudgeted(context));
                     let next_turn = next_turn.insert(handle.next_turn());
                     if Pin::new(next_turn).poll(context).is_ready() {
@@ -360,9 +360,9 @@ impl Handle {
         }
     }
 
-    /// Lets all tasks run that are ready now. For a task that has much to do: timers and I/O get
-    /// their turn too, as the loop runs tasks for about a millisecond at most before it looks at
-    /// them. To wait for them each time is [`next_turn`](Handle::next_turn).
+    /// Yields to all tasks that are ready now. For a task with much to do: timers and I/O run too,
+    /// because the loop runs tasks for at most about a millisecond at a time. To yield to timers and I/O
+    /// each time, use [`next_turn`](Handle::next_turn).
     #[doc(alias("consume_budget"))]
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
         let state = Rc::clone(&self.state);
@@ -370,8 +370,7 @@ impl Handle {
         poll_fn(move |context| {
             let first = end.is_none();
             let end = *end.get_or_insert_with(|| state.tasks.end_of_queue());
-            // Another wake may come sooner, and is not what was asked for. In another executor the
-            // next poll is as good as any.
+            // An earlier wake-up has another reason. In another executor any next poll will do.
             if !first && (state.tasks.has_passed(end) || !state.tasks.is_running()) {
                 return Poll::Ready(());
             }
@@ -380,13 +379,13 @@ impl Handle {
         })
     }
 
-    /// Waits for the next turn of the loop: ready when timers that are due have run, the kernel was
-    /// asked for I/O, and all that it reported was passed on. The loop does not sleep meanwhile.
+    /// Waits for the next turn of the loop: ready when due timers have run, and the loop has polled for
+    /// I/O and dispatched all events. The loop does not sleep meanwhile.
     #[doc(alias("setImmediate"))]
     pub fn next_turn(&self) -> NextTurn {
         NextTurn {
             state: Rc::clone(&self.state),
-            waits: None,
+            ticket: None,
         }
     }
 }
@@ -395,37 +394,35 @@ impl Handle {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct NextTurn {
     state: Rc<State>,
-    /// The number of the poll and the ticket, once it waits.
-    waits: Option<(u64, u64)>,
+    /// Its ticket in the queue, since its first poll.
+    ticket: Option<u64>,
 }
 
 impl Future for NextTurn {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let closed = self.state.closed.get();
-        // Another wake may come sooner, and is not what was asked for.
-        let has_ended = |(poll, _)| self.state.tasks.later.has_ended(poll);
-        if closed || self.waits.is_some_and(has_ended) {
+        if self.state.closed.get() {
             return Poll::Ready(());
         }
         let waiter = self.state.tasks.waiter(context.waker());
-        match self.waits {
-            Some((_, ticket)) => drop(self.state.tasks.later.replace(ticket, waiter)),
-            None => {
-                let later = &self.state.tasks.later;
-                self.waits = Some((later.next_poll(), later.add(waiter)));
-                self.state.mailbox.rouse();
-            }
+        let Some(ticket) = self.ticket else {
+            self.ticket = Some(self.state.tasks.next_turn.add(waiter));
+            self.state.mailbox.notify_if_parked();
+            return Poll::Pending;
+        };
+        match self.state.tasks.next_turn.replace(ticket, waiter) {
+            // Polled early: an earlier wake-up has another reason.
+            Ok(_old) => Poll::Pending,
+            Err(_unused) => Poll::Ready(()),
         }
-        Poll::Pending
     }
 }
 
 impl Drop for NextTurn {
     fn drop(&mut self) {
-        if let Some((_, ticket)) = self.waits {
-            drop(self.state.tasks.later.remove(ticket));
+        if let Some(ticket) = self.ticket {
+            drop(self.state.tasks.next_turn.remove(ticket));
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Descriptors that futures wait for.
+//! Sources: descriptors whose readiness futures wait for.
 //!
 //! The laws:
 //!
-//! 1. An operation is tried before anything is waited for, and waiting begins only after it has
-//!    answered "would block". So a descriptor costs no registration as long as it never blocks, and
-//!    the writing half of most never does.
-//! 2. Registrations are edge-triggered and stay: waiting again costs nothing.
+//! 1. An operation is tried first; waiting begins only when it returns "would block". So a direction
+//!    that never blocks is never registered; most connections never block in writing.
+//! 2. Registrations are edge-triggered and stay: waiting again costs no system call.
 //! 3. An operation that is ready at once draws on the budget of its task.
 
 use std::{
@@ -30,13 +29,13 @@ use crate::{
 
 /// A non-blocking descriptor whose operations can be awaited.
 ///
-/// The sockets of nio-net are made of this. Use it for anything else that has a descriptor
-/// and can block: pipes, terminals, devices, the sockets of another library.
+/// The sockets of nio-net are built on it. Use it for other descriptors that can block: pipes,
+/// terminals, devices, the sockets of another library.
 ///
-/// Put the descriptor into non-blocking mode before, and back into blocking mode before another program gets
-/// it: all duplicates of a descriptor share the mode. When a `Source` is dropped, its registration
-/// ends and then the descriptor is dropped. Dropping a future of it loses nothing: no operation is
-/// under way while it waits.
+/// Put the descriptor into non-blocking mode first, and back into blocking mode before you pass it to
+/// another program: all duplicates of a descriptor share the mode. Dropping a `Source` ends the
+/// registration and then drops the descriptor. Its futures are cancellation safe: no operation is
+/// under way while they wait.
 ///
 /// ```
 /// use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
@@ -62,16 +61,16 @@ use crate::{
 #[doc(alias("AsyncFd", "PollEvented", "Async", "uv_poll_t"))]
 pub struct Source<S: AsFd> {
     attached: Rc<Attached>,
-    /// There until [`into_inner`](Source::into_inner) takes it.
+    /// `None` only after [`into_inner`](Source::into_inner).
     inner: Option<S>,
 }
 
 impl<S: AsFd> Source<S> {
-    /// Takes a descriptor into the loop. Makes no system call.
+    /// Makes a source of a descriptor. No system call is made.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] if the loop is gone, with the descriptor.
+    /// [`Error::Closed`] if the loop is gone. The descriptor is given back.
     pub fn new(handle: &Handle, inner: S) -> Result<Source<S>, Refused<S>> {
         if handle.state.closed.get() {
             return Err(Refused {
@@ -89,7 +88,7 @@ impl<S: AsFd> Source<S> {
         })
     }
 
-    /// The descriptor's owner.
+    /// The value that owns the descriptor.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         self.inner.as_ref().expect("taken only by into_inner")
@@ -105,19 +104,19 @@ impl<S: AsFd> Source<S> {
         &self.attached.readiness
     }
 
-    /// Takes the descriptor out of the loop.
+    /// Deregisters the descriptor and returns it.
     #[must_use]
     pub fn into_inner(mut self) -> S {
         self.deregister();
         self.inner.take().expect("taken only here")
     }
 
-    /// Tries an operation once, if the direction is not known to be blocked.
+    /// Tries an operation once, unless the direction is blocked.
     ///
     /// # Errors
     ///
-    /// Those of the operation; [`WouldBlock`](io::ErrorKind::WouldBlock) without having tried
-    /// where nothing has happened since it last said so.
+    /// The errors of the operation. If it returned [`WouldBlock`](io::ErrorKind::WouldBlock) and there
+    /// was no event since, this returns the same without trying.
     #[doc(alias("AsyncFdReadyGuard"))]
     pub fn try_io<R>(
         &self,
@@ -125,7 +124,7 @@ impl<S: AsFd> Source<S> {
         operation: impl FnOnce(&S) -> io::Result<R>,
     ) -> io::Result<R> {
         if self.readiness().is_blocked(direction) {
-            // Without a loop nothing would ever happen.
+            // Without a loop there are no more events.
             self.handle().state.check_open()?;
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -136,11 +135,10 @@ impl<S: AsFd> Source<S> {
         result
     }
 
-    /// Says that an operation has taken (or written) less than it could have, so that the next one
-    /// would block: it will be waited for without being tried. Call it only where a short count
-    /// means that: not for pipes in packet mode, terminals in line mode, or sockets with urgent data
-    /// or descriptors on their way. Has no effect when the end of the stream is near, which a read
-    /// has to find by itself.
+    /// Marks a direction as blocked after a short read or write: the next operation waits without being
+    /// tried. Call it only where a short count proves that the next one would block. It does not for
+    /// pipes in packet mode, terminals in line mode, or sockets with urgent data or descriptors under
+    /// way. Has no effect after the event of the end of the stream: a read has to find the end.
     #[inline]
     pub fn exhausted(&self, direction: Direction) {
         let level = self.readiness().level(direction);
@@ -149,18 +147,17 @@ impl<S: AsFd> Source<S> {
         }
     }
 
-    /// Has a direction tried again, for changes that this side makes to the descriptor and the system
-    /// has no event for: on Linux, a Unix socket that is shut down for writing while it is full.
-    /// Waiting futures are woken one after the other, as by an event.
+    /// Wakes a direction as an event does: the operation is tried again. For local changes of the
+    /// descriptor without an event, like shutting down writing of a full Unix socket on Linux. Waiting
+    /// futures are woken one after the other.
     pub fn wake(&self, direction: Direction) {
         let tasks = &self.handle().state.tasks;
         self.readiness().wake(tasks, direction);
     }
 
-    /// Has the operations of a direction wait for a while, whatever happens, and then try again. For
-    /// an operation that has failed, where the system has no event that says when it may succeed:
-    /// without memory (ENOBUFS) or without descriptors (EMFILE). The pause does not keep the loop
-    /// alive.
+    /// Pauses a direction: its operations wait for `duration`, whatever events come, and then try
+    /// again. For an operation that failed for want of memory (ENOBUFS) or descriptors (EMFILE), where
+    /// no event tells when it may succeed. The pause does not keep the loop alive.
     ///
     /// # Errors
     ///
@@ -171,20 +168,20 @@ impl<S: AsFd> Source<S> {
         self.readiness().level(direction).set(Level::Paused);
         let timer = Timer::Pause(Rc::clone(&self.attached), direction);
         state.timers.insert(self.handle().now() + duration, timer);
-        state.mailbox.rouse();
+        state.mailbox.notify_if_parked();
         Ok(())
     }
 
-    /// Tries an operation until it does not answer "would block" or "interrupted", and in the
-    /// meantime waits. For the `poll_…` functions of other types; a future uses
-    /// [`waiting`](Source::waiting), which leaves when the future is dropped.
+    /// Tries an operation until it returns something else than "would block" or "interrupted", and
+    /// waits in between. For the `poll_…` functions of other types. A future uses
+    /// [`waiting`](Source::waiting) instead, which leaves nothing behind when it is dropped.
     ///
-    /// Of each direction it keeps the waker of the last call, until the next event. So two tasks that
-    /// both read, or both write, by this function take the waker from each other.
+    /// It keeps one waker for each direction, that of the last call, until the next event. So only one
+    /// task may read, and one may write, by this function.
     ///
     /// # Errors
     ///
-    /// As [`io`](Source::io).
+    /// See [`io`](Source::io).
     #[inline(always)]
     pub fn poll_io<R>(
         &self,
@@ -195,7 +192,7 @@ impl<S: AsFd> Source<S> {
         self.poll_with_ticket(context, direction, None, operation)
     }
 
-    /// Waits for one direction, for a future written by hand: see [`Waiting`].
+    /// A wait for one direction, for hand-written futures: see [`Waiting`].
     pub fn waiting(&self, direction: Direction) -> Waiting<'_, S> {
         Waiting {
             source: self,
@@ -204,11 +201,13 @@ impl<S: AsFd> Source<S> {
         }
     }
 
-    /// Tries an operation until it does not answer "would block", waiting in between.
+    /// Tries an operation until it returns something else than "would block" or "interrupted", and
+    /// waits in between.
     ///
     /// # Errors
     ///
-    /// Those of the operation, except for "would block" and "interrupted".
+    /// The errors of the operation, except "would block" and "interrupted"; [`Error::Closed`] if it
+    /// would have to wait and the loop is gone.
     pub async fn io<R>(
         &self,
         direction: Direction,
@@ -218,7 +217,7 @@ impl<S: AsFd> Source<S> {
         poll_fn(|context| waiting.poll_io(context, &mut operation)).await
     }
 
-    // Everything of it that is not rare is inlined into its caller, and the operation with it.
+    // The common path is inlined into the caller, together with the operation.
     #[inline(always)]
     fn poll_with_ticket<R>(
         &self,
@@ -232,7 +231,7 @@ impl<S: AsFd> Source<S> {
             match operation(self.get_ref()) {
                 Ok(result) => {
                     unit.spend();
-                    self.leave(direction, ticket);
+                    self.stop_waiting(direction, ticket);
                     return Poll::Ready(Ok(result));
                 }
                 Err(error) => match self.check_failure(direction, error) {
@@ -248,19 +247,19 @@ impl<S: AsFd> Source<S> {
         Poll::Pending
     }
 
-    /// A future waits no more: the operation was successful, or it was dropped. Then another one
-    /// may try.
+    /// Ends a future's wait, because its operation succeeded or it was dropped. Another future may be
+    /// woken then.
     #[inline]
-    fn leave(&self, direction: Direction, ticket: Option<&Cell<Ticket>>) {
+    fn stop_waiting(&self, direction: Direction, ticket: Option<&Cell<Ticket>>) {
         let Some(ticket) = ticket.filter(|ticket| ticket.get() != NO_TICKET) else {
             return;
         };
         let tasks = &self.handle().state.tasks;
         let ticket = ticket.replace(NO_TICKET);
-        self.readiness().leave(tasks, direction, ticket);
+        self.readiness().stop_waiting(tasks, direction, ticket);
     }
 
-    /// Whether an operation that has failed is to be tried again: at once or, from here on, after an
+    /// Returns `Ok` if a failed operation is to be tried again: at once or, if it would block, after an
     /// event.
     #[cold]
     fn check_failure(&self, direction: Direction, error: io::Error) -> io::Result<()> {
@@ -271,8 +270,8 @@ impl<S: AsFd> Source<S> {
         }
     }
 
-    /// The direction is blocked. One that is not registered is registered first, as no event would
-    /// end that. A pause goes on.
+    /// Marks a direction as blocked, and registers it if it is not registered. A paused direction
+    /// stays paused.
     fn block(&self, direction: Direction) -> io::Result<()> {
         let level = self.readiness().level(direction);
         if level.get() == Level::Unregistered {
@@ -324,13 +323,13 @@ impl<S: AsFd> Source<S> {
         drop(registrations);
         drop(registration);
         if let Ok(poll) = state.poll() {
-            // It was registered, so there is nothing to fail.
+            // It was registered, so this cannot fail.
             let _ = poll.deregister(inner);
         }
     }
 }
 
-/// Has the direction's next event wake the task. An error if the loop is gone.
+/// Adds the task to the waiters of a direction. An error if the loop is gone.
 fn wait(
     attached: &Attached,
     context: &Context<'_>,
@@ -359,10 +358,10 @@ impl<S: AsFd + fmt::Debug> fmt::Debug for Source<S> {
 
 /// A future's wait for one direction of a [`Source`]. Made by [`Source::waiting`].
 ///
-/// Keep one in each future that is written by hand, for as long as the future lives. Waiting futures
-/// are woken one at a time, in the order in which they began to wait; the next one when the
-/// operation of the one before was successful. Dropping this leaves nothing behind, and a wake-up
-/// that the future has not used is passed on to the next one.
+/// Keep one in each hand-written future, for as long as the future exists. Waiting futures are woken
+/// one at a time, in the order in which they began to wait; the next one is woken when the operation
+/// of the last one succeeds. Dropping this leaves nothing behind, and an unused wake-up wakes the next
+/// future.
 ///
 /// ```
 /// # use std::{future::poll_fn, io::{self, Read}, os::unix::net::UnixStream};
@@ -386,12 +385,12 @@ impl<'a, S: AsFd> Waiting<'a, S> {
         self.source
     }
 
-    /// Tries an operation until it does not answer "would block" or "interrupted", and in the
-    /// meantime waits.
+    /// Tries an operation until it returns something else than "would block" or "interrupted", and
+    /// waits in between.
     ///
     /// # Errors
     ///
-    /// As [`Source::io`].
+    /// See [`Source::io`].
     #[inline(always)]
     pub fn poll_io<R>(
         &self,
@@ -407,7 +406,7 @@ impl<'a, S: AsFd> Waiting<'a, S> {
 impl<S: AsFd> Drop for Waiting<'_, S> {
     #[inline]
     fn drop(&mut self) {
-        self.source.leave(self.direction, Some(&self.ticket));
+        self.source.stop_waiting(self.direction, Some(&self.ticket));
     }
 }
 

@@ -1,16 +1,16 @@
-//! What is known of a descriptor's two directions, and what waits for them.
+//! The readiness of a descriptor's two directions, and their waiters.
 //!
 //! The laws:
 //!
-//! 1. A direction is *blocked* from the moment an operation says so until an event of it comes.
-//!    Waiters wait only for a direction that is blocked, and only one that is registered is blocked.
-//! 2. Futures are woken one at a time, in the order in which they began to wait. A future that was
-//!    woken wakes the next one when its operation was successful, or when it is dropped. So a
-//!    thousand tasks may wait for connections, and one connection polls one of them.
-//! 3. A future that is dropped leaves: nothing of it is kept.
-//! 4. `poll_io` has no future to be dropped: of each direction it keeps the last waker, which is woken
-//!    beside a future, as it may not pass on its turn.
-//! 5. A direction that is *paused* is blocked until its timer ends the pause, whatever happens.
+//! 1. A direction is *blocked* from the moment an operation returns "would block" until its next
+//!    event. Waiters exist only for blocked directions, and only a registered direction is blocked.
+//! 2. Futures are woken one at a time, in the order in which they began to wait. A woken future
+//!    wakes the next one when its operation succeeds, or when it is dropped. So a thousand tasks may
+//!    wait for connections, and one connection polls one of them.
+//! 3. A dropped future leaves no waiter behind.
+//! 4. `poll_io` has no future that is dropped: it keeps the last waker of each direction. That waker
+//!    is woken in addition to a future, because it may never wake the next waiter.
+//! 5. A *paused* direction stays blocked until its timer ends the pause; events do not end it.
 
 use std::{cell::Cell, collections::VecDeque, rc::Rc};
 
@@ -25,9 +25,9 @@ use crate::{
 /// Reading or writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// Reading, accepting, and learning that the other side has finished.
+    /// Reading, accepting, and the end of the stream.
     Read,
-    /// Writing, and learning that a connection is made.
+    /// Writing, and the completion of a connect.
     Write,
 }
 
@@ -42,60 +42,60 @@ impl Direction {
     }
 }
 
-/// What is known of one direction. From `Blocked` on, nothing is tried.
+/// The readiness of one direction. From `Blocked` on, no operation is tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Level {
-    /// It is not registered, so no event will come.
+    /// Not registered: there will be no event.
     #[default]
     Unregistered,
-    /// An operation may be tried. A short count says that nothing is left to do.
+    /// An operation may be tried. A short count means that the next one would block.
     Open,
-    /// The same, but a short count says nothing: the end may be behind it, for which no event will
-    /// come any more.
+    /// The same, but a short count proves nothing: the end of the stream may follow, and its event
+    /// has already come.
     Ending,
-    /// An operation would block until an event comes.
+    /// An operation would block until the next event.
     Blocked,
-    /// An operation is not tried before a timer fires.
+    /// No operation is tried before a timer fires.
     Paused,
 }
 
-/// Tells one waiting future from another, and which waits longer: given in order, and again only after
-/// all others.
+/// Identifies a waiting future. Tickets are given in order, so they also tell which future has waited
+/// longer; after the last one they start again.
 pub(crate) type Ticket = u32;
 
-/// Of the waiter of `poll_io`, and of a future that has not waited yet.
+/// The ticket of the waiter of `poll_io`, and of a future that has not waited yet.
 pub(crate) const NO_TICKET: Ticket = 0;
 
 /// The waiters that do not fit into [`Readiness::first`].
 #[derive(Default)]
-struct Crowd {
-    /// That of `poll_io`, for each direction.
-    by_hand: [Option<Waiter>; 2],
+struct OtherWaiters {
+    /// The waiter of `poll_io`, for each direction.
+    poll_io: [Option<Waiter>; 2],
     /// The futures that wait for each direction, in order.
     futures: [VecDeque<(Ticket, Waiter)>; 2],
 }
 
-impl Crowd {
+impl OtherWaiters {
     fn is_empty(&self) -> bool {
-        self.by_hand.iter().all(Option::is_none) && self.futures.iter().all(VecDeque::is_empty)
+        self.poll_io.iter().all(Option::is_none) && self.futures.iter().all(VecDeque::is_empty)
     }
 }
 
-/// What is known of a source's two directions, reading first, and what waits for them. 48 bytes:
-/// there is one for each connection.
+/// The readiness of a source's two directions, reading first, and their waiters. 48 bytes: each
+/// connection has one.
 #[derive(Default)]
 pub(crate) struct Readiness {
-    /// The word of the key of the registration; 0 before something was waited for.
+    /// The registration's key as a word; 0 before the first wait.
     pub(crate) word: Cell<usize>,
-    /// The first that waits, if that is a task. No future in the crowd has waited longer.
+    /// The first waiter of each direction, if it is a task. No other future has waited longer.
     first: [Cell<Option<Rc<Task>>>; 2],
-    crowd: Cell<Option<Box<Crowd>>>,
-    /// The tickets of the first; none where there is no first.
+    others: Cell<Option<Box<OtherWaiters>>>,
+    /// The tickets of the first waiters; `NO_TICKET` without one.
     tickets: [Cell<Ticket>; 2],
     last_ticket: Cell<Ticket>,
     levels: [Cell<Level>; 2],
-    /// There is a crowd.
-    crowded: Cell<bool>,
+    /// Whether `others` is there, which a `Cell` does not tell.
+    has_others: Cell<bool>,
 }
 
 impl Readiness {
@@ -109,10 +109,10 @@ impl Readiness {
         self.level(direction).get() >= Level::Blocked
     }
 
-    /// Whether more than a task for each direction waits, so that waking may run foreign code.
+    /// Whether there are more waiters than one task per direction. Waking them may run foreign code.
     #[inline]
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.get()
+    pub(crate) fn has_other_waiters(&self) -> bool {
+        self.has_others.get()
     }
 
     /// A ticket that no waiting future has.
@@ -122,13 +122,13 @@ impl Readiness {
         ticket
     }
 
-    /// How many tickets were given since this one: more to a future that waits longer.
+    /// How many tickets were given after this one: the larger, the longer the future has waited.
     fn age(&self, ticket: Ticket) -> u32 {
         self.last_ticket.get().wrapping_sub(ticket)
     }
 
-    /// Adds a waiter, or has the one with this ticket wake something else. A future that has no ticket
-    /// yet gets one. One that was woken, and has to wait again, does so in front of those that came later.
+    /// Adds a waiter, or replaces the waiter of this ticket. A future without a ticket gets one. A
+    /// woken future that has to wait again keeps its ticket, and so its place in the order.
     #[inline]
     pub(crate) fn wait(&self, direction: Direction, own: Option<&Cell<Ticket>>, waiter: Waiter) {
         let ticket = own.map_or(NO_TICKET, |own| {
@@ -140,7 +140,7 @@ impl Readiness {
         let known = &self.tickets[direction as usize];
         let first = self.first[direction as usize].take();
         let is_first = match first {
-            None => !self.crowded.get(),
+            None => !self.has_others.get(),
             Some(_) => known.get() == ticket,
         };
         match waiter {
@@ -151,14 +151,15 @@ impl Readiness {
             waiter => {
                 let before = known.replace(NO_TICKET);
                 let first = first.filter(|_| !is_first);
-                self.wait_in_crowd(direction, ticket, waiter, first.map(|task| (before, task)));
+                self.wait_among_others(direction, ticket, waiter, first.map(|task| (before, task)));
             }
         }
     }
 
-    /// What waits is not the first, or no task. The first stays it if it has waited longer.
+    /// Adds a waiter that is not the first, or not a task. `first` stays the first if it has waited
+    /// longer.
     #[cold]
-    fn wait_in_crowd(
+    fn wait_among_others(
         &self,
         direction: Direction,
         ticket: Ticket,
@@ -166,74 +167,80 @@ impl Readiness {
         first: Option<(Ticket, Rc<Task>)>,
     ) {
         let index = direction as usize;
-        let mut crowd = self.crowd.take().unwrap_or_default();
+        let mut others = self.others.take().unwrap_or_default();
         let mut old = None;
         if let Some((before, task)) = first {
             if before == NO_TICKET || ticket == NO_TICKET || self.age(before) > self.age(ticket) {
                 self.tickets[index].set(before);
                 self.first[index].set(Some(task));
             } else {
-                crowd.futures[index].push_front((before, Waiter::Task(task)));
+                others.futures[index].push_front((before, Waiter::Task(task)));
             }
         }
         if ticket == NO_TICKET {
-            old = crowd.by_hand[index].replace(waiter);
+            old = others.poll_io[index].replace(waiter);
         } else {
-            match self.place(&crowd, direction, ticket) {
-                Ok(place) => {
-                    let known = &mut crowd.futures[index][place].1;
+            match self.position(&others, direction, ticket) {
+                Ok(position) => {
+                    let known = &mut others.futures[index][position].1;
                     old = Some(std::mem::replace(known, waiter));
                 }
-                Err(place) => crowd.futures[index].insert(place, (ticket, waiter)),
+                Err(position) => others.futures[index].insert(position, (ticket, waiter)),
             }
         }
-        self.set_crowd(crowd);
-        // A dropped waker runs foreign code, so nothing is borrowed or missing now.
+        self.set_others(others);
+        // Dropping a waker runs foreign code: the state is complete again before that.
         drop(old);
     }
 
-    /// Where a future is in the crowd, or would be.
-    fn place(&self, crowd: &Crowd, direction: Direction, ticket: Ticket) -> Result<usize, usize> {
-        let futures = &crowd.futures[direction as usize];
+    /// The index of a future among the others, or the index at which to insert it.
+    fn position(
+        &self,
+        others: &OtherWaiters,
+        direction: Direction,
+        ticket: Ticket,
+    ) -> Result<usize, usize> {
+        let futures = &others.futures[direction as usize];
         futures.binary_search_by(|(other, _)| self.age(ticket).cmp(&self.age(*other)))
     }
 
-    fn set_crowd(&self, crowd: Box<Crowd>) {
-        let crowded = !crowd.is_empty();
-        self.crowded.set(crowded);
-        self.crowd.set(crowded.then_some(crowd));
+    fn set_others(&self, others: Box<OtherWaiters>) {
+        let has_others = !others.is_empty();
+        self.has_others.set(has_others);
+        self.others.set(has_others.then_some(others));
     }
 
-    /// A future does not wait any more. If it was woken and has not tried since, the next one is.
+    /// Removes a future. If it was woken and has not tried its operation, the next one is woken.
     #[inline]
-    pub(crate) fn leave(&self, tasks: &Tasks, direction: Direction, ticket: Ticket) {
+    pub(crate) fn stop_waiting(&self, tasks: &Tasks, direction: Direction, ticket: Ticket) {
         let was_woken = self.tickets[direction as usize].get() != ticket;
-        if was_woken && self.is_blocked(direction) && !self.crowded.get() {
+        if was_woken && self.is_blocked(direction) && !self.has_others.get() {
             return;
         }
-        self.leave_or_pass_on(tasks, direction, ticket);
+        self.remove_or_wake_next(tasks, direction, ticket);
     }
 
-    fn leave_or_pass_on(&self, tasks: &Tasks, direction: Direction, ticket: Ticket) {
+    fn remove_or_wake_next(&self, tasks: &Tasks, direction: Direction, ticket: Ticket) {
         if self.tickets[direction as usize].get() == ticket {
             drop(self.take_first(direction));
             return;
         }
-        if self.crowded.get() {
-            let mut crowd = self.crowd.take().unwrap_or_default();
-            let place = self.place(&crowd, direction, ticket).ok();
-            let left = place.and_then(|place| crowd.futures[direction as usize].remove(place));
-            self.set_crowd(crowd);
-            if left.is_some() {
+        if self.has_others.get() {
+            let mut others = self.others.take().unwrap_or_default();
+            let position = self.position(&others, direction, ticket).ok();
+            let removed =
+                position.and_then(|position| others.futures[direction as usize].remove(position));
+            self.set_others(others);
+            if removed.is_some() {
                 return;
             }
         }
         if !self.is_blocked(direction) {
-            self.pass_on(tasks, direction);
+            self.wake_next(tasks, direction);
         }
     }
 
-    /// Takes the first out, with its ticket.
+    /// Removes the first waiter, with its ticket.
     #[inline]
     fn take_first(&self, direction: Direction) -> Option<(Ticket, Rc<Task>)> {
         let task = self.first[direction as usize].take()?;
@@ -242,33 +249,33 @@ impl Readiness {
     }
 
     /// Wakes the next future that waits for a direction.
-    fn pass_on(&self, tasks: &Tasks, direction: Direction) {
-        let passed = self.wake_first(tasks, direction);
-        if self.crowded.get() && !passed {
-            self.pass_on_in_crowd(tasks, direction);
+    fn wake_next(&self, tasks: &Tasks, direction: Direction) {
+        let woken = self.wake_first(tasks, direction);
+        if self.has_others.get() && !woken {
+            self.wake_next_of_others(tasks, direction);
         }
     }
 
     #[cold]
-    fn pass_on_in_crowd(&self, tasks: &Tasks, direction: Direction) {
-        let mut crowd = self.crowd.take().unwrap_or_default();
-        let next = crowd.futures[direction as usize].pop_front();
-        self.set_crowd(crowd);
+    fn wake_next_of_others(&self, tasks: &Tasks, direction: Direction) {
+        let mut others = self.others.take().unwrap_or_default();
+        let next = others.futures[direction as usize].pop_front();
+        self.set_others(others);
         if let Some((_, waiter)) = next {
             tasks.wake_waiter(waiter);
         }
     }
 
-    /// Something has happened for which there is no event: a direction is tried again.
+    /// Wakes a direction without an event, so that its operation is tried again.
     pub(crate) fn wake(&self, tasks: &Tasks, direction: Direction) {
-        let passed = self.tell(tasks, direction, Level::Ending);
-        if self.crowded.get() {
-            let told = Direction::BOTH.map(|other| other == direction);
-            self.wake_crowd(tasks, told, [passed; 2]);
+        let woken = self.set_level(tasks, direction, Level::Ending);
+        if self.has_others.get() {
+            let ready = Direction::BOTH.map(|other| other == direction);
+            self.wake_others(tasks, ready, [woken; 2]);
         }
     }
 
-    /// The timer of a pause has fired.
+    /// Called when the timer of a pause fires.
     pub(crate) fn end_pause(&self, tasks: &Tasks, direction: Direction) {
         let level = self.level(direction);
         if level.get() == Level::Paused {
@@ -277,8 +284,8 @@ impl Readiness {
         }
     }
 
-    /// No event comes any more: all that wait try again, to learn that the loop is gone.
-    pub(crate) fn forsake(&self, tasks: &Tasks) {
+    /// Wakes all waiters, for the end of the loop: they try again and get an error.
+    pub(crate) fn close(&self, tasks: &Tasks) {
         self.levels
             .iter()
             .for_each(|level| level.set(Level::Unregistered));
@@ -287,44 +294,45 @@ impl Readiness {
             let first = self.take_first(direction);
             waiters.extend(first.map(|(_, task)| Waiter::Task(task)));
         }
-        if let Some(crowd) = self.crowd.take() {
-            waiters.extend(crowd.by_hand.into_iter().flatten());
-            let futures = crowd.futures.into_iter().flatten();
+        if let Some(others) = self.others.take() {
+            waiters.extend(others.poll_io.into_iter().flatten());
+            let futures = others.futures.into_iter().flatten();
             waiters.extend(futures.map(|(_, waiter)| waiter));
         }
-        self.crowded.set(false);
+        self.has_others.set(false);
         wake_each(waiters, tasks);
     }
 
-    /// An event of the poll, where no crowd waits: no foreign code runs. Returns which directions it is
-    /// for, and in which of them a future with a ticket was woken.
+    /// Handles an event when there are no other waiters: no foreign code runs. Returns which
+    /// directions are ready, and in which of them a future with a ticket was woken.
     #[inline(always)]
     pub(crate) fn notify(&self, tasks: &Tasks, event: Event) -> ([bool; 2], [bool; 2]) {
         let ends = event.is_read_closed();
-        // The end of a pipe's reader comes to its writer as an end of reading on some BSDs.
-        let told = [event.is_readable(), event.is_writable() || ends];
-        let mut passed = [false; 2];
-        if told[0] {
+        // On some BSDs a pipe's writer gets the end of its reader as an end of reading.
+        let ready = [event.is_readable(), event.is_writable() || ends];
+        let mut woken = [false; 2];
+        if ready[0] {
             let level = if ends { Level::Ending } else { Level::Open };
-            passed[0] = self.tell(tasks, Direction::Read, level);
+            woken[0] = self.set_level(tasks, Direction::Read, level);
         }
-        if told[1] {
-            passed[1] = self.tell(tasks, Direction::Write, Level::Open);
+        if ready[1] {
+            woken[1] = self.set_level(tasks, Direction::Write, Level::Open);
         }
-        (told, passed)
+        (ready, woken)
     }
 
-    /// An event of the poll. It comes once, so both directions know of it before any waker runs.
+    /// Handles an event, waking other waiters too. An edge comes once, so both levels are set before
+    /// any waker runs: it may panic.
     #[cold]
-    pub(crate) fn notify_crowd(&self, tasks: &Tasks, event: Event) {
-        let (told, passed) = self.notify(tasks, event);
-        self.wake_crowd(tasks, told, passed);
+    pub(crate) fn notify_with_others(&self, tasks: &Tasks, event: Event) {
+        let (ready, woken) = self.notify(tasks, event);
+        self.wake_others(tasks, ready, woken);
     }
 
-    /// Changes the level of a direction and wakes the first. Returns whether no other future is to be
-    /// woken.
+    /// Sets the level of a direction and wakes its first waiter. Returns true if no other future is to
+    /// be woken.
     #[inline(always)]
-    fn tell(&self, tasks: &Tasks, direction: Direction, level: Level) -> bool {
+    fn set_level(&self, tasks: &Tasks, direction: Direction, level: Level) -> bool {
         let own = self.level(direction);
         match own.get() {
             Level::Unregistered => {}
@@ -334,8 +342,8 @@ impl Readiness {
         self.wake_first(tasks, direction)
     }
 
-    /// Wakes the first, which is a task: no foreign code runs. Returns whether it is a future with a
-    /// ticket, which passes on its turn.
+    /// Wakes the first waiter, a task: no foreign code runs. Returns whether it has a ticket, and so
+    /// wakes the next one itself.
     #[inline(always)]
     fn wake_first(&self, tasks: &Tasks, direction: Direction) -> bool {
         let Some((ticket, task)) = self.take_first(direction) else {
@@ -345,20 +353,20 @@ impl Readiness {
         ticket != NO_TICKET
     }
 
-    /// Wakes the waiters of `poll_io` and, unless it was passed on already, the next future.
+    /// Wakes the waiters of `poll_io` and, unless a future was woken already, the next future.
     #[cold]
-    fn wake_crowd(&self, tasks: &Tasks, told: [bool; 2], passed: [bool; 2]) {
-        let mut crowd = self.crowd.take().unwrap_or_default();
-        let mut woken = Vec::new();
-        for index in (0..2).filter(|&index| told[index]) {
-            woken.extend(crowd.by_hand[index].take());
-            if !passed[index] {
-                let next = crowd.futures[index].pop_front();
-                woken.extend(next.map(|(_, waiter)| waiter));
+    fn wake_others(&self, tasks: &Tasks, ready: [bool; 2], woken: [bool; 2]) {
+        let mut others = self.others.take().unwrap_or_default();
+        let mut waiters = Vec::new();
+        for index in (0..2).filter(|&index| ready[index]) {
+            waiters.extend(others.poll_io[index].take());
+            if !woken[index] {
+                let next = others.futures[index].pop_front();
+                waiters.extend(next.map(|(_, waiter)| waiter));
             }
         }
-        self.set_crowd(crowd);
-        wake_each(woken, tasks);
+        self.set_others(others);
+        wake_each(waiters, tasks);
     }
 }
 

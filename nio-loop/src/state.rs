@@ -1,8 +1,7 @@
-//! The state of a loop: its parts, what keeps it alive, and its end.
+//! The state of a loop: its parts, the count of things that keep it alive, and its end.
 //!
-//! The law: no callback, no waker and no `Drop` of a value that came from outside runs while any of
-//! this is borrowed. A function that removes something returns it, and its caller drops it after the
-//! borrow has ended.
+//! The law: foreign code (a callback, a waker, a `Drop` of a user's value) never runs while state is
+//! borrowed. A function that removes something returns it, and the caller drops it after the borrow.
 
 use std::{
     any::Any,
@@ -32,14 +31,14 @@ use crate::{
     task::{Join, Outcome, Task},
     tasks::Tasks,
     timers::{Timer, Timers},
-    wakers::Lent,
+    wakers::LoopWaker,
 };
 
-/// The token of the mailbox's waker. No registration has it: an index this high is never reached.
+/// The token of the mailbox's waker. No registration has it: its index is never that high.
 pub(crate) const MAILBOX: Token = Token(usize::MAX);
 
 pub(crate) struct State {
-    /// None when the loop is gone.
+    /// `None` when the loop is gone.
     poll: RefCell<Option<Rc<Poll>>>,
     pub(crate) clock: Clock,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -48,14 +47,14 @@ pub(crate) struct State {
     pub(crate) listeners: Listeners,
     pub(crate) queues: Queues,
     pub(crate) tasks: Rc<Tasks>,
-    /// The threads for blocking closures, from when there is one.
+    /// The threads for blocking closures; made at the first one.
     pub(crate) pool: RefCell<Option<Pool>>,
-    /// How many blocking closures are awaited.
+    /// The number of blocking closures that tasks wait for.
     pub(crate) jobs: Cell<usize>,
     pub(crate) meter: Meter,
-    /// The callback that runs now, if it may run again.
+    /// The callback that runs now, if it can run again.
     pub(crate) current: Cell<Option<Target>>,
-    /// How many things keep the loop alive.
+    /// The number of things that keep the loop alive.
     pub(crate) alive: Cell<usize>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) closed: Cell<bool>,
@@ -68,7 +67,7 @@ impl State {
         let mailbox = Arc::new(Mailbox::new(waker));
         let meter = Meter::default();
         if !clock.is_real() {
-            // It costs nothing there.
+            // On a test's clock this costs nothing.
             meter.measure_idle(Time::START);
         }
         Ok(State {
@@ -90,7 +89,6 @@ impl State {
         })
     }
 
-    /// The poll, to register something.
     pub(crate) fn poll(&self) -> Result<Rc<Poll>, Error> {
         self.poll.borrow().clone().ok_or(Error::Closed)
     }
@@ -103,47 +101,47 @@ impl State {
         }
     }
 
-    /// Where and when something is given to the loop. It is for a person to read, so the clock is
-    /// read once in a turn.
+    /// The place and time of a call that gives something to the loop. It is for the report, so the
+    /// time of this turn is exact enough.
     pub(crate) fn origin(&self, place: &'static Location<'static>) -> Origin {
-        let known = self.meter.last_seen().filter(|_| self.tasks.is_running());
+        let known = self.meter.cached_time().filter(|_| self.tasks.is_running());
         let since = known.unwrap_or_else(|| self.clock.now());
-        self.meter.saw(since);
+        self.meter.cache_time(since);
         Origin { place, since }
     }
 
-    /// Counts one more thing that keeps the loop alive.
+    /// Counts a thing that keeps the loop alive, if it is referenced.
     pub(crate) fn retain(&self, referenced: bool) {
         self.alive.set(self.alive.get() + usize::from(referenced));
     }
 
-    /// Counts one less.
+    /// Undoes [`retain`](State::retain).
     pub(crate) fn release(&self, referenced: bool) {
         self.alive.set(self.alive.get() - usize::from(referenced));
     }
 
-    /// Whether anything keeps the loop alive, or there was a notification, which may have come with
-    /// something that does.
+    /// Whether something keeps the loop alive. A notification does too: the inbox may hold a task or a
+    /// post.
     pub(crate) fn is_alive(&self) -> bool {
-        self.holds_something() || self.mailbox.alarm.is_notified()
+        self.has_referenced() || self.mailbox.alarm.is_notified()
     }
 
-    /// Whether anything that is known keeps the loop alive.
-    pub(crate) fn holds_something(&self) -> bool {
+    /// Whether something keeps the loop alive, without the inbox.
+    pub(crate) fn has_referenced(&self) -> bool {
         self.alive.get() > 0
             || !self.queues.ticks.borrow().is_empty()
             || !self.queues.posts.borrow().is_empty()
     }
 
-    /// Whether there is something to do that needs no event and no timer.
+    /// Whether the loop has work that needs no event and no timer.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        !self.tasks.is_ready_empty() || !self.tasks.later.is_empty() || self.queues.are_busy()
+        !self.tasks.is_ready_empty() || !self.tasks.next_turn.is_empty() || self.queues.are_busy()
     }
 
-    /// Whether nothing is left that could wake a task, now that all of them wait: no timer, no event, no
-    /// other thread, no waker that was kept. The first questions are the cheap ones.
-    pub(crate) fn is_forsaken(&self, lent: &Lent) -> bool {
+    /// Whether all tasks wait and nothing can wake one: no timer, registration, blocking closure,
+    /// remote or kept waker. The cheap checks come first.
+    pub(crate) fn is_deadlocked(&self, loop_waker: &LoopWaker) -> bool {
         let time_passes = self.clock.is_real() || self.clock.is_automatic();
         if self.is_busy()
             || time_passes && self.timers.next_deadline().is_some()
@@ -152,22 +150,21 @@ impl State {
         {
             return false;
         }
-        if lent.has_clones() {
+        if loop_waker.has_clones() {
             return false;
         }
-        // Two are the loop's own.
-        let known = 2 + usize::from(lent.is_made());
+        // The state and the table of tasks hold one reference each.
+        let known = 2 + usize::from(loop_waker.is_made());
         let others = Arc::strong_count(&self.mailbox) - known;
         if others > 0 && self.tasks.unshared_wakers() != Some(others) {
             return false;
         }
-        // A waker or a remote that is gone by now may have notified the loop before.
+        // A waker or a remote may have notified the loop just before it was dropped.
         fence(Ordering::Acquire);
         !self.mailbox.alarm.is_notified()
     }
 
-    /// Takes what other threads have left, and says that the loop is awake. Returns whether there
-    /// was a notification.
+    /// Marks the loop as awake, and empties the inbox. Returns whether there was a notification.
     #[inline]
     pub(crate) fn collect(&self) -> bool {
         let notified = self.mailbox.alarm.unpark();
@@ -186,14 +183,14 @@ impl State {
         notified
     }
 
-    /// Takes a timer out of the heap.
+    /// Removes a timer.
     pub(crate) fn cancel_timer(&self, key: TimerKey) -> Option<Timer> {
         let timer = self.timers.cancel(key)?;
         self.release(timer.is_referenced());
         Some(timer)
     }
 
-    /// Ends a watch.
+    /// Removes a watch.
     pub(crate) fn remove_watch(&self, key: Key) -> Option<Registration> {
         let mut registrations = self.registrations.borrow_mut();
         let Registration::Watch(_) = registrations.get(key)? else {
@@ -208,8 +205,7 @@ impl State {
         Some(removed)
     }
 
-    /// Puts the callback of a watch back after its run, or returns it if the watch was cleared
-    /// meanwhile.
+    /// Puts the callback of a watch back after its run. Returns it if the watch was cleared meanwhile.
     pub(crate) fn put_back_watch(&self, key: Key, on_event: OnEvent) -> Option<OnEvent> {
         match self.registrations.borrow_mut().get_mut(key) {
             Some(Registration::Watch(watch)) => match watch.callback() {
@@ -220,23 +216,23 @@ impl State {
         }
     }
 
-    /// Runs a callback that may run again, and knows it meanwhile.
+    /// Runs a callback that can run again; it is the current one meanwhile.
     pub(crate) fn run_as(&self, target: Target, run: impl FnOnce()) {
-        /// Also when it panics.
-        struct NoneAfter<'a>(&'a Cell<Option<Target>>);
-        impl Drop for NoneAfter<'_> {
+        /// Resets `current` also after a panic.
+        struct ResetOnDrop<'a>(&'a Cell<Option<Target>>);
+        impl Drop for ResetOnDrop<'_> {
             fn drop(&mut self) {
                 self.0.set(None);
             }
         }
-        let _after = NoneAfter(&self.current);
+        let _reset = ResetOnDrop(&self.current);
         self.current.set(Some(target));
         run();
     }
 
-    /// A task has finished: its future is dropped, and then its joiner is woken. Returns the payload of
-    /// a panic that nothing will join.
-    // Apart from the poll, which most often ends without it.
+    /// Ends a task that has finished: drops its future, then wakes its joiner. Returns the payload of
+    /// a panic of a task that is not joined.
+    // Not inlined: few polls end a task.
     #[inline(never)]
     #[must_use]
     pub(crate) fn finish(&self, task: &Task, outcome: Outcome) -> Option<Box<dyn Any + Send>> {
@@ -259,7 +255,7 @@ impl State {
         unjoined
     }
 
-    /// Ends a task before it has finished, and wakes its joiner.
+    /// Ends a task that has not finished, and wakes its joiner.
     pub(crate) fn abort(&self, task: &Task) {
         if self.tasks.remove(task) {
             self.release(task.referenced.get());
@@ -280,24 +276,24 @@ impl State {
         }
     }
 
-    /// Ends everything: drops what the loop holds, and everything that adds, until nothing is left.
-    /// All that wait for a part of it are woken, to learn that the loop is gone. Should foreign code
-    /// panic meanwhile, the rest ends before the panic goes on.
+    /// Closes the loop: drops everything that it holds, again and again until the drops add nothing
+    /// new. Waiters are woken and get an error. If foreign code panics, everything else is closed
+    /// before the panic goes on.
     pub(crate) fn close(&self) {
         self.closed.set(true);
         let mut panics = Panics::default();
         panics.catch(|| drop(self.pool.take()));
         panics.drop_each(self.mailbox.close().posts);
         panics.catch(|| drop(self.meter.take_hook()));
-        while self.close_what_is_there(&mut panics) {}
+        while self.close_parts(&mut panics) {}
         let poll = self.poll.take();
         drop(poll);
         self.alive.set(0);
         panics.resume();
     }
 
-    /// Returns false if there was nothing.
-    fn close_what_is_there(&self, panics: &mut Panics) -> bool {
+    /// Drops the current contents. Returns false if there were none.
+    fn close_parts(&self, panics: &mut Panics) -> bool {
         let tasks = self.tasks.list();
         let registrations = self.registrations.borrow_mut().take_all();
         let timers = self.timers.take_all();
@@ -305,7 +301,7 @@ impl State {
         let closing = self.queues.closing.take();
         let immediates = self.queues.immediates.borrow_mut().take_all();
         let ticks = self.queues.ticks.take();
-        let later = self.tasks.later.take_all();
+        let next_turn = self.tasks.next_turn.take_all();
         let found = !tasks.is_empty()
             || !registrations.is_empty()
             || !timers.is_empty()
@@ -313,16 +309,16 @@ impl State {
             || !closing.is_empty()
             || !immediates.is_empty()
             || !ticks.is_empty()
-            || !later.is_empty();
+            || !next_turn.is_empty();
         for task in tasks {
             self.tasks.remove(&task);
             self.drop_future(&task, panics);
         }
         for registration in registrations {
             panics.catch(|| match &registration {
-                // A signal ends with its last listener.
+                // The last listener of a signal deregisters it.
                 Registration::Pending | Registration::Signal(_) => {}
-                Registration::Source(attached) => attached.readiness.forsake(&self.tasks),
+                Registration::Source(attached) => attached.readiness.close(&self.tasks),
                 Registration::Watch(watch) => watch.deregister(self),
             });
             panics.catch(|| drop(registration));
@@ -337,7 +333,7 @@ impl State {
         panics.drop_each(closing);
         panics.drop_each(immediates);
         panics.drop_each(ticks);
-        for waiter in later {
+        for waiter in next_turn {
             panics.catch(|| self.tasks.wake_waiter(waiter));
         }
         found

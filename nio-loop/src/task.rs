@@ -1,12 +1,12 @@
-//! A task: a future that the loop polls when it is woken; and what waits for something, a task or a
+//! A task, which is a future that the loop polls when it is woken; and a waiter, which is a task or a
 //! waker.
 //!
 //! The laws:
 //!
-//! 1. A task is one [`Rc`], which the table, the ready queue, the waiters, the timers and the
-//!    [`JoinHandle`](crate::JoinHandle) share.
-//! 2. A future is polled where it is. A task that aborts itself is over at once, and its future is
-//!    dropped when the poll has returned.
+//! 1. A task is one [`Rc`], shared by the table, the ready queue, the waiters, the timers and the
+//!    [`JoinHandle`](crate::JoinHandle).
+//! 2. The future never moves out of the task to be polled. A task that aborts itself is over at once,
+//!    and its future is dropped when the poll has returned.
 
 use std::{
     any::Any,
@@ -28,7 +28,7 @@ pub(crate) type BoxedWork = Pin<Box<dyn Work>>;
 /// The output of a task, of any type.
 pub(crate) type Output = Box<dyn Any>;
 
-/// A future whose output may be of any type.
+/// A future with an output of any type.
 pub(crate) trait Work {
     fn work(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Output>;
 }
@@ -47,7 +47,7 @@ where
 /// The output of a task, or the payload of its panic.
 pub(crate) type Outcome = Result<Output, Box<dyn Any + Send>>;
 
-/// The other end of a task.
+/// The state of joining a task.
 pub(crate) enum Join {
     /// A [`JoinHandle`](crate::JoinHandle) is awaited.
     Waiting(Waiter),
@@ -55,22 +55,23 @@ pub(crate) enum Join {
     Finished(Outcome),
 }
 
-/// A future that the loop polls: a spawned one, or that of `block_on`.
+/// A future that the loop polls: a spawned one, or the future of `block_on`.
 pub(crate) struct Task {
-    /// Its key in the table. None when it is over.
+    /// The key in the table. `None` when the task is over.
     pub(crate) key: Cell<Option<Key>>,
-    /// Borrowed while it is polled. None when it is over, and for `block_on`, which keeps its own.
+    /// The future; borrowed while it is polled. `None` when the task is over, and for `block_on`,
+    /// which owns its future.
     work: RefCell<Option<BoxedWork>>,
-    /// A waker of its own, from when a clone of one was first kept.
+    /// The task's own waker, since a clone of it was first kept (see `wakers`).
     own_waker: OnceCell<Box<OwnWaker>>,
     join: Cell<Option<Box<Join>>>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) since: Time,
-    /// It is in the ready queue.
+    /// Whether it is in the ready queue.
     pub(crate) queued: Cell<bool>,
-    /// There is a [`JoinHandle`](crate::JoinHandle).
+    /// Whether it has a [`JoinHandle`](crate::JoinHandle).
     pub(crate) joinable: Cell<bool>,
-    /// It keeps the loop alive.
+    /// Whether it keeps the loop alive.
     pub(crate) referenced: Cell<bool>,
 }
 
@@ -98,30 +99,29 @@ impl Task {
         self.key.get().is_none()
     }
 
-    /// Polls the future. None if there is none.
+    /// Polls the future, if the task has it.
     #[inline(always)]
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Option<Poll<Output>> {
         let mut work = self.work.borrow_mut();
         work.as_mut().map(|work| work.as_mut().work(context))
     }
 
-    /// Takes the future out, unless it is polled now.
+    /// Takes the future out, unless it is being polled.
     pub(crate) fn take_work(&self) -> Option<BoxedWork> {
         self.work.try_borrow_mut().ok()?.take()
     }
 
-    /// The waker of its own, if it has one.
     #[inline]
     pub(crate) fn own_waker(&self) -> Option<&Waker> {
         self.own_waker.get().map(|own| &own.waker)
     }
 
-    /// Gives it a waker of its own. It has none yet.
+    /// Sets the task's own waker; it has none yet.
     pub(crate) fn set_waker(&self, waker: OwnWaker) {
         let _ = self.own_waker.set(Box::new(waker));
     }
 
-    /// Whether there are clones of the waker of its own, if it has one.
+    /// Whether the task's own waker has clones. `None` without an own waker.
     pub(crate) fn has_shared_waker(&self) -> Option<bool> {
         self.own_waker.get().map(|own| own.has_clones())
     }
@@ -135,7 +135,7 @@ impl Task {
     }
 }
 
-/// A task or another future that waits for something.
+/// A task, or a future elsewhere, that waits for something.
 pub(crate) enum Waiter {
     /// A task of the loop itself, which needs no waker.
     Task(Rc<Task>),

@@ -1,13 +1,13 @@
-//! The tasks of a loop: all of them, those that are ready, and the one that is polled.
+//! The tasks of a loop: the table of all tasks, the ready queue, and the task that is being polled.
 //!
 //! The laws:
 //!
-//! 1. A task that is woken any number of times while it is in the ready queue is polled once; one
-//!    that is woken while it is polled is polled again.
-//! 2. The table is there to list the tasks, to close them, and for wakers, which may be on other
-//!    threads and have only a key.
-//! 3. A task that is over has left the table, and its future is gone before its joiner is woken.
-//! 4. A task that has spent its budget goes on after the next poll of I/O.
+//! 1. A task in the ready queue is polled once, however often it is woken. A task that is woken while
+//!    it is polled is polled again.
+//! 2. The table lists the tasks and closes them. Wakers, which may be on other threads, find their
+//!    task in it by its key.
+//! 3. A task that is over is not in the table, and its future is dropped before its joiner is woken.
+//! 4. A task that has spent its budget is polled again after the next poll of I/O.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,12 +21,12 @@ use std::{
 use nio_timer::Slab;
 
 use crate::{
-    later::Later,
     mailbox::Mailbox,
+    next_turn::NextTurnQueue,
     task::{Task, Waiter},
 };
 
-/// Tells a waker from others: compared, never used.
+/// The identity of a waker: compared, never dereferenced.
 type Identity = (*const (), *const RawWakerVTable);
 
 #[inline]
@@ -34,12 +34,12 @@ fn identity(waker: &Waker) -> Identity {
     (waker.data(), ptr::from_ref(waker.vtable()))
 }
 
-/// A queue, as two vectors: a wake and a poll take fewer instructions than with a ring, 4 % of a message.
+/// A queue of two vectors. Measured against `VecDeque`, it saves 4 % of a message's time.
 #[derive(Default)]
 struct Ready {
-    /// Those behind, in order.
+    /// The back of the queue, in order.
     pushed: Vec<Rc<Task>>,
-    /// Those in front, the first of them at the end.
+    /// The front of the queue, in reverse order.
     popped: Vec<Rc<Task>>,
 }
 
@@ -63,22 +63,21 @@ impl Ready {
     }
 }
 
-/// See the module.
 pub(crate) struct Tasks {
     table: RefCell<Slab<Rc<Task>>>,
-    /// Tasks that were woken.
+    /// The ready queue: tasks that were woken.
     ready: RefCell<Ready>,
     /// The waiters of the next turn.
-    pub(crate) later: Later,
-    /// How many have left the ready queue, to be polled.
+    pub(crate) next_turn: NextTurnQueue,
+    /// How many tasks have left the ready queue.
     popped: Cell<u64>,
     /// The task that is polled now.
     polled: Cell<Option<Rc<Task>>>,
-    /// The waker that it is polled with.
+    /// The waker it is polled with.
     polled_with: Cell<Identity>,
-    /// It has spent its budget.
+    /// Whether the polled task has spent its budget.
     spent: Cell<bool>,
-    /// The loop runs.
+    /// Whether the loop runs.
     running: Cell<bool>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
@@ -88,7 +87,7 @@ impl Tasks {
         Tasks {
             table: RefCell::default(),
             ready: RefCell::default(),
-            later: Later::default(),
+            next_turn: NextTurnQueue::default(),
             popped: Cell::new(0),
             polled: Cell::new(None),
             polled_with: Cell::new((ptr::null(), ptr::null())),
@@ -98,13 +97,13 @@ impl Tasks {
         }
     }
 
-    /// Takes a task into the table. It is not ready yet.
+    /// Adds a task to the table. It is not ready yet.
     pub(crate) fn add(&self, task: &Rc<Task>) {
         let key = self.table.borrow_mut().insert(Rc::clone(task));
         task.key.set(Some(key));
     }
 
-    /// The task is over. Returns false if it was before.
+    /// Removes a task from the table: it is over. Returns false if it was over before.
     pub(crate) fn remove(&self, task: &Task) -> bool {
         let key = task.key.take();
         key.is_some_and(|key| self.table.borrow_mut().remove(key).is_some())
@@ -116,7 +115,7 @@ impl Tasks {
         table.iter().map(|(_, task)| Rc::clone(task)).collect()
     }
 
-    /// How many tasks have a waker of their own; `None` if there are clones of any of these.
+    /// The number of tasks with an own waker; `None` if any of these wakers has clones.
     pub(crate) fn unshared_wakers(&self) -> Option<usize> {
         let mut count = 0;
         for (_, task) in self.table.borrow().iter() {
@@ -129,7 +128,8 @@ impl Tasks {
         Some(count)
     }
 
-    /// The task of a word of its key, if it is not over. A word of 32 bits may name a later task.
+    /// The task with this key, given as a word, if it is not over. On 32-bit targets it may be a later
+    /// task: a spurious wake-up.
     pub(crate) fn find(&self, word: usize) -> Option<Rc<Task>> {
         let table = self.table.borrow();
         table.get(table.key_of_word(word)?).cloned()
@@ -142,10 +142,10 @@ impl Tasks {
             return;
         }
         self.ready.borrow_mut().push(task);
-        self.mailbox.rouse();
+        self.mailbox.notify_if_parked();
     }
 
-    /// Wakes what waits. A waker is foreign code.
+    /// Wakes a waiter. A waker is foreign code.
     pub(crate) fn wake_waiter(&self, waiter: Waiter) {
         match waiter {
             Waiter::Task(task) => self.wake(task),
@@ -158,7 +158,7 @@ impl Tasks {
         self.ready.borrow().len() == 0
     }
 
-    /// Takes the next task out of the ready queue.
+    /// Removes the next task from the ready queue.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Rc<Task>> {
         let task = self.ready.borrow_mut().pop()?;
@@ -167,13 +167,13 @@ impl Tasks {
         Some(task)
     }
 
-    /// The end of the ready queue: [`has_passed`](Tasks::has_passed) is true of it when all tasks
-    /// that are ready now have left the queue.
+    /// A mark at the end of the ready queue. [`has_passed`](Tasks::has_passed) is true of it when all
+    /// tasks that are ready now have left the queue.
     pub(crate) fn end_of_queue(&self) -> u64 {
         self.popped.get() + self.ready.borrow().len() as u64
     }
 
-    /// How often a task was polled.
+    /// The number of polls of tasks.
     pub(crate) fn polls(&self) -> u64 {
         self.popped.get()
     }
@@ -186,27 +186,26 @@ impl Tasks {
         self.popped.get() > end
     }
 
-    /// A poll begins.
     #[inline]
     pub(crate) fn begin_poll(&self, task: Rc<Task>, waker: &Waker) {
         self.polled_with.set(identity(waker));
         self.polled.set(Some(task));
     }
 
-    /// The poll has ended. Returns whether the task has spent its budget.
+    /// Returns whether the task has spent its budget.
     #[inline]
     pub(crate) fn end_poll(&self) -> bool {
         drop(self.polled.take());
         self.spent.take()
     }
 
-    /// The task whose poll has panicked.
+    /// Takes the task out whose poll has panicked.
     pub(crate) fn take_polled(&self) -> Option<Rc<Task>> {
         self.spent.set(false);
         self.polled.take()
     }
 
-    /// What waits when a future is polled with this waker: usually the task that is polled now.
+    /// The waiter for a future that is polled with this waker: usually the task that is polled now.
     #[inline]
     pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
         if self.polled_with.get() == identity(waker) {
@@ -218,24 +217,24 @@ impl Tasks {
         Waiter::Waker(waker.clone())
     }
 
-    /// Has a future that has spent its budget polled again after the next poll of I/O.
-    fn go_on_later(&self, waker: &Waker) {
+    /// Has a future polled again after the next poll of I/O, because its budget is spent.
+    fn defer_to_next_turn(&self, waker: &Waker) {
         match self.waiter(waker) {
-            // Once, however many awaits are refused.
+            // Set once, however many awaits are pending for want of budget.
             Waiter::Task(_) => self.spent.set(true),
-            waiter => drop(self.later.add(waiter)),
+            waiter => drop(self.next_turn.add(waiter)),
         }
     }
 }
 
 thread_local! {
-    /// The tasks of the loop that runs on this thread: the innermost, if a callback of one runs
-    /// another. [`Running`] drops it; the thread's end does not, so that a look at it costs no more
-    /// than one at a static.
+    /// The tasks of the loop that runs on this thread: the innermost one, if a callback of a loop runs
+    /// another loop. [`Running`] drops it. It has no destructor of its own, because then each access
+    /// would cost a check.
     static RUNNING: RefCell<Option<ManuallyDrop<Rc<Tasks>>>> = const { RefCell::new(None) };
 }
 
-/// Wakes a task if its loop, which has this mailbox, is the one that runs on this thread.
+/// Wakes a task if the loop of this mailbox runs on this thread. Returns false if it does not.
 pub(crate) fn wake_here(mailbox: &Arc<Mailbox>, word: usize) -> bool {
     RUNNING.with(|running| match &*running.borrow() {
         Some(tasks) if Arc::ptr_eq(&tasks.mailbox, mailbox) => {
@@ -248,11 +247,11 @@ pub(crate) fn wake_here(mailbox: &Arc<Mailbox>, word: usize) -> bool {
     })
 }
 
-/// Wakes a waker when the loop that runs on this thread has polled for I/O.
+/// Wakes a waker after the next poll of I/O of the loop that runs on this thread.
 pub(crate) fn wake_in_next_turn(waker: &Waker) {
     let running = RUNNING.with(|running| running.borrow().as_deref().cloned());
     if let Some(tasks) = running {
-        tasks.go_on_later(waker);
+        tasks.defer_to_next_turn(waker);
     }
 }
 
@@ -261,7 +260,7 @@ pub(crate) fn is_any_running() -> bool {
     RUNNING.with(|running| running.borrow().is_some())
 }
 
-/// While it lives, a loop is the one that runs on this thread.
+/// A guard: while it exists, its loop is the one that runs on this thread.
 pub(crate) struct Running {
     outer: Option<ManuallyDrop<Rc<Tasks>>>,
 }

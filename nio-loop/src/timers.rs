@@ -1,11 +1,11 @@
-//! Timeouts, intervals and sleeps: what the timer heap holds.
+//! The timers of a loop: timeouts, intervals, sleeps, and pauses of sources.
 //!
 //! The laws:
 //!
-//! 1. A phase runs the timers that were due when it began, in the order of their deadlines; those of
-//!    equal deadlines in the order in which they were armed.
-//! 2. A timeout leaves the heap before it is called. An interval is armed for its next period before
-//!    it is called, so that its callback can clear it.
+//! 1. A phase runs the timers that were due when it began, in the order of their deadlines. Timers
+//!    with equal deadlines run in the order in which they were armed.
+//! 2. A timeout leaves the heap before its callback runs. An interval is armed for its next period
+//!    before its callback runs, so that the callback can clear it.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -20,21 +20,20 @@ use crate::{
     task::Waiter,
 };
 
-/// A callback that runs again and again; the number says how many periods have passed since its
-/// last run.
+/// The callback of an interval; the number is how many periods have passed since its last run.
 pub(crate) type Every = Box<dyn FnMut(&Handle, u64)>;
 
-/// What happens at a deadline. 56 bytes.
+/// A timer in the heap. 56 bytes.
 pub(crate) enum Timer {
     Timeout {
-        /// In nanoseconds, to begin again.
+        /// In nanoseconds; used by `refresh`.
         delay: u64,
         callback: Once,
         origin: Origin,
         referenced: bool,
     },
     Interval {
-        /// When it is due. While timers run, the heap takes what has passed for now.
+        /// The deadline. While timers run, the heap's own is too late: it takes a past deadline for now.
         due: Time,
         /// In nanoseconds: half the size of a [`Duration`].
         period: u64,
@@ -44,7 +43,7 @@ pub(crate) enum Timer {
         origin: Origin,
         referenced: bool,
     },
-    /// A task sleeps. It keeps the loop alive by itself.
+    /// A sleep of a task. The task keeps the loop alive, not the timer.
     Sleep(Waiter),
     /// A direction of a source is paused.
     Pause(Rc<Attached>, Direction),
@@ -60,7 +59,7 @@ impl Timer {
     }
 }
 
-/// A due timer, taken out of the heap or armed again, and so ready to be called.
+/// A due timer that was taken out of the heap, or armed again, and can be run.
 pub(crate) enum Due {
     Timeout(Once, Origin, bool),
     Interval(TimerKey, Every, Origin, u64),
@@ -68,22 +67,22 @@ pub(crate) enum Due {
     Pause(Rc<Attached>, Direction),
 }
 
-/// What becomes of the periods of an interval that the loop was too busy to run.
+/// How an interval treats periods that it missed because the loop was busy.
 #[doc(alias("MissedTickBehavior"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MissedTicks {
-    /// They are skipped: the next run is at the next multiple of the period.
+    /// Missed periods are skipped: the next run is at the next multiple of the period.
     #[default]
     Skip,
-    /// They are made up for, one in each turn of the loop, until the interval has caught up.
+    /// Missed periods run one in each turn of the loop, until the interval has caught up.
     Burst,
-    /// The next period begins with the late run.
+    /// The next period begins at the late run.
     Delay,
 }
 
 impl MissedTicks {
-    /// The next deadline of an interval that was due at `deadline` and runs at `now`, and how many
-    /// periods this run stands for.
+    /// For an interval that was due at `deadline` and runs at `now`: its next deadline, and how many
+    /// periods this run counts for.
     pub(crate) fn next(self, deadline: Time, period: Duration, now: Time) -> (Time, u64) {
         let passed = (nanos(now - deadline) / nanos(period)).saturating_add(1);
         match self {
@@ -97,7 +96,7 @@ impl MissedTicks {
     }
 }
 
-/// An interval has to move on: its shortest period.
+/// The period of an interval: one of zero would be due again at once, without end.
 pub(crate) fn at_least_a_nanosecond(period: Duration) -> Duration {
     period.max(Duration::from_nanos(1))
 }
@@ -120,7 +119,7 @@ impl Timers {
         self.0.borrow_mut().reschedule(key, deadline)
     }
 
-    /// Begins the delay or the period of a callback again. Returns false if it is gone.
+    /// Restarts the delay of a timeout or the period of an interval. Returns false if it is gone.
     pub(crate) fn refresh(&self, key: TimerKey, now: Time) -> bool {
         let mut heap = self.0.borrow_mut();
         let deadline = match heap.get_mut(key) {
@@ -144,7 +143,7 @@ impl Timers {
         }
     }
 
-    /// Has a sleep wake another waiter. Returns the one before; the new one if the timer is gone.
+    /// Replaces the waiter of a sleep. Returns the old timer, or the new waiter if the timer is gone.
     pub(crate) fn replace_waiter(&self, key: TimerKey, new: Waiter) -> Result<Timer, Waiter> {
         match self.0.borrow_mut().get_mut(key) {
             Some(timer) => Ok(std::mem::replace(timer, Timer::Sleep(new))),
@@ -152,7 +151,7 @@ impl Timers {
         }
     }
 
-    /// The earliest of all deadlines that will come.
+    /// The earliest deadline, if it is not "never".
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let mut heap = self.0.borrow_mut();
@@ -166,12 +165,12 @@ impl Timers {
         self.0.borrow().is_empty()
     }
 
-    /// Begins a phase: the timers that are due now will run.
+    /// Begins a phase: it runs the timers that are due now.
     pub(crate) fn begin(&self, now: Time) {
         self.0.borrow_mut().begin_drain(now);
     }
 
-    /// The next of the timers of this phase.
+    /// The next due timer of this phase.
     pub(crate) fn next_due(&self, now: Time) -> Option<Due> {
         let mut heap = self.0.borrow_mut();
         let (key, _, timer) = heap.peek_drained()?;
@@ -188,7 +187,7 @@ impl Timers {
             let (next, periods) = missed.next(*due, period, now);
             *due = next;
             let origin = *origin;
-            // It is there: an interval whose callback does not come back is cancelled.
+            // The callback is there: if it panicked in its last run, the interval was cancelled.
             let callback = callback.take()?;
             heap.reschedule(key, next);
             return Some(Due::Interval(key, callback, origin, periods));
@@ -206,8 +205,8 @@ impl Timers {
         }
     }
 
-    /// Puts the callback of an interval back after its run, or returns it if the interval was
-    /// cleared meanwhile.
+    /// Puts the callback of an interval back after its run. Returns it if the interval was cleared
+    /// meanwhile.
     pub(crate) fn put_back(&self, key: TimerKey, every: Every) -> Option<Every> {
         match self.0.borrow_mut().get_mut(key) {
             Some(Timer::Interval { callback, .. }) => callback.replace(every),
@@ -215,14 +214,13 @@ impl Timers {
         }
     }
 
-    /// Looks at all timers.
     pub(crate) fn for_each(&self, mut look: impl FnMut(TimerKey, Time, &Timer)) {
         for (key, deadline, timer) in self.0.borrow().iter() {
             look(key, deadline, timer);
         }
     }
 
-    /// Takes all timers out, for the loop's end.
+    /// Removes all timers, for the end of the loop.
     pub(crate) fn take_all(&self) -> Vec<Timer> {
         let mut heap = self.0.take();
         let keys: Vec<TimerKey> = heap.iter().map(|(key, ..)| key).collect();

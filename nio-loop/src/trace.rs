@@ -1,4 +1,4 @@
-//! Events for the `tracing` crate, where that feature is on; nothing where it is not.
+//! Events for the `tracing` crate if the feature `tracing` is on. Without it these functions do nothing.
 //!
 //! `TRACE`: each turn, callback and task. `WARN`: the [warnings](crate::Warning).
 

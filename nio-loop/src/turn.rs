@@ -1,4 +1,4 @@
-//! One turn of the loop. [`Turn::take`] is the whole of it:
+//! One turn of the loop: [`Turn::take`] runs its phases.
 //!
 //! ```text
 //!       ┌──────────────────────────────────────────────┐
@@ -12,8 +12,9 @@
 //!
 //! The laws:
 //!
-//! 1. A phase runs what was there when it began. What it adds to itself waits for the next turn.
-//! 2. A callback that panics is gone. Nothing else is lost: the next turn goes on behind it.
+//! 1. A phase runs the callbacks that were there when it began. Those added to it meanwhile wait for
+//!    the next turn.
+//! 2. A callback that panics is removed. Nothing else is lost: the next turn continues after it.
 
 use std::{collections::VecDeque, mem, panic::Location, rc::Rc};
 
@@ -31,22 +32,22 @@ use crate::{
     tasks::{Running, Tasks},
     timers::Due,
     trace,
-    wakers::Lent,
+    wakers::LoopWaker,
 };
 
-/// How many events one poll returns at most. At 64 bytes and less for each, the buffer is as large
-/// as the cache of a core can hold beside everything else; more come with the next turn.
+/// The most events that one poll returns. At 64 bytes or less for each, the buffer fits into the cache
+/// of a core beside everything else. More events come in the next turn.
 const EVENTS: usize = 1024;
 
-/// The events of the last poll. A callback that panics leaves the others to the next turn.
+/// The events of the last poll. After a panic of a callback, the next turn dispatches the others.
 pub(crate) struct Batch {
     events: Events,
     dispatched: usize,
-    /// Signals and exits, which come after the I/O, so that their callbacks find read what was there
-    /// to be read. Each with the word of the registration that it is for.
+    /// Signals and exits, dispatched after the I/O, so that all data that was there has been read. Each
+    /// with its registration's key as a word.
     late: VecDeque<(usize, Event)>,
     /// The waiters of the next turn up to this ticket are woken after this batch.
-    resumes: u64,
+    last_ticket: u64,
 }
 
 impl Batch {
@@ -55,7 +56,7 @@ impl Batch {
             events: Events::with_capacity(EVENTS),
             dispatched: 0,
             late: VecDeque::new(),
-            resumes: 0,
+            last_ticket: 0,
         }
     }
 
@@ -64,15 +65,15 @@ impl Batch {
     }
 }
 
-/// A loop that runs. Only a `Turn` runs callbacks and polls tasks.
+/// A running loop. Only a `Turn` runs callbacks and polls tasks.
 pub(crate) struct Turn<'a> {
     pub(crate) handle: &'a Handle,
     pub(crate) state: &'a State,
     pub(crate) tasks: &'a Tasks,
     poll: &'a Poll,
     batch: &'a mut Batch,
-    pub(crate) lent: &'a mut Lent,
-    /// Until it is ready.
+    pub(crate) loop_waker: &'a mut LoopWaker,
+    /// The future of `block_on`, until it is ready.
     pub(crate) root: Option<Root<'a>>,
     _running: Running,
 }
@@ -82,12 +83,12 @@ impl<'a> Turn<'a> {
         handle: &'a Handle,
         poll: &'a Poll,
         batch: &'a mut Batch,
-        lent: &'a mut Lent,
+        loop_waker: &'a mut LoopWaker,
         root: Option<Root<'a>>,
     ) -> Turn<'a> {
         let state = &*handle.state;
-        // A stop from elsewhere may have come between two runs; and a wake, so that the first poll
-        // must not wait.
+        // Another thread may have stopped or woken the loop between two runs. After a wake-up the first
+        // poll must not wait.
         if state.collect() {
             let _parked = state.mailbox.alarm.notify();
         }
@@ -97,7 +98,7 @@ impl<'a> Turn<'a> {
             tasks: &state.tasks,
             poll,
             batch,
-            lent,
+            loop_waker,
             root,
             _running: Running::new(&state.tasks),
         }
@@ -119,7 +120,7 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    /// The same, but for the timers, which come last.
+    /// The same, with the timers last.
     pub(crate) fn take_timers_last(&mut self, wait: Wait) -> Result<(), Error> {
         self.drain();
         self.poll(wait)?;
@@ -142,7 +143,7 @@ impl<'a> Turn<'a> {
     fn run_due_timers(&mut self) {
         let state = self.state;
         let now = state.clock.now();
-        state.meter.saw(now);
+        state.meter.cache_time(now);
         state.timers.begin(now);
         while let Some(due) = state.timers.next_due(now) {
             state.meter.count_timer();
@@ -187,8 +188,7 @@ impl<'a> Turn<'a> {
         while let Some((word, event)) = self.batch.late.pop_front() {
             self.dispatch_with_nothing_borrowed(word, event);
         }
-        self.tasks.later.end();
-        while let Some(waiter) = self.tasks.later.next(self.batch.resumes) {
+        while let Some(waiter) = self.tasks.next_turn.next(self.batch.last_ticket) {
             self.tasks.wake_waiter(waiter);
         }
         self.drain();
@@ -198,16 +198,16 @@ impl<'a> Turn<'a> {
     fn ask_for_events(&mut self, wait: Wait) -> Result<(), Error> {
         let (state, batch) = (self.state, &mut *self.batch);
         if let (Wait::Always, Some(root)) = (wait, &self.root) {
-            if state.is_forsaken(self.lent) {
+            if state.is_deadlocked(self.loop_waker) {
                 let place = root.task.place;
                 return Err(Error::NeverWoken { place });
             }
         }
-        batch.resumes = state.tasks.later.begin();
+        batch.last_ticket = state.tasks.next_turn.last_ticket();
         batch.dispatched = 0;
         state.meter.forget_time();
         let wait = match wait {
-            // The future of block_on is ready: this turn is the last.
+            // The future of block_on is ready, so this turn is the last.
             Wait::Always if self.root.is_none() => Wait::Never,
             wait => wait,
         };
@@ -217,17 +217,17 @@ impl<'a> Turn<'a> {
         result
     }
 
-    /// Passes an event on to the source or the watch that it is for, if that is still there.
+    /// Dispatches an event to its source or watch, unless it is a stale event.
     #[inline(always)]
     fn dispatch(&mut self, event: Event) {
         let state = self.state;
         let registrations = state.registrations.borrow();
         let key = registrations.key_of_word(event.token().0);
         match key.and_then(|key| registrations.get(key)) {
-            Some(Registration::Source(source)) if !source.readiness.is_crowded() => {
+            Some(Registration::Source(source)) if !source.readiness.has_other_waiters() => {
                 source.readiness.notify(self.tasks, event);
             }
-            // It is the mailbox's, or of something that is gone.
+            // The event of the mailbox, or a stale event.
             None => {}
             Some(_) => {
                 drop(registrations);
@@ -236,7 +236,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The same, where foreign code may run.
+    /// Dispatches an event where foreign code may run.
     #[inline(never)]
     fn dispatch_with_nothing_borrowed(&mut self, word: usize, event: Event) {
         let state = self.state;
@@ -247,8 +247,7 @@ impl<'a> Turn<'a> {
         match registrations.get_mut(key) {
             None | Some(Registration::Pending) => {}
             Some(Registration::Signal(signal)) => {
-                // Next come its listeners, one by one: one that panics leaves the others to the next
-                // turn.
+                // Queued one by one: after a panic of a listener, the others run in the next turn.
                 for listener in state.listeners.of(*signal).into_iter().rev() {
                     self.batch.late.push_front((listener.to_word(), event));
                 }
@@ -256,7 +255,7 @@ impl<'a> Turn<'a> {
             Some(Registration::Source(source)) => {
                 let source = Rc::clone(source);
                 drop(registrations);
-                source.readiness.notify_crowd(self.tasks, event);
+                source.readiness.notify_with_others(self.tasks, event);
             }
             Some(Registration::Watch(watch)) if !watch.wants(&event) => {}
             Some(Registration::Watch(watch)) => {
@@ -348,7 +347,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Runs a callback, and then what comes between two callbacks.
+    /// Runs a callback, then ticks and woken tasks.
     fn call(
         &mut self,
         kind: CallbackKind,
@@ -361,7 +360,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Does something if there is a panic before it is forgotten.
+/// Runs a closure in a panic. Forgotten if there is none.
 struct OnPanic<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnPanic<F> {

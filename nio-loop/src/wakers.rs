@@ -1,14 +1,14 @@
 //! The wakers of tasks.
 //!
-//! A task that waits for a descriptor or a timer of its loop needs no waker of its own: the loop
-//! lends it one for each poll. The laws:
+//! A task that waits only for descriptors or timers of its loop never clones its waker, so it needs
+//! none of its own: it is polled with the waker of the loop. The laws:
 //!
-//! 1. A waker may be used and dropped on any thread. A wake on the loop's own thread, while it runs,
-//!    goes straight into the ready queue; any other goes through the inbox.
-//! 2. A waker wakes one task, always the same. A waker that is lent serves the next task only if
-//!    no clone of it was kept, which its reference count tells.
-//! 3. A waker that was kept is its task's own from then on: all later polls have the same one, so
-//!    that `Waker::will_wake` tells the truth.
+//! 1. A waker may be used and dropped on any thread. A wake on the loop's thread, while the loop runs,
+//!    puts the task into the ready queue; any other wake goes through the inbox.
+//! 2. A waker wakes one task, always the same. The waker of the loop is used for the next task only
+//!    if the last task has kept no clone of it; its reference count shows that.
+//! 3. A task that has kept a clone owns the waker from then on. All its later polls use the same
+//!    waker, so `Waker::will_wake` is true.
 
 use std::{
     sync::{
@@ -32,12 +32,12 @@ impl Wake for TaskWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !tasks::wake_here(&self.mailbox, self.task.load(Ordering::Relaxed)) {
-            self.leave();
+            self.enqueue();
         }
     }
 }
 
-/// A waker, and what its clones share.
+/// A waker, and the data that its clones share.
 pub(crate) struct OwnWaker {
     shared: Arc<TaskWaker>,
     pub(crate) waker: Waker,
@@ -51,25 +51,25 @@ impl OwnWaker {
     }
 }
 
-/// The waker that a loop lends to the tasks that have none of their own, from the first poll on.
+/// The waker of a loop, for tasks that have none of their own. It is made at the first poll.
 #[derive(Default)]
-pub(crate) struct Lent(Option<OwnWaker>);
+pub(crate) struct LoopWaker(Option<OwnWaker>);
 
-impl Lent {
-    /// Gives the waker to the task that it was lent to last, if that has kept a clone of it.
+impl LoopWaker {
+    /// Gives the waker to the task that was polled with it last, if that has kept a clone.
     #[inline]
-    pub(crate) fn settle(&mut self, tasks: &Tasks) {
+    pub(crate) fn release_if_cloned(&mut self, tasks: &Tasks) {
         let Some(own) = &self.0 else { return };
         if own.has_clones() {
-            return self.give_away(tasks);
+            return self.give_to_task(tasks);
         }
-        // No clone is left to make others of. What the last one on another thread has read, it has
-        // read before the next task is stored.
+        // There are no clones. If the last one was dropped by another thread, its reads of the task
+        // come before the next store.
         fence(Ordering::Acquire);
     }
 
     #[cold]
-    fn give_away(&mut self, tasks: &Tasks) {
+    fn give_to_task(&mut self, tasks: &Tasks) {
         if let Some(own) = self.0.take() {
             if let Some(task) = tasks.find(own.shared.task.load(Ordering::Relaxed)) {
                 task.set_waker(own);
@@ -79,19 +79,19 @@ impl Lent {
 
     /// The waker, for a poll of this task.
     #[inline]
-    pub(crate) fn lend(&mut self, mailbox: &Arc<Mailbox>, task: Option<Key>) -> &Waker {
+    pub(crate) fn for_task(&mut self, mailbox: &Arc<Mailbox>, task: Option<Key>) -> &Waker {
         let own = self.0.get_or_insert_with(|| new_waker(mailbox));
         let word = task.map_or(0, Key::to_word);
         own.shared.task.store(word, Ordering::Relaxed);
         &own.waker
     }
 
-    /// Whether there is one.
+    /// Whether it was made already.
     pub(crate) fn is_made(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Whether the task that it was lent to last has kept a clone of it.
+    /// Whether the task that was polled with it last has kept a clone.
     pub(crate) fn has_clones(&self) -> bool {
         self.0.as_ref().is_some_and(OwnWaker::has_clones)
     }

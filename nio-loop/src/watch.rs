@@ -1,10 +1,10 @@
-//! What callbacks wait for: descriptors here; signals, children and files have their own files.
+//! Watches of descriptors, and the functions that signals, children and files share with them.
 //!
 //! The laws:
 //!
-//! 1. A callback is out of its watch while it runs, so that it may clear itself.
-//! 2. A watch is in the table, and counted, from when it is registered. A descriptor of the user's
-//!    making may do anything when it is asked for its number, but cannot name the watch yet.
+//! 1. The callback is taken out of its watch while it runs, so that it may clear itself.
+//! 2. A watch is added to the table, and counted, after it was registered. A user's [`AsFd`] may run
+//!    any code while it is registered, but has no id for the watch yet.
 
 use std::{os::fd::AsFd, panic::Location, rc::Rc};
 
@@ -19,16 +19,16 @@ use crate::{
 
 /// # I/O
 impl Handle {
-    /// Runs a callback in each turn in which a descriptor is readable or writable (or has come to
-    /// its end, or to an error). The loop keeps the descriptor until the watch is cleared; to use it
-    /// elsewhere too, give the loop an [`Rc`] of it. Put it into non-blocking mode before.
+    /// Runs a callback in each turn in which a descriptor is readable or writable (or has an error, or
+    /// is at its end). The loop owns the descriptor until the watch is cleared; to use it elsewhere
+    /// too, pass an [`Rc`] of it. Put it into non-blocking mode first.
     ///
-    /// The registration is level-triggered: what the callback leaves unread is reported again.
+    /// The registration is level-triggered: bytes that the callback leaves unread are reported again.
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if this loop has the descriptor already; [`Error::Poll`] if the system refuses
-    /// it; [`Error::Closed`] if the loop is gone. The descriptor is given back.
+    /// [`Error::InUse`] if the descriptor is registered with this loop already; [`Error::Poll`] if the
+    /// system refuses it; [`Error::Closed`] if the loop is gone. The descriptor is given back.
     ///
     /// ```
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, rc::Rc};
@@ -70,19 +70,19 @@ impl Handle {
             drop(watched);
             Refused {
                 error,
-                value: sole(source),
+                value: take_back(source),
             }
         })
     }
 
-    /// Changes the directions that a [watch](Handle::watch) is told of, also from its own callback,
-    /// which has its id from [`current`](Handle::current). Returns false if the callback is gone, or
-    /// is not one of a descriptor.
+    /// Changes the interest of a [watch](Handle::watch). Its own callback may do that, with the id from
+    /// [`current`](Handle::current). Returns false if the callback is gone or is not a watch of a
+    /// descriptor.
     ///
     /// # Errors
     ///
-    /// [`Error::Poll`] if the system refuses it, as when the descriptor was closed elsewhere. The watch
-    /// stays as it was.
+    /// [`Error::Poll`] if the system refuses it, for example because the descriptor was closed
+    /// elsewhere. The watch does not change.
     ///
     /// ```
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream};
@@ -94,7 +94,7 @@ impl Handle {
     /// event_loop.handle().watch(ours, Interest::WRITABLE, |handle, mut stream, event| {
     ///     if event.is_writable() {
     ///         stream.write_all(b"question").unwrap();
-    ///         // Writing is done: from now on only the answer is of interest.
+    ///         // Writing is done: now wait only for the answer.
     ///         let own = handle.current().expect("a watch has an id");
     ///         handle.set_interest(own, Interest::READABLE).unwrap();
     ///     } else {
@@ -116,7 +116,7 @@ impl Handle {
         else {
             return Ok(false);
         };
-        // A descriptor of the user's making may do anything here, and even clear the watch.
+        // A user's `AsFd` may run any code here, and even clear the watch.
         let descriptor = descriptor.as_fd();
         if self.with_interest(key, |_, _| ()).is_none() {
             return Ok(false);
@@ -128,7 +128,7 @@ impl Handle {
         Ok(changed.is_some())
     }
 
-    /// Looks at the descriptor and the interest of a watch, if there is one.
+    /// Gives the descriptor and the interest of a watch to a closure, if the watch is there.
     fn with_interest<R>(
         &self,
         key: Key,
@@ -159,8 +159,7 @@ impl Handle {
             .registrations
             .borrow_mut()
             .insert(Registration::Pending);
-        // With nothing borrowed: a descriptor of the user's making may do anything when it is asked
-        // for its number, and even end the loop.
+        // Nothing is borrowed: a user's `AsFd` may run any code here, and even drop the loop.
         let registered = register(&poll, Token(key.to_word()));
         let registered = registered.map_err(|error| self.refused(error));
         if let Err(error) = registered.and_then(|()| state.check_open()) {
@@ -174,13 +173,13 @@ impl Handle {
         Ok(CallbackId(Target::Watch(key)))
     }
 
-    /// A watch, which is counted from here on.
+    /// Makes a watch, and counts it if it keeps the loop alive.
     pub(crate) fn new_watch(
         &self,
         watched: Watched,
         place: &'static Location<'static>,
     ) -> Registration {
-        // A future is kept by its task, if at all.
+        // A child that a future waits for is kept alive by the task.
         let referenced = !matches!(watched, Watched::Signal(..) | Watched::Process(..));
         self.state.retain(referenced);
         Registration::Watch(Box::new(Watch {
@@ -191,7 +190,7 @@ impl Handle {
     }
 }
 
-/// Takes a descriptor back whose registration was refused.
-pub(crate) fn sole<S>(descriptor: Rc<S>) -> S {
+/// Takes a descriptor back after its registration was refused.
+pub(crate) fn take_back<S>(descriptor: Rc<S>) -> S {
     Rc::into_inner(descriptor).expect("the watch that shared it is gone")
 }

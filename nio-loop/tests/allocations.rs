@@ -1,4 +1,4 @@
-//! What tasks cost in memory.
+//! The allocations of tasks.
 
 mod support;
 

@@ -16,7 +16,7 @@ use std::{
 use nio_loop::{CallbackKind, Error, EventLoop, Handle, JoinHandle};
 use support::{Log, automatic_loop, event_loop, ms, panic_of, secs};
 
-/// A closure that says that it has begun, and goes on when its gate is opened or gone.
+/// A closure that reports its start, and finishes when its gate is opened or dropped.
 fn gated<T>(begun: &Sender<T>, value: T) -> (Sender<()>, impl FnOnce() -> ThreadId + use<T>) {
     let (gate, opened) = mpsc::channel();
     let begun = begun.clone();
@@ -28,7 +28,7 @@ fn gated<T>(begun: &Sender<T>, value: T) -> (Sender<()>, impl FnOnce() -> Thread
     (gate, closure)
 }
 
-/// Has so many threads, and as many closures, which have all begun.
+/// A loop with this many threads and running closures.
 fn fill(handle: &Handle, threads: usize) -> (Vec<Sender<()>>, Vec<JoinHandle<ThreadId>>) {
     handle.set_threads(threads).unwrap();
     let (begun, begins) = mpsc::channel();
@@ -158,7 +158,7 @@ fn there_are_no_more_threads_than_the_limit_and_begins_in_order() {
     let mut first = [begins.recv().unwrap(), begins.recv().unwrap()];
     first.sort_unstable();
     assert_eq!(first, [0, 1]);
-    // One that ends is followed by one.
+    // When one ends, the next one begins.
     for n in 2..6 {
         assert!(begins.try_recv().is_err(), "two are running");
         gates[n - 2] = None;
@@ -265,7 +265,7 @@ fn a_closure_that_is_aborted_while_it_runs_goes_on_and_keeps_nothing_alive() {
 }
 
 #[test]
-fn l81_a_panic_of_a_closure_is_given_to_who_joins_it_and_ends_no_thread() {
+fn l81_a_panic_of_a_closure_is_given_to_its_joiner_and_ends_no_thread() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     handle.set_threads(1).unwrap();
@@ -288,7 +288,7 @@ fn l81_an_output_that_panics_when_it_is_dropped_ends_no_thread() {
             panic_any(Fuse);
         }
     }
-    // What it panics with is no better.
+    // The drop of its payload panics too.
     struct Fuse;
     impl Drop for Fuse {
         fn drop(&mut self) {
@@ -307,7 +307,7 @@ fn l81_an_output_that_panics_when_it_is_dropped_ends_no_thread() {
         })
         .unwrap();
     begins.recv().unwrap();
-    // Nobody takes the output.
+    // The output is not taken.
     job.abort();
     let next = handle.spawn_blocking(|| 7).unwrap();
     drop(gate);
@@ -390,7 +390,7 @@ fn a_time_limit_for_a_closure_leaves_it_alone() {
 }
 
 #[test]
-fn a_panic_elsewhere_does_not_lose_what_a_closure_returns() {
+fn a_panic_elsewhere_does_not_lose_the_output_of_a_closure() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -426,6 +426,6 @@ fn the_threads_of_a_loop_that_is_gone_end() {
     let job = handle.spawn_blocking(move || LAST.set(Some(last)));
     event_loop.block_on(job.unwrap()).unwrap().unwrap();
     drop(event_loop);
-    // Long before it would for want of something to do, which is after ten seconds.
+    // Long before the idle timeout of ten seconds.
     ends.recv_timeout(secs(5)).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Children and files: exits, and what comes before them.
+//! Children and files: exits, their order after I/O, and changes of files.
 
 mod support;
 
@@ -20,7 +20,7 @@ use nio_loop::{CallbackKind, Error, EventLoop, FileChange, Handle, Interest};
 use nio_poll::{Events, Poll, Token};
 use support::{LIMIT, Log, event_loop, in_child, panic_of, readable};
 
-/// A child that runs until the end of its input, and then does what the shell is told.
+/// A child that runs until the end of its input, and then runs a shell command.
 fn shell(end: &str) -> Child {
     Command::new("sh")
         .args(["-c", &format!("read line; {end}")])
@@ -51,7 +51,7 @@ fn says_code(log: &Log) -> impl FnOnce(&Handle, ExitStatus) + 'static {
 }
 
 #[test]
-fn l92_a_child_that_is_reaped_by_itself_is_not_told_as_a_success() {
+fn l92_a_child_that_is_reaped_by_itself_is_not_reported_as_a_success() {
     in_child(|| {
         // SAFETY: ignoring a signal takes no function.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
@@ -68,7 +68,7 @@ fn l92_a_child_that_is_reaped_by_itself_is_not_told_as_a_success() {
 }
 
 #[test]
-fn l92_a_child_that_is_dead_already_is_told_in_the_next_turn() {
+fn l92_a_child_that_is_dead_already_is_reported_in_the_next_turn() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let mut child = shell("exit 7");
@@ -80,7 +80,7 @@ fn l92_a_child_that_is_dead_already_is_told_in_the_next_turn() {
 }
 
 #[test]
-fn l92_an_exit_is_told_whenever_the_child_dies() {
+fn l92_an_exit_is_reported_whenever_the_child_dies() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -100,7 +100,7 @@ fn l92_an_exit_is_told_whenever_the_child_dies() {
 }
 
 #[test]
-fn l92_a_child_that_somebody_else_has_waited_for_is_told_or_refused() {
+fn l92_a_child_that_was_waited_for_elsewhere_is_reported_or_refused() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let mut child = shell("exit 5");
@@ -133,7 +133,7 @@ fn l92_a_child_that_is_no_more_is_refused_and_keeps_nothing_alive() {
 }
 
 #[test]
-fn l93_other_children_are_left_to_those_who_wait_for_them() {
+fn l93_other_children_are_never_waited_for() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let (mut ours, mut other) = (shell("exit 1"), shell("exit 2"));
@@ -149,8 +149,8 @@ fn l93_other_children_are_left_to_those_who_wait_for_them() {
     assert_eq!(other.wait().unwrap().code(), Some(2));
 }
 
-/// A process that traces another one until it is told to stop. That one's exit is announced, and its
-/// parent cannot wait for it before.
+/// A process that traces another one until it is stopped. The exit of the traced child is reported, but
+/// its parent cannot wait for it until then.
 #[cfg(target_os = "linux")]
 struct Tracer {
     pid: i32,
@@ -159,7 +159,7 @@ struct Tracer {
 
 #[cfg(target_os = "linux")]
 impl Tracer {
-    /// None if the system does not let it trace.
+    /// `None` if the system does not permit tracing.
     fn of(child: u32) -> Option<Tracer> {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let child = child as i32;
@@ -172,7 +172,7 @@ impl Tracer {
                 let traces = unsafe { libc::ptrace(libc::PTRACE_SEIZE, child, 0, 0) } == 0;
                 let _ = theirs.write_all(&[u8::from(traces)]);
                 let _ = theirs.read(&mut [0]);
-                // SAFETY: ends the process. What it traces is its parent's from then on.
+                // SAFETY: ends the process. The traced child goes back to its parent.
                 unsafe { libc::_exit(0) }
             }
             pid => {
@@ -287,7 +287,7 @@ fn log_output(event_loop: &EventLoop, child: &mut Child, log: &Log) {
 }
 
 #[test]
-fn l94_an_exit_is_told_after_the_output_that_is_there_with_it() {
+fn l94_an_exit_is_reported_after_the_output_that_is_there_with_it() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let mut child = shell("echo last words; exit 6");
@@ -323,7 +323,7 @@ fn l94_an_exit_is_told_after_the_output_that_is_there_with_it() {
 }
 
 #[test]
-fn l94_an_exit_is_told_after_the_end_of_the_output_if_both_are_there() {
+fn l94_an_exit_is_reported_after_the_end_of_the_output_if_both_are_there() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let mut child = shell("exit 8");
@@ -342,7 +342,7 @@ fn l94_an_exit_is_told_after_the_end_of_the_output_if_both_are_there() {
 }
 
 #[test]
-fn l40_an_exit_cleared_by_the_io_of_its_batch_is_not_told_and_the_child_is_dropped() {
+fn l40_an_exit_cleared_by_the_io_of_its_batch_is_not_reported_and_the_child_is_dropped() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -367,7 +367,7 @@ fn l40_an_exit_cleared_by_the_io_of_its_batch_is_not_told_and_the_child_is_dropp
     handle.watch(ours, Interest::READABLE, watch).unwrap();
     assert!(event_loop.run().unwrap());
     log.assert("io dropped");
-    // Nobody has waited for it.
+    // The loop has not waited for it.
     // SAFETY: a null pointer is allowed.
     let waited = unsafe { libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), 0) };
     assert_eq!(waited as u32, pid);
@@ -446,7 +446,7 @@ impl Drop for Scratch {
 }
 
 #[test]
-fn a_change_of_a_file_is_told_with_what_has_changed() {
+fn a_change_of_a_file_is_reported_with_its_kind() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -489,7 +489,7 @@ fn a_change_of_a_file_is_told_with_what_has_changed() {
 }
 
 #[test]
-fn a_watched_file_cleared_in_its_callback_is_closed_and_told_no_more() {
+fn a_watched_file_cleared_in_its_callback_is_closed_and_not_reported_again() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();

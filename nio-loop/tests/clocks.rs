@@ -1,4 +1,4 @@
-//! The time of a test: clocks that stand still, jump, or move when they are told to.
+//! The clocks of tests: automatic ones that jump, and manual ones that are moved.
 
 mod support;
 
@@ -92,7 +92,7 @@ fn an_automatic_clock_stands_still_while_there_is_something_to_do() {
 }
 
 #[test]
-fn an_automatic_clock_does_not_jump_over_what_can_be_read() {
+fn an_automatic_clock_does_not_jump_over_an_event() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -124,7 +124,7 @@ fn an_automatic_clock_does_not_jump_for_a_turn_that_does_not_wait() {
 }
 
 #[test]
-fn l33_an_automatic_clock_does_not_jump_for_what_does_not_keep_the_loop_alive() {
+fn l33_an_automatic_clock_does_not_jump_for_unreferenced_timers() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let id = handle.set_timeout(secs(1), |_| panic!("it keeps nothing alive"));
@@ -135,7 +135,7 @@ fn l33_an_automatic_clock_does_not_jump_for_what_does_not_keep_the_loop_alive() 
 }
 
 #[test]
-fn an_automatic_clock_waits_for_what_blocks() {
+fn an_automatic_clock_waits_for_blocking_closures() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -157,7 +157,7 @@ fn an_automatic_clock_waits_for_what_blocks() {
 }
 
 #[test]
-fn an_automatic_clock_runs_what_is_due_though_something_blocks() {
+fn an_automatic_clock_runs_due_timers_during_a_blocking_closure() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -172,7 +172,7 @@ fn an_automatic_clock_runs_what_is_due_though_something_blocks() {
 }
 
 #[test]
-fn an_automatic_clock_goes_on_when_what_blocks_is_aborted() {
+fn an_automatic_clock_goes_on_after_a_blocking_closure_is_aborted() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -186,7 +186,7 @@ fn an_automatic_clock_goes_on_when_what_blocks_is_aborted() {
 }
 
 #[test]
-fn a_manual_clock_moves_when_it_is_told_to() {
+fn a_manual_clock_moves_when_it_is_reported_to() {
     let mut event_loop = manual_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -269,7 +269,7 @@ fn the_clock_of_the_system_cannot_be_moved() {
 }
 
 #[test]
-fn clocks_and_times_say_what_they_are() {
+fn clocks_and_times_have_a_debug_text() {
     let texts = [Clock::manual(), Clock::automatic()].map(|clock| format!("{clock:?}"));
     assert_eq!(texts, ["Clock(manual, 0ns)", "Clock(automatic, 0ns)"]);
     assert!(format!("{:?}", Clock::real()).starts_with("Clock(real, "));
@@ -332,7 +332,7 @@ fn l24_all_that_is_due_in_a_phase_sees_one_time_unless_a_callback_moves_it() {
 }
 
 #[test]
-fn l25_what_a_slow_callback_arms_counts_from_the_end_of_its_work() {
+fn l25_a_timer_armed_by_a_slow_callback_counts_from_the_call() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -376,7 +376,7 @@ fn runs_of_interval(missed: MissedTicks, busy: Duration) -> String {
 }
 
 #[test]
-fn l29_each_choice_makes_of_missed_periods_what_it_says() {
+fn l29_each_choice_treats_missed_periods_as_documented() {
     // Without missing anything, all are the same.
     for missed in [MissedTicks::Skip, MissedTicks::Burst, MissedTicks::Delay] {
         let runs = runs_of_interval(missed, ms(9));
@@ -419,7 +419,7 @@ fn l28_an_interval_is_armed_again_before_its_callback_runs() {
     let log = Log::new();
     let told = log.clone();
     handle.set_interval(ms(10), move |handle, _| {
-        // What comes next is its own next run.
+        // The next event is its own next run.
         let next = handle.advance_to_next().unwrap();
         told.push(format!("{:?}", next.unwrap()));
         handle.stop();
@@ -430,7 +430,7 @@ fn l28_an_interval_is_armed_again_before_its_callback_runs() {
 }
 
 #[test]
-fn l18_an_interval_that_was_armed_again_comes_after_what_was_armed_before() {
+fn l18_a_rearmed_interval_comes_after_timers_armed_before() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();

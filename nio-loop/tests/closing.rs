@@ -1,4 +1,4 @@
-//! The last phase of a turn, and the callbacks that follow a close.
+//! The closing phase, and close callbacks.
 
 mod support;
 
@@ -33,7 +33,7 @@ fn l1_the_closing_phase_comes_after_the_immediates_and_before_the_next_timers() 
 }
 
 #[test]
-fn l1_what_an_immediate_closes_follows_in_the_same_turn() {
+fn l1_a_close_by_an_immediate_completes_in_the_same_turn() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -51,7 +51,7 @@ fn l1_what_an_immediate_closes_follows_in_the_same_turn() {
 }
 
 #[test]
-fn l1_what_a_close_closes_follows_in_the_next_turn() {
+fn l1_a_close_by_a_close_callback_completes_in_the_next_turn() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -88,7 +88,7 @@ fn l5_ticks_and_then_tasks_run_after_each_close() {
 }
 
 #[test]
-fn l51_what_follows_a_close_never_runs_within_it() {
+fn l51_a_close_callback_never_runs_within_the_close() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -110,7 +110,7 @@ fn l51_what_follows_a_close_never_runs_within_it() {
 }
 
 #[test]
-fn l51_closing_what_is_gone_already_says_so_and_never_calls() {
+fn l51_closing_a_callback_that_is_gone_returns_false_and_never_calls() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -127,7 +127,7 @@ fn l51_closing_what_is_gone_already_says_so_and_never_calls() {
 }
 
 #[test]
-fn l52_what_a_callback_holds_is_gone_before_what_follows_its_close() {
+fn l52_a_callback_is_dropped_before_its_close_callback_runs() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -141,7 +141,7 @@ fn l52_what_a_callback_holds_is_gone_before_what_follows_its_close() {
     let told = log.clone();
     handle.close(id, move |_| {
         told.push("closed");
-        // Nobody else has it, so the descriptor is closed.
+        // There is no other owner, so the descriptor is closed.
         assert_eq!(theirs.read(&mut [0; 8]).unwrap(), 0);
     });
     assert!(!event_loop.run().unwrap());
@@ -149,7 +149,7 @@ fn l52_what_a_callback_holds_is_gone_before_what_follows_its_close() {
 }
 
 #[test]
-fn l52_a_callback_that_closes_itself_is_gone_before_what_follows() {
+fn l52_a_callback_that_closes_itself_is_dropped_before_its_close_callback() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -172,7 +172,7 @@ fn l52_a_callback_that_closes_itself_is_gone_before_what_follows() {
 }
 
 #[test]
-fn l52_a_descriptor_can_be_watched_again_by_what_follows_its_close() {
+fn l52_a_close_callback_can_watch_the_descriptor_again() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -194,7 +194,7 @@ fn l52_a_descriptor_can_be_watched_again_by_what_follows_its_close() {
 }
 
 #[test]
-fn l53_what_follows_closes_runs_in_their_order() {
+fn l53_close_callbacks_run_in_the_order_of_the_closes() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -209,7 +209,7 @@ fn l53_what_follows_closes_runs_in_their_order() {
 }
 
 #[test]
-fn l54_what_follows_a_close_keeps_the_loop_alive_also_where_the_callback_did_not() {
+fn l54_a_close_callback_keeps_the_loop_alive_even_if_the_callback_did_not() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -276,7 +276,7 @@ fn a_close_that_panics_loses_no_other() {
 }
 
 #[test]
-fn l59_what_follows_a_close_is_dropped_with_the_loop_and_may_use_it() {
+fn l59_a_close_callback_is_dropped_with_the_loop_and_may_use_it() {
     let event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -307,7 +307,7 @@ fn a_guard_clears_its_callback_when_it_is_dropped() {
     assert!(!handle.clear(id));
     assert!(!event_loop.run().unwrap());
     log.assert("kept");
-    // Its callback has run, and its id names nothing: nobody else's is cleared.
+    // Its callback has run, and its id is stale: no other callback is cleared.
     handle.set_timeout(secs(1), log.says("other"));
     drop(kept);
     assert!(!event_loop.run().unwrap());

@@ -21,7 +21,7 @@ use support::{
     LIMIT, Log, Slot, event_loop, is_readable, manual_loop, ms, pair, panic_of, readable, secs,
 };
 
-/// A loop that nobody runs, as another one would leave it when it goes to wait.
+/// A loop that does not run, in the state in which an outer loop waits for it.
 fn parked() -> EventLoop {
     let mut event_loop = manual_loop();
     assert!(!event_loop.run_nowait().unwrap());
@@ -51,7 +51,7 @@ fn the_next_deadline_is_that_of_the_next_timer() {
 }
 
 #[test]
-fn a_loop_with_something_to_do_wants_to_run_at_once() {
+fn a_loop_with_something_to_do_is_due_at_once() {
     type Give = fn(&Handle);
     let gifts: [(&str, Give); 6] = [
         ("immediate", |handle| {
@@ -97,8 +97,8 @@ fn the_descriptor_is_readable_when_something_that_is_watched_is() {
     assert!(is_readable(&event_loop));
     event_loop.run_nowait().unwrap();
     log.assert("io");
-    // A level-triggered event that was just reported leaves the descriptor readable on the BSDs, until
-    // the next look (K8).
+    // On the BSDs a level-triggered event that was just reported leaves the descriptor readable until
+    // the next poll (K8).
     event_loop.run_nowait().unwrap();
     log.assert("");
     assert!(!is_readable(&event_loop));
@@ -160,7 +160,7 @@ fn the_descriptor_is_readable_when_something_is_given_while_another_loop_waits()
 }
 
 #[test]
-fn the_descriptor_is_readable_when_what_follows_a_close_waits() {
+fn the_descriptor_is_readable_while_a_close_callback_is_queued() {
     let mut event_loop = manual_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -211,7 +211,7 @@ fn the_descriptor_is_readable_when_an_immediate_is_referenced_while_another_loop
     log.assert("immediate");
 }
 
-/// Polls a future as the other loop would that has its own tasks.
+/// Polls a future as an outer loop polls its own tasks.
 fn poll_elsewhere<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -281,7 +281,7 @@ fn a_loop_dropped_while_another_one_waited_for_it_can_still_be_reached_by_thread
 }
 
 #[test]
-fn l74_a_loop_that_panicked_in_a_turn_wants_to_go_on_at_once() {
+fn l74_a_loop_that_panicked_in_a_turn_is_due_at_once() {
     let mut event_loop = manual_loop();
     let handle = event_loop.handle();
     let (ours, _theirs) = readable();
@@ -298,7 +298,7 @@ fn l74_a_loop_that_panicked_in_a_turn_wants_to_go_on_at_once() {
     assert_eq!(event_loop.next_deadline(), None);
 }
 
-/// How long another loop has to wait, in the words of poll(2): milliseconds, rounded up.
+/// How long the outer loop has to wait, as a timeout of poll(2): milliseconds, rounded up.
 #[cfg(not(target_vendor = "apple"))]
 fn milliseconds(event_loop: &EventLoop) -> libc::c_int {
     match event_loop.next_deadline() {
@@ -310,7 +310,7 @@ fn milliseconds(event_loop: &EventLoop) -> libc::c_int {
     }
 }
 
-/// The loop of another make: poll(2) around ours.
+/// A foreign loop: poll(2), with our loop embedded.
 #[cfg(not(target_vendor = "apple"))]
 fn drive(event_loop: &mut EventLoop) {
     use std::os::fd::AsRawFd;

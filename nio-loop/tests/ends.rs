@@ -1,4 +1,5 @@
-//! Futures that are dropped leave nothing, calls that fail give back, and a loop's end is an end.
+//! Dropped futures leave nothing behind, failed calls give values back, and the end of a loop ends
+//! everything.
 
 mod support;
 
@@ -247,7 +248,7 @@ fn a_pause_ends_by_its_timer_and_by_nothing_else() {
 }
 
 #[test]
-fn l99_a_loop_that_is_gone_gives_back_what_it_is_given() {
+fn l99_a_loop_that_is_gone_gives_values_back() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     let remote = handle.remote();
@@ -328,14 +329,14 @@ fn l100_an_id_of_one_loop_names_nothing_in_another() {
     log.assert("timeout watch immediate");
 }
 
-/// How many descriptors a new one would come after.
+/// The number that the next descriptor would get.
 fn next_descriptor() -> i32 {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
     file.as_raw_fd()
 }
 
 #[test]
-fn l105_what_is_kept_of_a_loop_that_is_gone_keeps_no_descriptor() {
+fn l105_handles_of_a_loop_that_is_gone_keep_no_descriptor() {
     in_child(|| {
         let before = next_descriptor();
         let mut event_loop = EventLoop::new().unwrap();
@@ -546,7 +547,7 @@ fn l105_a_task_that_waits_for_a_loop_that_is_not_running_is_warned_of_once() {
         }))
         .unwrap();
     assert_eq!(*warnings.borrow(), [Warning::OtherLoop]);
-    // Outside of any loop it is nothing unusual.
+    // Outside of any loop there is no warning.
     let mut context = Context::from_waker(Waker::noop());
     assert!(
         source

@@ -1,4 +1,4 @@
-//! Running a future to its end, and futures that have none.
+//! Running a future to its end, and futures that are never woken.
 
 mod support;
 
@@ -16,7 +16,7 @@ use nio_loop::{Clock, Direction, Error, EventLoop, Handle, Signal, Source};
 use support::{LIMIT, Log, Slot, event_loop, in_child, ms, pair, panic_of, secs, waker};
 
 #[test]
-fn l87_run_returns_what_its_future_does_and_drops_the_rest_with_the_loop() {
+fn l87_run_returns_the_output_and_drops_everything_else_with_the_loop() {
     let log = Log::new();
     let (held, told) = (log.drops("task"), log.clone());
     let output = nio_loop::run(async |handle: Handle| {
@@ -51,7 +51,7 @@ fn run_takes_a_future_that_borrows_and_passes_its_panic_on() {
     assert_eq!(panic, "of main");
 }
 
-/// A loop without a watchdog: that is a timer, and would be something that comes.
+/// A loop without a watchdog, because that is a timer that could wake a task.
 fn bare_loop() -> (EventLoop, Handle) {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
@@ -145,7 +145,8 @@ fn block_on_on_a_clock_that_stands_is_an_error_though_there_is_a_timer() {
     event_loop.block_on(handle.sleep(secs(1))).unwrap();
 }
 
-/// Runs what another thread wakes, until it has been waited for: before that the thread was quicker.
+/// Runs a future that another thread wakes, again until the loop has waited for it: if the thread was
+/// quicker, it has not.
 fn until_it_has_waited<F: Future<Output = ()>>(mut future: impl FnMut(&Handle) -> F) {
     for _ in 0..10_000 {
         let (mut event_loop, handle) = bare_loop();

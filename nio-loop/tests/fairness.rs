@@ -1,4 +1,4 @@
-//! No task keeps the loop to itself, and no deadline beats a result that was there in time.
+//! Fairness: no task blocks the loop, and a result that was there in time beats the deadline.
 
 mod support;
 
@@ -22,7 +22,7 @@ use std::{
 use nio_loop::{Direction, EventLoop, Handle, Interest, MissedTicks, Source, poll_budget};
 use support::{LIMIT, Log, event_loop, in_child, ms, pair, spin};
 
-/// Runs work without end, as the only thing that a loop has to do. Its time limit has to end it.
+/// Runs a future without end on a loop with nothing else to do. Its time limit has to end it.
 #[track_caller]
 fn is_ended_by_its_limit<F: Future<Output = ()>>(work: impl FnOnce(Handle) -> F) {
     let mut event_loop = EventLoop::new().unwrap();
@@ -33,7 +33,7 @@ fn is_ended_by_its_limit<F: Future<Output = ()>>(work: impl FnOnce(Handle) -> F)
     assert!(start.elapsed() >= ms(100));
 }
 
-/// Awaits something again and again. A loop that is starved by that would hang.
+/// Awaits a future again and again. If that starves the loop, the test hangs.
 async fn again(mut body: impl AsyncFnMut()) {
     let start = Instant::now();
     loop {
@@ -208,7 +208,7 @@ fn l95_a_task_over_many_ready_sources_has_one_budget_for_all() {
 }
 
 #[test]
-fn l95_an_await_that_is_pending_costs_nothing_of_the_budget() {
+fn l95_a_pending_await_draws_nothing_on_the_budget() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let mut idle: Vec<_> = (0..100).map(|_| Box::pin(handle.sleep(LIMIT))).collect();
@@ -371,7 +371,7 @@ fn l97_an_event_wakes_one_future_after_the_other_in_their_order() {
         }
     }
     assert!(order.borrow().iter().copied().eq(0..WAITING));
-    // One that reads, and one that finds nothing, for each byte.
+    // For each byte one poll that reads, and one that finds nothing.
     assert!(polls.get() <= 2 * WAITING + 1, "{}", polls.get());
     drop(tasks);
 }

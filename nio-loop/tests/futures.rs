@@ -23,10 +23,10 @@ fn send(signal: Signal) {
     assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
 }
 
-/// What a signal did before it is ignored now.
-fn ignore(signal: Signal) -> libc::sighandler_t {
-    // SAFETY: to ignore a signal takes no handler.
-    unsafe { libc::signal(signal.as_raw(), libc::SIG_IGN) }
+/// Sets the action of a signal to the default, or to ignoring it. Returns the old action.
+fn set_action(signal: Signal, action: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: neither action is a handler.
+    unsafe { libc::signal(signal.as_raw(), action) }
 }
 
 #[test]
@@ -49,8 +49,10 @@ fn signals_that_come_while_nothing_waits_are_kept() {
 }
 
 #[test]
-fn l106_each_that_listens_to_a_signal_is_told() {
+fn l106_every_listener_of_a_signal_gets_it() {
     in_child(|| {
+        // Programs that nohup(1) starts inherit an ignored SIGHUP.
+        set_action(Signal::HANGUP, libc::SIG_DFL);
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
         let mut first = handle.signals(Signal::HANGUP).unwrap();
@@ -64,7 +66,7 @@ fn l106_each_that_listens_to_a_signal_is_told() {
         });
         assert_eq!(told.unwrap(), ((1, 1), 1));
         drop(second);
-        assert_eq!(ignore(Signal::HANGUP), libc::SIG_DFL);
+        assert_eq!(set_action(Signal::HANGUP, libc::SIG_IGN), libc::SIG_DFL);
     });
 }
 
@@ -106,7 +108,7 @@ fn l96_a_wait_for_a_signal_that_is_dropped_leaves_nothing_and_loses_nothing() {
 }
 
 #[test]
-fn l105_the_end_of_the_loop_is_told_to_those_that_wait_for_signals() {
+fn l105_waiting_for_a_signal_fails_when_the_loop_ends() {
     in_child(|| {
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
@@ -132,6 +134,8 @@ fn l105_the_end_of_the_loop_is_told_to_those_that_wait_for_signals() {
 #[test]
 fn ctrl_c_is_listened_to_from_the_call_until_it_comes() {
     in_child(|| {
+        // Programs that a shell starts in the background inherit an ignored SIGINT.
+        set_action(Signal::INTERRUPT, libc::SIG_DFL);
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
         let ctrl_c = handle.ctrl_c();
@@ -140,12 +144,12 @@ fn ctrl_c_is_listened_to_from_the_call_until_it_comes() {
         event_loop.block_on(ctrl_c).unwrap().unwrap();
         send(Signal::INTERRUPT); // the other one listens
         drop(dropped);
-        assert_eq!(ignore(Signal::INTERRUPT), libc::SIG_DFL);
+        assert_eq!(set_action(Signal::INTERRUPT, libc::SIG_IGN), libc::SIG_DFL);
     });
 }
 
 #[test]
-fn a_signal_that_cannot_be_caught_says_what_to_do() {
+fn the_error_of_a_signal_that_cannot_be_caught_gives_advice() {
     let event_loop = event_loop();
     let handle = event_loop.handle();
     let kill = Signal::from_raw(libc::SIGKILL);
@@ -159,7 +163,7 @@ fn a_signal_that_cannot_be_caught_says_what_to_do() {
     assert_eq!(kind, std::io::ErrorKind::InvalidInput);
 }
 
-/// A child that runs until the end of its input, and then does what the shell is told.
+/// A child that runs until the end of its input, and then runs a shell command.
 fn shell(end: &str) -> Child {
     Command::new("sh")
         .args(["-c", &format!("read line; {end}")])
@@ -266,10 +270,10 @@ fn l99_a_child_whose_loop_ends_is_still_there() {
 }
 
 #[test]
-fn l92_a_child_that_nobody_can_wait_for_has_a_status_that_is_no_success() {
+fn l92_an_unknown_status_of_a_child_is_not_a_success() {
     in_child(|| {
         let signal = Signal::CHILD;
-        ignore(signal);
+        set_action(signal, libc::SIG_IGN);
         let mut event_loop = event_loop();
         let handle = event_loop.handle();
         let mut child = shell("exit 5");

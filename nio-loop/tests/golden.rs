@@ -1,8 +1,8 @@
-//! The order of things is that of NodeJS. Each program stands in `golden` as a script, beside what
-//! Node 20 prints when it runs it (`node turn.js >turn.txt`); here is the same for nio.
+//! The order of callbacks is that of NodeJS. Each program is a script in `golden`, beside the output of
+//! Node 20 (`node turn.js >turn.txt`); here is the same program for nio.
 //!
-//! A promise's reaction is a task here. Only programs whose order Node fixes are among them: that of
-//! zero timers and immediates of the main script, for one, it leaves to the clock.
+//! A promise's reaction is a task here. Node fixes the order of all these programs; it does not fix
+//! that of zero timers and immediates of the main script, for example.
 
 mod support;
 
@@ -90,7 +90,7 @@ impl Script {
     }
 }
 
-/// What callbacks throw.
+/// The panic of a callback.
 struct Thrown(String);
 
 fn thrown(panic: Box<dyn Any + Send>) -> Thrown {
@@ -100,7 +100,7 @@ fn thrown(panic: Box<dyn Any + Send>) -> Thrown {
     }
 }
 
-/// Runs a program, and compares what it says with what Node said.
+/// Runs a program, and compares its output with the recorded output of Node.
 #[track_caller]
 fn golden(transcript: &str, program: impl FnOnce(&Script)) {
     let mut event_loop: EventLoop = event_loop();
@@ -152,7 +152,7 @@ fn callback(script: &Script, name: &str) {
 }
 
 #[test]
-fn ticks_and_tasks_are_those_of_node() {
+fn ticks_and_tasks_match_node() {
     fn program(script: &Script, name: &str) {
         script.say(name);
         script.queue_task(|script| {
@@ -186,7 +186,7 @@ fn ticks_and_tasks_are_those_of_node() {
 }
 
 #[test]
-fn clearing_and_sleeping_are_those_of_node() {
+fn clearing_and_sleeping_match_node() {
     fn worker(
         script: &Script,
         name: &'static str,
@@ -290,7 +290,7 @@ fn the_closing_phase_is_that_of_node() {
 }
 
 #[test]
-fn ticks_and_tasks_of_each_phase_are_those_of_node() {
+fn ticks_and_tasks_of_each_phase_match_node() {
     fn program(script: &Script, name: &str) {
         script.say(name);
         script.next_tick(|script| {
@@ -333,7 +333,7 @@ fn ticks_and_tasks_of_each_phase_are_those_of_node() {
 }
 
 #[test]
-fn intervals_and_unreferenced_timers_are_those_of_node() {
+fn intervals_and_unreferenced_timers_match_node() {
     fn unreferenced(script: &Script) {
         let handle = &script.handle;
         let unref = |delay, text| {
@@ -391,7 +391,7 @@ fn intervals_and_unreferenced_timers_are_those_of_node() {
 }
 
 #[test]
-fn errors_lose_no_more_than_those_of_node() {
+fn errors_lose_no_more_than_in_node() {
     type Callback = Box<dyn FnOnce(&Script)>;
 
     fn three(kind: &'static str, set: impl Fn(Callback), then: impl FnOnce(&Script) + 'static) {

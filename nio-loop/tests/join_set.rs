@@ -1,4 +1,4 @@
-//! Groups of tasks, and tasks that end with their guards.
+//! Join sets, and tasks that are aborted with their guards.
 
 mod support;
 
@@ -71,7 +71,7 @@ fn a_panic_and_an_abort_of_a_task_of_a_set_are_its_outcome() {
 }
 
 #[test]
-fn a_set_that_is_dropped_aborts_its_tasks_also_where_one_panics_in_that() {
+fn a_set_that_is_dropped_aborts_its_tasks_even_if_a_drop_panics() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let mut set = event_loop.handle().join_set::<()>();
@@ -90,7 +90,7 @@ fn a_set_that_is_dropped_aborts_its_tasks_also_where_one_panics_in_that() {
 }
 
 #[test]
-fn aborting_all_tasks_goes_on_behind_a_destructor_that_panics() {
+fn aborting_all_tasks_continues_after_a_drop_that_panics() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let mut set = event_loop.handle().join_set::<()>();

@@ -1,4 +1,4 @@
-//! What keeps a loop alive, what stops it, and what its end does.
+//! The life of a loop: references that keep it alive, stopping, and its end.
 
 mod support;
 
@@ -172,7 +172,7 @@ fn l55_an_unreferenced_immediate_can_be_cleared() {
     let handle = event_loop.handle();
     let id = handle.set_immediate(|_| panic!("cleared"));
     assert!(handle.unref(id) && handle.clear(id));
-    // Had it been counted twice, the loop would wait now, or not be alive.
+    // If it were counted twice, the loop would wait now, or not be alive.
     handle.set_immediate(|_| {});
     handle.set_timeout(ms(1), |_| {});
     assert!(!event_loop.run().unwrap());
@@ -194,7 +194,7 @@ fn l55_an_interval_can_unreference_itself_in_its_callback() {
 }
 
 #[test]
-fn l56_stop_lets_the_turn_end_and_leaves_what_is_set() {
+fn l56_stop_ends_after_the_turn_and_keeps_callbacks() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -323,7 +323,7 @@ fn l59_the_loops_end_drops_everything_without_running_it() {
 }
 
 #[test]
-fn l59_what_is_dropped_with_the_loop_may_use_it() {
+fn l59_a_value_dropped_with_the_loop_may_use_it() {
     let event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -369,7 +369,7 @@ fn l59_what_is_dropped_with_the_loop_may_use_it() {
 }
 
 #[test]
-fn l59_what_is_cleared_may_use_the_loop_when_it_is_dropped() {
+fn l59_a_cleared_callback_may_use_the_loop_when_it_is_dropped() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -400,7 +400,7 @@ fn l59_what_is_cleared_may_use_the_loop_when_it_is_dropped() {
 }
 
 #[test]
-fn l59_an_interval_that_clears_itself_drops_what_it_holds_with_nothing_borrowed() {
+fn l59_an_interval_that_clears_itself_is_dropped_with_nothing_borrowed() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -456,7 +456,7 @@ fn l84_a_sleeping_task_dropped_with_the_loop_is_not_polled() {
 }
 
 #[test]
-fn l84_who_waits_elsewhere_for_a_part_of_the_loop_is_woken_when_it_ends() {
+fn l84_a_task_elsewhere_that_waits_for_the_loop_is_woken_when_it_ends() {
     let event_loop = event_loop();
     let handle = event_loop.handle();
     let source = Source::new(&handle, pair().0).unwrap();
@@ -476,7 +476,7 @@ fn l84_who_waits_elsewhere_for_a_part_of_the_loop_is_woken_when_it_ends() {
 }
 
 #[test]
-fn l81_what_panics_when_it_is_dropped_with_the_loop_keeps_nothing_else() {
+fn l81_a_panic_in_a_drop_with_the_loop_does_not_keep_the_others() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -504,7 +504,7 @@ fn l81_what_panics_when_it_is_dropped_with_the_loop_keeps_nothing_else() {
         let event_loop = event_loop();
         let handle = event_loop.handle();
         let log = Log::new();
-        // Two of a kind, and what comes behind them.
+        // Two of a kind, and callbacks of other kinds after them.
         set(&handle, Bomb);
         set(&handle, Bomb);
         let held = log.drops("task");
@@ -559,7 +559,7 @@ fn l81_a_waker_that_panics_at_the_loops_end_loses_no_other() {
 }
 
 #[test]
-fn the_loops_end_closes_what_it_watched() {
+fn the_end_of_the_loop_closes_its_watched_descriptors() {
     let event_loop = event_loop();
     let (ours, mut theirs) = pair();
     event_loop
@@ -573,7 +573,7 @@ fn the_loops_end_closes_what_it_watched() {
 }
 
 #[test]
-fn handles_of_a_loop_that_is_gone_drop_what_they_are_given() {
+fn handles_of_a_loop_that_is_gone_drop_new_callbacks() {
     let event_loop = event_loop();
     let handle = event_loop.handle();
     drop(event_loop);
@@ -659,7 +659,7 @@ fn a_loop_can_be_dropped_after_a_panic() {
 
 #[test]
 fn a_loop_is_freed_when_the_last_handle_is_gone() {
-    // What the loop holds holds the loop: its end undoes the circle.
+    // A cycle: the loop owns a value that owns a handle. The end of the loop breaks it.
     let event_loop = event_loop();
     let handle = event_loop.handle();
     let counted = Rc::new(());

@@ -1,4 +1,4 @@
-//! When the system has no more descriptors. A binary of its own: the limit is the process's.
+//! A loop without free descriptors. A binary of its own: the limit is the process's.
 
 use std::{net::UdpSocket, time::Duration};
 
@@ -10,7 +10,7 @@ fn take_all() -> Vec<UdpSocket> {
 }
 
 #[test]
-fn a_loop_that_finds_no_descriptors_says_so_and_keeps_none() {
+fn a_loop_that_finds_no_descriptors_fails_and_keeps_none() {
     let limit = libc::rlimit {
         rlim_cur: 64,
         rlim_max: 64,
@@ -20,7 +20,7 @@ fn a_loop_that_finds_no_descriptors_says_so_and_keeps_none() {
 
     let mut taken = take_all();
     assert!(!taken.is_empty());
-    // With one descriptor left after the other, whatever a loop needs of them.
+    // Free one descriptor after the other, until there are enough for a loop.
     let mut free = 0;
     let mut event_loop = loop {
         match EventLoop::new() {
@@ -40,7 +40,7 @@ fn a_loop_that_finds_no_descriptors_says_so_and_keeps_none() {
         free += 1;
         drop(taken.drain(..free));
     };
-    // It has what it needs, and works.
+    // It has its descriptors already, and works.
     let remote = event_loop.handle().remote();
     event_loop
         .handle()

@@ -1,4 +1,4 @@
-//! What a loop tells about itself: counts, times, warnings, and what it waits for.
+//! Metrics, warnings and the report of a loop.
 
 mod support;
 
@@ -40,7 +40,7 @@ fn takes(time: Duration) -> impl FnOnce(&Handle) {
 }
 
 #[test]
-fn the_counts_are_those_of_what_has_happened() {
+fn the_metrics_count_turns_events_and_callbacks() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     assert_eq!(handle.metrics(), Metrics::default());
@@ -68,7 +68,7 @@ fn the_counts_are_those_of_what_has_happened() {
     assert_eq!(metrics.turns, 4);
     assert_eq!(metrics.idle, secs(3));
     assert_eq!(metrics.elapsed, secs(3));
-    assert_eq!(metrics.longest_callback, Duration::ZERO, "nobody asked");
+    assert_eq!(metrics.longest_callback, Duration::ZERO, "not measured");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_turn_with_something_to_do_is_no_wait() {
         metrics.waits <= 1,
         "the one for the timeout, if it is not late"
     );
-    assert_eq!(metrics.idle, Duration::ZERO, "nobody had asked");
+    assert_eq!(metrics.idle, Duration::ZERO, "not measured yet");
     handle.set_timeout(ms(200), |_| {});
     event_loop.run().unwrap();
     let metrics = handle.metrics();
@@ -116,7 +116,7 @@ fn a_turn_with_something_to_do_is_no_wait() {
 }
 
 #[test]
-fn a_slow_callback_is_told_with_its_kind_and_where_it_was_made() {
+fn a_slow_callback_is_reported_with_its_kind_and_place() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let warnings = warnings(&handle, ms(10));
@@ -188,7 +188,7 @@ fn a_slow_callback_is_told_with_its_kind_and_where_it_was_made() {
 }
 
 #[test]
-fn a_callback_that_takes_as_long_as_it_may_is_not_told() {
+fn a_callback_within_its_limit_is_not_reported() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let warnings = warnings(&handle, ms(10));
@@ -203,7 +203,7 @@ fn a_callback_that_takes_as_long_as_it_may_is_not_told() {
 }
 
 #[test]
-fn a_warning_says_what_it_is_about() {
+fn a_warning_names_its_callback_and_place() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -261,7 +261,7 @@ fn flood(handle: &Handle, left: usize) {
 }
 
 #[test]
-fn l10_a_flood_of_ticks_is_told_and_lets_the_other_phases_have_their_turn() {
+fn l10_a_flood_of_ticks_is_reported_and_lets_the_other_phases_have_their_turn() {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -464,7 +464,7 @@ fn the_report_can_be_made_in_any_callback() {
     let own = handle.clone();
     handle.spawn(async move { count(&own) });
     assert!(!event_loop.run().unwrap());
-    // The task itself is still there; what has left the loop to run is not.
+    // The task that waits is still there; the callbacks that ran are not.
     log.assert("4 3 2 1 0");
 }
 
@@ -480,7 +480,7 @@ fn a_loop_and_its_parts_can_be_printed() {
 }
 
 #[test]
-fn the_report_names_what_runs_next() {
+fn the_report_names_queued_callbacks() {
     let event_loop = event_loop();
     let handle = event_loop.handle();
     let before = handle.report().entries.len();
@@ -515,7 +515,7 @@ fn what_the_report_names_can_be_cleared_by_it() {
 }
 
 #[test]
-fn the_panic_of_a_task_that_is_not_joined_is_told_with_its_place() {
+fn the_panic_of_a_task_that_is_not_joined_is_reported_with_its_place() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let told = warnings(&event_loop.handle(), LIMIT);
@@ -544,7 +544,7 @@ fn the_panic_of_a_task_that_is_not_joined_is_told_with_its_place() {
 }
 
 #[test]
-fn the_panic_of_a_blocking_closure_that_is_not_joined_is_told() {
+fn the_panic_of_a_blocking_closure_that_is_not_joined_is_reported() {
     let mut event_loop = event_loop();
     let told = warnings(&event_loop.handle(), LIMIT);
     let closure = || panic!("on a thread");
@@ -555,7 +555,7 @@ fn the_panic_of_a_blocking_closure_that_is_not_joined_is_told() {
 }
 
 #[test]
-fn the_error_of_a_detached_task_is_told_with_its_place_and_success_is_not() {
+fn the_error_of_a_detached_task_is_reported_with_its_place_and_success_is_not() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let told = warnings(&event_loop.handle(), LIMIT);

@@ -1,4 +1,4 @@
-//! In which order things run, within a turn and between two callbacks.
+//! The order of callbacks within a turn, and of ticks and tasks between two callbacks.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn callback(log: &Log, handle: &Handle, name: &str) {
     handle.next_tick(log.says(&format!("{name}.tick2")));
 }
 
-/// What such a callback leaves in the log.
+/// The log of this callback.
 fn drained(name: &str) -> String {
     format!("{name} {name}.tick1 {name}.tick2 {name}.task {name}.task.task {name}.task.tick")
 }
@@ -294,7 +294,7 @@ fn l11_an_immediate_of_an_immediate_runs_in_the_next_turn() {
 }
 
 #[test]
-fn l11_immediates_for_ever_starve_nobody() {
+fn l11_endless_immediates_starve_nothing() {
     fn again(handle: &Handle) {
         handle.set_immediate(again);
     }
@@ -470,7 +470,7 @@ fn l5_ticks_of_the_root_run_before_the_next_callback() {
 }
 
 #[test]
-fn l5_what_a_callback_has_queued_before_it_panicked_runs_before_the_next_callback() {
+fn l5_ticks_and_tasks_of_a_callback_that_panicked_run_before_the_next_callback() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();

@@ -1,9 +1,9 @@
 //! Random programs on a clock that jumps, run by a loop and by a model of its phases: the same
 //! callbacks in the same order and at the same times.
 //!
-//! A program is hostile: its callbacks arm, clear, close, abort, wake, stop and panic whatever there
-//! is, the time passes while they run, and it is run in turns of all kinds. The model knows nothing
-//! of heaps, keys and doorbells: it has lists, and the phases in the words of the documentation.
+//! A program is hostile: its callbacks arm, clear, close, abort, wake, stop and panic at random, time
+//! passes while they run, and it is run in turns of all kinds. The model has no heap, keys or
+//! notifications: it has lists, and the phases as documented.
 
 mod support;
 
@@ -24,13 +24,13 @@ use nio_loop::{CallbackId, EventLoop, Handle, Interest, JoinHandle, MissedTicks}
 use proptest::{prelude::*, test_runner::RngSeed};
 use support::{automatic_loop, ms, pair, yield_once};
 
-/// What a callback does, one after the other.
+/// The actions of a callback, in order.
 type Body = Vec<Act>;
 
 #[derive(Clone, Debug)]
 enum Act {
     Timeout(u64, Body),
-    /// A period, what becomes of missed ones, and how often it runs.
+    /// A period, the choice for missed periods, and the number of runs.
     Interval(u64, MissedTicks, u32, Body),
     Immediate(Body),
     Tick(Body),
@@ -51,7 +51,7 @@ enum Act {
     Panic,
 }
 
-/// What a task does.
+/// The actions of a task.
 #[derive(Clone, Debug)]
 enum Step {
     Act(Act),
@@ -74,12 +74,12 @@ enum Run {
 #[derive(Clone)]
 struct Job(usize, Body);
 
-/// A callback has panicked.
+/// The error of a callback that panicked.
 struct Panicked;
 
 type Outcome = Result<(), Panicked>;
 
-/// What runs programs.
+/// Runs programs: the loop or the model.
 trait World {
     /// The next name.
     fn name(&self) -> usize;
@@ -419,7 +419,7 @@ struct Task {
     referenced: bool,
     joined: bool,
     joiner: Option<usize>,
-    /// What joining it says, from when it has finished.
+    /// The outcome of joining it, when it has finished.
     finished: Option<&'static str>,
     gone: bool,
 }
@@ -437,14 +437,14 @@ struct State {
     now: u64,
     stopping: bool,
     things: Vec<Thing>,
-    /// Deadline, number, and whose it is.
+    /// Deadline, number, and owner.
     timers: Vec<(u64, u64, Target)>,
     armed: u64,
     ticks: VecDeque<Job>,
     immediates: VecDeque<usize>,
     closing: VecDeque<Job>,
     posts: VecDeque<Job>,
-    /// What was left from elsewhere: posts, a stop, and whether somebody rang.
+    /// The inbox: posts, a stop, and whether there was a notification.
     inbox: Vec<Job>,
     inbox_stop: bool,
     rung: bool,
@@ -478,7 +478,7 @@ impl State {
         self.timers.retain(|timer| timer.2 != target);
     }
 
-    /// A task that is dropped waits for nothing any more.
+    /// Removes a dropped task from everything that it waits for.
     fn leave(&mut self, id: usize) {
         self.disarm(Target::Sleep(id));
         self.next_turn.retain(|&other| other != id);
@@ -501,7 +501,7 @@ impl State {
         mem::take(&mut self.things[id].there)
     }
 
-    fn ring(&mut self) {
+    fn notify(&mut self) {
         self.rung = true;
     }
 
@@ -628,7 +628,7 @@ impl Model {
         Ok(())
     }
 
-    /// So many callbacks of a phase.
+    /// Runs this many callbacks of a phase.
     fn phase(&self, phase: usize, count: usize) -> Outcome {
         for _ in 0..count {
             if let Some(job) = self.with(|state| state.next(phase)) {
@@ -692,7 +692,7 @@ impl Model {
         }
     }
 
-    /// A timeout or an interval whose time has come.
+    /// Runs a timeout or an interval that is due.
     fn due(&self, id: usize, now: u64) -> Outcome {
         let Thing { kind, job, .. } = self.with(|state| state.things[id].clone());
         let Kind::Interval(period, missed, due, runs) = kind else {
@@ -707,7 +707,7 @@ impl Model {
         };
         self.with(|state| {
             state.things[id].kind = Kind::Interval(period, missed, next, runs - 1);
-            // What has passed already is due as of this turn's time, but in the next turn.
+            // A deadline that has passed counts as this turn's time, but runs in the next turn.
             state.arm(next.max(state.due.0), Target::Thing(id));
             if runs == 1 {
                 state.remove(id);
@@ -786,7 +786,7 @@ impl Model {
         });
     }
 
-    /// Runs a task until it has to wait. What joining it says, if it has finished.
+    /// Runs a task until it has to wait. Returns its outcome, if it has finished.
     fn go_on(&self, id: usize) -> Option<&'static str> {
         let name = self.with(|state| state.tasks[id].name);
         let say = || self.say(format!("task {name}@{}", self.now()));
@@ -824,8 +824,7 @@ impl Model {
 }
 
 impl State {
-    /// A step of a task that may have to wait; `None` if it does. A join that is over tells what it
-    /// says.
+    /// A step of a task; `None` if it has to wait. A finished join returns its outcome.
     fn step(&mut self, id: usize, step: &Step) -> Option<Option<&'static str>> {
         let task = &mut self.tasks[id];
         let resumed = mem::replace(&mut task.under_way, true);
@@ -913,7 +912,7 @@ impl World for Model {
     fn post(&self, job: Job) {
         self.with(|state| {
             state.inbox.push(job);
-            state.ring();
+            state.notify();
         });
     }
 
@@ -1012,12 +1011,12 @@ impl World for Model {
     fn remote_stop(&self) {
         self.with(|state| {
             state.inbox_stop = true;
-            state.ring();
+            state.notify();
         });
     }
 
     fn wake(&self) {
-        self.with(State::ring);
+        self.with(State::notify);
     }
 }
 
@@ -1037,7 +1036,7 @@ fn run_real(event_loop: &mut EventLoop, run: Run) -> Result<bool, Panicked> {
     }
 }
 
-/// Runs a program in both worlds. Returns how much happened.
+/// Runs a program on the loop and on the model. Returns the number of events.
 fn compare(program: &[(Body, Run)]) -> usize {
     let mut event_loop = automatic_loop();
     let real = Real::new(&event_loop.handle());
@@ -1058,14 +1057,14 @@ fn compare(program: &[(Body, Run)]) -> usize {
     };
     for (body, run) in program {
         for act in body {
-            // Outside of a run, nobody can panic.
+            // Outside of a run there are no panics.
             if !matches!(act, Act::Panic) {
                 assert!(real.act(act).is_ok() && model.act(act).is_ok());
             }
         }
         both(*run);
     }
-    // To the very end: whatever was stopped or has panicked goes on.
+    // To the end: after a stop or a panic the program continues.
     while both(Run::ToTheEnd) != Some(false) {}
     happened
 }
@@ -1126,13 +1125,13 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 400,
         failure_persistence: None,
-        // The same programs each time: a change is to fail, and not by chance its neighbour.
+        // The same programs each time, so a failure belongs to the change that causes it.
         rng_seed: RngSeed::Fixed(2009),
         ..ProptestConfig::default()
     })]
 
     #[test]
-    fn a_hostile_program_does_what_the_model_does(
+    fn a_hostile_program_behaves_like_the_model(
         program in prop::collection::vec((prop::collection::vec(act(), 0..8), run()), 1..6),
     ) {
         compare(&program);

@@ -28,7 +28,7 @@ use support::{
 };
 
 thread_local! {
-    /// What closures from other threads did on the thread of the loop.
+    /// The log of closures from other threads, on the thread of the loop.
     static SEEN: RefCell<Vec<(usize, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -149,7 +149,7 @@ fn l69_no_wake_of_the_root_is_lost() {
 }
 
 #[test]
-fn l70_what_was_written_before_a_wake_that_became_one_with_another_is_seen() {
+fn l70_writes_before_a_merged_wake_are_seen() {
     // Two threads write, each its own number, and wake. Whichever wake is the one that counts, the
     // task must see both numbers in the end, without any other order between them.
     for _ in 0..200 {
@@ -450,8 +450,7 @@ fn l69_a_wake_between_two_runs_is_not_lost() {
     let remote = handle.remote();
     let start = std::time::Instant::now();
     for _ in 0..3 {
-        // Whoever looks at what the other thread has written, and then runs the loop, must not
-        // wait for a wake that has been.
+        // The wake came before this run, so the run must not wait for another one.
         let remote = remote.clone();
         thread::spawn(move || remote.wake()).join().unwrap();
         let before = handle.metrics();
@@ -482,7 +481,7 @@ fn l69_a_wake_in_a_callback_is_a_turn_that_does_not_wait() {
     let remote = handle.remote();
     handle.set_immediate(move |_| remote.wake());
     assert!(!event_loop.run().unwrap());
-    // That of the immediate, that of the wake, the one that waits, and that of the timer.
+    // The turns of the immediate, of the wake, of the wait, and of the timer.
     let metrics = handle.metrics();
     assert_eq!((metrics.turns, metrics.waits), (4, 1));
 }
@@ -508,7 +507,7 @@ fn l71_wakes_and_posts_to_a_loop_that_runs_cost_no_system_call() {
             remote.stop();
         };
         leave();
-        // A system call would have made an event, which nobody has taken yet.
+        // A system call would have made an event, which was not polled yet.
         assert!(!is_readable(&descriptor));
         thread::spawn(leave).join().unwrap();
         assert!(!is_readable(&descriptor), "it is awake and will look");
@@ -518,7 +517,7 @@ fn l71_wakes_and_posts_to_a_loop_that_runs_cost_no_system_call() {
 }
 
 #[test]
-fn l71_many_rings_at_a_loop_that_waits_are_one_event() {
+fn l71_many_notifications_of_a_waiting_loop_are_one_event() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     event_loop.run_nowait().unwrap();

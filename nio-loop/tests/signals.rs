@@ -1,6 +1,6 @@
 //! Signals.
 //!
-//! They and what they do belong to a process, so each test runs in one of its own.
+//! Signals and their actions belong to a process, so each test runs in its own process.
 
 mod support;
 
@@ -63,7 +63,7 @@ fn l88_each_loop_that_watches_a_signal_gets_it_until_it_clears_it() {
 }
 
 #[test]
-fn l88_the_last_to_clear_a_signal_gives_it_back_what_it_did() {
+fn l88_clearing_the_last_listener_restores_the_default_action() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();
@@ -105,7 +105,7 @@ fn l89_signals_merge_but_none_goes_unnoticed() {
 }
 
 #[test]
-fn l90_a_signal_cleared_before_it_was_delivered_is_not_told() {
+fn l90_a_signal_cleared_before_it_was_delivered_is_not_reported() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();
@@ -268,7 +268,7 @@ fn l59_the_end_of_the_loop_ends_all_its_listeners() {
         let mut dropped = log.take();
         dropped.sort();
         assert_eq!(dropped, ["a", "b"]);
-        // SAFETY: to ignore a signal takes no handler; it returns what was there.
+        // SAFETY: ignoring a signal takes no handler; it returns the old action.
         let old = unsafe { libc::signal(signal, libc::SIG_IGN) };
         assert_eq!(old, libc::SIG_DFL);
     });
@@ -411,7 +411,7 @@ fn watch_once(event_loop: &EventLoop, then: impl Fn(&Handle) + 'static) {
 }
 
 #[test]
-fn l39_signals_are_told_after_the_io_of_their_batch_and_before_immediates() {
+fn l39_signals_are_reported_after_the_io_of_their_batch_and_before_immediates() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();
@@ -431,7 +431,7 @@ fn l39_signals_are_told_after_the_io_of_their_batch_and_before_immediates() {
 }
 
 #[test]
-fn l40_a_signal_cleared_by_the_io_of_its_batch_is_not_told() {
+fn l40_a_signal_cleared_by_the_io_of_its_batch_is_not_reported() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();
@@ -449,7 +449,7 @@ fn l40_a_signal_cleared_by_the_io_of_its_batch_is_not_told() {
 }
 
 #[test]
-fn l39_a_signal_behind_io_that_panics_is_told_in_the_next_turn() {
+fn l39_a_signal_behind_io_that_panics_is_reported_in_the_next_turn() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();
@@ -465,7 +465,7 @@ fn l39_a_signal_behind_io_that_panics_is_told_in_the_next_turn() {
 }
 
 #[test]
-fn l91_a_signal_that_is_ignored_is_told_all_the_same_and_ignored_again() {
+fn l91_a_signal_that_is_ignored_is_still_reported_and_ignored_again() {
     in_child(|| {
         let mut event_loop = event_loop();
         let log = Log::new();

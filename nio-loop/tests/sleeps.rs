@@ -1,4 +1,4 @@
-//! Time for tasks: sleeps, intervals, limits, and giving way.
+//! Timers for tasks: sleeps, intervals, timeouts and yielding.
 
 mod support;
 
@@ -92,7 +92,7 @@ fn l32_a_sleep_reset_in_the_turn_of_its_end_ends_at_the_new_time() {
     handle.set_timeout(ms(10), |handle| handle.stop());
     assert!(!event_loop.run().unwrap());
     assert_eq!(wakes.count(), 1);
-    // Nobody has seen that it was over.
+    // It was not polled since its deadline.
     sleep.reset(at(20));
     assert!(poll_with(&wakes, sleep.as_mut()).is_pending());
     handle.set_timeout(ms(10), |handle| handle.stop());
@@ -140,7 +140,7 @@ fn a_timeout_pushed_back_at_each_message_ends_once_it_is_quiet() {
     });
     assert!(!event_loop.run().unwrap());
     log.assert("3.1s");
-    // What was pushed back wakes nobody in between.
+    // The sleep that was moved back does not wake the task in between.
     assert_eq!(handle.metrics().polled_tasks, 52);
 }
 
@@ -163,7 +163,7 @@ fn an_interval_ticks_at_the_end_of_each_period() {
 }
 
 #[test]
-fn l29_an_interval_for_tasks_makes_of_missed_periods_what_it_says() {
+fn l29_an_interval_for_tasks_treats_missed_periods_as_documented() {
     let ticks = |missed| {
         at_once(|handle| async move {
             let mut interval = handle.interval_with(ms(10), missed);
@@ -263,7 +263,7 @@ fn l82_a_result_at_the_very_moment_of_the_deadline_wins() {
 }
 
 #[test]
-fn l82_a_future_that_runs_out_of_time_is_dropped_and_its_limit_told() {
+fn l82_a_future_that_runs_out_of_time_is_dropped_and_its_limit_reported() {
     at_once(|handle| async move {
         let log = Log::new();
         let held = log.drops("dropped");
@@ -337,7 +337,7 @@ fn l76_a_task_that_yields_goes_on_after_timers_io_and_other_tasks() {
 }
 
 #[test]
-fn l76_a_task_that_yields_lets_what_was_due_run_whatever_phase_it_is_in() {
+fn l76_a_task_that_yields_lets_due_callbacks_run_in_every_phase() {
     type In = fn(&Handle, Box<dyn FnOnce(&Handle)>);
     let phases: [(&str, In); 3] = [
         ("timer", |handle, yields| {
@@ -523,7 +523,7 @@ fn l81_a_waker_that_panics_loses_no_other_that_yields() {
 }
 
 #[test]
-fn l76_a_callback_that_panics_in_the_poll_leaves_those_who_yield_where_they_are() {
+fn l76_a_panic_in_the_poll_keeps_yielding_tasks_for_the_next_run() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();

@@ -1,4 +1,4 @@
-//! Descriptors that futures wait for.
+//! Sources: descriptors whose readiness futures wait for.
 
 mod support;
 
@@ -72,7 +72,7 @@ fn a_blocked_direction_is_not_tried_until_something_happens() {
 }
 
 #[test]
-fn those_who_are_woken_without_an_event_try_again() {
+fn futures_woken_without_an_event_try_again() {
     let mut event_loop = event_loop();
     let (source, _theirs) = sources(&event_loop.handle());
     fill(&source);
@@ -168,7 +168,7 @@ fn l43_a_blocked_writer_wakes_when_the_other_side_is_gone() {
 }
 
 #[test]
-fn l44_what_was_sent_before_the_end_is_read_before_the_end() {
+fn l44_bytes_sent_before_the_end_are_read_before_the_end() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let (source, mut theirs) = sources(&handle);
@@ -543,7 +543,7 @@ fn a_dropped_source_closes_its_descriptor_and_gets_no_event() {
 }
 
 #[test]
-fn a_source_dropped_earlier_in_the_batch_wakes_nobody() {
+fn a_source_dropped_earlier_in_the_batch_wakes_no_task() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let (a, mut a_theirs) = sources(&handle);
@@ -593,7 +593,7 @@ fn an_event_behind_a_callback_that_panics_is_not_lost() {
 }
 
 #[test]
-fn l81_a_waker_that_panics_costs_nobody_else_the_event() {
+fn l81_a_waker_that_panics_loses_the_event_of_no_other_waiter() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -616,7 +616,7 @@ fn l81_a_waker_that_panics_costs_nobody_else_the_event() {
     // Both directions end with one event.
     drop(theirs);
     assert_eq!(panic_of(|| event_loop.run_once()), "in the waker");
-    // What the panic has left of the batch comes first.
+    // The events of the batch that the panic left come first.
     event_loop.run_nowait().unwrap();
     event_loop.run_nowait().unwrap();
     assert_eq!(writes.count(), 1);
@@ -628,7 +628,7 @@ fn l81_a_waker_that_panics_costs_nobody_else_the_event() {
 }
 
 #[test]
-fn a_source_of_a_loop_that_is_gone_says_so() {
+fn a_source_of_a_loop_that_is_gone_returns_an_error() {
     let event_loop = event_loop();
     let (source, _theirs) = sources(&event_loop.handle());
     let (blocked, _theirs) = sources(&event_loop.handle());
@@ -652,7 +652,7 @@ fn a_source_of_a_loop_that_is_gone_says_so() {
 }
 
 #[test]
-fn a_source_that_is_watched_already_says_so_each_time() {
+fn a_source_that_is_watched_already_returns_an_error_each_time() {
     let event_loop = event_loop();
     let handle = event_loop.handle();
     let (ours, _theirs) = pair();

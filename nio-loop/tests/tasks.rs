@@ -77,7 +77,7 @@ fn l75_a_task_woken_while_it_is_polled_is_polled_again() {
 }
 
 #[test]
-fn l75_a_task_that_nobody_wakes_is_not_polled() {
+fn l75_a_task_that_is_not_woken_is_not_polled() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let task = event_loop
@@ -180,7 +180,7 @@ fn l77_a_task_that_wakes_itself_for_ever_starves_no_io_immediate_or_post() {
 }
 
 #[test]
-fn l77_a_root_that_wakes_itself_for_ever_starves_nobody() {
+fn l77_a_root_that_wakes_itself_for_ever_starves_nothing() {
     let mut event_loop = event_loop();
     let flag = Rc::new(Cell::new(false));
     let done = Rc::clone(&flag);
@@ -374,7 +374,7 @@ fn l80_a_task_whose_handle_is_dropped_goes_on() {
 }
 
 #[test]
-fn l80_an_aborted_task_is_dropped_at_once_and_says_so() {
+fn l80_an_aborted_task_is_dropped_at_once_and_its_joiner_gets_an_error() {
     let mut event_loop = event_loop();
     let log = Log::new();
     let held = log.drops("dropped");
@@ -465,7 +465,7 @@ fn l80_a_task_can_abort_another_that_is_about_to_be_polled() {
 }
 
 #[test]
-fn l81_a_panic_of_a_task_is_given_to_who_joins_it() {
+fn l81_a_panic_of_a_task_is_given_to_its_joiner() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -485,7 +485,7 @@ fn l81_a_panic_of_a_task_is_given_to_who_joins_it() {
 }
 
 #[test]
-fn l81_a_panic_of_a_task_that_nobody_joins_passes_nothing_by() {
+fn l81_a_panic_of_a_task_that_is_not_joined_ends_only_that_task() {
     let mut event_loop = event_loop();
     let log = Log::new();
     drop(event_loop.handle().spawn(async { panic!("unheard") }));
@@ -511,7 +511,7 @@ fn l81_a_destructor_that_panics_does_not_kill_the_loop() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
-    // Dropped as the output that nobody wants, inside of the loop.
+    // Dropped inside of the loop, as the output of a task that is not joined.
     let bomb = OnDrop::new(|| panic!("in drop"));
     drop(handle.spawn(async move { bomb }));
     handle.spawn(log.told("other"));
@@ -538,7 +538,7 @@ fn l81_a_payload_that_panics_when_it_is_dropped_does_not_kill_the_loop() {
 }
 
 #[test]
-fn l81_who_joins_a_task_whose_future_panics_in_its_destructor_is_told() {
+fn l81_a_joiner_is_woken_although_the_future_panics_in_its_drop() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -743,7 +743,7 @@ fn a_join_handle_remembers_the_last_that_polled_it() {
 }
 
 #[test]
-fn who_joins_a_task_of_a_loop_that_is_dropped_is_woken_and_told() {
+fn a_joiner_of_a_task_of_a_dropped_loop_is_woken_and_gets_an_error() {
     let mut event_loop = event_loop();
     let mut task = Box::pin(event_loop.handle().spawn(pending::<()>()));
     let wakes = Arc::new(Wakes::default());
@@ -781,7 +781,7 @@ fn what_an_aborted_task_holds_may_use_the_loop_when_it_is_dropped() {
 }
 
 #[test]
-fn a_finished_task_drops_what_it_holds_before_it_is_joined() {
+fn a_finished_task_drops_its_future_before_it_is_joined() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -799,7 +799,7 @@ fn a_finished_task_drops_what_it_holds_before_it_is_joined() {
 }
 
 #[test]
-fn a_sleep_given_up_for_another_future_wakes_nobody_later() {
+fn a_sleep_given_up_for_another_future_wakes_no_task_later() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     event_loop

@@ -33,7 +33,7 @@ fn l16_a_timer_armed_with_zero_in_a_callback_runs_in_the_next_turn() {
 }
 
 #[test]
-fn l16_timers_that_arm_themselves_with_zero_starve_nobody() {
+fn l16_timers_that_arm_themselves_with_zero_starve_nothing() {
     fn again(handle: &Handle) {
         handle.set_timeout(Duration::ZERO, again);
     }
@@ -248,7 +248,7 @@ fn l28_an_interval_can_be_cleared_and_another_set_in_its_callback() {
 }
 
 #[test]
-fn l29_an_interval_keeps_its_phase_and_tells_what_it_missed() {
+fn l29_an_interval_keeps_its_phase_and_counts_missed_periods() {
     let mut event_loop = event_loop();
     let period = ms(10);
     let start = Instant::now();
@@ -421,7 +421,7 @@ fn a_sleep_wakes_the_task_that_polled_it_last() {
 }
 
 #[test]
-fn a_dropped_sleep_wakes_nobody() {
+fn a_dropped_sleep_wakes_no_task() {
     // The clock stands still until the loop waits.
     let mut event_loop = support::automatic_loop();
     let handle = event_loop.handle();

@@ -1,4 +1,4 @@
-//! The wakers of tasks, of which most are only lent.
+//! The wakers of tasks: the waker of the loop, and own wakers of tasks that keep a clone.
 
 mod support;
 
@@ -34,7 +34,7 @@ fn each_time(
     })
 }
 
-/// What tells one waker from another.
+/// The identity of a waker.
 fn identity(waker: &Waker) -> *const () {
     waker.data()
 }
@@ -64,7 +64,7 @@ fn a_waker_wakes_the_task_that_it_was_got_from_and_no_other() {
     let log = Log::new();
     let slots: Vec<Slot<Waker>> = (0..6).map(|_| Slot::new()).collect();
     for (number, slot) in slots.iter().enumerate() {
-        // Every other one keeps it, so that those in between get what it was before.
+        // Every other task keeps a clone, so the tasks in between get another waker.
         let slot = slot.clone();
         let keep = move |waker: &Waker| {
             if number % 2 == 0 {
@@ -115,7 +115,7 @@ fn a_task_that_has_kept_its_waker_is_always_polled_with_that() {
 }
 
 #[test]
-fn a_lent_waker_wakes_by_reference_the_task_that_is_polled() {
+fn the_waker_of_the_loop_wakes_the_polled_task_by_reference() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -134,7 +134,7 @@ fn a_lent_waker_wakes_by_reference_the_task_that_is_polled() {
 }
 
 #[test]
-fn a_waker_of_a_task_that_is_gone_wakes_nobody_also_if_it_was_lent() {
+fn a_waker_of_a_task_that_is_gone_wakes_no_other_task() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -148,7 +148,7 @@ fn a_waker_of_a_task_that_is_gone_wakes_nobody_also_if_it_was_lent() {
     };
     let next = |text: &str| handle.spawn(each_time(&log, text, |_| {})).detach();
 
-    // Each keeps the waker and is gone after its first poll. The next one has what it had.
+    // Each task keeps the waker and is gone after its first poll. The next task gets another waker.
     handle.spawn(keep()).detach();
     next("a");
     let kept = keep();
@@ -263,7 +263,7 @@ fn l69_no_wake_that_races_with_the_end_of_a_poll_is_lost_or_goes_astray() {
                         return Poll::Ready(());
                     }
                     if std::mem::replace(&mut sent, true) {
-                        // Nobody but that thread wakes it.
+                        // Only that thread wakes it.
                         astray.fetch_add(1, Ordering::Relaxed);
                     } else {
                         let message = (context.waker().clone(), Arc::clone(&woken));
@@ -304,7 +304,7 @@ fn a_loop_that_is_run_by_a_task_of_another_has_wakers_of_its_own() {
             let told = told.clone();
             inner.handle().spawn(each_time(&told, "inner", |_| {}));
             inner.run_nowait().unwrap();
-            // Neither the inner loop's task nor its root has changed for whom it is.
+            // The wakers still wake their own tasks, not the inner loop's task or its root.
             ours.wake_by_ref();
             inner.run_nowait().unwrap();
             Poll::Pending
@@ -316,7 +316,7 @@ fn a_loop_that_is_run_by_a_task_of_another_has_wakers_of_its_own() {
 }
 
 #[test]
-fn the_waker_of_the_root_is_lent_too_and_becomes_its_own() {
+fn the_root_is_polled_with_the_waker_of_the_loop_and_can_own_it() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -343,7 +343,7 @@ fn the_waker_of_the_root_is_lent_too_and_becomes_its_own() {
 }
 
 #[test]
-fn a_panic_in_a_poll_leaves_the_lent_waker_to_the_next_task() {
+fn a_panic_in_a_poll_keeps_the_waker_of_the_loop_for_the_next_task() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -372,7 +372,7 @@ fn who_joins_is_woken_also_by_another_waker_than_his_own() {
         let slot = slot.clone();
         async move { slot.get().await }
     });
-    // Polls it in the name of somebody else, and only then.
+    // Polls it only now, with the waker of another task.
     let wakes = Arc::new(support::Wakes::default());
     let foreign = Waker::from(Arc::clone(&wakes));
     handle.spawn(async move {

@@ -18,14 +18,14 @@ use support::{Log, OnDrop, event_loop, ms, pair, panic_of, readable};
 
 type Ids = Rc<RefCell<Vec<CallbackId>>>;
 
-/// Clears all of them but those that are gone, and returns how many that were.
+/// Clears all of these callbacks, and returns how many were still there.
 fn clear_all(handle: &Handle, ids: &Ids) -> usize {
     let ids = ids.borrow().clone();
     ids.into_iter().filter(|&id| handle.clear(id)).count()
 }
 
 #[test]
-fn a_watch_tells_again_what_is_left_unread() {
+fn a_watch_reports_unread_bytes_again() {
     let mut event_loop = event_loop();
     let (ours, mut theirs) = pair();
     theirs.write_all(b"abc").unwrap();
@@ -129,7 +129,7 @@ fn l41_a_descriptor_number_used_again_in_the_batch_does_not_inherit_the_event() 
 }
 
 #[test]
-fn l42_a_watch_is_told_only_of_what_it_asked_for() {
+fn l42_a_watch_gets_only_events_of_its_interest() {
     for interest in [Interest::READABLE, Interest::WRITABLE] {
         let mut event_loop = event_loop();
         let (ours, _theirs) = readable();
@@ -397,7 +397,7 @@ fn what_a_watch_holds_may_use_the_loop_when_it_is_dropped() {
 }
 
 #[test]
-fn a_watch_that_clears_itself_drops_what_it_holds_with_nothing_borrowed() {
+fn a_watch_that_clears_itself_is_dropped_with_nothing_borrowed() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();
@@ -424,7 +424,7 @@ fn a_watch_that_clears_itself_drops_what_it_holds_with_nothing_borrowed() {
     log.assert("watch");
 }
 
-/// A descriptor that uses the loop whenever it is asked for its number.
+/// An `AsFd` that uses the loop whenever it is called.
 struct Meddler(UnixStream, Handle, CallbackId);
 
 impl AsFd for Meddler {
@@ -505,7 +505,7 @@ fn a_zero_timer_set_by_io_runs_in_the_next_turn() {
     log.assert("timer");
 }
 
-/// A descriptor that is another one each time it is asked.
+/// An `AsFd` that returns another descriptor each time.
 struct Fickle(Cell<bool>, UnixStream, UnixStream);
 
 impl AsFd for Fickle {
@@ -529,10 +529,10 @@ fn l49_the_end_of_a_watch_that_the_system_does_not_know_is_no_error() {
     let id = handle
         .watch(Rc::clone(&fickle), Interest::READABLE, never)
         .unwrap();
-    // What it says now was never registered.
+    // The number that it returns now was never registered.
     assert!(handle.clear(id));
     assert!(!handle.clear(id));
-    // The registration that is left behind, if the system has one, reaches nobody.
+    // If the system keeps the old registration, its events are stale and run no callback.
     assert!(!event_loop.run_nowait().unwrap());
     event_loop.run_nowait().unwrap();
     drop(fickle);
@@ -572,7 +572,7 @@ fn l42_a_watch_changes_its_interest_in_its_own_callback() {
 }
 
 #[test]
-fn l42_an_event_that_another_callback_of_the_batch_has_ended_the_interest_in_is_not_told() {
+fn l42_an_event_that_another_callback_of_the_batch_has_ended_the_interest_in_is_not_reported() {
     let mut event_loop = event_loop();
     let handle = event_loop.handle();
     let log = Log::new();

@@ -1,4 +1,4 @@
-//! What the tests share: a log, a loop that does not hang, sockets, and futures to wait for.
+//! Helpers of the tests: a log, a loop that does not hang, sockets, and futures.
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
@@ -24,11 +24,10 @@ use nio_loop::{Clock, EventLoop, Handle};
 #[allow(unused_imports)]
 pub(crate) use alone::in_child;
 
-/// Longer than anything takes on a machine that is merely busy.
+/// Longer than any step of a test takes on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-/// A loop that panics when it has waited for far too long. What watches over it does not keep it
-/// alive.
+/// A loop that panics if it hangs. Its watchdog timer does not keep it alive.
 pub(crate) fn event_loop() -> EventLoop {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
@@ -58,7 +57,7 @@ pub(crate) fn is_readable(descriptor: &impl AsFd) -> bool {
     !events.is_empty()
 }
 
-/// What happened, in order.
+/// A log of events, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -89,12 +88,12 @@ impl Log {
         OnDrop::new(move || log.push(text))
     }
 
-    /// What has happened since the last call.
+    /// The events since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.borrow_mut())
     }
 
-    /// Asserts what has happened since the last call, as words.
+    /// Compares the events since the last call, as words.
     #[track_caller]
     pub(crate) fn assert(&self, expected: &str) {
         assert_eq!(self.take().join(" "), expected);
@@ -141,7 +140,7 @@ pub(crate) fn spin(duration: Duration) {
     }
 }
 
-/// Runs what should panic, and returns its message.
+/// Runs a closure that should panic, and returns its message.
 #[track_caller]
 pub(crate) fn panic_of<R>(closure: impl FnOnce() -> R) -> String {
     match catch_unwind(AssertUnwindSafe(closure)) {

@@ -1,11 +1,11 @@
-//! What a callback tells a future: signals, changes of files, exits.
+//! A channel from a callback to a future, for signals, changes of files and exits.
 //!
 //! The laws:
 //!
-//! 1. Notices that come while nothing waits for them are kept, merged into one.
-//! 2. The callback is cleared when the future's side is dropped.
-//! 3. When the callback is gone, because its loop is, what it has told is still there, and then comes
-//!    an error.
+//! 1. Messages that nothing has received yet are merged into one.
+//! 2. Dropping the receiver clears the callback.
+//! 3. When the loop is gone, and the callback with it, the receiver gets the last message and then an
+//!    error.
 
 use std::{
     cell::Cell,
@@ -16,7 +16,7 @@ use std::{
 
 use crate::{CallbackGuard, CallbackId, Error, Handle, budget, task::Waiter, tasks::Tasks};
 
-/// The future that waits for something of its own loop: one, or none.
+/// A slot for the one future that waits, if any.
 #[derive(Default)]
 pub(crate) struct OneWaiter(Cell<Option<Waiter>>);
 
@@ -27,16 +27,16 @@ impl OneWaiter {
         }
     }
 
-    /// Waits until something is found; it is looked for at first, and after each wake-up. A future that
-    /// is dropped leaves no waiter.
+    /// Waits until `look` finds something; it is called at first and after each wake-up. A dropped
+    /// future leaves no waiter behind.
     pub(crate) async fn until<R>(&self, handle: &Handle, mut look: impl FnMut() -> Option<R>) -> R {
-        struct Leaves<'a>(&'a OneWaiter);
-        impl Drop for Leaves<'_> {
+        struct RemoveWaiter<'a>(&'a OneWaiter);
+        impl Drop for RemoveWaiter<'_> {
             fn drop(&mut self) {
                 drop(self.0.0.take());
             }
         }
-        let _leaves = Leaves(self);
+        let _guard = RemoveWaiter(self);
         poll_fn(|context| {
             let unit = ready!(budget::draw(context));
             if let Some(found) = look() {
@@ -54,58 +54,58 @@ impl OneWaiter {
 
 struct Shared<T> {
     handle: Handle,
-    news: Cell<Option<T>>,
+    unread: Cell<Option<T>>,
     waiter: OneWaiter,
-    /// The callback is gone.
+    /// Whether the callback is gone.
     ended: Cell<bool>,
 }
 
-/// The callback's side.
-pub(crate) struct Teller<T>(Rc<Shared<T>>);
+/// The end of the channel that the callback holds.
+pub(crate) struct Sender<T>(Rc<Shared<T>>);
 
-impl<T> Teller<T> {
-    /// Adds to what is not read yet.
-    pub(crate) fn tell(&self, merge: impl FnOnce(Option<T>) -> T) {
-        let before = self.0.news.take();
-        self.0.news.set(Some(merge(before)));
+impl<T> Sender<T> {
+    /// Merges a message into the one that was not received yet.
+    pub(crate) fn send(&self, merge: impl FnOnce(Option<T>) -> T) {
+        let before = self.0.unread.take();
+        self.0.unread.set(Some(merge(before)));
         self.0.waiter.wake(&self.0.handle.state.tasks);
     }
 }
 
-impl<T> Drop for Teller<T> {
+impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         self.0.ended.set(true);
         self.0.waiter.wake(&self.0.handle.state.tasks);
     }
 }
 
-/// The future's side.
-pub(crate) struct Notices<T> {
+/// The end of the channel that the future holds.
+pub(crate) struct Receiver<T> {
     shared: Rc<Shared<T>>,
     _callback: CallbackGuard,
 }
 
-impl<T> Notices<T> {
-    /// Sets a callback, which has the other side.
-    pub(crate) fn of<E>(
+impl<T> Receiver<T> {
+    /// Sets a callback, which gets the sender.
+    pub(crate) fn new<E>(
         handle: &Handle,
-        set: impl FnOnce(Teller<T>) -> Result<CallbackId, E>,
-    ) -> Result<Notices<T>, E> {
+        set: impl FnOnce(Sender<T>) -> Result<CallbackId, E>,
+    ) -> Result<Receiver<T>, E> {
         let shared = Rc::new(Shared {
             handle: handle.clone(),
-            news: Cell::new(None),
+            unread: Cell::new(None),
             waiter: OneWaiter::default(),
             ended: Cell::new(false),
         });
-        let id = set(Teller(Rc::clone(&shared)))?;
+        let id = set(Sender(Rc::clone(&shared)))?;
         let _callback = handle.guard(id);
-        Ok(Notices { shared, _callback })
+        Ok(Receiver { shared, _callback })
     }
 
     pub(crate) async fn next(&mut self) -> Result<T, Error> {
         let shared = &*self.shared;
-        let look = || match shared.news.take() {
-            Some(news) => Some(Ok(news)),
+        let look = || match shared.unread.take() {
+            Some(unread) => Some(Ok(unread)),
             None => shared.ended.get().then_some(Err(Error::Closed)),
         };
         shared.waiter.until(&shared.handle, look).await
