@@ -59,6 +59,14 @@
 //! [signals](Handle::signals), [children](Handle::wait) and [files](Handle::changes).
 //! What blocks runs on other threads, by [`Handle::spawn_blocking`].
 //!
+//! # Optional features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `timeline` | `Handle::record`: what a loop does, as a page with a timeline or as a Chrome trace |
+//! | `tracing` | events for the `tracing` crate: turns, callbacks, tasks, warnings |
+//! | `futures-core` | `Stream` for intervals |
+//!
 //! # How to read the source
 //!
 //! Begin with `turn`: its `take` is the picture above, each line of it a function. Then `park`: how
@@ -72,6 +80,7 @@
 //! | `state` | the parts of a loop, what keeps it alive, and its end |
 //! | `handle`, `sleep`, `join`, `join_set`, `watch`, `source`, `signals`, `children`, `files`, `remote`, `blocking`, `callbacks` | the handle, through which the parts are used |
 //! | `meter`, `report`, `trace` | what a loop tells about itself |
+//! | `recorder`, `timeline`, `timeline_page`, `timeline_trace` | what it did, as a timeline to look at (feature `timeline`) |
 //!
 //! The parts know nothing of the loop, and little of each other:
 //!
@@ -137,11 +146,22 @@ mod panics;
 mod park;
 mod pool;
 mod queues;
+#[cfg(feature = "timeline")]
+mod recorder;
+#[cfg(not(feature = "timeline"))]
+#[path = "no_recorder.rs"]
+mod recorder;
 mod registration;
 mod sources;
 mod state;
 mod task;
 mod tasks;
+#[cfg(feature = "timeline")]
+mod timeline;
+#[cfg(feature = "timeline")]
+mod timeline_page;
+#[cfg(feature = "timeline")]
+mod timeline_trace;
 mod timers;
 mod trace;
 mod turn;
@@ -158,12 +178,16 @@ pub use join::{AbortOnDrop, JoinError, JoinHandle};
 pub use join_set::JoinSet;
 pub use meter::{Metrics, Warning};
 pub use nio_poll::{Event, FileChange, Interest, Signal, Subject};
+#[cfg(feature = "timeline")]
+pub use recorder::{Phase, Recording};
 pub use remote::Remote;
 pub use report::{CallbackKind, Report, ReportEntry};
 pub use signals::Signals;
 pub use sleep::{Elapsed, Interval, NextTurn, Sleep};
 pub use source::{Source, Waiting};
 pub use sources::Direction;
+#[cfg(feature = "timeline")]
+pub use timeline::{Recorded, Timeline, TimelineEntry};
 pub use timers::MissedTicks;
 
 /// The example of the README, so that it is run with the others.
