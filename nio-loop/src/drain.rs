@@ -105,7 +105,8 @@ impl Turn<'_> {
             let Some(task) = self.tasks.pop() else {
                 return;
             };
-            let spent = match self.state.meter.is_timing() || cfg!(feature = "tracing") {
+            let is_told = self.state.is_recorded() || cfg!(feature = "tracing");
+            let spent = match self.state.meter.is_timing() || is_told {
                 true => self.poll_timed(task),
                 false => self.poll_task(task),
             };
@@ -238,6 +239,10 @@ impl Handle {
     ) {
         let State { clock, meter, .. } = &*self.state;
         trace::callback(kind, place);
+        let run = || {
+            let _recorded = self.state.record_callback(kind, place);
+            run();
+        };
         if !meter.is_timing() {
             return run();
         }

@@ -25,7 +25,7 @@ use crate::{
 /// | files | [`on_change`](Handle::on_change) | [`changes`](Handle::changes) |
 /// | other threads | [`remote`](Handle::remote) | [`spawn_blocking`](Handle::spawn_blocking), [`spawn_slow`](Handle::spawn_slow) |
 /// | housekeeping | [`clear`](Handle::clear), [`close`](Handle::close), [`guard`](Handle::guard), [`current`](Handle::current), [`unref`](Handle::unref), [`reref`](Handle::reref) | those of [`JoinHandle`](crate::JoinHandle) |
-/// | a look inside | [`on_warning`](Handle::on_warning), [`metrics`](Handle::metrics), [`report`](Handle::report) | |
+/// | a look inside | [`on_warning`](Handle::on_warning), [`metrics`](Handle::metrics), [`report`](Handle::report), `record` (feature `timeline`) | |
 ///
 /// A handle stays on the thread of its loop: it is not [`Send`]. Where it would move to another thread,
 /// the compiler says "`Rc<State>` cannot be sent between threads safely". Give that thread a

@@ -69,6 +69,14 @@
 //! [signals](Handle::signals), [children](Handle::wait) and [files](Handle::changes).
 //! What blocks runs on other threads, by [`Handle::spawn_blocking`].
 //!
+//! # Optional features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `timeline` | `Handle::record`: what a loop does, as a page with a timeline or as a Chrome trace |
+//! | `tracing` | events for the `tracing` crate: turns, callbacks, tasks, warnings |
+//! | `futures-core` | `Stream` for intervals |
+//!
 //! # How to read the source
 //!
 //! Begin with `turn`: its `take` is the table above, a function for each row. Then `park`: how
@@ -82,6 +90,7 @@
 //! | `state` | the parts of a loop, what keeps it alive, and its end |
 //! | `handle`, `sleep`, `join`, `join_set`, `watch`, `source`, `signals`, `children`, `files`, `remote`, `blocking`, `callbacks` | the handle, through which the parts are used |
 //! | `meter`, `report`, `trace` | metrics and warnings; the report; events for `tracing` |
+//! | `recorder`, `timeline`, `timeline_page`, `timeline_trace` | what it did, as a timeline to look at (feature `timeline`) |
 //!
 //! The parts do not know the loop:
 //!
@@ -154,11 +163,22 @@ mod panics;
 mod park;
 mod pool;
 mod queues;
+#[cfg(feature = "timeline")]
+mod recorder;
+#[cfg(not(feature = "timeline"))]
+#[path = "no_recorder.rs"]
+mod recorder;
 mod registration;
 mod sources;
 mod state;
 mod task;
 mod tasks;
+#[cfg(feature = "timeline")]
+mod timeline;
+#[cfg(feature = "timeline")]
+mod timeline_page;
+#[cfg(feature = "timeline")]
+mod timeline_trace;
 mod timers;
 mod trace;
 mod turn;
@@ -175,12 +195,16 @@ pub use join::{AbortOnDrop, JoinError, JoinHandle};
 pub use join_set::JoinSet;
 pub use meter::{Metrics, Warning};
 pub use nio_poll::{Event, FileChange, Interest, Signal, Subject};
+#[cfg(feature = "timeline")]
+pub use recorder::{Phase, Recording};
 pub use remote::Remote;
 pub use report::{CallbackKind, Report, ReportEntry};
 pub use signals::Signals;
 pub use sleep::{Elapsed, Interval, NextTurn, Sleep};
 pub use source::{Source, Waiting};
 pub use sources::Direction;
+#[cfg(feature = "timeline")]
+pub use timeline::{Recorded, Timeline, TimelineEntry};
 pub use timers::MissedTicks;
 
 /// The example of the README, so that it is run with the others.

@@ -33,7 +33,7 @@ pub(crate) fn park(
     wait: Wait,
 ) -> Result<(), Error> {
     let result = match pause(state, wait) {
-        Pause::None => poll.poll(events, Some(Duration::ZERO)).map(drop),
+        Pause::None => ask(state, poll, events, Some(Duration::ZERO)),
         Pause::Until(Some(deadline)) if state.clock.is_automatic() && state.jobs.get() == 0 => {
             jump(state, poll, events, deadline)
         }
@@ -78,15 +78,34 @@ fn sleep(
     };
     let is_due = deadline.is_some_and(|deadline| deadline <= before);
     if is_due || !state.mailbox.alarm.park() {
-        return poll.poll(events, Some(Duration::ZERO)).map(drop);
+        return ask(state, poll, events, Some(Duration::ZERO));
     }
     let deadline = deadline.filter(|_| state.clock.is_real());
-    let result = poll.poll(events, deadline.map(|deadline| deadline - before));
+    let result = ask(
+        state,
+        poll,
+        events,
+        deadline.map(|deadline| deadline - before),
+    );
     state.meter.count_wait();
     if measures {
         state.meter.count_idle(before, state.clock.now());
     }
-    result.map(drop)
+    result
+}
+
+/// Polls, for so long at most.
+#[inline]
+fn ask(
+    state: &State,
+    poll: &Poll,
+    events: &mut Events,
+    timeout: Option<Duration>,
+) -> Result<(), nio_poll::Error> {
+    let wait = state.record_wait(timeout);
+    let result = poll.poll(events, timeout).map(drop);
+    wait.end_with(events.len());
+    result
 }
 
 /// Moves the clock to the deadline, unless there are events or a notification now.
@@ -96,12 +115,14 @@ fn jump(
     events: &mut Events,
     deadline: Time,
 ) -> Result<(), nio_poll::Error> {
+    let before = state.clock.now();
+    let wait = state.record_wait(Some(deadline - before));
     poll.poll(events, Some(Duration::ZERO))?;
     if events.is_empty() && !state.mailbox.alarm.is_notified() {
-        let before = state.clock.now();
         state.clock.advance_to(deadline);
         state.meter.count_wait();
         state.meter.count_idle(before, state.clock.now());
     }
+    wait.end_with(events.len());
     Ok(())
 }

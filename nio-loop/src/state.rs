@@ -27,6 +27,7 @@ use crate::{
     panics::{Panics, discard},
     pool::Pool,
     queues::{Origin, Queues},
+    recorder::Recorder,
     registration::{OnEvent, Registration},
     task::{Join, Outcome, Task},
     tasks::Tasks,
@@ -52,6 +53,7 @@ pub(crate) struct State {
     /// The number of blocking closures that tasks wait for.
     pub(crate) jobs: Cell<usize>,
     pub(crate) meter: Meter,
+    pub(crate) recorder: Recorder,
     /// The callback that runs now, if it can run again.
     pub(crate) current: Cell<Option<Target>>,
     /// The number of things that keep the loop alive.
@@ -82,6 +84,7 @@ impl State {
             pool: RefCell::default(),
             jobs: Cell::new(0),
             meter,
+            recorder: Recorder::default(),
             current: Cell::new(None),
             alive: Cell::new(0),
             stopping: Cell::new(false),
@@ -170,6 +173,7 @@ impl State {
         let notified = self.mailbox.alarm.unpark();
         if notified {
             let mut inbox = self.mailbox.open();
+            self.record_wake_up(inbox.woken.len(), inbox.posts.len(), inbox.stop);
             for waker in inbox.woken.drain(..) {
                 if let Some(task) = self.tasks.find(waker.collect()) {
                     self.tasks.wake(task);

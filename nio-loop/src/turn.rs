@@ -27,6 +27,7 @@ use crate::{
     children::FIRST_RETRY,
     drain::Root,
     park::{Wait, park},
+    recorder::Phase,
     registration::{OnEvent, Registration},
     state::State,
     tasks::{Running, Tasks},
@@ -111,6 +112,7 @@ impl<'a> Turn<'a> {
 
     /// One turn of the loop.
     pub(crate) fn take(&mut self, wait: Wait) -> Result<(), Error> {
+        let _turn = self.state.record_turn();
         self.drain();
         self.run_timers();
         self.poll(wait)?;
@@ -122,6 +124,7 @@ impl<'a> Turn<'a> {
 
     /// The same, with the timers last.
     pub(crate) fn take_timers_last(&mut self, wait: Wait) -> Result<(), Error> {
+        let _turn = self.state.record_turn();
         self.drain();
         self.poll(wait)?;
         self.run_posts();
@@ -142,6 +145,7 @@ impl<'a> Turn<'a> {
     #[inline(never)]
     fn run_due_timers(&mut self) {
         let state = self.state;
+        let _phase = state.record_phase(Phase::Timers);
         let now = state.clock.now();
         state.meter.cache_time(now);
         state.timers.begin(now);
@@ -177,6 +181,7 @@ impl<'a> Turn<'a> {
         if self.batch.is_done() {
             self.ask_for_events(wait)?;
         }
+        let _phase = self.state.record_phase(Phase::Poll);
         while let Some(event) = self.batch.events.get(self.batch.dispatched) {
             self.batch.dispatched += 1;
             if event.is_signal() || event.is_exit() {
@@ -298,6 +303,7 @@ impl<'a> Turn<'a> {
     /// Posts: the closures of other threads that were there when the poll returned.
     #[inline]
     fn run_posts(&mut self) {
+        let _phase = self.state.record_phase(Phase::Posts);
         let count = self.state.queues.posts.borrow().len();
         for _ in 0..count {
             self.run_post();
@@ -315,6 +321,7 @@ impl<'a> Turn<'a> {
     /// Immediates: those that were set before this phase.
     #[inline]
     fn run_immediates(&mut self) {
+        let _phase = self.state.record_phase(Phase::Immediates);
         for _ in 0..self.state.queues.immediates_of_this_turn() {
             self.run_immediate();
         }
@@ -332,6 +339,7 @@ impl<'a> Turn<'a> {
     /// Closing: the callbacks that follow the closes before this phase.
     #[inline]
     fn run_closing(&mut self) {
+        let _phase = self.state.record_phase(Phase::Closing);
         let count = self.state.queues.closing.borrow().len();
         for _ in 0..count {
             self.run_close();

@@ -37,6 +37,8 @@ const SOURCES: &[&str] = &[
     include_str!("sleeps.rs"),
     include_str!("source.rs"),
     include_str!("tasks.rs"),
+    include_str!("timeline.rs"),
+    include_str!("timeline_files.rs"),
     include_str!("timers.rs"),
     include_str!("tracing.rs"),
     include_str!("wakers.rs"),

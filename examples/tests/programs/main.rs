@@ -16,5 +16,6 @@ mod program;
 mod report;
 mod signals;
 mod tail;
+mod timeline;
 mod timers;
 mod virtual_time;
