@@ -156,6 +156,17 @@ impl<T> JoinSet<T> {
     }
 }
 
+impl<T> Drop for JoinSet<T> {
+    fn drop(&mut self) {
+        // Each future is dropped even if the drop of another one panics.
+        let mut panics = Panics::default();
+        for task in self.tasks.values() {
+            panics.catch(|| task.abort());
+        }
+        panics.resume();
+    }
+}
+
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinSet")
