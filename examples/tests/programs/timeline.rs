@@ -10,7 +10,7 @@ fn timeline_writes_a_page_and_a_trace_of_its_run() {
     let _ = fs::remove_dir_all(&folder);
     let end = Program::start("timeline", &[folder.to_str().unwrap()]).end();
     assert!(end.status.success(), "{end:?}");
-    assert_eq!(end.complaints, "");
+    assert_eq!(end.errors, "");
     let told = end.lines.iter().any(|line| line.contains("timeline.html"));
     assert!(told, "{end:?}");
 
@@ -44,5 +44,5 @@ fn timeline_says_where_it_could_not_write() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("timeline.rs");
     let end = Program::start("timeline", &[file.to_str().unwrap()]).end();
     assert_eq!(end.status.code(), Some(1), "{end:?}");
-    assert!(end.complaints.contains("timeline.rs"), "{end:?}");
+    assert!(end.errors.contains("timeline.rs"), "{end:?}");
 }
