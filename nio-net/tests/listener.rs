@@ -393,6 +393,24 @@ fn a_paused_listener_of_a_loop_that_is_gone_is_not_waited_for() {
     assert!(matches!(poll_once(listener.accept()), Poll::Ready(Err(_))));
 }
 
+/// Other systems refuse to shut a listener down, or say that each of its connections is broken.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_accept_that_waits_fails_when_the_listener_is_shut_down() {
+    for how in [net::Shutdown::Read, net::Shutdown::Both] {
+        run(async |handle| {
+            let (listener, _) = listen(&handle);
+            let mut waits = pin!(listener.accept());
+            assert!(poll(waits.as_mut()).is_pending());
+            end_of_turn(&handle).await;
+            let duplicate = listener.get_ref().as_fd().try_clone_to_owned().unwrap();
+            net::TcpStream::from(duplicate).shutdown(how).unwrap();
+            let error = waits.await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        });
+    }
+}
+
 #[test]
 fn a_connection_that_is_rejected_is_reset() {
     run(async |handle| {

@@ -287,6 +287,58 @@ fn k115_a_socket_that_gets_connected_is_level_triggered_again() {
     }
 }
 
+/// Apple systems refuse to shut a listener down; FreeBSD does it and says ENOTCONN.
+#[cfg(any(target_os = "freebsd", target_os = "linux"))]
+#[test]
+fn k115_a_listener_that_is_shut_down_has_ended() {
+    use std::os::fd::AsRawFd;
+    for how in [libc::SHUT_RD, libc::SHUT_RDWR] {
+        for mode in [LEVEL, CLEAR, ONESHOT, DISPATCH] {
+            let queue = Queue::new();
+            let listener = listener();
+            queue.add(&listener, READ, mode, 1);
+            queue.assert_silent();
+            // SAFETY: takes no pointers.
+            unsafe { libc::shutdown(listener.as_raw_fd(), how) };
+            assert!(queue.one().is_eof());
+            if mode == LEVEL {
+                assert!(queue.one().is_eof());
+            } else {
+                queue.assert_silent();
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k115_a_socket_that_listened_after_it_was_added_ends_when_it_is_shut_down() {
+    use std::os::fd::AsRawFd;
+    for mode in [LEVEL, CLEAR] {
+        let queue = Queue::new();
+        let socket = tcp_socket();
+        queue.add(&socket, READ, mode, 1);
+        queue.assert_silent();
+        // SAFETY: neither takes pointers.
+        unsafe {
+            check(libc::listen(socket.as_raw_fd(), 8)).unwrap();
+            check(libc::shutdown(socket.as_raw_fd(), libc::SHUT_RD)).unwrap();
+        }
+        assert!(queue.one().is_eof());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k115_a_socket_whose_connection_was_refused_has_ended() {
+    let queue = Queue::new();
+    let (socket, refuses) = (tcp_socket(), bound());
+    socket.set_nonblocking(false).unwrap();
+    connect(&socket, refuses.local_addr().unwrap()).unwrap_err();
+    queue.add(&socket, READ, LEVEL, 1);
+    assert!(queue.one().is_eof());
+}
+
 #[test]
 fn k116_an_empty_datagram_is_readable_and_no_end() {
     let queue = Queue::new();

@@ -1,4 +1,5 @@
-//! The number of bytes that can be read or written: the `data` of READ and WRITE, for queues that ask for it.
+//! What a socket or pipe knows of itself: the number of bytes that can be read or written, for queues that ask for
+//! the `data` of READ and WRITE; its error; whether it was disconnected.
 //!
 //! A BSD kernel knows it when it makes an event; here each answer is one system call or two.
 
@@ -13,12 +14,19 @@ pub(super) fn readable(fd: RawFd) -> i64 {
         return bytes;
     }
     // A listener has no bytes. A TCP listener knows the length of its queue (K112).
+    tcp_info(fd).map_or(1, |info| i64::from(info.tcpi_unacked))
+}
+
+/// Whether a TCP socket without a connection has listened or begun to connect before. The kernel sets the size of
+/// the received segments when it disconnects a socket (Linux 4.14); that of a new socket is 0.
+pub(super) fn was_disconnected(fd: RawFd) -> bool {
+    tcp_info(fd).is_some_and(|info| info.tcpi_rcv_mss != 0)
+}
+
+fn tcp_info(fd: RawFd) -> Option<libc::tcp_info> {
     // SAFETY: all zeroes is a valid tcp_info.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    match option(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) {
-        true => i64::from(info.tcpi_unacked),
-        false => 1,
-    }
+    option(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).then_some(info)
 }
 
 /// About how many bytes can be written without blocking; at least 1, as the descriptor is writable.

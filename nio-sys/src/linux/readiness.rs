@@ -7,7 +7,8 @@
 //! | OUT | all | | ready |
 //! | RDHUP (the peer has ended writing, or SHUT_RD) | sockets | EOF | |
 //! | HUP and RDHUP (both directions have ended) | sockets | EOF | EOF |
-//! | HUP without RDHUP and IN | sockets that were never connected | | |
+//! | HUP without RDHUP and IN | sockets that were never connected and never listened | | |
+//! | HUP without RDHUP and IN | TCP listeners after shutdown(2), connections that were given up | EOF | EOF |
 //! | HUP | pipes, terminals | EOF | EOF |
 //! | ERR (the reader has gone) | pipes | EOF | EOF |
 //! | ERR without HUP (an error, as from ICMP) | sockets | ready | ready |
@@ -17,7 +18,7 @@
 use std::{io, mem::MaybeUninit, os::fd::RawFd};
 
 use super::{
-    epoll,
+    count, epoll,
     slot::{ERR, HUP, IN, Kind, OUT, PRI, RDHUP, Slot},
 };
 use crate::EventFlags;
@@ -49,11 +50,13 @@ pub(super) fn readiness(fd: RawFd, mask: u32, slot: &mut Slot) -> Readiness {
 }
 
 /// Whether a hang-up is that of a socket that was never connected. A connection that has ended has RDHUP, but an
-/// entry for WRITE alone did not ask for it: then poll(2) is asked.
+/// entry for WRITE alone did not ask for it: then poll(2) is asked. A listener that was shut down has the mask of a
+/// new socket.
 fn is_unconnected(fd: RawFd, mask: u32, slot: &mut Slot) -> bool {
     mask & (HUP | IN | RDHUP | ERR) == HUP
         && kind(fd, slot) == Kind::Socket
         && poll_now(fd, IN | RDHUP) & (IN | RDHUP) == 0
+        && !count::was_disconnected(fd)
 }
 
 /// Whether a hang-up or an error ends both directions.
@@ -120,7 +123,7 @@ mod tests {
         net::{TcpListener, TcpStream, UdpSocket},
         os::{
             fd::{AsFd, AsRawFd, OwnedFd},
-            unix::net::UnixStream,
+            unix::net::{UnixListener, UnixStream},
         },
     };
 
@@ -193,6 +196,46 @@ mod tests {
         let nothing = readiness(socket.as_raw_fd(), OUT | HUP, &mut slot);
         assert_eq!(nothing, [None; 3]);
         assert!(slot.unconnected);
+    }
+
+    /// The two ends of a pseudo-terminal: the one that emulates the terminal first.
+    fn terminal() -> (OwnedFd, OwnedFd) {
+        // SAFETY: the two calls take no pointers, and TIOCGPTPEER takes flags and returns a descriptor.
+        unsafe {
+            let near = epoll::owned(libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY)).unwrap();
+            assert_eq!(libc::unlockpt(near.as_raw_fd()), 0);
+            let flags = libc::O_RDWR | libc::O_NOCTTY;
+            let far = libc::ioctl(near.as_raw_fd(), libc::TIOCGPTPEER as _, flags);
+            (near, epoll::owned(far).unwrap())
+        }
+    }
+
+    #[test]
+    fn k115_every_hang_up_is_an_end_of_reading_but_that_of_a_new_socket() {
+        let shut_down = |socket: &dyn AsRawFd, how| {
+            // SAFETY: takes no pointers.
+            assert_eq!(unsafe { libc::shutdown(socket.as_raw_fd(), how) }, 0);
+        };
+        let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (reading, both) = (listener(), listener());
+        shut_down(&reading, libc::SHUT_RD);
+        shut_down(&both, libc::SHUT_RDWR);
+        let path = std::env::temp_dir().join(format!("nio-sys-k115-{}", std::process::id()));
+        let unix = UnixListener::bind(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        shut_down(&unix, libc::SHUT_RD);
+        let (reader, _) = pipe();
+        let (near, _) = terminal();
+        let (_, far) = terminal();
+        let (socket, _) = UnixStream::pair().unwrap();
+        let ended: [&dyn AsRawFd; 7] = [&reading, &both, &unix, &reader, &near, &far, &socket];
+        for (number, fd) in ended.into_iter().enumerate() {
+            // epoll gives an entry the bits that it asked for, and HUP and ERR.
+            let mask = poll_now(fd.as_raw_fd(), IN | RDHUP);
+            let [read, ..] = readiness(fd.as_raw_fd(), mask, &mut VACANT.clone());
+            let is_end = read.is_some_and(|flags| flags.contains(EventFlags::EOF));
+            assert!(is_end, "number {number}, mask {mask:#x}");
+        }
     }
 
     #[test]
