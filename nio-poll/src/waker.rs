@@ -112,7 +112,9 @@ impl Waker {
         let trigger = Kevent::user(self.ident, EventFlags::empty())
             .with_fflags(UserFlags::TRIGGER)
             .with_udata(self.token.0);
-        shared.apply(&[trigger])
+        let mut answer = [trigger];
+        shared.kqueue.apply(&mut answer)?;
+        answer[0].receipt()
     }
 }
 

@@ -68,10 +68,7 @@ impl Descriptors {
         active: &mut Active,
     ) -> io::Result<usize> {
         let first = &changes[0];
-        let fd = match index(first.filter()) {
-            Some(_) => descriptor(first)?,
-            None => return Err(no_such_knote()),
-        };
+        let fd = descriptor(first)?;
         let mut slot = self.slots.get(fd);
         let had_entry = slot.told != 0;
         let (mut count, mut renews) = (0, false);

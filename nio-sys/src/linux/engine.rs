@@ -22,6 +22,7 @@ use super::{
     file,
     filterops::{self, Filterops, Host, Told, attach},
     knote::{Knote, invalid, no_such_knote},
+    slot,
     stale::Stale,
     wake::Edge,
     watch::Watches,
@@ -76,6 +77,18 @@ struct Entry {
     queued: Position,
 }
 
+impl Entry {
+    /// Puts the knote into the list if it is enabled and its condition holds; takes it out otherwise.
+    #[inline]
+    fn evaluate(&mut self, id: u32, active: &mut Active) {
+        if !self.knote.is_enabled() || matches!(self.condition.report(), Told::Nothing) {
+            active.remove(&mut self.queued);
+        } else {
+            active.push(Key::Knote(id), &mut self.queued);
+        }
+    }
+}
+
 impl Engine {
     pub(super) fn new(counts: bool, eventfd: RawFd) -> Engine {
         Engine {
@@ -95,31 +108,31 @@ impl Engine {
     /// Makes the first change, together with those of the same descriptor that follow it. Returns how many these
     /// are and their errno: 0, or that of the first change, which was made alone.
     pub(super) fn change(&mut self, epoll: &OwnedFd, changes: &[Kevent]) -> (usize, i32) {
-        let result = match self.descriptors.change(epoll, changes, &mut self.active) {
-            // Not a descriptor that epoll takes: a file, or another filter.
-            Err(error) if is_of_another(&error) => self.change_knote(epoll, &changes[0]),
-            result => result,
+        let first = &changes[0];
+        let result = match slot::index(first.filter()) {
+            None => self.change_knote(epoll, first),
+            Some(_) => match self.descriptors.change(epoll, changes, &mut self.active) {
+                Ok(count) => return (count, 0),
+                // A file, which epoll does not take.
+                Err(error) if is_of_another(&error) => self.change_knote(epoll, first),
+                Err(error) => Err(error),
+            },
         };
-        match result {
-            Ok(count) => (count, 0),
-            Err(error) => (1, error.raw_os_error().unwrap_or(libc::EINVAL)),
-        }
+        let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EINVAL);
+        (1, result.map_or_else(errno, |()| 0))
     }
 
-    /// A change of a knote that is not in a descriptor's entry. Returns 1, as it is made alone.
-    fn change_knote(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<usize> {
-        if !filterops::exists(change.filter()) {
-            return Err(invalid());
-        }
+    /// A change of a knote that is not in a descriptor's entry.
+    fn change_knote(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
         if !file::is_watched(change.filter()) {
-            return self.make(epoll, change).map(|()| 1);
+            return self.make(epoll, change);
         }
         // Notices from before the change are handled by the old flags. The end of a watch is a notice too, and
         // must not leave the queue readable.
         self.read_notices(epoll);
         let result = self.make(epoll, change);
         self.read_notices(epoll);
-        result.map(|()| 1)
+        result
     }
 
     fn make(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
@@ -134,12 +147,15 @@ impl Engine {
         }
         entry.condition.touch(change, &mut host)?;
         (entry.knote, entry.udata) = (after, change.udata());
-        self.evaluate(id);
+        entry.evaluate(id, &mut self.active);
         Ok(())
     }
 
-    /// EV_ADD of a new knote.
+    /// EV_ADD of a new knote. A filter that Linux does not have has no knotes, so any change of one comes here.
     fn add(&mut self, epoll: &OwnedFd, change: &Kevent) -> io::Result<()> {
+        if !filterops::exists(change.filter()) {
+            return Err(invalid());
+        }
         Knote::NONE.changed(change)?;
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.knotes.push(None);
@@ -153,7 +169,7 @@ impl Engine {
         let (condition, implied) = made.inspect_err(|_| self.vacant.push(id))?;
         let knote = Knote::NONE.changed(&change.with_flags(change.flags() | implied))?;
         let is_told = condition.descriptor().is_some();
-        self.knotes[id as usize] = Some(Entry {
+        let entry = self.knotes[id as usize].insert(Entry {
             filter: change.filter(),
             ident: change.ident(),
             udata: change.udata(),
@@ -161,11 +177,11 @@ impl Engine {
             condition,
             queued: NOWHERE,
         });
-        self.numbers.insert((change.filter(), change.ident()), id);
         if !is_told {
             // A knote with a descriptor needs no look: epoll reports a condition that holds already.
-            self.evaluate(id);
+            entry.evaluate(id, &mut self.active);
         }
+        self.numbers.insert((change.filter(), change.ident()), id);
         Ok(())
     }
 
@@ -192,18 +208,6 @@ impl Engine {
         if let Some(fd) = entry.condition.descriptor() {
             // A child of fork(2) may hold the descriptor open, which would keep the entry.
             let _ = epoll::control(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0);
-        }
-    }
-
-    /// Puts a knote into the list if it is enabled and its condition holds; takes it out otherwise.
-    fn evaluate(&mut self, id: u32) {
-        let Some(entry) = &mut self.knotes[id as usize] else {
-            return;
-        };
-        if !entry.knote.is_enabled() || matches!(entry.condition.report(), Told::Nothing) {
-            self.active.remove(&mut entry.queued);
-        } else {
-            self.active.push(Key::Knote(id), &mut entry.queued);
         }
     }
 
@@ -328,7 +332,7 @@ impl Engine {
                 };
                 if entry.condition.is_named(host.watches) {
                     entry.condition.notice(&notice, &mut host);
-                    self.evaluate(id);
+                    entry.evaluate(id, &mut self.active);
                 } else {
                     self.remove(epoll, id);
                 }
