@@ -97,9 +97,9 @@
 //! | file | its subject |
 //! |---|---|
 //! | `timers`, `clock` | the timer heap; time, also that of tests |
-//! | `queues`, `later` | callbacks that run soon; waiters of the next turn |
+//! | `queues`, `next_turn` | callbacks that run soon; waiters of the next turn |
 //! | `sources`, `registration` | futures that wait for descriptors; what is registered |
-//! | `listeners`, `notices` | which callbacks listen to which signal; how a callback notifies a future |
+//! | `listeners`, `channel` | which callbacks listen to which signal; how a callback notifies a future |
 //! | `task`, `tasks`, `wakers`, `budget` | tasks; how they are woken; how long they may go on |
 //! | `mailbox`, `alarm` | posts of other threads, and how they wake the loop |
 //! | `pool` | threads for blocking closures |

@@ -406,7 +406,7 @@ fn an_accept_that_waits_fails_when_the_listener_is_shut_down() {
             let duplicate = listener.get_ref().as_fd().try_clone_to_owned().unwrap();
             net::TcpStream::from(duplicate).shutdown(how).unwrap();
             let error = waits.await.unwrap_err();
-            assert_eq!(io::Error::from(error).kind(), ErrorKind::InvalidInput);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
         });
     }
 }
