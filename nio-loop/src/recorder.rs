@@ -91,7 +91,7 @@ impl Log {
         });
     }
 
-    /// Ends what began last.
+    /// Ends what began last. There is nothing when the recording has stopped meanwhile.
     fn close(&mut self, change: impl FnOnce(&mut Recorded), now: Time) {
         let Some(mut begun) = self.open.pop() else {
             return;
@@ -116,8 +116,6 @@ pub(crate) struct Span<'a>(Option<Open<'a>>);
 struct Open<'a> {
     log: Rc<RefCell<Log>>,
     clock: &'a Clock,
-    /// How many others were open when it began. When it is not open, the recording has stopped.
-    depth: usize,
     /// This thread was panicking when it began.
     panicking: bool,
     /// How many events a wait returned.
@@ -137,9 +135,6 @@ impl Drop for Span<'_> {
     fn drop(&mut self) {
         let Some(open) = &self.0 else { return };
         let mut log = open.log.borrow_mut();
-        if log.open.len() <= open.depth {
-            return;
-        }
         let change = |what: &mut Recorded| match what {
             Recorded::Wait { events, .. } => *events = open.events,
             Recorded::Callback { panicked, .. } => {
@@ -164,13 +159,11 @@ impl State {
 
     fn open(&self, log: &Rc<RefCell<Log>>, what: impl FnOnce(&mut Log) -> Recorded) -> Open<'_> {
         let mut borrowed = log.borrow_mut();
-        let depth = borrowed.open.len();
         let what = what(&mut borrowed);
         borrowed.open(what, self.clock.now());
         Open {
             log: Rc::clone(log),
             clock: &self.clock,
-            depth,
             panicking: thread::panicking(),
             events: 0,
         }
@@ -315,5 +308,26 @@ impl Handle {
             handle: self.clone(),
             log,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::EventLoop;
+
+    #[test]
+    fn a_loop_records_while_its_newest_recording_is_there() {
+        let event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let is_recorded = || handle.state.is_recorded();
+        assert!(!is_recorded());
+        let first = handle.record(1);
+        let second = handle.record(1);
+        drop(first);
+        assert!(is_recorded());
+        let _timeline = second.stop();
+        assert!(!is_recorded());
+        drop(handle.record(1));
+        assert!(!is_recorded());
     }
 }

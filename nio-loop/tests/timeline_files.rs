@@ -14,6 +14,7 @@ use support::{automatic_loop, ms};
 fn everything() -> Timeline {
     let mut event_loop = automatic_loop();
     let handle = event_loop.handle();
+    handle.advance(ms(3)).unwrap();
     let recording = handle.record(1000);
     handle.set_timeout(Duration::from_nanos(1_234_567), |handle| {
         handle.advance(ms(5)).unwrap()
@@ -43,7 +44,7 @@ fn a_trace_is_json_with_complete_events_and_their_sites() {
     assert_eq!(phases, BTreeSet::from(["M", "X", "i"]));
     let timeout = events.iter().find(|event| event["name"] == "timeout");
     let timeout = timeout.unwrap();
-    assert_eq!(timeout["ts"], 1234.567);
+    assert_eq!(timeout["ts"], 4234.567);
     assert_eq!(timeout["dur"], 5000.0);
     let site = timeout["args"]["site"].as_str().unwrap();
     assert!(site.starts_with(&format!("{}:", file!())), "{site}");
