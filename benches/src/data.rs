@@ -21,7 +21,7 @@ pub(crate) struct Report {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Part {
     pub(crate) name: String,
-    /// What is measured, in one sentence.
+    /// The subject, in one sentence.
     pub(crate) measured: String,
     /// How to read it, in one sentence.
     pub(crate) reading: String,

@@ -27,7 +27,7 @@ pub(crate) const ONCE: &str = "once";
 /// One subject of the report.
 pub(crate) struct Info {
     pub(crate) name: &'static str,
-    /// What is measured, in one sentence.
+    /// The subject, in one sentence.
     pub(crate) measured: &'static str,
     /// How to read it, in one sentence.
     pub(crate) reading: &'static str,

@@ -94,7 +94,7 @@ pub(crate) fn in_fork(test: impl FnOnce()) {
     assert_eq!(status, 0, "{said}");
 }
 
-/// The wait(2) status of a process that runs a function, and what its panic said.
+/// The wait(2) status of a process that runs a function, and the text of its panic.
 pub(crate) fn child(function: impl FnOnce()) -> (i32, String) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (reader, mut writer) = UnixStream::pair().unwrap();
