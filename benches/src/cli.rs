@@ -27,13 +27,13 @@ struct Options {
     /// Takes two minutes: fewer rounds and settings, and without the slow parts unless they are named
     #[arg(long)]
     quick: bool,
-    /// Says what has changed since this report (target/bench/report.json of another run)
+    /// Prints the changes since this report (target/bench/report.json of another run)
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
-    /// Names the parts, and says what each measures
+    /// Lists the parts, with the subject of each
     #[arg(long)]
     list: bool,
-    /// Ends if the machine is busy; otherwise the report says so
+    /// Ends with an error if the machine is busy (by default it is noted in the report)
     #[arg(long)]
     strict: bool,
     /// Measures nothing: writes Markdown and HTML of this report again

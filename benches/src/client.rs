@@ -1,4 +1,4 @@
-//! The client, one and the same for all servers. It never blocks on one connection while another is ready.
+//! The client, the same for all servers. It never blocks on one connection while another is ready.
 //!
 //! - Closed loop: a connection sends its next message when it has an answer. So the server is as busy as it can be.
 //! - Open loop: messages are due at fixed times, sent then whatever the server does, and their latency counts from the
@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 
 use crate::{process::raise_descriptor_limit, run::Error};
 
-/// The most bytes under way, so that the kernel has room for all of them.
+/// The limit on the bytes in flight, so that the kernel has room for all of them.
 const BYTES_UNDER_WAY: usize = 32 << 20;
 
 /// The number of short connections that are open at any time.
@@ -41,11 +41,11 @@ pub(crate) struct Client {
 
 struct Connection {
     stream: TcpStream,
-    /// When the messages that are under way were due.
+    /// The due times of the messages in flight.
     due: VecDeque<Instant>,
     /// The bytes that are still to be sent.
     unsent: usize,
-    /// The bytes of the first answer that have come.
+    /// How many bytes of the first answer have arrived.
     received: usize,
 }
 
@@ -123,7 +123,7 @@ impl Client {
         })
     }
 
-    /// Closed loop on the first `active` connections, with up to `depth` messages under way on each.
+    /// Closed loop on the first `active` connections, with up to `depth` messages in flight on each.
     pub(crate) fn saturate(
         &mut self,
         messages: usize,
@@ -132,7 +132,7 @@ impl Client {
         latencies: &mut Histogram<u64>,
     ) -> Result<(), Error> {
         let room = (BYTES_UNDER_WAY / self.answer_len.max(self.message.len())).max(1);
-        // Each connection waits here once for each message that it may have under way.
+        // A connection is in this queue once for each message that it may have in flight.
         let mut idle: VecDeque<usize> = (0..depth).flat_map(|_| 0..active).collect();
         let (mut sent, mut answered) = (0, 0);
         let now = Instant::now();
@@ -218,7 +218,7 @@ impl Client {
         Ok(())
     }
 
-    /// Reads all that has come on a connection, and returns the number of answers that are complete.
+    /// Reads all bytes that have arrived on a connection, and returns the number of answers that are complete.
     fn receive(&mut self, index: usize, latencies: &mut Histogram<u64>) -> Result<usize, Error> {
         let connection = &mut self.connections[index];
         let mut answered = 0;
@@ -302,7 +302,7 @@ pub(crate) fn connect_shortly(
     Ok(())
 }
 
-/// Has a connection reset when it is closed: otherwise its port would stay in use for a minute.
+/// Makes closing a connection reset it: otherwise its port would stay in use for a minute.
 fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
     let linger = libc::linger {
         l_onoff: 1,

@@ -1,4 +1,4 @@
-//! The clock that libraries are shown. In a process that replays timers it stands still until it is moved.
+//! The clock of the libraries under test. In a process that replays timers it stands still until it is moved.
 //!
 //! Libraries that read a clock would fire timers at moments of their own, and no two of them would do the same work. So
 //! this program defines `clock_gettime` itself, which takes precedence over the C library's for the standard library
@@ -26,7 +26,7 @@ type ClockGettime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -
 /// The C library's function, once it has been looked up.
 static REAL: AtomicPtr<libc::c_void> = AtomicPtr::new(null_mut());
 
-/// Stops the clock of this process for good.
+/// Stops the clock of this process permanently.
 pub(crate) fn stop() {
     NOW.store(START, Relaxed);
 }
@@ -70,7 +70,7 @@ fn real(clock: libc::clockid_t, time: *mut libc::timespec) -> libc::c_int {
     unsafe { mem::transmute::<*mut libc::c_void, ClockGettime>(function)(clock, time) }
 }
 
-/// The processor time of this thread, asked of the kernel directly. The time of other programs is not in it.
+/// The CPU time of this thread, from the kernel directly, without the time of other programs.
 pub(crate) fn thread_time() -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,

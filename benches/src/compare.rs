@@ -1,11 +1,11 @@
-//! What has changed between two reports: the ratios of a contender, for each column of each table of both.
+//! The changes between two reports: the ratios of each contender, for each column of each table of both.
 //!
 //! A ratio has changed if its new median is 3 % or more from the old one, and the ranges between the quartiles of the two
 //! runs have nothing in common. Times are not compared, as they depend on the machine.
 
 use crate::data::{Cell, Report, Spread, Table};
 
-/// A smaller change is none.
+/// Smaller changes do not count.
 const LEAST: f64 = 0.03;
 
 /// A ratio that has changed.

@@ -8,7 +8,7 @@ use crate::{
     run::{Error, Run},
 };
 
-/// Does the operation a number of times, and says how long that took.
+/// Does the operation a number of times, and returns the time that it took.
 pub(crate) type Turn = Box<dyn FnMut(u32) -> Duration>;
 
 /// Makes a contender; `None` where its library is not installed.

@@ -43,7 +43,7 @@ pub(crate) fn target() -> PathBuf {
     workspace().join(folder)
 }
 
-/// Names and values of all that figures depend on.
+/// The names and values of everything that the figures depend on.
 pub(crate) fn describe() -> Vec<(String, String)> {
     let proc = |file: &str, label: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();

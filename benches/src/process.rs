@@ -23,7 +23,7 @@ pub(crate) const SERVE: &str = "serve";
 /// The last word of a server.
 const DONE: &str = "done";
 
-/// The most connections that wait to be accepted.
+/// The backlog of the listener.
 const BACKLOG: i32 = 4096;
 
 /// A server that runs.
@@ -47,7 +47,7 @@ impl Process {
         let mut command = Command::new(words.next().expect("there is the program at least"));
         command.args(words).args([SERVE, service, server.name]);
         command.arg(connections.to_string());
-        // A tool says things that are of no interest here.
+        // The output of a tool is not needed here.
         let stderr = match wrapper {
             [] => Stdio::inherit(),
             _ => Stdio::null(),
@@ -106,14 +106,14 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Ends a server whose measurement has failed. One that has ended is not there any more.
+    /// Kills a server after a failed measurement. It may have ended already.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The life of a process that serves: it says where it listens, and serves until all its connections are closed.
+/// The main function of a server process: it prints its address, and serves until all its connections are closed.
 pub(crate) fn serve(service: &str, server: &str, connections: usize) -> Result<(), Error> {
     if service != CORES {
         pin_to(0);
@@ -146,7 +146,7 @@ fn accept(listener: &TcpListener, connections: usize) -> io::Result<Vec<TcpStrea
     Ok(streams)
 }
 
-/// Lets this process open as many descriptors as it may.
+/// Raises the limit on open descriptors to the maximum.
 pub(crate) fn raise_descriptor_limit() {
     // SAFETY: all zeroes is a valid limit, and the calls get a pointer to it.
     unsafe {

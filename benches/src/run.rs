@@ -23,7 +23,7 @@ pub(crate) struct Run {
     bar: ProgressBar,
     /// The planned end of the part that runs, in milliseconds since the start of all parts.
     part_end: Cell<u64>,
-    /// The time that the bar has been told of.
+    /// The time that the bar shows.
     told: Cell<Instant>,
 }
 

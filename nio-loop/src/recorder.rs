@@ -42,7 +42,7 @@ pub(crate) struct Recorder {
     log: RefCell<Option<Rc<RefCell<Log>>>>,
 }
 
-/// What was recorded. No foreign code runs while it is borrowed: entries are plain data.
+/// The entries. No foreign code runs while it is borrowed: entries are plain data.
 struct Log {
     capacity: usize,
     begin: Time,

@@ -16,7 +16,7 @@ fn takes(time: Duration) -> impl FnOnce(&Handle) {
     move |handle| handle.advance(time).unwrap()
 }
 
-/// What was recorded, in words, but for turns and waits.
+/// The recording in words, without turns and waits.
 fn words(timeline: &Timeline) -> Vec<String> {
     let is_other = |entry: &&TimelineEntry| {
         !matches!(entry.what, Recorded::Turn { .. } | Recorded::Wait { .. })
@@ -273,7 +273,7 @@ fn a_recording_may_begin_and_stop_in_callbacks() {
     event_loop.run_nowait().unwrap();
     event_loop.run_nowait().unwrap();
     let stopped = stopped.take();
-    // What was going on when it began is not in it; what was when it stopped ends there.
+    // A callback that ran when the recording began is not in it; one that runs when it stops ends there.
     assert_eq!(
         words(&stopped[0]),
         ["phase immediates", "immediate", "immediate"]

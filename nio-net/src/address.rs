@@ -1,10 +1,10 @@
-//! The ways to write an address: of IP, with or without a host name, and of a Unix socket.
+//! The types that can be given as an address: of IP, with or without a host name, and of a Unix socket.
 //!
 //! The laws:
 //!
-//! 1. An address that is written out is used at once; only a host name is looked up.
-//! 2. A list of addresses is never empty: that is an error before anything is done.
-//! 3. A text that is no address is an error that says how to write it.
+//! 1. A numeric address is used at once; only a host name is looked up.
+//! 2. An empty list of addresses is an error, before any other work.
+//! 3. A text that is not an address is an error that says how to write one.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -27,13 +27,13 @@ use crate::Error;
 /// | a [`SocketAddr`], [`SocketAddrV4`] or [`SocketAddrV6`] | an address |
 /// | an array, a slice or a [`Vec`] of `SocketAddr` | several addresses |
 ///
-/// A host name is looked up on a thread of the loop's pool; an address that is written out is used at
-/// once. Functions that do not wait (those that are not `async`) accept no host name.
+/// A host name is looked up on a thread of the loop's pool; a numeric address is used at once. Functions that
+/// are not `async` accept only numeric addresses.
 ///
-/// No other type can be one.
+/// It cannot be implemented for other types.
 #[doc(alias = "ToSocketAddrs")]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no address",
+    message = "`{Self}` is not an address",
     note = "write \"host:port\", (\"host\", port), (Ipv4Addr, port), or a SocketAddr"
 )]
 pub trait ToAddresses {
@@ -44,21 +44,20 @@ pub trait ToAddresses {
 /// The address of a Unix socket: a path, as a `&str`, a [`String`], a [`Path`], a [`PathBuf`] and the
 /// like, or a [`SocketAddr`](unix::net::SocketAddr), which may be an abstract one on Linux.
 ///
-/// No other type can be one.
+/// It cannot be implemented for other types.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no address of a Unix socket",
+    message = "`{Self}` is not an address of a Unix socket",
     note = "give its path, or a std::os::unix::net::SocketAddr"
 )]
 pub trait ToUnixAddress {
     #[doc(hidden)]
-    fn to_unix_address(self) -> Result<Given<unix::net::SocketAddr>, Error>;
+    fn to_unix_address(self) -> Result<Sealed<unix::net::SocketAddr>, Error>;
 }
 
-/// Keeps [`ToUnixAddress`] from being implemented elsewhere: it has no public name.
-pub struct Given<T>(pub(crate) T);
+/// Seals [`ToUnixAddress`]: it has no public name.
+pub struct Sealed<T>(pub(crate) T);
 
-/// What [`ToAddresses`] are made of. It has no public name, so that the trait cannot be implemented
-/// elsewhere.
+/// The result of [`ToAddresses`]. It has no public name, which seals the trait.
 #[derive(Debug, PartialEq)]
 pub enum Addresses {
     One(SocketAddr),
@@ -83,8 +82,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// The addresses that a function can use which does not wait: those that are written out.
-pub(crate) fn written_out(to: impl ToAddresses) -> Result<Vec<SocketAddr>, Error> {
+/// The addresses for a function that does not wait: a host name is an error.
+pub(crate) fn numeric(to: impl ToAddresses) -> Result<Vec<SocketAddr>, Error> {
     match to.to_addresses()? {
         Addresses::One(address) => Ok(vec![address]),
         Addresses::Several(addresses) => Ok(addresses),
@@ -100,7 +99,7 @@ fn refuse(text: impl Into<String>, reason: &'static str) -> Error {
     Error::Address { text, reason }
 }
 
-/// Of `host:port`.
+/// Parses `host:port`.
 fn parse(text: &str) -> Result<Addresses, Error> {
     if let Ok(address) = text.parse() {
         return Ok(Addresses::One(address));
@@ -136,7 +135,7 @@ fn parse(text: &str) -> Result<Addresses, Error> {
     of_host(name, port).map_err(|reason| refuse(text, reason))
 }
 
-/// Of a host, by its name or its address, and a port; or what is wrong with it.
+/// An address or a host of a name and a port; or the reason why it is neither.
 fn of_host(name: &str, port: u16) -> Result<Addresses, &'static str> {
     let bare = name
         .strip_prefix('[')
@@ -223,21 +222,21 @@ as_other! {
 }
 
 impl ToUnixAddress for unix::net::SocketAddr {
-    fn to_unix_address(self) -> Result<Given<unix::net::SocketAddr>, Error> {
-        Ok(Given(self))
+    fn to_unix_address(self) -> Result<Sealed<unix::net::SocketAddr>, Error> {
+        Ok(Sealed(self))
     }
 }
 
 impl ToUnixAddress for &unix::net::SocketAddr {
-    fn to_unix_address(self) -> Result<Given<unix::net::SocketAddr>, Error> {
-        Ok(Given(self.clone()))
+    fn to_unix_address(self) -> Result<Sealed<unix::net::SocketAddr>, Error> {
+        Ok(Sealed(self.clone()))
     }
 }
 
 macro_rules! paths {
     ($($type:ty)*) => {$(
         impl ToUnixAddress for $type {
-            fn to_unix_address(self) -> Result<Given<unix::net::SocketAddr>, Error> {
+            fn to_unix_address(self) -> Result<Sealed<unix::net::SocketAddr>, Error> {
                 of_path(self.as_ref())
             }
         }
@@ -246,9 +245,9 @@ macro_rules! paths {
 
 paths! { &str String &String &Path PathBuf &PathBuf &OsStr OsString &OsString }
 
-/// The address of a path. An empty path would be the unnamed address, by which Linux binds to an
-/// abstract name of its choice.
-fn of_path(path: &Path) -> Result<Given<unix::net::SocketAddr>, Error> {
+/// The address of a path. An empty path is refused: it would be the unnamed address, for which Linux chooses
+/// an abstract name.
+fn of_path(path: &Path) -> Result<Sealed<unix::net::SocketAddr>, Error> {
     let address = match path.as_os_str().is_empty() {
         true => Err(std::io::Error::new(
             std::io::ErrorKind::InvalidInput,
@@ -260,7 +259,7 @@ fn of_path(path: &Path) -> Result<Given<unix::net::SocketAddr>, Error> {
         path: path.into(),
         source,
     };
-    address.map(Given).map_err(fail)
+    address.map(Sealed).map_err(fail)
 }
 
 #[cfg(test)]
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_and_a_port_are_an_address_where_the_host_is_one() {
+    fn a_numeric_host_and_a_port_are_an_address() {
         assert_eq!(("::1", 80).to_addresses().unwrap(), one("[::1]:80"));
         assert_eq!(("[::1]", 80).to_addresses().unwrap(), one("[::1]:80"));
         assert_eq!(
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_address_is_refused_with_advice() {
+    fn a_text_that_is_not_an_address_is_refused_with_advice() {
         for (text, advice) in [
             ("localhost", "it has no port"),
             ("::1", "it has no port; write it in brackets"),

@@ -1,4 +1,4 @@
-//! What to do about an error, as the end of its message.
+//! The advice at the end of an error message: the cause, and what to do.
 
 use std::{
     io,
@@ -8,17 +8,17 @@ use std::{
 
 use crate::raw;
 
-/// About an address of this machine that cannot be used.
+/// For a local address that cannot be bound.
 pub(crate) fn of_local(source: &io::Error, port: u16) -> &'static str {
     match source.kind() {
         io::ErrorKind::AddrInUse => {
             "; another program listens there; choose another port, or 0 for one that is free"
         }
         io::ErrorKind::AddrNotAvailable => {
-            "; this machine has no such address; 0.0.0.0 stands for all that it has, [::] for those of IPv6"
+            "; this machine has no such address; use 0.0.0.0 for all its addresses, [::] for those of IPv6"
         }
         io::ErrorKind::PermissionDenied if port < 1024 => {
-            "; ports below 1024 are root's; choose one above"
+            "; ports below 1024 need root; choose a higher one"
         }
         _ if source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
             "; this machine has no addresses of this version of IP"
@@ -27,7 +27,7 @@ pub(crate) fn of_local(source: &io::Error, port: u16) -> &'static str {
     }
 }
 
-/// About an address that cannot be connected to.
+/// For an address that cannot be connected to.
 pub(crate) fn of_remote(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::ConnectionRefused => "; no program listens there",
@@ -39,7 +39,7 @@ pub(crate) fn of_remote(source: &io::Error) -> &'static str {
     }
 }
 
-/// About several addresses that cannot be connected to: what is true of all.
+/// For several addresses that cannot be connected to: the advice that all have in common.
 pub(crate) fn of_remotes(errors: &[(SocketAddr, io::Error)]) -> &'static str {
     let mut advice = errors.iter().map(|(_, error)| of_remote(error));
     let first = advice.next().unwrap_or("");
@@ -50,7 +50,7 @@ pub(crate) fn of_remotes(errors: &[(SocketAddr, io::Error)]) -> &'static str {
     }
 }
 
-/// About the socket of a path that cannot be bound to.
+/// For a path that a Unix socket cannot be bound to.
 pub(crate) fn of_unix_local(source: &io::Error, stale: bool) -> &'static str {
     match source.kind() {
         io::ErrorKind::AddrInUse if stale => {
@@ -65,7 +65,7 @@ pub(crate) fn of_unix_local(source: &io::Error, stale: bool) -> &'static str {
     }
 }
 
-/// About the socket of a path that cannot be connected to.
+/// For a path that a Unix socket cannot be connected to.
 pub(crate) fn of_unix_remote(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::NotFound => "; there is no such file: is its server running?",
@@ -75,16 +75,16 @@ pub(crate) fn of_unix_remote(source: &io::Error) -> &'static str {
     }
 }
 
-/// About a named pipe that cannot be opened.
+/// For a named pipe that cannot be opened.
 pub(crate) fn of_fifo(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
-        Some(libc::ENXIO) => "; no program has opened it for reading: open it again when one has",
-        Some(libc::ENOENT) => "; mkfifo(1) makes one",
+        Some(libc::ENXIO) => "; no program has opened it for reading; try again when one has",
+        Some(libc::ENOENT) => "; make it with mkfifo(1)",
         _ => "",
     }
 }
 
-/// About an option that cannot be read or set.
+/// For an option that cannot be read or set.
 pub(crate) fn of_option(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
         Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP) => {
@@ -95,13 +95,13 @@ pub(crate) fn of_option(source: &io::Error) -> &'static str {
     }
 }
 
-/// Whether an address that is in use is that of a socket that no program has open any more: its file is
-/// left. The socket is connected to, as only the system knows.
+/// Whether an address in use belongs to a file that a closed socket has left. Only connecting to it shows
+/// whether a program still has the socket open.
 pub(crate) fn is_stale(address: &net::SocketAddr, kind: libc::c_int, source: &io::Error) -> bool {
     let Some(path) = address.as_pathname() else {
         return false;
     };
-    // Connecting to a file of another kind is refused, too.
+    // Connecting to a file that is not a socket is refused, too.
     let is_socket = path
         .symlink_metadata()
         .is_ok_and(|file| file.file_type().is_socket());

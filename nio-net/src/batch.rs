@@ -1,4 +1,4 @@
-//! Memory for many datagrams that are received at once.
+//! Memory for receiving several datagrams in one call.
 
 use std::{fmt, io, net::SocketAddr};
 
@@ -7,11 +7,11 @@ use crate::{
     raw::{self, Address, datagram::Received},
 };
 
-/// Memory for datagrams that are [received](crate::DatagramSocket::recv_many) at once. Use it again and
-/// again: receiving allocates nothing.
+/// Memory for several datagrams that are [received](crate::DatagramSocket::recv_many) in one call. Reuse it:
+/// receiving allocates nothing.
 pub struct Batch<A = SocketAddr> {
     bytes: Box<[u8]>,
-    /// How many of the bytes each datagram has.
+    /// The room for each datagram, in bytes.
     size: usize,
     received: Vec<Received<A>>,
 }
@@ -24,12 +24,12 @@ pub struct Datagram<'a, A = SocketAddr> {
     pub bytes: &'a [u8],
     /// The address of the sender.
     pub from: &'a A,
-    /// Whether it was longer than the memory, so that its end is lost.
+    /// Whether it was longer than its room, so that its end is lost.
     pub truncated: bool,
 }
 
 impl<A: Address> Batch<A> {
-    /// Room for `count` datagrams of `size` bytes each. More than 64 are never received at once.
+    /// Makes room for `count` datagrams of `size` bytes each. One call receives at most 64.
     ///
     /// # Panics
     ///
@@ -57,7 +57,7 @@ impl<A: Address> Batch<A> {
         self.received.len()
     }
 
-    /// Whether nothing was received.
+    /// Whether no datagram was received.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.received.is_empty()

@@ -1,11 +1,11 @@
-//! Buffered reading: lines, and pieces up to a delimiter.
+//! Buffered reading, of lines and of pieces up to a delimiter.
 //!
 //! The laws:
 //!
 //! 1. A byte is taken out of the buffer only by a call that returns it. A call that fails, or whose future
 //!    is dropped, takes nothing: another call finds the bytes.
 //! 2. The buffer grows to no more than the limit of a call and [`CHUNK`] bytes.
-//! 3. Pieces that are in the buffer already draw on the budget of the task, too.
+//! 3. Pieces that are already in the buffer draw on the task's budget, too.
 
 use std::{
     fmt,
@@ -39,7 +39,7 @@ impl<S: Stream> AsStream for ByteStream<S> {
     }
 }
 
-/// Implements [`AsStream`] by what a type dereferences to.
+/// Implements [`AsStream`] for a type that dereferences to a stream.
 macro_rules! by_deref {
     ($($type:ty: $parameter:ident $bound:path, $stream:ty;)*) => {$(
         impl<$parameter: $bound> AsStream for $type {
@@ -82,14 +82,14 @@ by_deref! {
 ///     # break;
 /// }
 /// # assert_eq!(reader.read_line(8192).await?, Some("QUIT"));
+/// # other.shutdown(std::net::Shutdown::Write)?;
 /// # assert_eq!(reader.read_line(8192).await?, None);
 /// # Ok(())
 /// # })?
 /// # }
 /// ```
 ///
-/// Dropping a future of it loses no byte. It keeps a buffer while it waits, of as many bytes as it has
-/// had to keep at once.
+/// Dropping a future of it loses no byte. While it waits it keeps its buffer, which never shrinks.
 #[doc(alias = "readline")]
 #[doc(alias = "AsyncBufRead")]
 pub struct BufReader<R: AsStream> {
@@ -109,12 +109,12 @@ impl<R: AsStream> BufReader<R> {
         }
     }
 
-    /// The stream. Bytes that are read from it directly come behind those of the buffer.
+    /// The stream. Bytes that are read from it directly come after those in the buffer.
     pub fn get_ref(&self) -> &R {
         &self.stream
     }
 
-    /// The stream, and the bytes that were read and not taken.
+    /// Returns the stream, and the bytes that were read and not taken.
     pub fn into_inner(mut self) -> (R, Vec<u8>) {
         self.drop_taken();
         (self.stream, self.buffer)
@@ -173,8 +173,8 @@ impl<R: AsStream> BufReader<R> {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the other side ends writing before; those of
-    /// [`ByteStream::read`]. The bytes that came stay in the buffer.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the peer ends writing before; those of
+    /// [`ByteStream::read`]. The bytes that have arrived stay in the buffer.
     pub async fn read_exact(&mut self, len: usize) -> io::Result<&[u8]> {
         poll_fn(poll_budget).await;
         while self.buffer().len() < len {
@@ -187,13 +187,13 @@ impl<R: AsStream> BufReader<R> {
     }
 
     /// Reads a piece that ends with a delimiter of one or more bytes, such as `b"\r\n\r\n"`, and
-    /// returns it with the delimiter. At the end of the stream it is the bytes behind the last
-    /// delimiter, and `None` if there are none.
+    /// returns it with the delimiter. At the end of the stream it returns the bytes after the last
+    /// delimiter, or `None` if there are none.
     ///
     /// # Errors
     ///
     /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if the piece is longer than `limit` bytes, with the
-    /// delimiter; those of [`ByteStream::read`]. The bytes that came stay in the buffer.
+    /// delimiter; those of [`ByteStream::read`]. The bytes that have arrived stay in the buffer.
     ///
     /// # Panics
     ///
@@ -208,13 +208,13 @@ impl<R: AsStream> BufReader<R> {
     }
 
     /// Reads a line, and returns it without its end, which is `\n` or `\r\n`. At the end of the stream
-    /// it is the text behind the last line, and `None` if there is none.
+    /// it returns the text after the last line, or `None` if there is none.
     ///
     /// # Errors
     ///
     /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if the line is longer than `limit` bytes, with its
     /// end; [`InvalidData`](io::ErrorKind::InvalidData) if it is not UTF-8; those of
-    /// [`ByteStream::read`]. The bytes that came stay in the buffer:
+    /// [`ByteStream::read`]. The bytes that have arrived stay in the buffer:
     /// [`read_until`](Self::read_until) takes a line whatever it contains.
     pub async fn read_line(&mut self, limit: usize) -> io::Result<Option<&str>> {
         let len = self.piece(b"\n", limit).await?;
@@ -249,7 +249,7 @@ impl<R: AsStream> BufReader<R> {
         Lines { reader, limit }
     }
 
-    /// Reads until there is a piece, and returns its length; 0 at the end.
+    /// Reads until the buffer has a piece, and returns its length; 0 at the end.
     async fn piece(&mut self, delimiter: &[u8], limit: usize) -> io::Result<usize> {
         poll_fn(poll_budget).await;
         let mut searched = 0;
@@ -364,7 +364,7 @@ impl<R: AsStream> Lines<R> {
         Poll::Ready(Ok(reader.take_line(len)?.map(str::to_owned)))
     }
 
-    /// The reader, with the bytes that were read and are of no line yet.
+    /// Returns the reader, with the bytes that are not a complete line yet.
     pub fn into_inner(self) -> BufReader<R> {
         self.reader
     }

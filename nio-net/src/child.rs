@@ -1,10 +1,10 @@
-//! Children with their pipes, on the loop.
+//! Child processes on the loop, with their pipes.
 //!
 //! The laws:
 //!
-//! 1. Nothing here blocks, and only the children themselves are waited for.
-//! 2. A call that fails and a future that is dropped leave the child with its owner: it can still be
-//!    killed and waited for. Where the future is the owner, it kills the child.
+//! 1. Nothing here blocks, and it waits for no process but its own children.
+//! 2. After a call that fails, or a future that is dropped, the owner still has the child: it can kill it and
+//!    wait for it. A future that owns the child kills it when it is dropped.
 //! 3. A child that is dropped leaves no zombie while its loop runs.
 
 use std::{
@@ -21,7 +21,7 @@ use nio_loop::{Handle, Signal};
 
 use crate::{ByteStream, Error, PipeReader, PipeWriter, Refused, Stream, error::adopt, raw};
 
-/// A process that this one has started, with its pipes as streams of the loop.
+/// A child process, with its pipes as streams of the loop.
 ///
 /// It is started by the standard library's [`Command`], whose settings all apply:
 ///
@@ -47,36 +47,36 @@ use crate::{ByteStream, Error, PipeReader, PipeWriter, Refused, Stream, error::a
 /// # }
 /// ```
 ///
-/// A child that writes much stops until it is read, and does not exit before: read its pipes while you
-/// [`wait`](Self::wait), or use [`wait_with_output`](Self::wait_with_output).
+/// A child whose pipe is full waits until the pipe is read, and does not exit before. So read its pipes while
+/// you [`wait`](Self::wait), or use [`wait_with_output`](Self::wait_with_output).
 ///
-/// Dropping this does not end the process, unless [`kill_on_drop`](Self::kill_on_drop) says so. When the
-/// process ends, the loop waits for it, so it leaves no zombie while the loop runs. (Without a loop, a zombie
-/// stays until this process ends.)
+/// Dropping this does not end the process, unless [`kill_on_drop`](Self::kill_on_drop) is set. When the
+/// process ends, the loop waits for it (waitpid(2)), so it leaves no zombie while the loop runs. (Without a loop,
+/// a zombie stays until this process ends.)
 #[doc(alias("child_process", "tokio::process", "uv_process_t"))]
 pub struct Child {
-    /// The pipe to the standard input, if the command said [`Stdio::piped`].
+    /// The pipe to the standard input, if the command has [`Stdio::piped`] for it.
     pub stdin: Option<PipeWriter>,
-    /// The pipe from the standard output, if the command said [`Stdio::piped`].
+    /// The pipe from the standard output, if the command has [`Stdio::piped`] for it.
     pub stdout: Option<PipeReader>,
-    /// The pipe from the standard error, if the command said [`Stdio::piped`].
+    /// The pipe from the standard error, if the command has [`Stdio::piped`] for it.
     pub stderr: Option<PipeReader>,
     handle: Handle,
-    /// There until [`into_std`](Child::into_std) or drop takes it.
+    /// `Some` until [`into_std`](Child::into_std) or drop takes it.
     child: Option<process::Child>,
     kill_on_drop: bool,
 }
 
-/// Of the process in a [`Child`].
-const HERE: &str = "only the end of the child takes it";
+/// Why `Child::child` is never `None` in a method.
+const PRESENT: &str = "only `into_std` and drop take the process";
 
 impl Child {
     /// Starts a process.
     ///
     /// # Errors
     ///
-    /// Those of [`Command::spawn`]: there is no such program, or no more processes or descriptors. If
-    /// the loop is gone: then no process was started.
+    /// Those of [`Command::spawn`]: the program does not exist, or processes or descriptors have run out. If
+    /// the loop is gone; then no process was started.
     #[doc(alias("child_process.spawn", "uv_spawn", "fork"))]
     pub fn spawn(handle: &Handle, command: &mut Command) -> io::Result<Child> {
         check_open(handle)?;
@@ -117,18 +117,18 @@ impl Child {
     }
 
     fn take_pipes(&mut self) -> Result<(), Error> {
-        let (handle, child) = (&self.handle, self.child.as_mut().expect(HERE));
+        let (handle, child) = (&self.handle, self.child.as_mut().expect(PRESENT));
         self.stdin = take(handle, &mut child.stdin)?;
         self.stdout = take(handle, &mut child.stdout)?;
         self.stderr = take(handle, &mut child.stderr)?;
         Ok(())
     }
 
-    /// Takes the process out of the loop, with the pipes that are left, in
+    /// Takes the process out of the loop, with the pipes that were not taken, in
     /// [blocking mode](crate#blocking-mode).
     #[must_use]
     pub fn into_std(mut self) -> process::Child {
-        let mut child = self.child.take().expect(HERE);
+        let mut child = self.child.take().expect(PRESENT);
         put_back(&mut child.stdin, self.stdin.take());
         put_back(&mut child.stdout, self.stdout.take());
         put_back(&mut child.stderr, self.stderr.take());
@@ -162,9 +162,9 @@ impl Child {
         child.wait().await
     }
 
-    /// Runs a program to its end, and returns its status and what it has written to its standard output
-    /// and its standard error, at most `limit` bytes of each. Both become pipes, and the standard input is that of
-    /// the command. Dropping the future kills the process, and an error does.
+    /// Runs a program to its end, and returns its status, its standard output and its standard error, at
+    /// most `limit` bytes of each. Both become pipes, and the standard input is that of the command. Dropping
+    /// the future kills the process, and so does an error.
     ///
     /// ```
     /// # use std::{process::Command, time::Duration};
@@ -197,17 +197,17 @@ impl Child {
         child.wait_with_output(limit).await
     }
 
-    /// The number of the process (its PID). It names the process until that was waited for.
+    /// The process ID (PID). It is valid until the process was waited for.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.child.as_ref().expect(HERE).id()
+        self.child.as_ref().expect(PRESENT).id()
     }
 
-    /// Waits until the process has exited, and returns its status, also when asked again. The standard
-    /// input is closed before, if it was not taken: the process might wait for more.
+    /// Waits until the process has exited, and returns its status; later calls return it again. First it
+    /// closes the standard input, if it was not taken: the process might wait for more.
     ///
-    /// It does not block. What the process has written can still be read after this. A future that is
-    /// dropped leaves nothing behind, and the process goes on.
+    /// It does not block. The output of the process can still be read after this. If the future is dropped,
+    /// the process goes on.
     ///
     /// # Errors
     ///
@@ -216,7 +216,7 @@ impl Child {
     #[doc(alias("waitpid", "exit"))]
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
-        let child = self.child.as_mut().expect(HERE);
+        let child = self.child.as_mut().expect(PRESENT);
         Ok(self.handle.wait(child).await?)
     }
 
@@ -229,12 +229,12 @@ impl Child {
         self.child().try_wait()
     }
 
-    /// Waits until the process has exited and its pipes have ended, and returns its status and what it
-    /// has written to the pipes, at most `limit` bytes to each. Both pipes are read at once, so neither
-    /// stops the process. The standard input is closed before, if it was not taken.
+    /// Waits until the process has exited and its pipes have ended, and returns its status and its output, at
+    /// most `limit` bytes of each pipe. It reads both pipes at the same time, so neither stops the process. First
+    /// it closes the standard input, if it was not taken.
     ///
-    /// A pipe ends when all processes that have it are gone, also those that the process has started. If the
-    /// future is dropped, what it has read is lost, and the process goes on.
+    /// A pipe ends when every process that has it is gone, also children of the process. If the future is
+    /// dropped, the bytes that it has read are lost, and the process goes on.
     ///
     /// # Errors
     ///
@@ -255,8 +255,8 @@ impl Child {
         })
     }
 
-    /// Ends the process at once, by SIGKILL. It still has to be waited for. A process that was
-    /// waited for already is a success.
+    /// Kills the process (SIGKILL). It must still be waited for. If it was already waited for, this does
+    /// nothing and succeeds.
     ///
     /// # Errors
     ///
@@ -265,8 +265,8 @@ impl Child {
         self.child().kill()
     }
 
-    /// Sends a signal to the process, such as [`Signal::TERMINATE`], which asks it to end. To a process
-    /// that was waited for already nothing is sent.
+    /// Sends a signal to the process, such as [`Signal::TERMINATE`], which asks it to end. If the process was
+    /// already waited for, this does nothing and succeeds.
     ///
     /// # Errors
     ///
@@ -274,14 +274,14 @@ impl Child {
     /// [`kill`](Self::kill).
     #[doc(alias("subprocess.kill", "uv_process_kill", "terminate"))]
     pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
-        // The number of a process that was waited for may be that of another one.
+        // The system may have given the PID to another process after it was waited for.
         match self.try_wait()? {
             Some(_) => Ok(()),
             None => raw::kill(self.id(), signal.as_raw()),
         }
     }
 
-    /// Whether dropping this [kills](Self::kill) the process. At first it does not.
+    /// Whether dropping this [kills](Self::kill) the process. By default it does not.
     pub fn kill_on_drop(&mut self, kills: bool) {
         self.kill_on_drop = kills;
     }
@@ -293,7 +293,7 @@ impl Child {
     }
 
     fn child(&mut self) -> &mut process::Child {
-        self.child.as_mut().expect(HERE)
+        self.child.as_mut().expect(PRESENT)
     }
 }
 
@@ -303,12 +303,12 @@ impl Drop for Child {
             return;
         };
         if self.kill_on_drop {
-            // A process that may not be killed runs on.
+            // Without the permission to kill it, the process goes on.
             let _ = child.kill();
         }
-        // An error says that it was waited for elsewhere.
+        // After an error there is nothing to wait for: other code has waited for the process.
         if let Ok(None) = child.try_wait() {
-            // Without a loop nothing can wait for it.
+            // If the loop is gone, a zombie stays.
             if let Ok(id) = self.handle.on_exit(child, |_, _| {}) {
                 self.handle.unref(id);
             }
@@ -324,11 +324,11 @@ impl fmt::Debug for Child {
 
 /// An error if the loop is gone.
 fn check_open(handle: &Handle) -> Result<(), Error> {
-    // Any descriptor will do: this makes no system call.
+    // Any descriptor serves: this makes no system call.
     Ok(adopt(handle, io::stdin()).map(drop)?)
 }
 
-/// Takes a pipe of a child into the loop. One that is refused stays where it is.
+/// Takes a pipe of a child into the loop. On an error the pipe stays in the child.
 fn take<P, E>(handle: &Handle, pipe: &mut Option<P>) -> Result<Option<ByteStream<E>>, Error>
 where
     P: From<OwnedFd> + Into<E>,
@@ -346,7 +346,7 @@ where
     }
 }
 
-/// Gives a child a pipe back that was taken into the loop.
+/// Puts a pipe that was taken into the loop back into the child.
 fn put_back<P, E>(pipe: &mut Option<P>, stream: Option<ByteStream<E>>)
 where
     P: From<OwnedFd>,
@@ -365,7 +365,7 @@ async fn read_all(pipe: Option<&PipeReader>, limit: usize) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
-/// The results of two futures, or the first error.
+/// Polls two futures together, and returns both results or the first error.
 async fn try_both<T, E>(
     one: impl Future<Output = Result<T, E>>,
     other: impl Future<Output = Result<T, E>>,

@@ -1,34 +1,34 @@
-//! Closing a connection so that the other side gets everything that was written to it.
+//! Closing a connection so that the peer gets everything that was written to it.
 //!
 //! The laws:
 //!
-//! 1. A connection that is closed while bytes of the other side are unread is reset, and the reset
-//!    overtakes an answer that is on its way (RFC 9112, section 9.6). So writing ends first, and what
-//!    still comes is read and thrown away.
-//! 2. That is limited in time and in bytes, whatever the other side does.
+//! 1. Closing a connection that has unread bytes resets it, and the reset may discard an answer that the peer
+//!    has not read yet (RFC 9112, section 9.6). So this ends writing first, then reads and discards the bytes
+//!    that still arrive (lingering close).
+//! 2. The lingering has a limit in time and in bytes, whatever the peer does.
 
 use std::{io, time::Duration};
 
 use crate::{ByteStream, Stream};
 
-/// How long nothing must have come until closing is safe: the other side has had time to send what it
-/// was about to, on any usual connection. It keeps a connection that is idle open for so long.
+/// Closing is safe after this time without a byte: on a usual connection, all bytes that the peer had sent
+/// have arrived. An idle connection stays open for this long.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How many bytes are thrown away: a common limit on uploads, and little work (RFC 9112 asks for a
-/// limit; it names none).
+/// The limit on discarded bytes: a common limit on uploads, and little work. (RFC 9112 asks for a limit, but
+/// names none.)
 const DISCARDED: u64 = 64 << 20;
 
 /// How much is read at once.
 const BUFFER: usize = 16 * 1024;
 
 impl<S: Stream> ByteStream<S> {
-    /// Ends the connection so that the other side gets what was written: ends writing, then reads and
-    /// throws away what still comes, until the other side ends too, or has sent nothing for a second.
-    /// Then drop the stream. Where a read has found the end already, there is nothing to wait for.
+    /// Lingering close: ends writing, then reads and discards bytes until the peer ends writing, or until no
+    /// byte has arrived for a second. So the peer gets all that was written. Drop the stream afterwards. If a
+    /// read has already found the end, this returns at once.
     ///
-    /// A server calls it after an answer to a request that it has not read to its end.
-    /// [`Server`](crate::Server) does so for all connections.
+    /// A server uses it after the answer to a request that it has not read completely.
+    /// [`Server`](crate::Server) closes all connections this way.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -57,7 +57,7 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// [`TimedOut`](io::ErrorKind::TimedOut) if bytes still come after `limit`,
     /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) after 64 MiB of them; those of
-    /// [`read`](Self::read). There is nothing more to do then: drop the stream.
+    /// [`read`](Self::read). Drop the stream then, too.
     #[doc(alias("lingering_close", "destroySoon", "shutdown"))]
     pub async fn close_gracefully(&self, limit: Duration) -> io::Result<()> {
         const { assert!(S::SOCKET, "only a socket is closed gracefully") };
@@ -68,7 +68,7 @@ impl<S: Stream> ByteStream<S> {
         self.handle().timeout(limit, self.discard()).await?
     }
 
-    /// Throws away what comes, until the end or until nothing comes.
+    /// Reads and discards bytes, until the end or until none has arrived for [`QUIET`].
     async fn discard(&self) -> io::Result<()> {
         let mut buffer = Vec::with_capacity(BUFFER);
         let mut left = DISCARDED;

@@ -2,11 +2,11 @@
 //!
 //! The laws:
 //!
-//! 1. The versions of IP take turns, beginning with that of the first address; within a version the
-//!    order stays.
+//! 1. The versions of IP alternate, beginning with that of the first address; within a version the order
+//!    stays.
 //! 2. The next attempt begins [`STAGGER`] after the last one, or at once when one fails. The earlier
 //!    attempts go on.
-//! 3. The first connection that is made ends all other attempts, and so does dropping the future.
+//! 3. The first successful connection ends all other attempts, and so does dropping the future.
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, task::Poll, time::Duration};
 
@@ -16,11 +16,10 @@ use crate::{
     Error, TcpSocket, TcpStream, ToAddresses, address::Addresses, resolve::look_up, tcp::Connecting,
 };
 
-/// How long after an attempt the next one begins beside it. The number is the RFC's.
+/// The time between the beginnings of two attempts; RFC 8305, section 8, recommends 250 ms.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Connects to an address, or to the first of several that answers, with sockets that `set` has
-/// prepared.
+/// Connects to an address, or to the first of several that answers. `set` sets the options of each socket.
 pub(crate) async fn connect(
     handle: &Handle,
     to: impl ToAddresses,
@@ -53,7 +52,7 @@ pub(crate) async fn connect(
 /// Addresses, each with its error.
 type Errors = Vec<(SocketAddr, io::Error)>;
 
-/// Connects to the first address that answers. The outer error is that of the loop.
+/// Connects to the first address that answers. The outer error is that of a loop that is gone.
 async fn race(
     handle: &Handle,
     addresses: Vec<SocketAddr>,
@@ -96,7 +95,7 @@ async fn race(
     }
 }
 
-/// A connection that is being made.
+/// An attempt to connect to an address.
 struct Attempt {
     address: SocketAddr,
     connecting: Connecting,
@@ -119,7 +118,7 @@ impl Attempt {
     }
 }
 
-/// The first attempt that is finished, and its result; `None` if none is in time.
+/// Waits for the first attempt that finishes, and returns its index and result; `None` after the limit.
 async fn first(
     handle: &Handle,
     attempts: &[Attempt],
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_take_turns_beginning_with_the_first_address() {
+    fn versions_of_ip_alternate_beginning_with_the_first_address() {
         let (a, b, c) = ("10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1");
         let (x, y) = ("[::1]:1", "[::2]:1");
         assert_eq!(

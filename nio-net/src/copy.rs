@@ -1,9 +1,9 @@
-//! Copying between two streams: one way, or both ways at once, as a proxy does.
+//! Copying between two streams, in one direction or in both, as a proxy does.
 //!
 //! The laws:
 //!
-//! 1. The directions are independent. When one side ends writing, the other reads the end, behind all
-//!    bytes that came before; the other direction goes on.
+//! 1. The directions are independent. When one side half-closes, the other reads the end after all bytes
+//!    that came before; the other direction goes on.
 //! 2. An error ends both. Bytes that were read and not yet written are lost then, as when the future
 //!    is dropped.
 //! 3. A direction reads at most [`BUFFER`] bytes, and reads again when all of them are written: a slow
@@ -22,11 +22,11 @@ use std::{
 
 use crate::{ByteStream, Stream};
 
-/// How many bytes are read at once. Four times as many are not noticeably faster, and have to be kept for
-/// a slow receiver.
+/// How many bytes are read at once. Four times as many are not noticeably faster, and must be kept for a slow
+/// receiver.
 const BUFFER: usize = 16 * 1024;
 
-/// A direction between two streams.
+/// A direction of copying between two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
     /// From the first stream, A, to the second, B.

@@ -1,15 +1,14 @@
-//! Servers on all cores: a thread for each, with a loop of its own, and one limit and one shutdown for
-//! all.
+//! A server on all cores: one thread with its own loop for each core, and one limit and one shutdown for all.
 //!
 //! The laws:
 //!
 //! 1. Where the kernel spreads connections over several listeners of one address (Linux, DragonFly,
-//!    and FreeBSD from 12 on), each thread has its own. Elsewhere all accept from the same one, and a
-//!    connection goes to the thread that is the first to accept it.
+//!    and FreeBSD from 12 on), each thread has its own listener. Elsewhere all threads accept from the same
+//!    one, and a connection goes to the first thread that accepts it.
 //! 2. The threads share one limit: no connection waits while a permit is free, whichever thread it is
 //!    on.
 //! 3. A thread that fails or panics shuts down the others, and is reported.
-//! 4. When `start` returns, each thread has its loop, and listens to the signals if it should.
+//! 4. When `start` returns, each thread has its loop, and listens to the signals if the options say so.
 
 use std::{
     error::Error as StdError,
@@ -60,12 +59,12 @@ pub struct Cores<L: Listen = net::TcpListener> {
 }
 
 impl Cores {
-    /// Listens on an address, for a number of threads. Port 0 lets the system choose one, which
-    /// [`local_addr`](Cores::local_addr) tells.
+    /// Listens on an address, for a number of threads. With port 0 the system chooses a port:
+    /// [`local_addr`](Cores::local_addr) returns it.
     ///
     /// # Errors
     ///
-    /// [`Error::Bind`] with the address: also if another server listens there that would share it.
+    /// [`Error::Bind`] with the address, also if another server already listens there with SO_REUSEPORT.
     pub fn bind(address: SocketAddr, threads: NonZero<usize>) -> Result<Cores, Error> {
         let listeners = listeners(address, threads.get());
         let listeners = listeners.map_err(|source| Error::Bind { address, source })?;
@@ -97,13 +96,13 @@ impl<L: Listen> Cores<L> {
         }
     }
 
-    /// Starts a thread for each listener, with a loop of its own that runs `main`. The limit on
-    /// connections in the options is that of all threads together. Blocks until all have begun.
+    /// Starts a thread for each listener, with its own loop that runs `main`. The limit on connections in
+    /// the options is for all threads together. Blocks until all threads have begun.
     ///
     /// # Errors
     ///
-    /// [`CoresError`] if a thread or its loop cannot be made, usually for want of descriptors. Then the
-    /// others have ended.
+    /// [`CoresError`] if a thread or its loop cannot be made, usually because the descriptors have run out.
+    /// Then the other threads have ended.
     pub fn start<F, E>(self, options: ServeOptions, main: F) -> Result<RunningCores, CoresError>
     where
         L: Send,
@@ -147,7 +146,7 @@ impl<L: Listen> Cores<L> {
     }
 }
 
-/// As many listeners as there are threads, all of one address.
+/// Makes a listener for each thread, all of one address.
 fn listeners(mut address: SocketAddr, threads: usize) -> io::Result<Vec<net::TcpListener>> {
     let mut listeners: Vec<net::TcpListener> = Vec::with_capacity(threads);
     let mut spreads = threads > 1;
@@ -170,8 +169,8 @@ fn listeners(mut address: SocketAddr, threads: usize) -> io::Result<Vec<net::Tcp
     Ok(listeners)
 }
 
-/// Finds out whether another program listens. Listeners that share an address would not: a second
-/// server of the same user would get half of the connections of the first.
+/// Fails if another program listens on the address. SO_REUSEPORT alone would not fail: a second server of
+/// the same user would get half of the connections of the first.
 fn claim(address: SocketAddr) -> io::Result<()> {
     let socket = TcpSocket::new(address)?;
     socket.options().set_reuse_addr(true)?;
@@ -195,14 +194,14 @@ pub struct Core<L: Listen = net::TcpListener> {
     pub shutdown: CoresShutdown,
 }
 
-/// What a thread begins with.
+/// The values that are moved to a new thread.
 struct Start<L: Listen> {
     number: usize,
     listener: L,
     options: ServeOptions,
     permits: Semaphore,
     shutdown: CoresShutdown,
-    /// Told when the thread has begun.
+    /// Notified when the thread has begun.
     begun: Sender<()>,
 }
 
@@ -253,7 +252,7 @@ impl<L: Listen> Start<L> {
     }
 }
 
-/// Threads that were started. Dropping this lets them go on.
+/// Running threads. Dropping this detaches them.
 #[must_use = "the threads end with the process unless they are joined"]
 #[derive(Debug)]
 pub struct RunningCores {
@@ -273,7 +272,7 @@ impl RunningCores {
     ///
     /// # Errors
     ///
-    /// [`CoresError`] with what the function returned or how it panicked, for each thread that failed.
+    /// [`CoresError`] with the error or the panic message of each thread that failed.
     pub fn join(mut self) -> Result<(), CoresError> {
         let count = self.threads.len();
         match self.failures() {
@@ -293,7 +292,7 @@ impl RunningCores {
         failures.collect()
     }
 
-    /// Ends the threads that there are, as the next one cannot be made.
+    /// Ends the running threads, because the next one cannot be made.
     fn fail(mut self, failure: Failure, count: usize) -> CoresError {
         self.shutdown.begin();
         let number = self.threads.len();
@@ -317,11 +316,11 @@ struct State {
 
 impl CoresShutdown {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under the lock, so nothing panics there.
+        // No foreign code runs under the lock, so it is never poisoned by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the shutdown of all. Doing so again changes nothing.
+    /// Begins the shutdown of all threads. Further calls have no effect.
     pub fn begin(&self) {
         let mut state = self.lock();
         state.begun = true;

@@ -2,10 +2,10 @@
 //!
 //! The laws:
 //!
-//! 1. A future does its system call in the poll in which it is ready: one that is dropped has received
-//!    nothing and sent nothing.
-//! 2. A datagram is received or sent as a whole, or cut off where the buffer ends. An empty one is a
-//!    datagram too, and there is no end.
+//! 1. A future makes its system call in the poll in which it is ready: a future that is dropped while
+//!    pending has received nothing and sent nothing.
+//! 2. A datagram is received or sent as a whole, or cut off at the end of the buffer. An empty datagram is
+//!    not an end; datagram sockets have no end.
 
 use std::{
     fmt,
@@ -82,7 +82,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.source.handle()
     }
 
-    /// The address of this side.
+    /// The local address.
     pub fn local_addr(&self) -> io::Result<S::Address> {
         raw::local_addr(self)
     }
@@ -93,7 +93,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         Options::of(self)
     }
 
-    /// Makes a system call of yours on the socket, and waits while it answers "would block". Use it for
+    /// Makes a system call of yours on the socket, and waits while the call would block. Use it for
     /// calls that this crate does not have, such as recvmsg(2) with ancillary data.
     ///
     /// # Errors
@@ -112,8 +112,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     ///
     /// # Errors
     ///
-    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
-    /// has happened since a call last said so.
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without making the call if the socket
+    /// was not reported ready since the last one that would block.
     pub fn try_io<R>(
         &self,
         direction: Direction,
@@ -122,8 +122,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         self.source.try_io(direction, call)
     }
 
-    /// The error that is pending on the socket (SO_ERROR). Asking clears it. Operations report it
-    /// without being asked.
+    /// Takes the error that is pending on the socket (SO_ERROR). Operations on the socket report it, too.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }
@@ -136,8 +135,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     ///
     /// # Errors
     ///
-    /// On a connected UDP socket [`ConnectionRefused`](io::ErrorKind::ConnectionRefused), if the
-    /// other side has answered a datagram with it.
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) on a connected UDP socket, if the
+    /// peer has answered a datagram with an error (ICMP).
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(self.recv_from(buffer).await?.0)
     }
@@ -168,13 +167,13 @@ impl<S: Datagrams> DatagramSocket<S> {
             .await
     }
 
-    /// Waits until there is a datagram or an error. Several tasks may be told of the same datagram. It
-    /// asks the kernel by poll(2) each time.
+    /// Waits until there is a datagram or an error. It calls poll(2) each time, and may be ready in several
+    /// tasks for the same datagram.
     pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Read, raw::ready_to_read)
     }
 
-    /// Receives a datagram that is there already.
+    /// As [`recv`](Self::recv), without waiting.
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; those of [`recv`](Self::recv).
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.try_recv_from(buffer).map(|(n, _)| n)
@@ -230,10 +229,10 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 }
 
-/// Receiving many at once.
+/// Receiving several datagrams at once.
 impl<S: Datagrams> DatagramSocket<S> {
-    /// Receives the datagrams that are there, or waits for one: as many as the batch has room for,
-    /// and no more than 64. They replace the datagrams of the batch. Returns how many; at least one.
+    /// Receives the datagrams that have arrived, or waits for one: at most 64, and no more than the batch
+    /// has room for. They replace the datagrams of the batch. Returns their number, at least one.
     /// Dropping the future loses no datagram.
     ///
     /// It is one system call on Linux (with glibc), FreeBSD and NetBSD, and one for each datagram

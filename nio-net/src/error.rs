@@ -49,7 +49,7 @@ pub enum Error {
     /// No connection could be made to any address of a host, or to any of several addresses.
     #[error(
         "cannot connect to {}: {}{}",
-        Goal(host.as_deref(), errors.len()), List(errors), advice::of_remotes(errors)
+        Target(host.as_deref(), errors.len()), List(errors), advice::of_remotes(errors)
     )]
     ConnectAny {
         /// The host name and the port, as `localhost:80`; `None` if addresses were given.
@@ -62,7 +62,7 @@ pub enum Error {
     Address {
         /// The text.
         text: String,
-        /// What is wrong with it, and how to write it.
+        /// The reason, and how to write an address.
         reason: &'static str,
     },
     /// The host name has no address, or no name server answered.
@@ -158,7 +158,7 @@ impl fmt::Display for Unix<'_> {
     }
 }
 
-/// What could not be done with an option.
+/// The failed operation on an option.
 struct Access<'a>(&'a str, Option<&'a str>);
 
 impl fmt::Display for Access<'_> {
@@ -170,10 +170,10 @@ impl fmt::Display for Access<'_> {
     }
 }
 
-/// What could not be connected to: a host, or any of so many addresses.
-struct Goal<'a>(Option<&'a str>, usize);
+/// The target of a failed connect: a host, or a number of addresses.
+struct Target<'a>(Option<&'a str>, usize);
 
-impl fmt::Display for Goal<'_> {
+impl fmt::Display for Target<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(host) => f.write_str(host),
@@ -182,7 +182,7 @@ impl fmt::Display for Goal<'_> {
     }
 }
 
-/// The errors of several addresses, one after the other.
+/// The errors of several addresses, in one line.
 struct List<'a>(&'a [(SocketAddr, io::Error)]);
 
 impl fmt::Display for List<'_> {
@@ -213,7 +213,7 @@ impl From<Error> for io::Error {
             | Error::Path { ref source, .. }
             | Error::Fifo { ref source, .. }
             | Error::Option { ref source, .. } => io::Error::new(source.kind(), error),
-            // The last error is that of the address that failed last.
+            // The kind is that of the address that failed last.
             Error::ConnectAny { ref errors, .. } => {
                 let last = errors.last().map(|(_, error)| error.kind());
                 io::Error::new(last.unwrap_or(io::ErrorKind::InvalidInput), error)
@@ -227,8 +227,8 @@ impl From<Error> for io::Error {
 }
 
 impl Error {
-    /// The error of a connection that was waited for: [`Error::Loop`] if the loop is gone, and
-    /// otherwise the result of `of_socket`.
+    /// Converts the error of a wait for a connection: [`Error::Loop`] if the loop is gone, otherwise the
+    /// result of `of_socket`.
     pub(crate) fn of_wait(error: io::Error, of_socket: impl FnOnce(io::Error) -> Error) -> Error {
         let inner = error.get_ref();
         match inner.and_then(|inner| inner.downcast_ref()) {
@@ -256,8 +256,8 @@ pub(crate) fn adopt<S: AsFd>(handle: &Handle, socket: S) -> Result<Source<S>, Re
     })
 }
 
-/// Makes a descriptor non-blocking, and writes of a socket to a closed connection errors instead of
-/// signals.
+/// Makes a descriptor non-blocking, and turns SIGPIPE off for a socket: writing to a closed connection is an
+/// error, not a signal.
 pub(crate) fn set_nonblocking(descriptor: &impl AsFd, is_socket: bool) -> Result<(), Error> {
     let option = |name| {
         move |source| Error::Option {
@@ -272,10 +272,10 @@ pub(crate) fn set_nonblocking(descriptor: &impl AsFd, is_socket: bool) -> Result
     raw::set_nonblocking(descriptor, true).map_err(option("O_NONBLOCK"))
 }
 
-/// Makes a descriptor that leaves the loop blocking again: a child or a library that gets it may not
-/// expect an answer that says "would block", and lose what it writes.
+/// Makes a descriptor that leaves the loop blocking again. A child or a library that gets it may not expect
+/// that a call would block, and would lose data.
 pub(crate) fn into_blocking<S: AsFd>(descriptor: S) -> S {
-    // A system that has set the mode can clear it: only a descriptor that is not open fails.
+    // It fails only for a closed descriptor.
     let _ = raw::set_nonblocking(&descriptor, false);
     descriptor
 }

@@ -1,4 +1,4 @@
-//! Named pipes (FIFOs), and ends of pipes that were made elsewhere.
+//! Named pipes (FIFOs), and pipe ends from an `OwnedFd`.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,16 +17,16 @@ use crate::{
     pipe::{ReadEnd, WriteEnd},
 };
 
-/// For [`from_std`](ByteStream::from_std), which makes it non-blocking: the descriptor must be the end of a
-/// pipe that is read.
+/// For [`from_std`](ByteStream::from_std), which makes it non-blocking. The descriptor must be the read end of
+/// a pipe.
 impl From<OwnedFd> for ReadEnd {
     fn from(end: OwnedFd) -> ReadEnd {
         ReadEnd(end)
     }
 }
 
-/// For [`from_std`](ByteStream::from_std), which makes it non-blocking: the descriptor must be the end of a
-/// pipe that is written.
+/// For [`from_std`](ByteStream::from_std), which makes it non-blocking. The descriptor must be the write end of
+/// a pipe.
 impl From<OwnedFd> for WriteEnd {
     fn from(end: OwnedFd) -> WriteEnd {
         WriteEnd(end)
@@ -34,10 +34,9 @@ impl From<OwnedFd> for WriteEnd {
 }
 
 impl ByteStream<ReadEnd> {
-    /// Opens a named pipe (FIFO) for reading, as mkfifo(1) makes it. It does not wait for a writer: while
-    /// no program has opened it for writing, and when the last writer has closed it, a read finds the
-    /// end. To read from one writer after the other without an end in between, [open](PipeWriter::open)
-    /// it for writing, too, and keep that.
+    /// Opens a named pipe (FIFO, mkfifo(1)) for reading. It does not wait for a writer: as long as no program
+    /// has it open for writing, a read finds the end. To read from several writers without an end between
+    /// them, keep it open for writing, too: [`PipeWriter::open`].
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -95,7 +94,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
     match file.metadata().map_err(fail)?.file_type().is_fifo() {
         true => Ok(file),
         false => {
-            let text = "it is no named pipe; mkfifo(1) makes one";
+            let text = "it is not a named pipe; make one with mkfifo(1)";
             Err(fail(io::Error::new(io::ErrorKind::InvalidInput, text)))
         }
     }

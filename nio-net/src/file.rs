@@ -2,10 +2,10 @@
 //!
 //! The laws:
 //!
-//! 1. The bytes go from the file to the stream without passing through the program, where the system
-//!    can do that (sendfile(2)); elsewhere through the buffer of the loop.
-//! 2. A call moves at most [`CHUNK`] bytes, then other tasks have their turn: a slow disk delays the loop
-//!    by one chunk at a time.
+//! 1. The kernel moves the bytes from the file to the stream if it has sendfile(2) for them; otherwise they
+//!    pass through the shared buffer of the thread.
+//! 2. A call moves at most [`CHUNK`] bytes, and then other tasks run: a slow disk delays the loop by one chunk
+//!    at a time.
 
 use std::{
     fs::File,
@@ -17,26 +17,26 @@ use std::{
 
 use nio_loop::poll_budget;
 
-use crate::{ByteStream, Stream, lent, raw, stream::Descriptor};
+use crate::{ByteStream, Stream, raw, shared_buffer, stream::Descriptor};
 
-/// How many bytes a call moves at most. A read of so many from memory takes some 30 µs.
+/// The limit on the bytes of one call. Reading as many from the page cache takes about 30 µs.
 const CHUNK: usize = 256 * 1024;
 
 /// Sending files.
 impl<S: Stream> ByteStream<S> {
-    /// Writes bytes of a file, from `offset` on: as many as there is room for, or waits for some, at most
-    /// `count` of them and 256 KiB. Returns how many; 0 at the end of the file. The file's own position
-    /// stays as it is. If the future is dropped, nothing has been written.
+    /// Writes bytes of a file, from `offset` on: as many as there is room for, at most `count` and 256 KiB. It
+    /// waits if there is no room. Returns how many; 0 at the end of the file. The position of the file does not
+    /// change. If the future is dropped, nothing has been written.
     ///
-    /// On Linux, FreeBSD, DragonFly and Apple's systems this is sendfile(2), and where that is not
-    /// possible, as on NetBSD and OpenBSD, pread(2) and a write. A part of the file that is not in
-    /// memory is read from the disk meanwhile, and the loop waits for it. If the disk is slow, or the
-    /// file is on a network, read it on [another thread](nio_loop::Handle::spawn_blocking) instead.
+    /// It uses sendfile(2) on Linux, FreeBSD, DragonFly and Apple's systems. On NetBSD and OpenBSD, and where
+    /// sendfile(2) does not support the file or the stream, it uses pread(2) and a write. If a part of the file
+    /// is not in memory, the loop waits for the disk. For slow disks and network file systems, read the file
+    /// on [another thread](nio_loop::Handle::spawn_blocking) instead.
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write); those of reading the file, which must be one with positions. When the
-    /// other side is gone, sendfile(2) raises SIGPIPE too, which Rust programs ignore from the start.
+    /// As [`write`](Self::write); those of reading the file, which must be seekable. When the peer is gone,
+    /// sendfile(2) also raises SIGPIPE, which Rust programs ignore by default.
     #[doc(alias = "sendfile")]
     #[doc(alias = "uv_fs_sendfile")]
     pub async fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
@@ -48,7 +48,7 @@ impl<S: Stream> ByteStream<S> {
         self.write_with(|fd| send(fd, file, offset, count)).await
     }
 
-    /// Writes a range of a file, `..` for all of it, and returns how many bytes that were: fewer than the
+    /// Writes a range of a file, `..` for all of it, and returns how many bytes it has written: fewer than the
     /// range has if the file ends before. If the future is dropped, a part may have been written.
     ///
     /// ```
@@ -114,7 +114,7 @@ fn send<S: Stream>(
     if let Some(sent) = raw::file::send_file(stream, file, offset, count) {
         return sent;
     }
-    lent::lend(|buffer| {
+    shared_buffer::with_buffer(|buffer| {
         let count = count.min(buffer.len());
         match file.read_at(&mut buffer[..count], offset)? {
             0 => Ok(0),

@@ -1,10 +1,10 @@
-//! Graceful shutdown: a server accepts no more connections, and the open ones are waited for.
+//! Graceful shutdown: a server accepts no more connections, and waits for the open ones to end.
 //!
 //! The laws:
 //!
-//! 1. A shutdown begins once, and cannot be taken back.
+//! 1. A shutdown begins once, and cannot be undone.
 //! 2. It is finished when it has begun and no guard is left. New guards may be made until then.
-//! 3. Waiting for the guards has a limit, and can be cut off before.
+//! 3. The wait for the guards has a limit, and can be cut off earlier.
 
 use std::{
     cell::Cell,
@@ -20,8 +20,7 @@ use nio_loop::{Handle, Time, poll_budget};
 
 use crate::waiters::Waiters;
 
-/// Shuts a server down gracefully. Clones are of the same shutdown. [`Server`](crate::Server) has one,
-/// and begins it by signals.
+/// The graceful shutdown of a server. Clones share it. [`Server`](crate::Server) has one, which signals begin.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -66,11 +65,11 @@ struct State {
     /// When it began.
     begun: Cell<Option<Time>>,
     guards: Cell<usize>,
-    /// Whether the guards are waited for no more.
+    /// Whether the wait for the guards was cut off.
     is_cut_off: Cell<bool>,
     /// Tasks that wait for the beginning.
     beginning: Waiters,
-    /// Tasks that wait until no guard is left, or until it is cut off.
+    /// Tasks that wait until no guard is left, or until the wait is cut off.
     end: Waiters,
 }
 
@@ -84,7 +83,7 @@ impl GracefulShutdown {
         }
     }
 
-    /// Begins the shutdown. Doing so again changes nothing.
+    /// Begins the shutdown. Further calls have no effect.
     pub fn begin(&self) {
         if !self.has_begun() {
             self.state.begun.set(Some(self.handle.now()));
@@ -92,8 +91,8 @@ impl GracefulShutdown {
         self.state.beginning.wake_all();
     }
 
-    /// Waits for the guards no more: [`finish`](Self::finish) returns at once. Begins the shutdown if
-    /// it has not begun.
+    /// Stops waiting for the guards: [`finish`](Self::finish) returns at once. Begins the shutdown if it has
+    /// not begun.
     pub fn cut_off(&self) {
         self.state.is_cut_off.set(true);
         self.begin();
@@ -106,7 +105,7 @@ impl GracefulShutdown {
         self.state.begun.get().is_some()
     }
 
-    /// Waits until it begins: for connections that have to react.
+    /// Waits until the shutdown begins, for connections that react to it.
     pub async fn begun(&self) {
         self.beginning().await;
     }
@@ -117,8 +116,8 @@ impl GracefulShutdown {
         state.beginning.until(|| state.begun.get()).await
     }
 
-    /// Does some work, such as accepting a connection, until the shutdown begins: then the work is
-    /// dropped, and this is `None`. Once the shutdown has begun the work is not polled any more.
+    /// Runs some work, such as accepting a connection, until the shutdown begins: then it drops the work and
+    /// returns `None`. Once the shutdown has begun, the work is not polled.
     pub async fn unless_begun<F: Future>(&self, work: F) -> Option<F::Output> {
         poll_fn(poll_budget).await;
         let (mut begun, mut work) = (pin!(self.begun()), pin!(work));
@@ -131,7 +130,7 @@ impl GracefulShutdown {
         .await
     }
 
-    /// A guard, for a connection that is open: the shutdown finishes when all guards are dropped.
+    /// A guard for an open connection: the shutdown finishes when all guards are dropped.
     #[must_use = "the shutdown waits until the guard is dropped"]
     pub fn guard(&self) -> Guard {
         self.state.guards.set(self.state.guards.get() + 1);
@@ -139,14 +138,14 @@ impl GracefulShutdown {
         Guard { state }
     }
 
-    /// How many guards there are.
+    /// The number of guards.
     #[must_use]
     pub fn guards(&self) -> usize {
         self.state.guards.get()
     }
 
-    /// Waits until the shutdown has begun and all guards are dropped, but no longer than `limit` from
-    /// the beginning of the shutdown, and not once it is [cut off](Self::cut_off).
+    /// Waits until the shutdown has begun and all guards are dropped. The wait ends `limit` after the beginning
+    /// of the shutdown, or when it is [cut off](Self::cut_off).
     ///
     /// # Errors
     ///
@@ -205,6 +204,6 @@ impl fmt::Debug for Guard {
 pub struct Unfinished {
     /// How many guards are left.
     pub guards: usize,
-    /// How long they were waited for: the limit, unless it was cut off.
+    /// How long the wait was: the limit, unless it was cut off.
     pub waited: Duration,
 }

@@ -1,18 +1,18 @@
 //! The owned halves of a stream, for two tasks.
 //!
-//! A stream needs no splitting to be read and written at once: every operation takes `&self`. The
-//! halves add one thing: dropping the half that writes ends writing.
+//! A stream can be read and written at the same time without being split: every operation takes `&self`. The
+//! halves add one thing: dropping the write half ends writing.
 
 use std::{error, fmt, ops::Deref, rc::Rc};
 
 use crate::{ByteStream, Stream};
 
-/// The half of a stream for reading, made by [`ByteStream::into_split`]. It dereferences to the
+/// The read half of a stream, made by [`ByteStream::into_split`]. It dereferences to the
 /// stream.
 pub struct OwnedReadHalf<S: Stream>(Rc<ByteStream<S>>);
 
-/// The half of a stream for writing, made by [`ByteStream::into_split`]. It dereferences to the
-/// stream. When it is dropped the other side reads the end.
+/// The write half of a stream, made by [`ByteStream::into_split`]. It dereferences to the
+/// stream. When it is dropped the peer reads the end.
 pub struct OwnedWriteHalf<S: Stream> {
     stream: Rc<ByteStream<S>>,
     /// Whether dropping it ends writing; not so when the halves are reunited.
@@ -20,8 +20,8 @@ pub struct OwnedWriteHalf<S: Stream> {
 }
 
 impl<S: Stream> ByteStream<S> {
-    /// Two halves that own the stream, for two tasks. The other side reads the end when the half for
-    /// writing is dropped; the connection is closed when both are.
+    /// Splits the stream into two owned halves, for two tasks. The peer reads the end when the write half is
+    /// dropped; the connection is closed when both halves are.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -76,8 +76,8 @@ impl<S: Stream> OwnedReadHalf<S> {
 }
 
 impl<S: Stream> OwnedWriteHalf<S> {
-    /// Gives the half up without an end for the other side: the connection stays open for writing until the
-    /// half for reading is dropped.
+    /// Drops the half without ending writing: the connection stays open for writing until the read half is
+    /// dropped.
     pub fn forget(mut self) {
         self.ends_writing = false;
     }
@@ -102,7 +102,7 @@ impl<S: Stream> Deref for OwnedWriteHalf<S> {
 impl<S: Stream> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
         if self.ends_writing {
-            // An error says that the connection is gone: then writing has ended already.
+            // On an error the connection is gone, and writing has ended.
             let _ = self.stream.end_writing();
         }
     }
@@ -110,9 +110,9 @@ impl<S: Stream> Drop for OwnedWriteHalf<S> {
 
 /// Two halves of different streams, given back by [`OwnedReadHalf::reunite`].
 pub struct ReuniteError<S: Stream>(
-    /// The half for reading.
+    /// The read half.
     pub OwnedReadHalf<S>,
-    /// The half for writing.
+    /// The write half.
     pub OwnedWriteHalf<S>,
 );
 

@@ -2,15 +2,15 @@
 //!
 //! The laws:
 //!
-//! 1. Progress is a touch; a byte that a watched stream has read or written; and a byte of its buffer
-//!    that the other side has taken since. So a transfer that goes on is never idle, however slow it
-//!    is and however few calls it takes.
+//! 1. Progress is a touch, a byte that a watched stream has read or written, or a byte that the peer has taken
+//!    out of the stream's send buffer. So a transfer that goes on is never idle, however slow it is and however
+//!    few calls it makes.
 //! 2. A touch reads the clock. The timer is moved when the work is next polled; to move it later, the
 //!    timer heap writes one number.
-//! 3. The work is polled before the deadline is looked at, and once more after the next poll of I/O
-//!    when the deadline has passed: a result that was there in time counts.
-//! 4. The system is asked for the buffers only while nothing else has made progress for an eighth of
-//!    the limit, and not again once they are empty.
+//! 3. The work is polled before the deadline is checked, and once more after the next poll of I/O when the
+//!    deadline has passed: a result that was ready in time counts.
+//! 4. The send buffers are checked only after an eighth of the limit without other progress, and no more once
+//!    they are empty.
 
 use std::{
     cell::Cell,
@@ -25,15 +25,14 @@ use nio_loop::{Elapsed, Handle, NextTurn, Time, poll_budget};
 
 use crate::{ByteStream, Stream};
 
-/// How many times in a limit the buffers are looked at: so exactly is it known when the other side
-/// took its last byte.
+/// How many times in a limit the send buffers are checked: the time of the peer's last byte is known this
+/// precisely.
 const LOOKS: u32 = 8;
 
 /// Ends work that has made no progress for some time.
 ///
-/// The work reports its progress by [`touch`](Idle::touch). The progress of streams counts by itself
-/// if they are [watched](Idle::watch): a peer that reads steadily but slowly is not idle, though a write
-/// of much waits for a long time.
+/// The work reports its progress by [`touch`](Idle::touch). Streams that are [watched](Idle::watch) report
+/// theirs: a peer that reads slowly but steadily is not idle, even while one write waits for a long time.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -65,9 +64,9 @@ pub struct Idle<'a> {
     limit: Cell<Duration>,
     last: Cell<Time>,
     watched: Vec<Watched<'a>>,
-    /// When the buffers of the streams were last looked at.
+    /// When the send buffers were last checked.
     looked: Cell<Time>,
-    /// Whether a buffer may have bytes that the other side has not taken.
+    /// Whether a send buffer may have bytes that the peer has not taken.
     has_unsent: Cell<bool>,
 }
 
@@ -76,9 +75,9 @@ struct Watched<'a> {
     stream: &'a dyn Transfer,
     /// Whether bytes that are read count.
     counts_reads: bool,
-    /// How many of the bytes that count had moved.
+    /// The number of bytes moved that count as progress, at the last check.
     moved: Cell<u64>,
-    /// How many bytes its buffer had, if that is known since it moved some.
+    /// The number of bytes in the send buffer at the last check, if the stream has moved none since.
     unsent: Cell<Option<usize>>,
 }
 
@@ -102,7 +101,7 @@ impl<S: Stream> Transfer for ByteStream<S> {
 }
 
 impl<'a> Idle<'a> {
-    /// Allows this long a time without progress, beginning now.
+    /// A limit of the time without progress, counted from now.
     #[must_use]
     pub fn new(handle: &Handle, limit: Duration) -> Idle<'a> {
         let now = handle.now();
@@ -116,18 +115,17 @@ impl<'a> Idle<'a> {
         }
     }
 
-    /// Counts the progress of a stream, too: bytes that it reads and writes, in any task, and bytes
-    /// that the other side takes out of the system's buffer meanwhile
-    /// ([`unsent`](ByteStream::unsent); DragonFly and OpenBSD do not tell). When the last of these was
-    /// taken is known to an eighth of the limit. Several streams may be watched.
+    /// Counts the progress of a stream, too: bytes that it reads and writes, in any task, and bytes that the
+    /// peer takes out of the system's send buffer ([`unsent`](ByteStream::unsent); not known on DragonFly
+    /// and OpenBSD). The time of the latter is known to an eighth of the limit. Several streams may be watched.
     #[must_use]
     pub fn watch<S: Stream>(self, stream: &'a ByteStream<S>) -> Idle<'a> {
         self.watch_transfer(stream, true)
     }
 
-    /// As [`watch`](Self::watch), but bytes that are read do not count. The work reports by
-    /// [`touch`](Self::touch) that a request is complete: then a request has the time of the limit,
-    /// and a client that sends one byte now and then (slowloris) is idle.
+    /// As [`watch`](Self::watch), but bytes that are read do not count. The work calls
+    /// [`touch`](Self::touch) when a request is complete. So the limit is that of a whole request, and a
+    /// client that sends one byte now and then (slowloris) is idle.
     #[must_use]
     #[doc(alias("requestTimeout", "headersTimeout", "slowloris"))]
     pub fn watch_sending<S: Stream>(self, stream: &'a ByteStream<S>) -> Idle<'a> {
@@ -145,7 +143,7 @@ impl<'a> Idle<'a> {
         self
     }
 
-    /// Reports progress: the time begins again.
+    /// Reports progress: the limit counts from now again.
     pub fn touch(&self) {
         self.last.set(self.handle.now());
     }
@@ -156,14 +154,14 @@ impl<'a> Idle<'a> {
         self.limit.set(limit);
     }
 
-    /// When the time is over if there is no more progress.
+    /// The deadline, if there is no more progress.
     #[must_use]
     pub fn deadline(&self) -> Time {
         self.last.get() + self.limit.get()
     }
 
-    /// Does some work while it makes progress. After the limit without progress it is dropped. Several
-    /// pieces of work may be under way; each ends by itself.
+    /// Runs some work while it makes progress, and drops it after the limit without progress. It may be called
+    /// several times at once; each call ends independently.
     ///
     /// # Errors
     ///
@@ -194,7 +192,7 @@ impl<'a> Idle<'a> {
                     let limit = self.limit.get();
                     return Poll::Ready(Err(Elapsed { limit }));
                 }
-                // The alarm counts also where the work has spent the budget, so that the sleep is
+                // The deadline also counts when the work has used up the budget, so that the sleep is
                 // never ready.
                 let is_ready = Pin::new(&mut sleep).poll(context).is_ready();
                 if !is_ready && self.handle.now() < alarm {
@@ -207,7 +205,7 @@ impl<'a> Idle<'a> {
             }
             if next_turn.is_none() {
                 let next_turn = next_turn.insert(self.handle.next_turn());
-                // Without a loop it is ready at once.
+                // The sleep is ready at once if the loop is gone.
                 if Pin::new(next_turn).poll(context).is_ready() {
                     context.waker().wake_by_ref();
                 }
@@ -217,7 +215,7 @@ impl<'a> Idle<'a> {
         .await
     }
 
-    /// When to look at the buffers, or, if they are empty, the deadline.
+    /// When to check the send buffers; the deadline if they are empty.
     fn alarm(&self) -> Time {
         let deadline = self.deadline();
         if !self.has_unsent.get() {
@@ -227,7 +225,7 @@ impl<'a> Idle<'a> {
         deadline.min(self.looked.get().max(self.last.get()) + pause)
     }
 
-    /// Notices bytes that the streams have moved. The system need not be asked.
+    /// Touches if the streams have moved bytes. This makes no system call.
     fn notice(&self) {
         for watched in &self.watched {
             let moved = watched.stream.moved(watched.counts_reads);
@@ -239,7 +237,7 @@ impl<'a> Idle<'a> {
         }
     }
 
-    /// Looks whether the other side has taken bytes out of the buffers.
+    /// Touches if the peer has taken bytes out of the send buffers.
     fn look(&self) {
         if !self.has_unsent.get() {
             return;
@@ -249,7 +247,7 @@ impl<'a> Idle<'a> {
         for watched in &self.watched {
             let unsent = watched.stream.unsent();
             let before = watched.unsent.replace(unsent);
-            // At the first look it is not known how many there were.
+            // The first check has nothing to compare with.
             if unsent.zip(before).is_some_and(|(now, before)| now < before) {
                 self.touch();
             }

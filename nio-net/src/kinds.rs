@@ -1,5 +1,4 @@
-//! The descriptors that this crate's types are made of: a trait each for streams, listeners and
-//! datagrams.
+//! The kinds of descriptors: a trait for streams, one for listeners and one for datagrams.
 
 use std::{
     net::{self, SocketAddr},
@@ -11,18 +10,18 @@ use std::{
 
 use crate::raw::Address;
 
-/// A file descriptor that a [`ByteStream`](crate::ByteStream) can be made of.
+/// A file descriptor of a [`ByteStream`](crate::ByteStream).
 ///
-/// Implement it for any other descriptor that is read and written with read(2) and write(2), such as
-/// a terminal or a serial line.
+/// Implement it for other descriptors that are read and written with read(2) and write(2), such as a terminal
+/// or a serial line.
 pub trait Stream: AsFd {
     /// Whether it is a socket: those are read and written with recv(2) and send(2).
     const SOCKET: bool;
 
-    /// Whether a short read proves that nothing is left to read. It does not where a read stops at
-    /// the border of a message: at the end of a terminal's line, of a pipe's packet (O_DIRECT on
-    /// Linux), or of bytes that were sent together with file descriptors. When in doubt, say false:
-    /// that costs one more system call for each wait, where a wrong true hangs.
+    /// Whether a short read proves that no bytes are left. It does not if a read stops at the end of a
+    /// message: a line of a terminal, a packet of a pipe (O_DIRECT on Linux), or bytes that were sent with file
+    /// descriptors. If in doubt, use false: it costs one system call more for each wait, while a wrong true
+    /// hangs.
     const SHORT_READ_IS_ALL: bool;
 
     /// Whether it can be read. Reading a stream that cannot be read does not compile.
@@ -39,7 +38,7 @@ impl Stream for net::TcpStream {
 
 impl Stream for unix::net::UnixStream {
     const SOCKET: bool = true;
-    /// A read stops behind bytes that were sent with file descriptors.
+    /// A read stops after bytes that were sent with file descriptors.
     const SHORT_READ_IS_ALL: bool = false;
 }
 

@@ -124,8 +124,8 @@
 //!
 //! # Blocking mode
 //!
-//! A descriptor in a loop is in non-blocking mode (O_NONBLOCK): `from_std` puts it there, and `into_std`,
-//! `into_inner` and [`Stdio::from`](std::process::Stdio) put it back into blocking mode. A child that finds its
+//! A descriptor in a loop is in non-blocking mode (O_NONBLOCK): `from_std` puts it there, and `into_std`
+//! and [`Stdio::from`](std::process::Stdio) put it back into blocking mode. A child that finds its
 //! stdout in non-blocking mode would lose what it writes when a pipe is full. (Another library for
 //! non-blocking I/O has to be asked for that mode, or given it by `set_nonblocking` of the standard library.)
 //!
@@ -150,8 +150,8 @@
 //! # How to read the source
 //!
 //! `kinds` has the traits, `stream` is the stream with `read`, `write`, `file`, `ready` and its `half`s;
-//! `tcp`, `unix`, `pipe` and `fifo` add to it. `lent` has the buffer of the loop, `buffered` reads lines.
-//! `listener` accepts, with `turns` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
+//! `tcp`, `unix`, `pipe` and `fifo` add to it. `shared_buffer` has the buffer of the loop, `buffered` reads lines.
+//! `listener` accepts, with `round_robin` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
 //! `address` has the ways to write an address, `resolve` looks names up, `connect` tries several addresses.
 //! `serve` is the server, of `semaphore`, `graceful`, `idle`, `close` and `panics`; `cores` runs it on several threads.
 //! `child` starts processes, and `stdin` reads the standard input.
@@ -182,7 +182,6 @@ mod graceful;
 mod half;
 mod idle;
 mod kinds;
-mod lent;
 mod listener;
 mod options;
 mod panics;
@@ -192,16 +191,17 @@ mod raw;
 mod read;
 mod ready;
 mod resolve;
+mod round_robin;
 mod semaphore;
 mod send;
 mod serve;
 mod serve_options;
+mod shared_buffer;
 mod socket;
 mod stdin;
 mod stream;
 mod tcp;
 mod tcp_listener;
-mod turns;
 mod udp;
 mod unix;
 mod unix_socket;

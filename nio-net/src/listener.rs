@@ -3,8 +3,8 @@
 //! The laws:
 //!
 //! 1. A connection stays in the kernel's queue until an `accept` is ready with it.
-//! 2. Without descriptors or memory an accept fails once, and the next ones wait for a pause: no
-//!    connection is lost, the loop is not busy, and accepting goes on by itself.
+//! 2. When descriptors or memory have run out, an accept fails once, and the next ones wait for a pause: no
+//!    connection is lost, the loop does not spin, and accepting goes on without further calls.
 //! 3. While the listener is paused, accepts wait at the source, as they do for a connection. When the
 //!    pause ends, the source wakes them one after the other.
 //! 4. A listener has a socket for each of its addresses. An accept waits for all of them, and they take
@@ -24,19 +24,19 @@ use crate::{
     ByteStream, Listen, Options, Refused,
     error::{into_blocking, set_nonblocking},
     raw,
-    turns::Turns,
+    round_robin::RoundRobin,
 };
 
-/// How many connections may wait to be accepted. It leaves room for a burst; systems have limits of
-/// their own below, some of 128.
+/// The backlog: how many connections may wait to be accepted. It leaves room for a burst. Systems have lower
+/// limits, some of 128.
 pub(crate) const BACKLOG: u32 = 1024;
 
-/// How long accepting pauses after a first shortage of descriptors or memory; twice as long after
-/// each further one, up to [`LONGEST_PAUSE`]. Nothing reports when there are some again.
+/// How long accepting pauses after descriptors or memory have run out; doubled each time, up to
+/// [`LONGEST_PAUSE`]. A timer is needed because no event reports that there are some again.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many broken connections [`Listener::try_accept`] passes over. The BSDs report one at each
+/// How many broken connections [`Listener::try_accept`] skips. The BSDs report one at each
 /// accept(2) of a listener that was shut down.
 const BROKEN_IN_A_ROW: u32 = 1000;
 
@@ -53,25 +53,25 @@ const BROKEN_IN_A_ROW: u32 = 1000;
 /// | [`readable`](Self::readable) | | |
 /// | [`io`](Self::io) | [`try_io`](Self::try_io) | |
 pub struct Listener<L: Listen> {
-    sockets: Turns<L>,
+    sockets: RoundRobin<L>,
     /// Whether the user has paused it.
     paused: Cell<bool>,
-    /// How long the pause of the next shortage is.
+    /// The length of the next pause.
     pause: Cell<Duration>,
 }
 
-/// A connection, and the address of its other side.
+/// A connection, and the address of its peer.
 pub type Accepted<L> = (ByteStream<<L as Listen>::Stream>, <L as Listen>::Address);
 
 impl<L: Listen> Listener<L> {
-    /// A listener of several sockets. If the loop refuses them, one comes back, and the others are
-    /// closed.
+    /// Makes a listener of several sockets. If the loop refuses them, the error has one socket, and the
+    /// others are closed.
     pub(crate) fn new(
         handle: &Handle,
         sockets: impl IntoIterator<Item = L>,
     ) -> Result<Listener<L>, Refused<L>> {
         Ok(Listener {
-            sockets: Turns::new(handle, sockets)?,
+            sockets: RoundRobin::new(handle, sockets)?,
             paused: Cell::new(false),
             pause: Cell::new(FIRST_PAUSE),
         })
@@ -115,7 +115,7 @@ impl<L: Listen> Listener<L> {
         self.sockets.sockets()
     }
 
-    /// The socket of the first address; usually there is no other.
+    /// The socket of the first address; usually it is the only one.
     #[must_use]
     pub fn get_ref(&self) -> &L {
         self.sockets.first().get_ref()
@@ -127,8 +127,8 @@ impl<L: Listen> Listener<L> {
         self.sockets.first().handle()
     }
 
-    /// Waits for a connection and returns it with the address of its other side. Dropping the future
-    /// loses no connection. A connection that broke while it was in the queue is passed over.
+    /// Waits for a connection and returns it with the address of its peer. Dropping the future loses no
+    /// connection. A connection that broke while it was in the queue is skipped.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -141,7 +141,7 @@ impl<L: Listen> Listener<L> {
     /// # let client = TcpStream::connect(&handle, listener.local_addr()?).await?;
     /// loop {
     ///     let (stream, peer) = listener.accept().await?;
-    ///     println!("{peer} is here");
+    ///     println!("{peer} has connected");
     ///     handle.spawn(async move { stream.write_all(b"hello").await });
     ///     # return Ok(());
     /// }
@@ -151,10 +151,9 @@ impl<L: Listen> Listener<L> {
     ///
     /// # Errors
     ///
-    /// Those of a process or a system that has no more descriptors (`EMFILE`, `ENFILE`) or no memory.
-    /// The connection stays in the queue, and the next accept waits for a pause, the longer the more
-    /// often it fails (5 ms to 1 s): a loop that reports the error and accepts again is not busy.
-    /// [`next`](Listener::next) does not report it.
+    /// If descriptors (`EMFILE`, `ENFILE`) or memory have run out. The connection stays in the queue, and
+    /// the next accept waits for a pause of 5 ms to 1 s, doubled with each failure, so a program that logs
+    /// the error and accepts again does not spin. [`next`](Listener::next) does not return this error.
     #[doc(alias = "on connection")]
     #[doc(alias = "uv_accept")]
     pub async fn accept(&self) -> io::Result<Accepted<L>> {
@@ -165,8 +164,8 @@ impl<L: Listen> Listener<L> {
         }
     }
 
-    /// Accepts with a permit, which is not held while this waits. `None` if there was no permit; then
-    /// it is not known whether there is a connection.
+    /// Accepts with a permit, which is not held while this waits. `None` if no permit was free; then a
+    /// connection may still be in the queue.
     pub(crate) async fn accept_with<P>(
         &self,
         mut acquire: impl FnMut() -> Option<P>,
@@ -190,8 +189,7 @@ impl<L: Listen> Listener<L> {
         }
     }
 
-    /// The next connection: as [`accept`](Listener::accept), but a shortage of descriptors or memory
-    /// is waited out in silence.
+    /// As [`accept`](Listener::accept), but waits without an error while descriptors or memory have run out.
     pub async fn next(&self) -> io::Result<Accepted<L>> {
         loop {
             match self.accept().await {
@@ -214,12 +212,12 @@ impl<L: Listen> Listener<L> {
         }
     }
 
-    /// Accepts a connection that waits already.
+    /// As [`accept`](Listener::accept), without waiting.
     ///
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, or if the listener is
-    /// [paused](Listener::pause) or in the pause of a shortage;
+    /// [paused](Listener::pause), also after descriptors have run out;
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) if a thousand connections in a row were
     /// broken, or the listener was shut down; those of [`accept`](Listener::accept).
     pub fn try_accept(&self) -> io::Result<Accepted<L>> {
@@ -237,9 +235,9 @@ impl<L: Listen> Listener<L> {
         Err(io::ErrorKind::ConnectionAborted.into())
     }
 
-    /// Waits until it is worth trying to [accept](Self::try_accept): there is a connection or an
-    /// error, and the listener is in no pause. Several tasks may be told of the same connection. It
-    /// asks the kernel by poll(2) each time.
+    /// Waits until [`try_accept`](Self::try_accept) would not block: there is a connection or an error, and
+    /// the listener is not paused. It calls poll(2) each time, and may be ready in several tasks for the same
+    /// connection.
     pub async fn readable(&self) -> io::Result<()> {
         let look = self.sockets.io(|listener| {
             self.check_open()?;
@@ -248,17 +246,16 @@ impl<L: Listen> Listener<L> {
         look.await
     }
 
-    /// Waits for a connection and resets it, so that the other side sees at once that it is not
-    /// served. Returns its address.
+    /// Waits for a connection and resets it, so that the peer knows at once that it is not served. Returns the
+    /// peer's address.
     pub async fn reject(&self) -> io::Result<L::Address> {
         let (stream, peer) = self.accept().await?;
-        // Where this fails the other side reads the end instead.
+        // If this fails, the peer reads the end instead.
         let _ = stream.options().set_linger(Some(Duration::ZERO));
         Ok(peer)
     }
 
-    /// Makes a stream of the result of accept(2). `None` if it is an error of the connection, which is
-    /// passed over.
+    /// Makes a stream of the result of accept(2). `None` for an error of the connection, which is skipped.
     fn accepted(
         &self,
         result: io::Result<(OwnedFd, L::Address)>,
@@ -286,7 +283,7 @@ impl<L: Listen> Listener<L> {
     }
 
     /// Makes a system call of yours on the sockets in turn, such as accept(2) with other flags, and waits
-    /// while it answers "would block" and while the listener is in a pause.
+    /// while the call would block and while the listener is paused.
     ///
     /// # Errors
     ///
@@ -304,8 +301,8 @@ impl<L: Listen> Listener<L> {
     ///
     /// # Errors
     ///
-    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
-    /// has happened since a call last said so, or in a pause.
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without making the call if the listener
+    /// is paused, or was not reported ready since the last call that would block.
     pub fn try_io<R>(&self, call: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
         self.check_open()?;
         self.sockets.try_io(call)
@@ -348,16 +345,16 @@ impl<L: Listen> Listener<L> {
         Options::of(self)
     }
 
-    /// The error that is pending on the socket (SO_ERROR). Asking clears it. The errors of
-    /// connections are not among them.
+    /// Takes the error that is pending on the listening socket (SO_ERROR). Errors of connections are not
+    /// reported here.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }
 }
 
-/// Whether an error is of the connection that would have been accepted, and no reason to stop. Linux
-/// reports network errors of the connection and refusals of a firewall (accept(2) has the list); other
-/// systems say only that the connection is gone.
+/// Whether an error of accept(2) belongs to the connection, so that accepting goes on. Linux reports network
+/// errors of the connection and refusals of a firewall (accept(2) has the list); other systems report only
+/// that the connection is gone.
 pub(crate) fn is_of_the_connection(error: &io::Error) -> bool {
     #[cfg(target_os = "linux")]
     if matches!(error.raw_os_error(), Some(libc::ENONET | libc::EPERM)) {
@@ -378,7 +375,7 @@ pub(crate) fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Whether an error says that descriptors or memory have run out; others may give some back.
+/// Whether an error means that descriptors or memory have run out, which may pass.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

@@ -17,8 +17,8 @@ use crate::{
 /// The options of a socket, to be looked at and changed at any time of its life.
 ///
 /// Get it from a socket by its `options`, or for any other socket by [`of`](Options::of). Every function
-/// that fails returns an [`Error::Option`] with the name of the option; so it does for an option that
-/// the kind of socket or the system does not have.
+/// that fails returns an [`Error::Option`] with the name of the option, also if the kind of socket or the system
+/// does not have the option.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -39,17 +39,17 @@ pub struct Options<'a> {
     socket: BorrowedFd<'a>,
 }
 
-/// How a TCP connection without traffic probes whether the other side is still there. `None` leaves
-/// the system's default: on most systems two hours, then every 75 seconds, eight or nine times.
+/// How a TCP connection without traffic probes whether the peer is still alive. `None` keeps the system's
+/// default: on most systems two hours, then every 75 seconds, eight or nine times.
 ///
 /// Durations are of whole seconds, at least one; parts of a second are rounded up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keepalive {
-    /// How long nothing must have come before it asks for the first time.
+    /// The time without traffic before the first probe.
     pub idle: Option<Duration>,
-    /// How long it waits for an answer before it asks again.
+    /// The time between two probes.
     pub interval: Option<Duration>,
-    /// How often it asks before it gives the connection up.
+    /// The number of probes without an answer after which the connection fails.
     pub count: Option<u32>,
 }
 
@@ -81,8 +81,8 @@ const INTERVAL: Option<Name> = None;
 #[cfg(target_os = "openbsd")]
 const COUNT: Option<Name> = None;
 
-/// The option by which the kernel spreads connections over listeners of one address. With SO_REUSEPORT,
-/// macOS, NetBSD and OpenBSD give all of them to one listener.
+/// The option that makes the kernel spread connections over listeners of one address. On macOS, NetBSD and
+/// OpenBSD, SO_REUSEPORT gives all connections to one listener.
 #[cfg(any(target_os = "linux", target_os = "dragonfly"))]
 const SPREAD: Option<Name> = Some(name!(SOL_SOCKET, SO_REUSEPORT));
 #[cfg(target_os = "freebsd")]
@@ -104,8 +104,7 @@ impl<'a> Options<'a> {
         Options { socket }
     }
 
-    /// Lets an address be bound whose last connections are still in TIME_WAIT (SO_REUSEADDR).
-    /// To be set before binding.
+    /// Allows binding to an address with old connections in TIME_WAIT (SO_REUSEADDR). Set it before binding.
     pub fn set_reuse_addr(self, reuse: bool) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_REUSEADDR), reuse.into())
     }
@@ -115,9 +114,9 @@ impl<'a> Options<'a> {
         self.is(name!(SOL_SOCKET, SO_REUSEADDR))
     }
 
-    /// Lets several sockets, each with this option, be bound to one address and port
-    /// (SO_REUSEPORT). Linux shares connections and datagrams out among them; elsewhere, one of them
-    /// may get them all. To be set before binding.
+    /// Allows several sockets, each with this option, to be bound to one address and port (SO_REUSEPORT). Linux
+    /// spreads connections and datagrams over them; on other systems one of them may get all. Set it before
+    /// binding.
     pub fn set_reuse_port(self, reuse: bool) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_REUSEPORT), reuse.into())
     }
@@ -127,14 +126,14 @@ impl<'a> Options<'a> {
         self.is(name!(SOL_SOCKET, SO_REUSEPORT))
     }
 
-    /// Lets several listeners be bound to one address, over which the kernel spreads connections. Returns
-    /// false where it does not, as FreeBSD before 12.
+    /// Allows several listeners of one address, over which the kernel spreads connections. Returns false if the
+    /// system does not spread them, as FreeBSD before 12.
     pub(crate) fn spread_connections(self) -> bool {
         SPREAD.is_some_and(|name| self.set(name, 1).is_ok())
     }
 
     /// Whether a socket of IP version 6 is for that version only, so that the same port of version 4
-    /// can be bound beside it (IPV6_V6ONLY). To be set before binding. OpenBSD has no others.
+    /// can be bound beside it (IPV6_V6ONLY). Set it before binding. On OpenBSD it is always on.
     pub fn set_only_v6(self, only: bool) -> Result<(), Error> {
         self.set(name!(IPPROTO_IPV6, IPV6_V6ONLY), only.into())
     }
@@ -188,7 +187,7 @@ impl<'a> Options<'a> {
         self.by_version(name!(IPPROTO_IP, IP_TOS), name!(IPPROTO_IPV6, IPV6_TCLASS))
     }
 
-    /// Whether small writes are sent at once (TCP_NODELAY) or may be held back to be joined.
+    /// Whether small writes are sent at once (TCP_NODELAY), or may be delayed and joined (Nagle's algorithm).
     pub fn set_nodelay(self, nodelay: bool) -> Result<(), Error> {
         self.set(name!(IPPROTO_TCP, TCP_NODELAY), nodelay.into())
     }
@@ -198,13 +197,12 @@ impl<'a> Options<'a> {
         self.is(name!(IPPROTO_TCP, TCP_NODELAY))
     }
 
-    /// Asks, or does not ask, whether the other side is still there (SO_KEEPALIVE, TCP_KEEPIDLE,
-    /// TCP_KEEPINTVL, TCP_KEEPCNT). OpenBSD has only one setting for the whole system: there every
-    /// field must be `None`.
+    /// RoundRobin keepalive probes on or off (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). OpenBSD has
+    /// only one setting for the whole system, so there every field must be `None`.
     ///
     /// # Errors
     ///
-    /// [`Error::Option`]; whether it asks has not changed then.
+    /// [`Error::Option`]; then SO_KEEPALIVE has not changed.
     #[doc(alias = "setKeepAlive")]
     #[doc(alias = "uv_tcp_keepalive")]
     pub fn set_keepalive(self, keepalive: Option<Keepalive>) -> Result<(), Error> {
@@ -221,14 +219,13 @@ impl<'a> Options<'a> {
         self.set(name!(SOL_SOCKET, SO_KEEPALIVE), keepalive.is_some().into())
     }
 
-    /// How it asks whether the other side is still there; `None` if it does not ask. A field is
-    /// `None` where the system does not tell.
+    /// The keepalive probes; `None` if they are off. A field is `None` if the system does not report it.
     pub fn keepalive(self) -> Result<Option<Keepalive>, Error> {
         if !self.is(name!(SOL_SOCKET, SO_KEEPALIVE))? {
             return Ok(None);
         }
         let get = |name: Option<Name>| match name.map(|name| self.get(name)).transpose() {
-            // NetBSD lets them be set, and does not tell them.
+            // NetBSD can set these options but not read them.
             Err(Error::Option { source, .. })
                 if source.raw_os_error() == Some(libc::ENOPROTOOPT) =>
             {
@@ -244,10 +241,9 @@ impl<'a> Options<'a> {
         }))
     }
 
-    /// Sets how closing treats bytes that are not sent yet (SO_LINGER). `None`: closing returns at
-    /// once, and the system goes on sending. A duration of zero: they are thrown away and the
-    /// connection is reset. A longer one, of whole seconds: closing *blocks* until they are sent,
-    /// for no longer than that, and so would hold up the loop.
+    /// Sets how closing treats unsent bytes (SO_LINGER). `None`: closing returns at once, and the system goes on
+    /// sending. Zero: they are discarded, and the connection is reset. A longer duration, of whole seconds:
+    /// closing *blocks* the loop until they are sent, at most for this time.
     #[doc(alias = "resetAndDestroy")]
     #[doc(alias = "uv_tcp_close_reset")]
     pub fn set_linger(self, linger: Option<Duration>) -> Result<(), Error> {
@@ -258,32 +254,32 @@ impl<'a> Options<'a> {
         self.set_value(LINGER, value, &format_args!("{linger:?}"))
     }
 
-    /// How closing treats bytes that are not sent yet.
+    /// How closing treats unsent bytes.
     pub fn linger(self) -> Result<Option<Duration>, Error> {
         let value: libc::linger = self.value(LINGER)?;
         let seconds = u64::from(value.l_linger.unsigned_abs());
         Ok((value.l_onoff != 0).then_some(Duration::from_secs(seconds)))
     }
 
-    /// How many bytes wait to be sent at most (SO_SNDBUF). The system may round, and Linux doubles,
-    /// to have room for its own.
+    /// Sets the size of the send buffer, in bytes (SO_SNDBUF). The system may round it; Linux doubles it, for its
+    /// own data.
     pub fn set_send_buffer_size(self, bytes: usize) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_SNDBUF), clamped(bytes))
     }
 
-    /// How many bytes wait to be sent at most.
+    /// The size of the send buffer, in bytes.
     pub fn send_buffer_size(self) -> Result<usize, Error> {
         Ok(self.get(name!(SOL_SOCKET, SO_SNDBUF))?.unsigned_abs() as usize)
     }
 
-    /// How many bytes wait to be read at most (SO_RCVBUF), rounded as those
-    /// [to be sent](Options::set_send_buffer_size) are. To be set before connecting or listening:
-    /// TCP tells the other side then.
+    /// Sets the size of the receive buffer, in bytes (SO_RCVBUF), rounded as for the
+    /// [send buffer](Options::set_send_buffer_size). Set it before connecting or listening, when TCP announces
+    /// its window scale to the peer.
     pub fn set_receive_buffer_size(self, bytes: usize) -> Result<(), Error> {
         self.set(name!(SOL_SOCKET, SO_RCVBUF), clamped(bytes))
     }
 
-    /// How many bytes wait to be read at most.
+    /// The size of the receive buffer, in bytes.
     pub fn receive_buffer_size(self) -> Result<usize, Error> {
         Ok(self.get(name!(SOL_SOCKET, SO_RCVBUF))?.unsigned_abs() as usize)
     }
@@ -292,7 +288,7 @@ impl<'a> Options<'a> {
         self.set_value(name, value, &value)
     }
 
-    /// Sets an option whose value may be of another type than most; `text` is the value in errors.
+    /// Sets an option with a value of any type; `text` is the value in errors.
     pub(crate) fn set_value(
         self,
         (name, level, number): Name,
@@ -307,7 +303,7 @@ impl<'a> Options<'a> {
         })
     }
 
-    /// Sets an option that is to be set, if the system has it.
+    /// Sets an option to `value`, if any; an error if the system does not have the option.
     fn set_if_some(
         self,
         name: Option<Name>,
@@ -332,7 +328,7 @@ impl<'a> Options<'a> {
         self.value(name)
     }
 
-    /// An option whose value may be of another type than most.
+    /// Reads an option with a value of any type.
     pub(crate) fn value<V: Value>(self, name: Name) -> Result<V, Error> {
         let (_, level, number) = name;
         raw::options::get(&self.socket, level, number).map_err(|source| of_option(name, source))
@@ -351,7 +347,7 @@ fn of_option((name, ..): Name, source: io::Error) -> Error {
     }
 }
 
-/// A number as the kernel takes it: larger ones are as good as the largest.
+/// Converts a number for the kernel; larger numbers become the largest.
 fn clamped(number: impl TryInto<c_int>) -> c_int {
     number.try_into().unwrap_or(c_int::MAX)
 }
@@ -372,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_that_are_too_many_are_as_many_as_there_can_be() {
+    fn too_many_seconds_become_the_largest_number() {
         assert_eq!(whole_seconds(Duration::ZERO), 0);
         assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
         assert_eq!(whole_seconds(Duration::MAX), c_int::MAX);

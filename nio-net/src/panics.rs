@@ -11,7 +11,7 @@ use std::{
     task::Poll,
 };
 
-/// Makes an error of a panic of the handler.
+/// RoundRobin a panic of the handler into an error.
 pub(crate) async fn without_panic(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     let mut work = pin!(work);
     poll_fn(|context| {
@@ -23,7 +23,7 @@ pub(crate) async fn without_panic(work: impl Future<Output = io::Result<()>>) ->
     .await
 }
 
-/// Says that something panicked, and with which message if it has one.
+/// The text of a panic, with its message if it has one.
 pub(crate) fn text_of(panicked: &str, panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     match text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)) {

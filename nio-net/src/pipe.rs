@@ -10,12 +10,12 @@ use nio_loop::Handle;
 
 use crate::{ByteStream, Stream, raw};
 
-/// The end of a pipe for reading. It reads the end when there is no writer any more.
+/// The read end of a pipe. A read finds the end when all write ends are closed.
 pub type PipeReader = ByteStream<ReadEnd>;
 
-/// The end of a pipe for writing. A write fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe) when
-/// there is no reader any more. Linux, FreeBSD and OpenBSD raise SIGPIPE too, which Rust programs
-/// ignore from the start: for pipes there is no other way to avoid it.
+/// The write end of a pipe. A write fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe) when all read ends are
+/// closed. Linux, FreeBSD and OpenBSD also raise SIGPIPE, which Rust programs ignore by default; a pipe has no
+/// option against it.
 pub type PipeWriter = ByteStream<WriteEnd>;
 
 /// The descriptor of a [`PipeReader`]: non-blocking in the loop, and blocking when it has left the loop.
@@ -26,9 +26,8 @@ pub struct ReadEnd(pub(crate) OwnedFd);
 #[derive(Debug)]
 pub struct WriteEnd(pub(crate) OwnedFd);
 
-/// A pipe: bytes that are written to one end are read from the other. Both are closed in a program that
-/// is started, except for an end that the program is given. Such an end leaves the loop, and is in
-/// [blocking mode](crate#blocking-mode) as the program expects:
+/// Makes a pipe: bytes that are written to one end are read from the other. Both ends are close-on-exec. An end
+/// that is given to a child leaves the loop, and is in [blocking mode](crate#blocking-mode):
 ///
 /// ```
 /// # use std::process::Command;
@@ -51,12 +50,12 @@ pub struct WriteEnd(pub(crate) OwnedFd);
 /// # }
 /// ```
 ///
-/// A [`Child`](crate::Child) has its pipes in the loop already. For one that the standard library has
-/// started there is `PipeReader::from_std(&handle, stdout.into())`.
+/// The pipes of a [`Child`](crate::Child) are already in the loop. For a child of the standard library use
+/// `PipeReader::from_std(&handle, stdout.into())`.
 ///
 /// # Errors
 ///
-/// Those of a process or a system that has no more descriptors; if the loop is gone.
+/// If the process or the system has no more descriptors; if the loop is gone.
 #[doc(alias("uv_pipe", "socketpair"))]
 pub fn pipe(handle: &Handle) -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = raw::pipe()?;
@@ -91,8 +90,8 @@ macro_rules! ends {
 
         impl Stream for $end {
             const SOCKET: bool = false;
-            /// On Linux any process that has the other end can turn on packet mode (O_DIRECT), in
-            /// which a read stops at the end of a packet.
+            /// On Linux a process that has the write end can turn on packet mode (O_DIRECT), in which a read
+            /// stops at the end of a packet.
             const SHORT_READ_IS_ALL: bool = !cfg!(target_os = "linux");
             const READABLE: bool = $readable;
             const WRITABLE: bool = $writable;

@@ -10,19 +10,19 @@ use std::{
 
 use nio_loop::{Direction, Source, Waiting, poll_budget};
 
-use crate::{ByteStream, Stream, lent, raw, stream::Descriptor};
+use crate::{ByteStream, Stream, raw, shared_buffer, stream::Descriptor};
 
 /// How much [`ByteStream::read_to_end`] reserves at first; then the vector doubles.
 const FIRST_RESERVE: usize = 4096;
 
 /// Reading.
 impl<S: Stream> ByteStream<S> {
-    /// Reads the bytes that are there, or waits for some, and returns how many. 0 says that the other
-    /// side has ended writing (or that `buffer` is empty). Dropping the future loses no byte.
+    /// Reads the bytes that have arrived, or waits for some, and returns how many. 0 means that the peer has
+    /// ended writing (or that `buffer` is empty). Dropping the future loses no byte.
     ///
     /// # Errors
     ///
-    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) and the like.
+    /// Those of recv(2), such as [`ConnectionReset`](io::ErrorKind::ConnectionReset).
     #[doc(alias = "recv")]
     #[doc(alias = "uv_read_start")]
     pub fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
@@ -68,13 +68,12 @@ impl<S: Stream> ByteStream<S> {
             .await
     }
 
-    /// Reads the bytes that are there, or waits for some, into a buffer that the loop lends for the
-    /// moment, and calls `take` with them. `None` says that the other side has ended writing. So a
-    /// connection that waits keeps no buffer: see [Thousands of
-    /// connections](crate#thousands-of-connections).
+    /// Reads the bytes that have arrived, or waits for some, into the shared buffer of the thread, and calls
+    /// `take` with them. `None` means that the peer has ended writing. A connection that waits keeps no
+    /// buffer: see [Thousands of connections](crate#thousands-of-connections).
     ///
-    /// `take` must use all bytes, at most 65,536, or copy those that are needed later: they are gone
-    /// when it returns. Dropping the future before it is ready loses no byte.
+    /// `take` gets at most 65,536 bytes. It must use all of them, or copy those that are needed later: the
+    /// buffer is reused when it returns. Dropping the future before it is ready loses no byte.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -104,7 +103,7 @@ impl<S: Stream> ByteStream<S> {
         &self,
         take: impl FnOnce(&[u8]) -> R,
     ) -> impl Future<Output = io::Result<Option<R>>> {
-        self.read_up_to_with(lent::SIZE, take)
+        self.read_up_to_with(shared_buffer::SIZE, take)
     }
 
     /// As [`read_with`](Self::read_with), at most `limit` bytes.
@@ -126,7 +125,7 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the other side ends writing before; those
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the peer ends writing before; those
     /// of [`read`](Self::read).
     pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()> {
         loop {
@@ -139,19 +138,18 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
-    /// Reads until the other side ends writing, and appends everything to `buffer`; returns how many
-    /// bytes that were. If the future is dropped, the bytes that it has read are in `buffer`, and
-    /// another call goes on behind them.
+    /// Reads until the peer ends writing, and appends everything to `buffer`; returns how many
+    /// bytes that were. If the future is dropped, the bytes that it has read are in `buffer`, and another call
+    /// continues after them.
     ///
     /// # Errors
     ///
-    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if more than `limit` bytes come; `limit` and one
-    /// of them are in `buffer` then. Those of [`read`](Self::read), with the bytes that came before in
-    /// `buffer`.
+    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if more than `limit` bytes arrive; then `limit` + 1 of
+    /// them are in `buffer`. Those of [`read`](Self::read); the bytes that arrived before are in `buffer`.
     pub async fn read_to_end(&self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
         let start = buffer.len();
         loop {
-            // One byte more than allowed tells too many from just enough.
+            // One byte beyond the limit shows that there are too many.
             let room = (limit - (buffer.len() - start)).saturating_add(1);
             if buffer.len() == buffer.capacity() {
                 buffer.reserve(room.min(FIRST_RESERVE));
@@ -166,8 +164,7 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
-    /// Reads the bytes that are there, or waits for some, and leaves them to be read again. Only sockets can
-    /// do so.
+    /// As [`read`](Self::read), but leaves the bytes to be read again. Only for sockets.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             poll_fn(poll_budget).await;
@@ -177,15 +174,14 @@ impl<S: Stream> ByteStream<S> {
         source.io(Direction::Read, |fd| raw::peek(fd, buffer)).await
     }
 
-    /// Waits until a read would not wait: there are bytes, the end, or an error. Several tasks may be
-    /// told of the same byte. It asks the kernel by poll(2) each time, so where a buffer is at hand
-    /// [`read`](Self::read) is cheaper.
+    /// Waits until a read would not block: there are bytes, the end, or an error. It calls poll(2) each time,
+    /// so [`read`](Self::read) is cheaper. It may be ready in several tasks for the same byte.
     pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Read, raw::ready_to_read)
     }
 
-    /// Reads the bytes that are there.
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; those of [`read`](Self::read).
+    /// As [`read`](Self::read), without waiting.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no bytes have arrived; those of [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         let read = |fd: &Descriptor<S>| raw::read(fd, buffer);
@@ -209,10 +205,10 @@ impl<S: Stream> ByteStream<S> {
         self.source.try_io(Direction::Read, read)
     }
 
-    /// As [`read_with`](Self::read_with), without waiting. If there is nothing, `take` is not called.
+    /// As [`read_with`](Self::read_with), without waiting. If no bytes have arrived, `take` is not called.
     pub fn try_read_with<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
         const { assert!(S::READABLE, "this stream cannot be read") };
-        lent::lend(|buffer| {
+        shared_buffer::with_buffer(|buffer| {
             let n = self.try_read(buffer)?;
             Ok((n > 0).then(|| take(&buffer[..n])))
         })
@@ -261,7 +257,7 @@ impl<S: Stream> ByteStream<S> {
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<Option<R>>> {
-        self.poll_read_up_to_with(context, lent::SIZE, take)
+        self.poll_read_up_to_with(context, shared_buffer::SIZE, take)
     }
 
     pub(crate) fn poll_read_up_to_with<R>(
@@ -270,7 +266,7 @@ impl<S: Stream> ByteStream<S> {
         limit: usize,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<Option<R>>> {
-        lent::lend(|buffer| {
+        shared_buffer::with_buffer(|buffer| {
             let n = ready!(self.poll_read(context, &mut buffer[..limit]))?;
             Poll::Ready(Ok((n > 0).then(|| take(&buffer[..n]))))
         })
@@ -289,7 +285,7 @@ impl<S: Stream> ByteStream<S> {
         mut read: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
-        // Some systems wait with a read of 0 bytes.
+        // On some systems a read of 0 bytes would block.
         if room == 0 {
             poll_fn(poll_budget).await;
             return Ok(0);
@@ -317,15 +313,15 @@ impl<S: Stream> ByteStream<S> {
     }
 }
 
-/// How many bytes one call can read into some buffers: of more than it takes, it fills the first.
+/// How many bytes one call can read into some buffers. Of too many buffers it fills the first.
 fn room_of(buffers: &[IoSliceMut<'_>]) -> usize {
     let taken = buffers.iter().take(raw::SLICES);
     taken.map(|buffer| buffer.len()).sum()
 }
 
-/// The other side has ended writing before all bytes came.
+/// The error of a peer that has ended writing too early.
 pub(crate) fn ended_early(missing: usize) -> io::Error {
-    let text = format!("the other side has ended writing; {missing} bytes are missing");
+    let text = format!("the peer has ended writing; {missing} bytes are missing");
     io::Error::new(io::ErrorKind::UnexpectedEof, text)
 }
 
@@ -357,7 +353,7 @@ impl<S: Stream> Future for Read<'_, '_, S> {
 struct ReadWith<'a, S: Stream, F> {
     waiting: Waiting<'a, Descriptor<S>>,
     limit: usize,
-    /// There until the future is ready.
+    /// `Some` until the future is ready.
     take: Option<F>,
 }
 
@@ -374,7 +370,7 @@ impl<S: Stream, R, F: FnOnce(&[u8]) -> R> Future for ReadWith<'_, S, F> {
             limit,
             take,
         } = &mut *self;
-        lent::lend(|buffer| {
+        shared_buffer::with_buffer(|buffer| {
             let buffer = &mut buffer[..*limit];
             let (source, room) = (waiting.source(), buffer.len());
             let read = waiting.poll_io(context, |fd| {
@@ -387,7 +383,7 @@ impl<S: Stream, R, F: FnOnce(&[u8]) -> R> Future for ReadWith<'_, S, F> {
     }
 }
 
-/// After `n` bytes were read where there was more room: nothing is left, if the stream proves that.
+/// Marks the source not ready after a short read, if a short read proves that no bytes are left.
 #[inline(always)]
 fn after_read<S: Stream>(
     source: &Source<Descriptor<S>>,

@@ -6,24 +6,23 @@ use nio_loop::{Direction, Interest};
 
 use crate::{ByteStream, Stream, raw};
 
-/// What [`ByteStream::ready`] has found. A direction that was not asked for is false.
+/// The result of [`ByteStream::ready`]. The fields of a direction that was not in the interest are false.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ready {
-    /// A read would not wait: there are bytes, the end or an error.
+    /// A read would not block: there are bytes, the end or an error.
     pub readable: bool,
     /// A read would find the end or an error: there are no bytes before it.
     pub read_ended: bool,
-    /// A write would not wait: there is room, or an error.
+    /// A write would not block: there is room, or an error.
     pub writable: bool,
-    /// A write would fail: this side has ended writing, or the system knows that the other side reads no
-    /// more.
+    /// A write would fail: writing was ended, or the system knows that the peer reads no more.
     pub write_ended: bool,
 }
 
 impl<S: Stream> ByteStream<S> {
-    /// Waits until one of the directions is ready, and tells which of them are, and which have ended.
-    /// Several tasks may be told of the same byte. It asks the kernel by poll(2) each time.
+    /// Waits until one of the directions is ready, and returns which are ready and which have ended. It calls
+    /// poll(2) each time, and may be ready in several tasks for the same byte.
     ///
     /// ```
     /// # use nio_loop::{EventLoop, Interest};

@@ -1,4 +1,4 @@
-//! Looking up host names, for which the system has only a blocking call.
+//! Looking up host names, by a blocking call on another thread.
 
 use std::{
     future::poll_fn,
@@ -13,13 +13,13 @@ use crate::{
     address::{Addresses, Host},
 };
 
-/// The addresses of a host, in the order in which the system would try them. There is at least one,
-/// and none is there twice. Functions that wait, such as [`TcpStream::connect`](crate::TcpStream::connect),
-/// do this by themselves. Addresses that are written out are returned as they are.
+/// Looks up the addresses of a host, in the order in which the system would try them: at least one, without
+/// duplicates. Numeric addresses are returned as they are. `async` functions such as
+/// [`TcpStream::connect`](crate::TcpStream::connect) look names up themselves.
 ///
-/// The system looks the name up on one of the loop's threads for slow closures
-/// ([`Handle::spawn_slow`]), so that nothing else waits for it. Dropping the future takes the name out
-/// of their queue; a call that has begun cannot be stopped.
+/// getaddrinfo(3) runs on one of the loop's threads for slow closures ([`Handle::spawn_slow`]), so it delays no
+/// other work. Dropping the future removes the look-up from their queue; a call that has begun cannot be
+/// stopped.
 ///
 /// ```
 /// # use nio_loop::EventLoop;
@@ -65,7 +65,7 @@ pub(crate) async fn look_up(handle: &Handle, host: &Host) -> Result<Vec<SocketAd
     let addresses = match (&mut lookup.0).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(io::ErrorKind::NotFound.into()),
         Ok(addresses) => addresses,
-        // It did not panic, so its loop is gone.
+        // The closure does not panic, so the loop is gone.
         Err(_) => return Err(nio_loop::Error::Closed.into()),
     };
     addresses.map_err(|source| Error::Resolve {

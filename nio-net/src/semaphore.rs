@@ -1,12 +1,12 @@
-//! A semaphore: a limit on how many connections are open at once, or on anything else.
+//! A semaphore: limits concurrent connections, or anything else.
 //!
 //! The laws:
 //!
-//! 1. A connection is accepted only with a permit. Until there is one it waits in the kernel's queue,
-//!    and when that is full the system refuses more.
-//! 2. Permits go to tasks in order of arrival. A permit that is dropped is handed to the task that
-//!    has waited longest, and wakes no other.
-//! 3. A wait that is dropped passes on the permit that it was handed.
+//! 1. A connection is accepted only with a permit. Until a permit is free it waits in the kernel's queue; when
+//!    that is full, the system refuses more (backpressure).
+//! 2. Permits go to tasks first in, first out. A dropped permit goes to the task that has waited longest, and
+//!    wakes no other.
+//! 3. A wait that is dropped passes its permit on to the next task.
 //! 4. A task that waits for a connection holds no permit: another listener may need it.
 //! 5. Clones on several threads share the permits. One lock guards the count and the queue together;
 //!    no foreign code runs under it.
@@ -28,8 +28,8 @@ use crate::{
     listener::{is_of_the_connection, is_shortage},
 };
 
-/// A semaphore: limits how many connections are open at once, or anything else. Clones share the
-/// permits, also on other threads: there each may serve the connections of a loop of its own.
+/// A semaphore: limits concurrent connections, or anything else. Clones share the permits, also between
+/// threads that each have their own loop.
 ///
 /// ```
 /// # use nio_loop::EventLoop;
@@ -65,9 +65,9 @@ struct State {
 }
 
 struct Queue {
-    /// How many permits are free. While tasks wait none is.
+    /// The number of free permits; 0 while tasks wait.
     free: usize,
-    /// The tasks that wait, in order of arrival. A task that is not among them any more has its permit.
+    /// The waiting tasks, in order of arrival. A task that was removed has been given its permit.
     waiting: BTreeMap<u64, Waker>,
     /// The number of the next task.
     next: u64,
@@ -75,11 +75,11 @@ struct Queue {
 
 impl State {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // No foreign code runs under the lock, so nothing panics there.
+        // No foreign code runs under the lock, so it is never poisoned by a panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a permit to the first task that waits, or keeps it.
+    /// Gives a permit to the first waiting task, or counts it as free.
     fn release(&self) {
         let mut queue = self.lock();
         let first = queue.waiting.pop_first();
@@ -116,16 +116,16 @@ impl Semaphore {
         Some(self.permit())
     }
 
-    /// Waits for a permit. Permits go to tasks in order of arrival.
+    /// Waits for a permit, first in, first out.
     pub fn acquire(&self) -> impl Future<Output = Permit> + use<> {
         let semaphore = self.clone();
         let number = None;
         Acquire { semaphore, number }
     }
 
-    /// Waits for a connection and a permit for it, as [`Listener::next`] does: a shortage of descriptors
-    /// or memory is waited out. Several listeners may share a semaphore. Dropping the future loses no
-    /// connection.
+    /// Waits for a connection and a permit for it. As [`Listener::next`], it waits without an error while
+    /// descriptors or memory have run out. Several listeners may share a semaphore. Dropping the future loses
+    /// no connection.
     pub async fn accept<L: Listen>(&self, listener: &Listener<L>) -> io::Result<Admitted<L>> {
         let passes = |error: &io::Error| {
             let would_block = error.kind() == io::ErrorKind::WouldBlock;
@@ -148,7 +148,7 @@ impl Semaphore {
         }
     }
 
-    /// How many permits are taken.
+    /// The number of permits in use.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.state.permits - self.state.lock().free
@@ -163,7 +163,7 @@ impl Semaphore {
 /// A wait for a permit.
 struct Acquire {
     semaphore: Semaphore,
-    /// The place in the queue, once it waits.
+    /// The number in the queue, once it waits.
     number: Option<u64>,
 }
 
@@ -222,14 +222,14 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// A connection, the address of its other side, and its permit.
+/// A connection, the address of its peer, and its permit.
 pub type Admitted<L> = (
     ByteStream<<L as Listen>::Stream>,
     <L as Listen>::Address,
     Permit,
 );
 
-/// A permit of a [`Semaphore`]. When it is dropped, it goes to the task that has waited longest.
+/// A permit of a [`Semaphore`]. When it is dropped, the task that has waited longest gets it.
 pub struct Permit {
     state: Arc<State>,
 }

@@ -11,8 +11,8 @@ use nio_loop::{Direction, poll_budget};
 
 use crate::{DatagramSocket, Datagrams, raw};
 
-/// How long a send waits that found the receiver's queue full. Nothing reports when there is room
-/// again.
+/// How long a send waits when the receiver's queue is full. A timer is needed because no event reports that
+/// there is room again.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// Sending.
@@ -36,11 +36,12 @@ impl<S: Datagrams> DatagramSocket<S> {
             .await
     }
 
-    /// Sends datagrams to the address that the socket is connected to: as many as there is room for,
-    /// and no more than 64. Returns how many; at least one, if there is one. If the future is dropped,
-    /// nothing has been sent.
+    /// Sends datagrams to the address that the socket is connected to: as many as there is room for, at most
+    /// 64, and at least one unless the list is empty. Returns how many. If the future is dropped, nothing has
+    /// been sent.
     ///
-    /// An error is that of the first one; a later one's comes when it is the first.
+    /// An error is that of the first datagram. If a later one fails, those before it are sent, and the next call
+    /// reports its error.
     ///
     /// It is one system call on Linux (with glibc), FreeBSD and NetBSD, and one for each datagram elsewhere.
     pub async fn send_many(&self, datagrams: &[&[u8]]) -> io::Result<usize> {
@@ -54,9 +55,9 @@ impl<S: Datagrams> DatagramSocket<S> {
             .await
     }
 
-    /// Waits until there is room to send, or an error. Several tasks may be told of the same room. It
-    /// asks the kernel by poll(2) each time. For a Unix socket this is the room at this side; only
-    /// [`send`](Self::send) and its like wait for room at the receiver.
+    /// Waits until there is room to send, or an error. It calls poll(2) each time, and may be ready in several
+    /// tasks for the same room. For a Unix socket this is the room in its own send buffer; only
+    /// [`send`](Self::send) and similar calls wait for room at the receiver.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Write, raw::ready_to_write)
     }
@@ -106,7 +107,7 @@ impl<S: Datagrams> DatagramSocket<S> {
         }
     }
 
-    /// Sends, and while the receiver's queue is full tries again and again.
+    /// Sends, and tries again while the receiver's queue is full.
     async fn send_with(&self, mut send: impl FnMut(&S) -> io::Result<usize>) -> io::Result<usize> {
         loop {
             let sent = self
@@ -120,8 +121,8 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 }
 
-/// A send that would block waits for the loop's event, except where it waits for the receiver, for which
-/// there is none. That is ENOBUFS on the BSDs, and here on all systems.
+/// Translates the error of a full receiver's queue to ENOBUFS, as the BSDs report it: no event of the loop
+/// reports room at the receiver, so this must not look like "would block".
 fn tell_full<S: Datagrams>(result: io::Result<usize>) -> io::Result<usize> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock if S::WAITS_FOR_RECEIVER => {
@@ -131,7 +132,7 @@ fn tell_full<S: Datagrams>(result: io::Result<usize>) -> io::Result<usize> {
     })
 }
 
-/// Whether an error says that the receiver's queue is full.
+/// Whether an error means that the receiver's queue is full.
 fn is_full<S: Datagrams>(error: &io::Error) -> bool {
     S::WAITS_FOR_RECEIVER && error.raw_os_error() == Some(libc::ENOBUFS)
 }

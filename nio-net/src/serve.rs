@@ -1,16 +1,13 @@
-//! Servers: each connection is served by a task, up to a limit of them, until the server shuts down.
+//! Servers: a task for each connection, a limit on connections, and graceful shutdown.
 //!
 //! The laws:
 //!
-//! 1. A connection has a permit and a guard of the shutdown, from when it is accepted until it is
-//!    closed.
-//! 2. What ends a connection ends no other: an error, a panic, an idle limit. The server ends by its
-//!    shutdown, or when accepting fails for good.
-//! 3. When the future of `serve` is ready or dropped, no task and no connection of it is left.
+//! 1. A connection holds a permit and a guard of the shutdown, from when it is accepted until it is closed.
+//! 2. An error, a panic or an idle limit ends its own connection and no other. The server ends by its shutdown,
+//!    or when accepting fails permanently.
+//! 3. When the future of `serve` is ready or dropped, none of its tasks and connections is left.
 
-use std::{
-    cell::OnceCell, fmt, future::Future, io, net, ops::Deref, process, rc::Rc, time::Duration,
-};
+use std::{cell::OnceCell, fmt, future::Future, io, net, ops::Deref, rc::Rc, time::Duration};
 
 use nio_loop::{CallbackGuard, Handle, Signal};
 
@@ -59,8 +56,8 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Clones are of the same server: its listeners, of any kind, share one limit and one shutdown. Serve
-/// each by a task, or by a future of its own:
+/// Clones share the server. Several listeners, of any kind, have one limit and one shutdown: serve each
+/// with its own task:
 ///
 /// ```
 /// # use nio_net::{Server, TcpListener};
@@ -124,16 +121,16 @@ impl Server {
         }
     }
 
-    /// Calls a function with each error of a connection: what its handler returned, that it panicked,
-    /// or that it was idle for too long. By default they are passed over. It runs on the loop's thread,
-    /// so it should not block: a terminal or a pipe that is not read keeps a write waiting.
+    /// Calls a function with each error of a connection: the error or panic of its handler, or that it was idle
+    /// for too long. By default errors are ignored. The function runs on the loop's thread, so it must not
+    /// block; a write to a terminal or a pipe may block.
     #[must_use]
     pub fn on_error(self, on_error: impl Fn(&ConnectionError) + 'static) -> Server {
         let on_error: Option<Rc<OnError>> = Some(Rc::new(on_error));
         Server { on_error, ..self }
     }
 
-    /// The shutdown of the server: to begin it, or to wait for its beginning elsewhere.
+    /// The shutdown of the server, to begin it or to wait for its beginning.
     #[must_use]
     pub fn shutdown(&self) -> &GracefulShutdown {
         &self.shutdown
@@ -145,24 +142,23 @@ impl Server {
         &self.handle
     }
 
-    /// How many connections are open, of all listeners and of all threads of its
-    /// [`Cores`](crate::Cores).
+    /// The number of open connections, of all listeners, and of all threads of [`Cores`](crate::Cores).
     #[must_use]
     pub fn connections(&self) -> usize {
         self.permits.taken()
     }
 
-    /// Serves the connections of a listener until the shutdown begins, each by a task with the handler.
-    /// Then the listener is closed, and the connections that are open have the
-    /// [grace](ServeOptions::grace) to end; so have those of other listeners of this server.
+    /// Serves the connections of a listener until the shutdown begins: a task runs the handler for each. Then
+    /// the listener is closed, and the open connections, of all listeners of this server, have the
+    /// [grace](ServeOptions::grace) to end.
     ///
-    /// When the handler returns, the connection is
-    /// [closed gracefully](ByteStream::close_gracefully), also after an error, which its client may have
-    /// been told of. It is reset if it was [idle](ServeOptions::idle) with bytes in its buffer, or if
-    /// the handler has [set](crate::Options::set_linger) its lingering to zero.
+    /// When the handler returns, also with an error, the connection is
+    /// [closed gracefully](ByteStream::close_gracefully). It is reset instead if it was
+    /// [idle](ServeOptions::idle) with unsent bytes, or if the handler has
+    /// [set](crate::Options::set_linger) its lingering to zero.
     ///
-    /// Broken connections are passed over, and a shortage of descriptors or memory is waited out. Any
-    /// other error of accepting begins the shutdown of the whole server.
+    /// Broken connections are skipped. While descriptors or memory have run out, accepting pauses. Any other
+    /// error of accepting begins the shutdown of the whole server.
     ///
     /// Dropping the future closes the listener and its connections.
     ///
@@ -194,7 +190,7 @@ impl Server {
                     Ok((stream, peer, permit)) => {
                         let held = (permit, shutdown.guard());
                         let (server, handler) = (Rc::clone(&server), Rc::clone(&handler));
-                        let serving = server.attend(handler, stream, peer, held);
+                        let serving = server.serve_connection(handler, stream, peer, held);
                         while tasks.try_join_next().is_some() {} // those that have ended
                         tasks.spawn(serving);
                     }
@@ -214,8 +210,8 @@ impl Server {
         }
     }
 
-    /// One connection, from its beginning to its close.
-    async fn attend<L, F>(
+    /// Serves one connection, and closes it.
+    async fn serve_connection<L, F>(
         self: Rc<Server>,
         handler: Rc<F>,
         stream: ByteStream<L::Stream>,
@@ -243,7 +239,7 @@ impl Server {
             Ok(result) => result,
             Err(elapsed) => {
                 if stream.unsent() > Some(0) {
-                    // The system would keep the bytes for a peer that does not take them.
+                    // Without a reset the system would keep the bytes for a peer that does not read.
                     let _ = stream.options().set_linger(Some(Duration::ZERO));
                 }
                 let text = format!("no progress for {:?}", elapsed.limit);
@@ -260,7 +256,7 @@ impl Server {
         drop(held);
     }
 
-    /// Closes a connection. That it fails is no news: the connection is gone.
+    /// Closes a connection. An error means that the connection is gone, so it is ignored.
     async fn close<S: Stream>(&self, stream: &ByteStream<S>) {
         let limit = self.options.linger;
         let is_to_be_reset = matches!(stream.options().linger(), Ok(Some(Duration::ZERO)));
@@ -269,22 +265,17 @@ impl Server {
         }
     }
 
-    /// Begins the shutdown by the first signal, from now on until the last clone of the server is
-    /// dropped.
+    /// Listens to the signals, until the last clone of the server is dropped.
     pub(crate) fn listen_to_signals(&self) -> Result<(), ServeError> {
         if !self.options.signals || self.signals.get().is_some() {
             return Ok(());
         }
         let listen = |signal: Signal| {
-            let (shutdown, exits) = (self.shutdown.clone(), self.options.exits);
-            let id = self.handle.on_signal(signal, move |_, _| {
-                if !shutdown.has_begun() {
-                    return shutdown.begin();
-                }
-                if exits {
-                    process::exit(128 + signal.as_raw());
-                }
-                shutdown.cut_off();
+            let (shutdown, second) = (self.shutdown.clone(), self.options.on_second_signal);
+            let id = self.handle.on_signal(signal, move |_, _| match second {
+                _ if !shutdown.has_begun() => shutdown.begin(),
+                Some(function) => function(signal),
+                None => shutdown.cut_off(),
             });
             let id = id.map_err(|source| ServeError::Signal { signal, source })?;
             Ok(self.handle.guard(id))
@@ -312,7 +303,7 @@ impl fmt::Debug for Server {
 pub struct Connection<'a, L: Listen = net::TcpListener> {
     /// The stream.
     pub stream: &'a Rc<ByteStream<L::Stream>>,
-    /// The address of the other side.
+    /// The peer's address.
     pub peer: &'a L::Address,
     /// The shutdown of the server.
     pub shutdown: &'a GracefulShutdown,
@@ -321,8 +312,8 @@ pub struct Connection<'a, L: Listen = net::TcpListener> {
 }
 
 impl<L: Listen> Connection<'_, L> {
-    /// Does some work until the server shuts down: then the work is dropped, and this is `None`. For
-    /// the wait for a request, as in the example of [`Server`]; one that has come should be answered.
+    /// Runs some work until the server shuts down: then it drops the work and returns `None`. Use it to wait
+    /// for a request, as in the example of [`Server`]. A request that has arrived should still be answered.
     pub async fn unless_shutdown<F: Future>(&self, work: F) -> Option<F::Output> {
         self.shutdown.unless_begun(work).await
     }
@@ -352,25 +343,24 @@ impl<L: Listen> fmt::Debug for Connection<'_, L> {
     }
 }
 
-/// How a connection of a [`Server`] ended that did not end well.
+/// The error by which a connection of a [`Server`] ended.
 #[derive(Debug, thiserror::Error)]
 #[error("{peer}: {error}")]
 #[non_exhaustive]
 pub struct ConnectionError {
-    /// The address of the other side.
+    /// The peer's address.
     pub peer: String,
-    /// What the handler returned. [`TimedOut`](io::ErrorKind::TimedOut) if the connection was idle,
+    /// The error of the handler; [`TimedOut`](io::ErrorKind::TimedOut) if the connection was idle,
     /// [`Other`](io::ErrorKind::Other) if the handler panicked.
     #[source]
     pub error: io::Error,
 }
 
-/// How a [`Server`] ended that did not end well. Converts into an [`io::Error`].
+/// The error by which a [`Server`] ended. Converts into an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// A signal that would begin the shutdown cannot be listened to. [`ServeOptions::signals`] does
-    /// without.
+    /// The server cannot listen to a signal. [`ServeOptions::signals`] turns signals off.
     #[error("cannot listen to signal {signal:?}: {source}")]
     Signal {
         /// The signal.
@@ -381,7 +371,7 @@ pub enum ServeError {
     /// Connections cannot be accepted any more.
     #[error("cannot accept connections: {0}")]
     Accept(#[source] io::Error),
-    /// The grace was over, or a second signal came, and connections were still open.
+    /// Connections were still open after the grace, or at the second signal.
     #[error("cut off: {0}")]
     CutOff(#[source] Unfinished),
 }

@@ -1,8 +1,10 @@
-//! The options of a server, which its listeners and threads share.
+//! The options of a server.
 
 use std::time::Duration;
 
-/// How a [`Server`](crate::Server) serves. The defaults are good for most.
+use nio_loop::Signal;
+
+/// The options of a [`Server`](crate::Server). The defaults suit most servers.
 ///
 /// ```
 /// use std::time::Duration;
@@ -13,7 +15,7 @@ use std::time::Duration;
 ///     .idle(Duration::from_secs(60))
 ///     .grace(Duration::from_secs(30));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct ServeOptions {
     pub(crate) connections: usize,
@@ -22,7 +24,7 @@ pub struct ServeOptions {
     pub(crate) grace: Duration,
     pub(crate) linger: Duration,
     pub(crate) signals: bool,
-    pub(crate) exits: bool,
+    pub(crate) on_second_signal: Option<fn(Signal)>,
 }
 
 impl ServeOptions {
@@ -36,14 +38,14 @@ impl ServeOptions {
             grace: Duration::from_secs(10),
             linger: Duration::from_secs(5),
             signals: true,
-            exits: false,
+            on_second_signal: None,
         }
     }
 
-    /// How many connections may be open at once, of all listeners of the server together; more wait in
-    /// the kernel's queue. By default 1000. Each takes a descriptor, of which a process may
-    /// have 256 (macOS) or 1024 (Linux) unless it raises its limit (setrlimit(2)). With none left,
-    /// accepting pauses until there are some.
+    /// The limit on open connections, of all listeners of the server together; more wait in the kernel's
+    /// queue. By default 1000. Each takes a descriptor; a process may have 256 (macOS) or 1024 (Linux)
+    /// unless it raises its limit (setrlimit(2)). When they have run out, accepting pauses until some are
+    /// free.
     #[doc(alias("max connections", "maxConnections", "backpressure"))]
     pub fn connections(self, connections: usize) -> ServeOptions {
         ServeOptions {
@@ -52,10 +54,10 @@ impl ServeOptions {
         }
     }
 
-    /// How long a connection may make no progress; then its handler is dropped and it is closed. By
-    /// default five minutes; `None` is no limit. What counts as progress:
-    /// [`Idle::watch`](crate::Idle::watch), and a [`touch`](crate::Idle::touch) of the connection's
-    /// [`idle`](crate::Connection::idle), by which a handler may also change the limit.
+    /// The limit of the time without progress; then the handler is dropped and the connection is closed. By
+    /// default five minutes; `None` is no limit. Progress is defined at [`Idle::watch`](crate::Idle::watch). A
+    /// handler can [`touch`](crate::Idle::touch) the connection's [`idle`](crate::Connection::idle), and change
+    /// its limit.
     #[doc(alias("keep-alive timeout", "keepAliveTimeout", "setTimeout"))]
     pub fn idle(self, limit: impl Into<Option<Duration>>) -> ServeOptions {
         ServeOptions {
@@ -65,9 +67,9 @@ impl ServeOptions {
         }
     }
 
-    /// As [`idle`](Self::idle), but bytes that are read are no progress; for protocols of requests and
-    /// answers: [`Idle::watch_sending`](crate::Idle::watch_sending). The handler touches the
-    /// connection's [`idle`](crate::Connection::idle) when a request is complete.
+    /// As [`idle`](Self::idle), but bytes that are read do not count as progress, for protocols of requests and
+    /// answers: see [`Idle::watch_sending`](crate::Idle::watch_sending). The handler touches the connection's
+    /// [`idle`](crate::Connection::idle) when a request is complete.
     #[doc(alias("requestTimeout", "headersTimeout", "slowloris"))]
     pub fn idle_sending(self, limit: Duration) -> ServeOptions {
         ServeOptions {
@@ -77,32 +79,46 @@ impl ServeOptions {
         }
     }
 
-    /// How long connections that are open may go on when the shutdown has begun; then they are cut
-    /// off. By default ten seconds.
+    /// How long open connections may go on after the shutdown has begun; then they are cut off. By default ten
+    /// seconds.
     #[doc(alias("graceful shutdown"))]
     pub fn grace(self, grace: Duration) -> ServeOptions {
         ServeOptions { grace, ..self }
     }
 
-    /// How long the close of a connection may take when its handler has returned: see
-    /// [`close_gracefully`](crate::ByteStream::close_gracefully). By default five seconds; with zero
-    /// the connection is closed at once, and a client that still sends may not get its answer.
+    /// The limit of the lingering close after the handler has returned: see
+    /// [`close_gracefully`](crate::ByteStream::close_gracefully). By default five seconds. With zero the
+    /// connection is closed at once, and a client that still sends may not receive the answer.
     pub fn linger(self, limit: Duration) -> ServeOptions {
         let linger = limit;
         ServeOptions { linger, ..self }
     }
 
     /// Whether SIGINT (Ctrl-C) and SIGTERM begin the shutdown, and a second one cuts off the
-    /// connections that are open. By default they do. Without it, begin the
-    /// [shutdown](crate::Server::shutdown) yourself.
+    /// connections that are open. By default they do. If they do not, the program begins the
+    /// [shutdown](crate::Server::shutdown).
     pub fn signals(self, signals: bool) -> ServeOptions {
         ServeOptions { signals, ..self }
     }
 
-    /// Whether the second signal ends the process at once, with the exit status that a shell has for
-    /// the signal: 128 and its number. By default it does not.
-    pub fn exit_on_second_signal(self, exits: bool) -> ServeOptions {
-        ServeOptions { exits, ..self }
+    /// Calls a function at the second signal, instead of cutting off the open connections. A program
+    /// that exits at once uses it to write its last log lines first. With [`Cores`](crate::Cores), each
+    /// thread calls it.
+    ///
+    /// ```
+    /// use nio_net::ServeOptions;
+    ///
+    /// let options = ServeOptions::new().on_second_signal(|signal| {
+    ///     // Write what is still to be written, then end as a shell reports it.
+    ///     std::process::exit(128 + signal.as_raw());
+    /// });
+    /// ```
+    pub fn on_second_signal(self, function: fn(Signal)) -> ServeOptions {
+        let on_second_signal = Some(function);
+        ServeOptions {
+            on_second_signal,
+            ..self
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use nio_loop::Handle;
 
 use crate::{
-    Error, Listener, Options, Refused, TcpListener, TcpStream, ToAddresses, address::written_out,
-    raw, resolve, tcp::Connecting,
+    Error, Listener, Options, Refused, TcpListener, TcpStream, ToAddresses, address::numeric, raw,
+    resolve, tcp::Connecting,
 };
 
 /// A TCP socket whose options are to be set, and which may be bound to an address, before it
@@ -32,7 +32,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct TcpSocket {
-    /// Not connected; the standard library has no better type for it.
+    /// Not connected; the standard library has no other type for it.
     socket: net::TcpStream,
 }
 
@@ -41,12 +41,12 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// Those of a process or a system that has no more descriptors.
+    /// If the process or the system has no more descriptors.
     pub fn new_v4() -> io::Result<TcpSocket> {
         TcpSocket::of_family(libc::AF_INET)
     }
 
-    /// A socket for IP version 6; an error where the system has none.
+    /// A socket for IP version 6; an error if the system does not support it.
     pub fn new_v6() -> io::Result<TcpSocket> {
         TcpSocket::of_family(libc::AF_INET6)
     }
@@ -78,11 +78,11 @@ impl TcpSocket {
     ///
     /// [`Error::LocalAddress`] with the address; [`Error::Address`] if it is no address.
     pub fn bind(&self, to: impl ToAddresses) -> Result<(), Error> {
-        let address = written_out(to)?[0];
+        let address = numeric(to)?[0];
         raw::bind(self, &address).map_err(|source| Error::LocalAddress { address, source })
     }
 
-    /// The address that it is bound to; one of zeroes if it is not.
+    /// The address that it is bound to; all zeroes if it is not bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
@@ -118,8 +118,8 @@ impl TcpSocket {
         }
     }
 
-    /// The first address of the socket's version of IP; if there is none, one for which the system has
-    /// an error.
+    /// The first address of the socket's version of IP. If there is none, another one, which the system
+    /// refuses with its error.
     fn choose(&self, addresses: &[SocketAddr]) -> SocketAddr {
         let is_v4 = self.local_addr().is_ok_and(|local| local.is_ipv4());
         let mut fitting = addresses
@@ -183,7 +183,7 @@ impl TcpSocket {
     }
 }
 
-/// Stands for an address that getsockname(2) does not give.
+/// For an error, if getsockname(2) fails.
 const UNKNOWN: SocketAddr = SocketAddr::V4(net::SocketAddrV4::new(net::Ipv4Addr::UNSPECIFIED, 0));
 
 impl AsFd for TcpSocket {

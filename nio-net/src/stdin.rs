@@ -4,10 +4,9 @@
 //!
 //! 1. The mode of the descriptor is not changed: other processes share it. So read(2) may block, and a
 //!    thread of the loop's pool calls it.
-//! 2. A thread reads only when a read of this process waits and the descriptor is readable. So bytes
-//!    that nothing here asks for are left to other processes, and no thread is kept waiting. (poll(2)
-//!    says of a file that it is readable.)
-//! 3. What a thread has read is kept until it is taken: a future that is dropped loses nothing.
+//! 2. A thread reads only when a future waits and the descriptor is readable. So bytes that no future waits for
+//!    are left to other processes, and no thread blocks. (poll(2) reports files as readable.)
+//! 3. Bytes that a thread has read are kept until they are taken: dropping a future loses none.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +22,7 @@ use nio_loop::{Direction, Handle, JoinHandle, Source, poll_budget};
 
 use crate::{error::adopt, raw};
 
-/// How much one call of read(2) reads. More makes no difference: it is what a pipe holds.
+/// The limit on one read(2): as many bytes as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
 /// The standard input of the process. Made by [`stdin`].
@@ -33,28 +32,28 @@ pub struct Stdin {
     source: Source<Arc<Input>>,
 }
 
-/// The descriptor, and what threads have read from it. A closure on another thread has a clone.
+/// The descriptor, and the bytes that threads have read from it. A closure on another thread has a clone.
 struct Input {
     file: File,
     unread: Mutex<Unread>,
 }
 
-/// What was read and not taken yet.
+/// The bytes that were read and not taken yet.
 #[derive(Default)]
 struct Unread {
     bytes: VecDeque<u8>,
-    /// The end or an error, behind the bytes.
+    /// The end or an error, after the bytes.
     end: Option<io::Result<()>>,
 }
 
-/// The standard input of the process, to be read without stopping the loop. It may be a terminal, a pipe, a
-/// socket, a file or `/dev/null`: all are read in the same way.
+/// The standard input of the process, read without blocking the loop. It may be a terminal, a pipe, a socket, a
+/// file or `/dev/null`.
 ///
-/// Its mode is not changed, so the shell and the other processes that use the same terminal or pipe
-/// notice nothing. It is read only as far as reads ask for it, 64 KiB at a time. Bytes that
-/// [`std::io::stdin`] has in its buffer, or another `Stdin`, are not found here: use one of them.
+/// Its mode is not changed, so it does not disturb the shell and other processes that use the same terminal or
+/// pipe. It is read only on demand, at most 64 KiB at a time. Bytes in the buffer of [`std::io::stdin`], or of
+/// another `Stdin`, are not found here, so use only one of them.
 ///
-/// A standard input that is closed is at its end, as it is for the standard library.
+/// If the standard input is closed, reads find the end, as with the standard library.
 ///
 /// ```
 /// use nio_loop::EventLoop;
@@ -92,9 +91,8 @@ impl Stdin {
         Ok(Stdin { source })
     }
 
-    /// Reads the bytes that are there, or waits for some, and returns how many. 0 says that the input
-    /// has ended (or that `buffer` is empty). A terminal ends at Ctrl-D, and may be read again after
-    /// that.
+    /// Reads the bytes that have arrived, or waits for some, and returns how many. 0 means that the input has
+    /// ended (or that `buffer` is empty). A terminal ends at Ctrl-D, and can be read again after that.
     ///
     /// # Errors
     ///
@@ -114,7 +112,7 @@ impl Stdin {
 
     /// Reads until the input ends, and appends everything to `buffer`; returns how many bytes that were.
     /// If the future is dropped, the bytes that it has read are in `buffer`, and another call goes on
-    /// behind them.
+    /// after them.
     ///
     /// # Errors
     ///
@@ -136,7 +134,7 @@ impl Stdin {
     }
 
     /// Reads a line with the `\n` at its end, and appends it to `line`; returns how many bytes it has. 0
-    /// says that the input has ended. The last line may have no `\n`. If the future is dropped, no part
+    /// means that the input has ended. The last line may have no `\n`. If the future is dropped, no part
     /// of the line has been taken.
     ///
     /// # Errors
@@ -164,7 +162,7 @@ impl Stdin {
         .await
     }
 
-    /// Has more read until `look` finds something in what was read.
+    /// Reads more bytes until `look` returns `Some`.
     async fn until<T>(
         &self,
         mut look: impl FnMut(&mut Unread) -> Option<io::Result<T>>,
@@ -180,8 +178,7 @@ impl Stdin {
             if let Some(found) = look(&mut input.lock()) {
                 return found;
             }
-            // What the system cannot wait for (a terminal that was opened as /dev/tty on macOS) the
-            // thread waits for.
+            // If the loop cannot wait for the descriptor (/dev/tty on macOS), the thread blocks instead.
             let _ = self.source.io(Direction::Read, raw::ready_to_read).await;
             if Arc::strong_count(input) == 1 {
                 self.on_a_thread(Input::read).await?;
@@ -189,7 +186,7 @@ impl Stdin {
         }
     }
 
-    /// Runs a closure on another thread. Dropping the future keeps one that has not begun from running.
+    /// Runs a closure on another thread. If the future is dropped before the closure has begun, it never runs.
     async fn on_a_thread(&self, closure: impl FnOnce(&Input) + Send + 'static) -> io::Result<()> {
         struct Job(JoinHandle<()>);
         impl Drop for Job {
@@ -203,7 +200,7 @@ impl Stdin {
             .handle()
             .spawn_blocking(move || closure(&input))?);
         let done = (&mut job.0).await;
-        // It does not panic, so the loop is gone.
+        // The closure does not panic, so the loop is gone.
         done.map_err(|_| nio_loop::Error::Closed.into())
     }
 }
@@ -277,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn l86_what_a_thread_reads_for_a_read_that_was_dropped_is_read_by_the_next() {
+    fn l86_bytes_that_a_thread_has_read_for_a_dropped_read_go_to_the_next() {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle();
         let (stdin, mut writer) = a_pipe(&handle);

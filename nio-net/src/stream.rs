@@ -3,16 +3,15 @@
 //!
 //! The laws:
 //!
-//! 1. A future does its system call in the poll in which it is ready, and nothing before: one that is
-//!    dropped has read nothing and written nothing. Those that make several calls say what is lost.
-//! 2. No operation allocates, but for those whose result is a vector, and the first
+//! 1. A future makes its system call in the poll in which it is ready: a future that is dropped while
+//!    pending has read nothing and written nothing. Futures that make several calls document what is lost.
+//! 2. No operation allocates, except those that return a vector, and the first
 //!    [`read_with`](ByteStream::read_with) of a thread.
-//! 3. After a short read or write, nothing is tried before the loop reports readiness: the next call
-//!    would block. (A read only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
-//! 4. Every byte that is read or written is counted, by each way of reading and writing; peeking is
-//!    not reading.
-//! 5. After writing has ended, ending it again makes no system call. On the BSDs, it would end
-//!    reading too, and lose what the other side still sends.
+//! 3. After a short read or a partial write, no call is made before the loop reports readiness: it would
+//!    block. (For reads only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
+//! 4. Every byte that is read or written is counted, by every operation. A peek is not a read.
+//! 5. After writing has ended, ending it again makes no system call. On the BSDs a second one would end reading
+//!    too, and lose the bytes that the peer still sends.
 //! 6. A descriptor that leaves the loop is in blocking mode.
 
 use std::{
@@ -33,12 +32,12 @@ use crate::{
 
 /// A stream of bytes: [`TcpStream`](crate::TcpStream), [`UnixStream`](crate::UnixStream),
 /// [`PipeReader`](crate::PipeReader) and [`PipeWriter`](crate::PipeWriter) are this type over
-/// different descriptors. A terminal can be one too, over a type of yours that is a [`Stream`].
+/// different descriptors. Your own types, for a terminal for example, can implement [`Stream`].
 /// Dropping it closes the descriptor.
 ///
 /// All operations take `&self`, so one task can read while another writes: give both an
-/// [`Rc`](std::rc::Rc) of it, or [split](ByteStream::into_split) it. Where several tasks read, or
-/// several write, each operation's bytes stay together; the order of the tasks is not defined.
+/// [`Rc`](std::rc::Rc) of it, or [split](ByteStream::into_split) it. If several tasks read, or several
+/// write, the bytes of one system call stay together; the order of the tasks is not defined.
 ///
 /// | waits | does not wait | for futures written by hand |
 /// |---|---|---|
@@ -53,9 +52,9 @@ use crate::{
 /// | [`io`](Self::io) | [`try_io`](Self::try_io) | |
 /// | [`readable`](Self::readable), [`writable`](Self::writable) | | [`poll_readable`](Self::poll_readable), [`poll_writable`](Self::poll_writable) |
 ///
-/// Where `try_…` would have to wait, it returns an error of the kind
-/// [`WouldBlock`](io::ErrorKind::WouldBlock). `poll_…` wakes the context's waker when it is worth
-/// polling again.
+/// A `try_…` operation that would block returns an error of the kind
+/// [`WouldBlock`](io::ErrorKind::WouldBlock). A `poll_…` operation that is pending wakes the context's waker
+/// when it should be polled again.
 #[doc(alias = "uv_stream_t")]
 #[doc(alias = "AsyncRead")]
 #[doc(alias = "AsyncWrite")]
@@ -63,21 +62,21 @@ pub struct ByteStream<S: Stream> {
     pub(crate) source: Source<Descriptor<S>>,
 }
 
-/// A stream's descriptor, and what is known of it. The flags take no memory: they are where the
-/// descriptor has padding.
+/// A stream's descriptor with its state. The flags are in the padding after the descriptor, so they take no
+/// memory.
 pub(crate) struct Descriptor<S> {
     pub(crate) inner: S,
     /// A read has found the end.
     read_ended: Cell<bool>,
     pub(crate) writing_ended: Cell<bool>,
-    /// How many bytes were read in all.
+    /// The total of bytes read.
     read: Cell<u64>,
-    /// How many bytes were written in all.
+    /// The total of bytes written.
     written: Cell<u64>,
 }
 
 impl<S> Descriptor<S> {
-    /// After `n` bytes were read where there was room for `room`.
+    /// Counts a read of `n` bytes into a buffer of `room` bytes.
     #[inline]
     pub(crate) fn count_read(&self, n: usize, room: usize) {
         if n == 0 && room > 0 {
@@ -86,7 +85,7 @@ impl<S> Descriptor<S> {
         self.read.set(self.read.get().wrapping_add(n as u64));
     }
 
-    /// After `n` bytes were written.
+    /// Counts a write of `n` bytes.
     #[inline]
     pub(crate) fn count_written(&self, n: usize) {
         let written = self.written.get().wrapping_add(n as u64);
@@ -125,7 +124,7 @@ impl<S: Stream> ByteStream<S> {
         Err(Refused { error, value })
     }
 
-    /// Makes a stream of a descriptor that is known to be non-blocking.
+    /// Makes a stream of a descriptor in non-blocking mode, without checking the mode.
     pub(crate) fn adopt(handle: &Handle, inner: S) -> Result<ByteStream<S>, Refused<S>> {
         let descriptor = Descriptor {
             inner,
@@ -182,19 +181,14 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
-    /// Takes the connection out of the loop, in [blocking mode](crate#blocking-mode).
+    /// Takes the stream out of the loop, in [blocking mode](crate#blocking-mode).
+    #[doc(alias = "into_inner")]
     #[must_use]
     pub fn into_std(self) -> S {
         into_blocking(self.take_out())
     }
 
-    /// Takes the descriptor out of the loop, in [blocking mode](crate#blocking-mode).
-    #[must_use]
-    pub fn into_inner(self) -> S {
-        self.into_std()
-    }
-
-    /// Takes the descriptor out of the loop, and leaves its mode.
+    /// Takes the descriptor out of the loop, in its present mode.
     pub(crate) fn take_out(self) -> S {
         self.source.into_inner().inner
     }
@@ -211,12 +205,12 @@ impl<S: Stream> ByteStream<S> {
         &self.source.get_ref().inner
     }
 
-    /// Shuts down reading, writing or both. After `Write` the other side reads the end; it may go on
+    /// Shuts down reading, writing or both. After `Write` the peer reads the end; it may go on
     /// writing. It takes effect at once, as nothing is buffered here. A write that waits fails with
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe). Once writing has ended, ending it again changes
     /// nothing and makes no system call.
     ///
-    /// After `Read`, a read finds the end; on Linux behind the bytes that had arrived before.
+    /// After `Read`, a read finds the end; on Linux after the bytes that had arrived before.
     ///
     /// # Errors
     ///
@@ -241,19 +235,19 @@ impl<S: Stream> ByteStream<S> {
         Ok(())
     }
 
-    /// Ends writing, where the descriptor has a call for that: a pipe ends when it is dropped.
+    /// Ends writing on a socket. A pipe has no such call; it ends when it is dropped.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         if !S::SOCKET {
             return Ok(());
         }
         match self.shutdown(Shutdown::Write) {
-            // The connection is gone, and writing with it.
+            // The connection is gone, so writing has ended.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
     }
 
-    /// Makes a system call of yours on the descriptor, and waits while it answers "would block". Use it for
+    /// Makes a system call of yours on the descriptor, and waits while the call would block. Use it for
     /// calls that this crate does not have, such as an ioctl(2) of a device.
     ///
     /// ```
@@ -291,8 +285,8 @@ impl<S: Stream> ByteStream<S> {
     ///
     /// # Errors
     ///
-    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without having made it where nothing
-    /// has happened since a call last said so.
+    /// Those of the call; [`WouldBlock`](io::ErrorKind::WouldBlock) without making the call if the stream
+    /// was not reported ready since the last one that would block.
     pub fn try_io<R>(
         &self,
         direction: Direction,
@@ -307,14 +301,14 @@ impl<S: Stream> ByteStream<S> {
         self.source.get_ref().read_ended.get()
     }
 
-    /// How many bytes were read in all, for statistics.
+    /// The total of bytes read, for statistics.
     #[doc(alias("bytesRead"))]
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.source.get_ref().read.get()
     }
 
-    /// How many bytes were written in all, for statistics. They may still be in the system's buffer: see
+    /// The total of bytes written, for statistics. Some may still be in the system's send buffer: see
     /// [`unsent`](Self::unsent).
     #[doc(alias("bytesWritten"))]
     #[must_use]
@@ -322,10 +316,10 @@ impl<S: Stream> ByteStream<S> {
         self.source.get_ref().written.get()
     }
 
-    /// How many bytes are in the system's buffer: written, and not yet acknowledged by the other side's
-    /// system (of a Unix socket on Linux: not yet read). On Linux a Unix socket counts the memory that
-    /// they take, which is more. `None` where the system does not tell: pipes, DragonFly and OpenBSD.
-    /// On the BSDs and macOS a Unix socket has no such buffer, so it is 0.
+    /// How many bytes are in the system's send buffer: written, and not yet acknowledged by the peer's
+    /// system (for a Unix socket on Linux: not yet read). For a Unix socket, Linux counts the memory that
+    /// they take, which is more. `None` where it is not known: pipes, DragonFly and OpenBSD. On the BSDs and
+    /// macOS a Unix socket has no send buffer, so it is 0.
     ///
     /// It is SIOCOUTQ on Linux (tcp(7)), SO_NWRITE on macOS, FIONWRITE on FreeBSD and NetBSD.
     #[doc(alias("bufferSize", "writableLength", "SIOCOUTQ"))]
@@ -341,8 +335,7 @@ impl<S: Stream> ByteStream<S> {
         Options::of(self)
     }
 
-    /// The error that is pending on the connection (SO_ERROR). Asking clears it. Reads and writes
-    /// report it without being asked.
+    /// Takes the error that is pending on the connection (SO_ERROR). Reads and writes report it, too.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }
@@ -355,8 +348,8 @@ impl<S: Stream> AsFd for ByteStream<S> {
 }
 
 /// Gives the stream to a child, as its stdin, stdout or stderr, in
-/// [blocking mode](crate#blocking-mode). The [`Command`](std::process::Command) keeps it too, until that is
-/// dropped: before, the other side does not read the end.
+/// [blocking mode](crate#blocking-mode). The peer reads the end only after the
+/// [`Command`](std::process::Command), which keeps a copy, is dropped.
 impl<S: Stream + Into<OwnedFd>> From<ByteStream<S>> for Stdio {
     fn from(stream: ByteStream<S>) -> Stdio {
         Stdio::from(stream.into_std().into())

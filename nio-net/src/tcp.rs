@@ -31,7 +31,7 @@ use crate::{ByteStream, Error, TcpSocket, ToAddresses, connect, raw, stream::Des
 /// let stream = TcpStream::connect(&handle, ("localhost", port)).await?;
 /// stream.set_nodelay(true)?;
 /// stream.write_all(b"question").await?;
-/// stream.shutdown(Shutdown::Write)?; // the other side reads the end
+/// stream.shutdown(Shutdown::Write)?; // the peer reads the end
 /// let mut answer = Vec::new();
 /// stream.read_to_end(&mut answer, 64 * 1024).await?; // up to 64 KiB
 /// # assert_eq!(answer, b"question");
@@ -61,12 +61,14 @@ impl ByteStream<net::TcpStream> {
     /// Connects to an address: `"localhost:8080"`, `("::1", 8080)`, a [`SocketAddr`] and more, see
     /// [`ToAddresses`].
     ///
-    /// Of several addresses, or a host name that has several, the first that answers is connected to
-    /// (Happy Eyeballs, RFC 8305). They are tried one after the other, IP versions in turn. Each has
-    /// 250 ms before the next is tried beside it, or less if it fails. When a connection is made, all
-    /// other attempts end. Dropping the future ends all.
+    /// Of several addresses, or a host name that has several, it connects to the first that answers (Happy
+    /// Eyeballs, RFC 8305). It tries them in order, alternating versions of IP. The next attempt begins after
+    /// 250 ms, or as soon as one fails. The first connection ends all other attempts. Dropping the future ends
+    /// all.
     ///
-    /// How long connecting may take is up to the system, and often minutes; give it a limit:
+    /// A socket that TCP would connect to itself, at a port of this machine where no socket listens, is refused.
+    ///
+    /// The system's limit on connecting is often minutes, so give it your own:
     ///
     /// ```
     /// # use std::time::Duration;
@@ -100,8 +102,8 @@ impl ByteStream<net::TcpStream> {
         connect::connect(handle, to, |_, _| Ok(())).await
     }
 
-    /// As [`connect`](Self::connect), with a socket for each address that `set` prepares: it sets the
-    /// options that must be set before connecting, or binds to a local address.
+    /// As [`connect`](Self::connect), but calls `set` with the socket for each address, to set options that must
+    /// be set before connecting, or to bind to a local address.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -133,18 +135,18 @@ impl ByteStream<net::TcpStream> {
         connect::connect(handle, to, set).await
     }
 
-    /// The address of this side.
+    /// The local address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
 
-    /// The address of the other side.
+    /// The address of the peer.
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
 
-    /// Whether small writes are sent at once (TCP_NODELAY, which turns Nagle's algorithm off) or may be held back to be joined.
+    /// Whether small writes are sent at once (TCP_NODELAY), or may be delayed and joined (Nagle's algorithm).
     #[doc(alias = "setNoDelay")]
     #[doc(alias = "uv_tcp_nodelay")]
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
@@ -157,18 +159,18 @@ impl ByteStream<net::TcpStream> {
     }
 }
 
-/// A connection that is being made.
+/// A connection in progress.
 pub(crate) struct Connecting {
     pub(crate) stream: TcpStream,
     /// The result of connect(2).
     is_made: bool,
-    /// Whether an event was waited for. Before that, a look at the connection would only repeat
-    /// the result of connect(2): it is under way.
+    /// Whether an event was waited for. Before that, checking the connection would only repeat the
+    /// result of connect(2).
     waited: Cell<bool>,
 }
 
 impl Connecting {
-    /// Of a stream for which connect(2) was called, and whether the connection is made.
+    /// Takes a stream for which connect(2) was called, and whether that made the connection.
     pub(crate) fn new(stream: TcpStream, is_made: bool) -> Connecting {
         let waited = Cell::new(false);
         Connecting {
@@ -193,18 +195,18 @@ impl Connecting {
     }
 
     fn check(&self, socket: &Descriptor<net::TcpStream>) -> io::Result<()> {
-        if self.is_made {
-            return Ok(());
+        if !self.is_made {
+            match self.waited.replace(true) {
+                true => check_connected(&socket.inner)?,
+                false => return Err(io::ErrorKind::WouldBlock.into()),
+            }
         }
-        match self.waited.replace(true) {
-            true => check_connected(&socket.inner),
-            false => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        refuse_itself(&socket.inner)
     }
 }
 
-/// Whether a connection is made. "Writable" alone does not tell: some systems say it too early, and
-/// all of them when the attempt has failed. Then there is no address of a peer, but an error.
+/// Whether a connection is made. "Writable" alone does not tell: some systems report it too early, and
+/// all of them report it when the attempt has failed. Then the socket has no peer, but an error.
 fn check_connected(stream: &net::TcpStream) -> io::Result<()> {
     match stream.peer_addr() {
         Ok(_) => Ok(()),
@@ -219,5 +221,16 @@ fn check_connected(stream: &net::TcpStream) -> io::Result<()> {
             })
         }
         Err(error) => Err(error),
+    }
+}
+
+/// An error if the socket is connected to itself. TCP can do that (simultaneous open, RFC 9293) when no
+/// socket listens on a port of this machine and the system chooses that port for this side.
+fn refuse_itself(stream: &net::TcpStream) -> io::Result<()> {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) if local == peer => {
+            Err(io::Error::from_raw_os_error(libc::ECONNREFUSED))
+        }
+        _ => Ok(()),
     }
 }

@@ -37,16 +37,15 @@ use crate::{
 pub type TcpListener = Listener<net::TcpListener>;
 
 impl Listener<net::TcpListener> {
-    /// Listens on an address. Port 0 lets the system choose one, which
-    /// [`local_addr`](Listener::local_addr) tells. The address may be one whose last connections
-    /// are still in TIME_WAIT (SO_REUSEADDR). Other options are set on a [`TcpSocket`] before.
+    /// Listens on an address. With port 0 the system chooses a port: [`local_addr`](Listener::local_addr)
+    /// returns it. Old connections of the address may still be in TIME_WAIT (SO_REUSEADDR). For other
+    /// options use a [`TcpSocket`].
     ///
-    /// Of several addresses, or a host name that has several, it listens on all, with a socket for
-    /// each: `"localhost:0"` accepts from `127.0.0.1` and from `[::1]`. They have one port. Sockets of
-    /// IP version 6 are for that version only then. Addresses of a host name that this machine does
-    /// not have are left out, if it has one of them. The single address `[::]` also accepts from IP
-    /// version 4 on Linux and Apple's systems; to have all addresses everywhere, give `0.0.0.0` and
-    /// `[::]` in an array.
+    /// Of several addresses, or a host name that has several, it listens on all, with one socket for each and
+    /// the same port: `"localhost:0"` accepts at `127.0.0.1` and at `[::1]`. Then sockets of IP version 6
+    /// are for that version only. Addresses of a host name that this machine does not have are skipped, if it
+    /// has at least one. The single address `[::]` also accepts IP version 4 on Linux and Apple's systems; for
+    /// both versions on every system, give `0.0.0.0` and `[::]` in an array.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -68,7 +67,7 @@ impl Listener<net::TcpListener> {
     ///
     /// # Errors
     ///
-    /// [`Error::Bind`] with the address, which is the first that fails; then none is listened on.
+    /// [`Error::Bind`] with the first address that fails; then it listens on none.
     /// [`Error::Address`] if it is no address; [`Error::Resolve`] with the name;
     /// [`Error::Loop`] if the loop is gone.
     #[doc(alias = "net.createServer")]
@@ -98,11 +97,11 @@ pub(crate) fn is_foreign(error: &Error) -> bool {
         || source.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-/// How many ports that the system has chosen for one address are tried at the others. Nearly always
-/// the first is free at all of them; where none is, there are hardly any ports left.
+/// How many ports that the system chooses for the first address are tried at the others. Nearly always the
+/// first is free at all of them.
 const PORTS_TRIED: u32 = 8;
 
-/// Listens on all addresses but those whose error is `passed_over`, unless there is no other.
+/// Listens on all addresses except those with an error that is `passed_over`; an error if none is left.
 fn listen_on_all(
     addresses: &[SocketAddr],
     passed_over: impl Fn(&Error) -> bool,

@@ -10,7 +10,7 @@ use nio_loop::Handle;
 
 use crate::{
     DatagramSocket, Error, Options, ToAddresses,
-    address::{Addresses, written_out},
+    address::{Addresses, numeric},
     options::{Name, name},
     raw, resolve,
     resolve::look_up,
@@ -48,9 +48,9 @@ const HOPS_V6: Name = name!(IPPROTO_IPV6, IPV6_MULTICAST_HOPS);
 pub type UdpSocket = DatagramSocket<net::UdpSocket>;
 
 impl DatagramSocket<net::UdpSocket> {
-    /// A socket bound to an address of this machine. Port 0 lets the system choose one; the
-    /// unspecified address (`0.0.0.0`, `[::]`) receives for all of them. Of several addresses, or a
-    /// host name that has several, it is the first that this machine has.
+    /// A socket bound to an address of this machine. With port 0 the system chooses a port; the unspecified
+    /// address (`0.0.0.0`, `[::]`) receives for all addresses. Of several addresses, or a host name that has
+    /// several, it uses the first that this machine has.
     ///
     /// # Errors
     ///
@@ -76,9 +76,9 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// Connects the socket to an address, without any traffic: it [sends](Self::send) to the address,
-    /// receives from no other, and reports if no socket is there. Of several addresses, or a host name
-    /// that has several, it is the first that the socket can send to: one of its version of IP, to
-    /// which there is a route.
+    /// receives from no other, and reports an error if no socket is bound there. Of several addresses, or a host
+    /// name that has several, it uses the first that the socket can send to: one of its version of IP with a
+    /// route.
     ///
     /// # Errors
     ///
@@ -95,8 +95,8 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// Sends a datagram to an address, or waits until there is room for it. If the future is dropped,
-    /// nothing has been sent. Of several addresses, or a host name that has several, it is the first
-    /// that the socket can send to. A name is looked up each time: [`resolve`] it once to send often.
+    /// nothing has been sent. Of several addresses, or a host name that has several, it uses the first that
+    /// the socket can send to. A name is looked up each time: to send often, [`resolve`] it once.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl DatagramSocket<net::UdpSocket> {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; those of
     /// [`send_to`](Self::send_to).
     pub fn try_send_to(&self, bytes: &[u8], to: impl ToAddresses) -> io::Result<usize> {
-        self.try_send_to_one(bytes, &written_out(to)?[0])
+        self.try_send_to_one(bytes, &numeric(to)?[0])
     }
 
     /// The address that the socket is connected to.
@@ -136,8 +136,8 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// How many routers a packet to a multicast group of IP version 4 may pass, plus one
-    /// (IP_MULTICAST_TTL): 1, the default, is this network; 0 is this machine. The standard library's
-    /// function cuts numbers off that do not fit into the option.
+    /// (IP_MULTICAST_TTL): 1, the default, is this network; 0 is this machine. (The standard library's
+    /// function truncates larger numbers.)
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ fn bound(
     Ok(socket.into())
 }
 
-/// Tries addresses, at least one, as long as the error is `passed_over`.
+/// Tries one address after the other, as long as the error is `passed_over`. There must be at least one.
 fn try_each<T>(
     addresses: &[SocketAddr],
     passed_over: impl Fn(&Error) -> bool,
@@ -251,8 +251,7 @@ fn try_each<T>(
     attempt(*last)
 }
 
-/// Whether a socket cannot send to an address at all: it is of the other version of IP, or there is no
-/// route.
+/// Whether a socket cannot send to an address: it is of the other version of IP, or has no route.
 fn is_unreachable(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

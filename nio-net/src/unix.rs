@@ -23,8 +23,8 @@ use crate::{
 #[doc(alias = "IPC")]
 pub type UnixStream = ByteStream<net::UnixStream>;
 
-/// Listens for connections to a Unix socket. Its file stays when it is dropped: remove it, or the
-/// next one that binds to it is refused.
+/// Listens for connections to a Unix socket. Its file stays when it is dropped: remove it, or the next bind to
+/// its path fails.
 ///
 /// ```
 /// # use nio_loop::EventLoop;
@@ -45,7 +45,7 @@ pub type UnixStream = ByteStream<net::UnixStream>;
 /// ```
 pub type UnixListener = Listener<net::UnixListener>;
 
-/// The credentials of the other side of a [`UnixStream`], from when the connection was made.
+/// The credentials of the peer of a [`UnixStream`], from when the connection was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Credentials {
@@ -61,8 +61,8 @@ pub struct Credentials {
 impl ByteStream<net::UnixStream> {
     /// Connects to the socket of a path, or of an address. Dropping the future ends the attempt.
     ///
-    /// If the listener's queue is full, Linux does not report when there is room, so connecting is
-    /// tried again every few milliseconds. Other systems refuse the connection.
+    /// If the listener's queue is full, it tries again every few milliseconds on Linux, which reports no event
+    /// when there is room. Other systems refuse the connection.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl ByteStream<net::UnixStream> {
     ///
     /// # Errors
     ///
-    /// Those of a process or a system that has no more descriptors; if the loop is gone.
+    /// If the process or the system has no more descriptors; if the loop is gone.
     pub fn pair(handle: &Handle) -> io::Result<(UnixStream, UnixStream)> {
         let (one, other) = net::UnixStream::pair()?;
         Ok((
@@ -93,19 +93,19 @@ impl ByteStream<net::UnixStream> {
         ))
     }
 
-    /// The address of this side.
+    /// The local address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
 
-    /// The address of the other side. A stream that has connected is usually unnamed.
+    /// The address of the peer. A stream that has connected is usually unnamed.
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
 
-    /// The credentials of the other side, as the system knows them. NetBSD and DragonFly do not know
-    /// them for streams that [`pair`](UnixStream::pair) has made.
+    /// The credentials of the peer, as the system knows them. NetBSD and DragonFly have none for streams of
+    /// [`pair`](UnixStream::pair).
     ///
     /// # Errors
     ///
@@ -119,9 +119,9 @@ impl ByteStream<net::UnixStream> {
         })
     }
 
-    /// Writes as [`write`](ByteStream::write) does, and sends descriptors along with the first byte.
-    /// The other side gets its own descriptors of the same open files, in the mode that they have:
-    /// for one that is in a loop, that is [non-blocking mode](crate#blocking-mode).
+    /// Writes as [`write`](ByteStream::write) does, and sends descriptors with the first byte (SCM_RIGHTS). The
+    /// peer gets its own descriptors of the same open files, in the same mode: for a descriptor in a loop that
+    /// is [non-blocking mode](crate#blocking-mode).
     ///
     /// ```
     /// # use std::{io::Write, os::fd::AsFd};
@@ -154,7 +154,7 @@ impl ByteStream<net::UnixStream> {
         if bytes.is_empty() || descriptors.len() > raw::unix::DESCRIPTORS {
             poll_fn(poll_budget).await;
             let text = match bytes.is_empty() {
-                true => "descriptors are sent with a byte, and none was given".into(),
+                true => "descriptors need at least one byte to be sent with; give one".into(),
                 false => format!(
                     "{} descriptors do not fit into one message; send at most {}",
                     descriptors.len(),
@@ -170,9 +170,9 @@ impl ByteStream<net::UnixStream> {
         .await
     }
 
-    /// Reads as [`read`](ByteStream::read) does, and appends the descriptors that came along. A read
-    /// stops behind bytes that were sent with descriptors. (Other ways of reading lose the descriptors:
-    /// the system closes them.) The descriptors are close-on-exec, and in the
+    /// Reads as [`read`](ByteStream::read) does, and appends the descriptors that were sent with the bytes. A
+    /// read stops after bytes that were sent with descriptors. (With other read operations the descriptors are
+    /// lost: the system closes them.) The descriptors are close-on-exec, and in the
     /// [mode](crate#blocking-mode) that they have at the sender.
     ///
     /// # Errors
@@ -211,8 +211,8 @@ impl Listener<net::UnixListener> {
     }
 }
 
-/// A Unix datagram socket. A datagram that has no room at the receiver waits: as the system does not
-/// report when there is room, it is tried again every millisecond.
+/// A Unix datagram socket. While the receiver's queue is full a send waits, and tries again every millisecond,
+/// because the system reports no event when there is room.
 ///
 /// No datagram is lost while its sender and its receiver are open, and those of one sender stay in
 /// order. FreeBSD keeps the datagrams of a connected sender in a buffer of that sender: when it is
@@ -239,7 +239,7 @@ impl DatagramSocket<net::UnixDatagram> {
     ///
     /// # Errors
     ///
-    /// Those of a process or a system that has no more descriptors; if the loop is gone.
+    /// If the process or the system has no more descriptors; if the loop is gone.
     pub fn unbound(handle: &Handle) -> io::Result<UnixDatagram> {
         Ok(UnixDatagram::from_std(
             handle,
@@ -251,7 +251,7 @@ impl DatagramSocket<net::UnixDatagram> {
     ///
     /// # Errors
     ///
-    /// Those of a process or a system that has no more descriptors; if the loop is gone.
+    /// If the process or the system has no more descriptors; if the loop is gone.
     pub fn pair(handle: &Handle) -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (one, other) = net::UnixDatagram::pair()?;
         Ok((

@@ -1,4 +1,4 @@
-//! A Unix socket before it is a connection, a listener or a socket of datagrams.
+//! A Unix socket before it connects, listens or carries datagrams.
 
 use std::{
     future::poll_fn,
@@ -53,7 +53,7 @@ impl UnixSocket {
     ///
     /// # Errors
     ///
-    /// Those of a process or a system that has no more descriptors.
+    /// If the process or the system has no more descriptors.
     pub fn new_stream() -> io::Result<UnixSocket> {
         UnixSocket::of_kind(libc::SOCK_STREAM)
     }
@@ -62,7 +62,7 @@ impl UnixSocket {
     ///
     /// # Errors
     ///
-    /// Those of a process or a system that has no more descriptors.
+    /// If the process or the system has no more descriptors.
     pub fn new_datagram() -> io::Result<UnixSocket> {
         UnixSocket::of_kind(libc::SOCK_DGRAM)
     }
@@ -98,7 +98,7 @@ impl UnixSocket {
         bound.map_err(|source| not_bound(address, self.kind, source))
     }
 
-    /// The address that it is bound to; the unnamed one if it is not.
+    /// The address that it is bound to; the unnamed address if it is not bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
@@ -166,7 +166,7 @@ impl UnixSocket {
         self.adopt(handle, |handle, socket| Listener::new(handle, [socket]))
     }
 
-    /// Makes it a socket of datagrams.
+    /// Makes it a datagram socket.
     ///
     /// # Errors
     ///

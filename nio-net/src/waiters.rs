@@ -1,8 +1,8 @@
-//! Tasks that wait, in order of arrival.
+//! A queue of waiting tasks, first in, first out.
 //!
 //! The laws:
 //!
-//! 1. All are woken together, in the order of arrival.
+//! 1. All tasks are woken together, in the order of their arrival.
 //! 2. A wait has one waker in the queue, however often it is polled, and none when it is dropped.
 //! 3. Wakers run while nothing is borrowed. If one panics, the others are still woken.
 
@@ -16,16 +16,16 @@ use std::{
 
 use nio_loop::poll_budget;
 
-/// A queue of tasks that wait.
+/// A queue of waiting tasks.
 #[derive(Default)]
 pub(crate) struct Waiters {
-    /// By the order of arrival.
+    /// The wakers, by order of arrival.
     wakers: RefCell<BTreeMap<u64, Waker>>,
     next: Cell<u64>,
 }
 
 impl Waiters {
-    /// Waits until `look` finds something: it looks now, and after each [`wake_all`](Self::wake_all).
+    /// Waits until `look` returns `Some`. It is called now, and after each [`wake_all`](Self::wake_all).
     pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         let waiter = Waiter {
             waiters: self,
@@ -58,12 +58,12 @@ impl Waiters {
 /// A task in a queue. Dropping this leaves the queue.
 struct Waiter<'a> {
     waiters: &'a Waiters,
-    /// None until it waits.
+    /// `None` until it waits.
     number: Cell<Option<u64>>,
 }
 
 impl Waiter<'_> {
-    /// Waits at the end of the queue, or goes on waiting where it is.
+    /// Joins the end of the queue, or keeps its position.
     fn wait(&self, waker: &Waker) {
         let waiters = self.waiters;
         let number = self.number.get().unwrap_or_else(|| {

@@ -12,25 +12,25 @@ use nio_loop::{Direction, Source, Waiting, poll_budget};
 
 use crate::{ByteStream, Stream, raw, stream::Descriptor};
 
-/// How long a write waits that found the system without memory (ENOBUFS). Nothing reports when there
-/// is memory again: the socket itself may have room all the time.
+/// How long a write waits when the system has no memory (ENOBUFS). A timer is needed because no event reports
+/// that there is memory again: the socket itself may be writable all the time.
 const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
 
 /// Writing.
 impl<S: Stream> ByteStream<S> {
-    /// Writes as much as there is room for, or waits for some, and returns how many bytes. If the
-    /// future is dropped, nothing has been written.
+    /// Writes as many bytes as there is room for, or waits for room, and returns how many. If the future is
+    /// dropped, nothing has been written.
     ///
     /// # Errors
     ///
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or
-    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) if the other side is gone.
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) if the peer is gone.
     #[doc(alias = "send")]
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.write_with(|fd| self.send(fd, bytes)).await
     }
 
-    /// As [`write`](Self::write), of several pieces, one after the other, as if they were one.
+    /// As [`write`](Self::write), of several pieces in one system call.
     #[doc(alias = "cork")]
     #[doc(alias = "writev")]
     pub async fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -49,8 +49,8 @@ impl<S: Stream> ByteStream<S> {
         }
     }
 
-    /// Writes several pieces, one after the other. `pieces` is used for keeping count: its content
-    /// afterwards is not defined. If the future is dropped, a part may have been written.
+    /// Writes all bytes of several pieces. It changes `pieces` to keep count; their content afterwards is not
+    /// defined. If the future is dropped, a part may have been written.
     ///
     /// ```
     /// # use nio_loop::EventLoop;
@@ -72,7 +72,7 @@ impl<S: Stream> ByteStream<S> {
     /// # }
     /// ```
     pub async fn write_all_vectored(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-        // Empty pieces at the front would look like an end.
+        // A write of only empty pieces would return 0, which means an end.
         IoSlice::advance_slices(&mut pieces, 0);
         if pieces.is_empty() {
             poll_fn(poll_budget).await;
@@ -86,13 +86,13 @@ impl<S: Stream> ByteStream<S> {
         Ok(())
     }
 
-    /// Waits until a write would not wait: there is room, or an error. Several tasks may be told of
-    /// the same room. It asks the kernel by poll(2) each time.
+    /// Waits until a write would not block: there is room, or an error. It calls poll(2) each time, and may be
+    /// ready in several tasks for the same room.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Write, raw::ready_to_write)
     }
 
-    /// Writes as much as there is room for.
+    /// As [`write`](Self::write), without waiting.
     ///
     /// # Errors
     ///
@@ -102,8 +102,8 @@ impl<S: Stream> ByteStream<S> {
         self.try_write_with(|fd| self.send(fd, bytes))
     }
 
-    /// Writes as much as there is room for, and returns the bytes that had no room, to be written by
-    /// [`write_all`](Self::write_all). Usually there are none, and then nothing is allocated.
+    /// Writes as many bytes as there is room for, and returns a copy of the others, to be written by
+    /// [`write_all`](Self::write_all). Usually there are none, and then it allocates nothing.
     ///
     /// # Errors
     ///
@@ -148,13 +148,13 @@ impl<S: Stream> ByteStream<S> {
     }
 
     fn send_vectored(&self, fd: &Descriptor<S>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        // Of more pieces than one call takes, it takes the first.
+        // One call takes only the first `SLICES` pieces.
         let taken = pieces.iter().take(raw::SLICES);
         let len = taken.map(|piece| piece.len()).sum();
         sent(&self.source, raw::send_vectored(fd, pieces), len)
     }
 
-    /// Writes by an operation that tells [`sent`] its result.
+    /// Writes by an operation that passes its result to [`sent`].
     pub(crate) async fn write_with(
         &self,
         write: impl FnMut(&Descriptor<S>) -> io::Result<usize>,
@@ -210,8 +210,8 @@ impl<S: Stream> Future for WriteAll<'_, '_, S> {
     }
 }
 
-/// After a write of `len` bytes: a short one says that there is no room left. One for which the system
-/// has no memory (ENOBUFS) would block, and is tried again after a pause.
+/// Handles the result of a write of `len` bytes. After a partial write there is no room left. If the system
+/// has no memory (ENOBUFS), the write would block, and is tried again after a pause.
 #[inline(always)]
 pub(crate) fn sent<S: Stream>(
     source: &Source<Descriptor<S>>,
@@ -229,7 +229,7 @@ pub(crate) fn sent<S: Stream>(
     }
 }
 
-/// A short write says that there is no room left.
+/// Marks the source not ready after a partial write: there is no room left.
 #[cold]
 fn sent_less(n: usize) -> io::Error {
     match n {

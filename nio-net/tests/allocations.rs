@@ -1,4 +1,4 @@
-//! What the operations cost in memory: nothing; and what is left of those that are given up.
+//! Operations allocate no memory, and dropped futures leave none.
 
 mod support;
 
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // What another thread was given may come back to this one.
+        // Memory that another thread freed may be reused by this one.
         HELD.set(HELD.get().wrapping_sub(layout.size()));
         // SAFETY: as the caller vouches.
         unsafe { System.dealloc(pointer, layout) }
@@ -131,7 +131,7 @@ fn no_operation_allocates() {
 }
 
 #[test]
-fn those_who_gave_up_accepting_leave_nothing_behind() {
+fn dropped_accepts_leave_nothing_behind() {
     run(async |handle: Handle| {
         let (listener, _) = listen(&handle);
         let listener = Rc::new(listener);

@@ -46,10 +46,10 @@ fn l103_a_descriptor_that_leaves_the_loop_is_in_blocking_mode() {
         assert!(is_nonblocking(&reader) && is_nonblocking(&writer));
 
         assert_blocking(tcp.into_std());
-        assert_blocking(other_tcp.into_inner());
+        assert_blocking(other_tcp.into_std());
         assert_blocking(unix.into_std());
-        assert_blocking(other_unix.into_inner());
-        assert_blocking(OwnedFd::from(reader.into_inner()));
+        assert_blocking(other_unix.into_std());
+        assert_blocking(OwnedFd::from(reader.into_std()));
         assert_blocking(OwnedFd::from(writer.into_std()));
         assert_blocking(listener.into_std().remove(0));
         assert_blocking(unix_listener.into_std().remove(0));
@@ -92,7 +92,7 @@ fn l103_a_descriptor_that_came_in_non_blocking_mode_leaves_in_blocking_mode() {
         let (stream, _other) = unix::net::UnixStream::pair().unwrap();
         stream.set_nonblocking(true).unwrap();
         let stream = ByteStream::new(&handle, stream).unwrap();
-        assert_blocking(stream.into_inner());
+        assert_blocking(stream.into_std());
     });
 }
 
@@ -118,7 +118,7 @@ fn the_other_flags_of_a_descriptor_stay_when_it_leaves_the_loop() {
         // SAFETY: the command takes an int, and the descriptor is open.
         let result = unsafe { libc::fcntl(writer.as_fd().as_raw_fd(), libc::F_SETFL, flags) };
         assert_eq!(result, 0);
-        let end = writer.into_inner();
+        let end = writer.into_std();
         // SAFETY: the command takes no argument.
         let flags = unsafe { libc::fcntl(end.as_fd().as_raw_fd(), libc::F_GETFL) };
         assert_eq!(flags & (libc::O_DIRECT | libc::O_NONBLOCK), libc::O_DIRECT);
@@ -145,7 +145,7 @@ fn l103_a_child_writes_all_it_has_to_each_kind_of_stream_that_it_is_given() {
         let (reader, writer) = pipe(&handle).unwrap();
         read_much(reader, writes_much(writer)).await;
         let (reader, writer) = pipe(&handle).unwrap();
-        read_much(reader, writes_much(OwnedFd::from(writer.into_inner()))).await;
+        read_much(reader, writes_much(OwnedFd::from(writer.into_std()))).await;
         let (reader, writer) = pipe(&handle).unwrap();
         read_much(reader, writes_much(OwnedFd::from(writer.into_std()))).await;
         let (ours, theirs) = UnixStream::pair(&handle).unwrap();

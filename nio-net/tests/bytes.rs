@@ -1,4 +1,4 @@
-//! What every stream can do, tried with TCP connections and with Unix connections.
+//! The operations of every stream, tested with TCP and with Unix connections.
 
 mod support;
 
@@ -30,7 +30,7 @@ macro_rules! each_kind {
 }
 
 #[test]
-fn read_buf_fills_what_a_vector_has_in_reserve() {
+fn read_buf_fills_the_spare_capacity_of_a_vector() {
     each_kind!(async |_handle, one, other| {
         one.write_all(b"hello, world").await.unwrap();
         let mut bytes = Vec::with_capacity(8);
@@ -151,7 +151,7 @@ fn read_to_end_fails_one_byte_beyond_the_limit() {
 }
 
 #[test]
-fn l86_a_read_to_end_given_up_goes_on_where_it_was() {
+fn l86_a_dropped_read_to_end_can_be_continued() {
     each_kind!(async |_handle, one, other| {
         let mut got = Vec::new();
         one.write_all(b"hello").await.unwrap();
@@ -165,7 +165,7 @@ fn l86_a_read_to_end_given_up_goes_on_where_it_was() {
 }
 
 #[test]
-fn peek_leaves_what_it_reads() {
+fn peek_leaves_the_bytes() {
     each_kind!(async |handle, one, other| {
         let mut bytes = [0; 64];
         let error = other.try_peek(&mut bytes).unwrap_err();
@@ -185,7 +185,7 @@ fn peek_leaves_what_it_reads() {
 }
 
 #[test]
-fn what_would_wait_is_an_error_of_those_that_try() {
+fn try_operations_that_would_block_return_an_error() {
     each_kind!(async |_handle, one, other| {
         let mut bytes = [0; 64];
         for _ in 0..2 {
@@ -219,7 +219,7 @@ fn readable_and_writable_wait_and_take_nothing() {
         assert!(poll(readable.as_mut()).is_pending());
         one.write_all(b"!").await.unwrap();
         readable.await.unwrap();
-        // It is so as long as nobody reads.
+        // It stays so until a read.
         for _ in 0..3 {
             other.readable().await.unwrap();
         }
@@ -256,7 +256,7 @@ fn writable_waits_until_there_is_room() {
 }
 
 #[test]
-fn what_is_polled_by_hand_wakes_its_task() {
+fn poll_operations_wake_their_task() {
     each_kind!(async |handle, one, other| {
         let reader = handle.spawn(async move {
             let mut bytes = [0; 8];
@@ -304,7 +304,7 @@ fn a_writer_of_single_bytes_loses_none() {
 }
 
 #[test]
-fn l61_a_short_read_at_a_border_of_descriptors_does_not_hide_what_is_behind() {
+fn l61_a_short_read_before_descriptors_does_not_hide_the_bytes_after_them() {
     use std::os::fd::AsFd;
     run(async |handle| {
         let (one, other) = UnixStream::pair(&handle).unwrap();
@@ -383,7 +383,7 @@ fn reunited_halves_are_a_stream_without_an_end() {
 }
 
 #[test]
-fn q32_after_shutting_down_reading_what_had_come_is_read_or_the_end() {
+fn q32_after_shutting_down_reading_a_read_finds_earlier_bytes_or_the_end() {
     each_kind!(async |_handle, one, other| {
         one.write_all(b"hello").await.unwrap();
         other.readable().await.unwrap();
@@ -506,7 +506,7 @@ fn a_future_that_is_never_polled_does_nothing() {
 }
 
 #[test]
-fn take_error_tells_once_what_happened() {
+fn take_error_returns_an_error_once() {
     run(async |handle| {
         let (one, other) = pair(&handle).await;
         assert!(one.take_error().unwrap().is_none());

@@ -51,7 +51,7 @@ fn the_status_of_a_child_is_that_of_its_exit_also_when_it_is_asked_for_again() {
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
         assert_eq!(child.try_wait().unwrap().unwrap().code(), Some(7));
-        // Nothing is sent to what may be another process.
+        // No signal is sent: the PID may be that of another process.
         child.kill().unwrap();
         child.signal(Signal::TERMINATE).unwrap();
         assert_eq!(
@@ -74,7 +74,7 @@ fn l92_a_child_that_has_exited_before_the_wait_is_waited_for() {
 }
 
 #[test]
-fn l94_the_end_of_the_output_is_read_before_the_exit_is_told() {
+fn l94_the_end_of_the_output_is_read_before_the_exit_is_reported() {
     run(async |handle| {
         let mut child = piped(&handle, "read line; echo last words");
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
@@ -201,7 +201,7 @@ fn a_child_is_asked_to_end_by_a_signal() {
 }
 
 #[test]
-fn a_child_that_is_dropped_goes_on_unless_it_is_to_be_killed() {
+fn a_dropped_child_goes_on_unless_kill_on_drop_is_set() {
     run(async |handle| {
         for kills in [false, true] {
             let mut child = piped(&handle, "read line; echo it goes on");

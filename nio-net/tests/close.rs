@@ -1,4 +1,4 @@
-//! Closing a connection so that the other side gets what was written to it.
+//! Closing a connection so that the peer gets what was written to it.
 
 mod support;
 

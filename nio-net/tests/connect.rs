@@ -17,7 +17,7 @@ use nio_loop::{EventLoop, Handle};
 use nio_net::{Error, TcpListener, TcpSocket, TcpStream, UdpSocket, resolve};
 use support::{ANY_PORT, in_child, listen, open_descriptors, poll, poll_once, read_to_end, run};
 
-/// Says `what` through a new connection to a listener, and returns what came out at the other end.
+/// Sends bytes through a new connection to a listener and back.
 async fn round_trip(handle: &nio_loop::Handle, listener: TcpListener) {
     let address = listener.local_addr().unwrap();
     let client = TcpStream::connect(handle, address).await.unwrap();
@@ -73,7 +73,7 @@ fn a_client_speaks_to_a_server_of_the_standard_library() {
 
 #[test]
 fn a_refused_connection_is_an_error_that_names_the_address() {
-    // The port of a client: it is taken, and nobody listens there.
+    // The port of a client: it is taken, and no socket listens there.
     let listener = net::TcpListener::bind(ANY_PORT).unwrap();
     let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let address = client.local_addr().unwrap();
@@ -86,6 +86,22 @@ fn a_refused_connection_is_an_error_that_names_the_address() {
         let error = io::Error::from(error);
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(error.to_string(), text);
+    });
+}
+
+#[test]
+fn a_socket_that_would_connect_to_itself_is_refused() {
+    run(async |handle| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(ANY_PORT).unwrap();
+        let address = socket.local_addr().unwrap();
+        let error = Error::from(socket.connect(&handle, address).await.unwrap_err());
+        let text = error.to_string();
+        let kind = io::Error::from(error).kind();
+        // Some kernels refuse it by themselves, with the error of an address in use.
+        let expected = [ErrorKind::ConnectionRefused, ErrorKind::AddrInUse];
+        assert!(expected.contains(&kind), "{text}");
+        assert!(text.starts_with(&format!("cannot connect to {address}: ")));
     });
 }
 
@@ -213,7 +229,7 @@ async fn hanging(handle: &Handle) -> Option<(net::TcpListener, Vec<TcpStream>)> 
     None
 }
 
-/// The address of a client: it is taken, and nobody listens there.
+/// The address of a client: it is taken, and no socket listens there.
 fn refusing() -> (SocketAddr, (net::TcpListener, net::TcpStream)) {
     let listener = net::TcpListener::bind(ANY_PORT).unwrap();
     let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -232,7 +248,7 @@ fn of_several_addresses_the_first_that_accepts_is_connected_to() {
         let addresses = [refuses, refuses, accepts, refuses];
         let stream = TcpStream::connect(&handle, addresses).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), accepts);
-        // Who refuses is not waited for.
+        // An address that refuses causes no delay.
         assert!(began.elapsed() < STAGGER);
         listener.accept().await.unwrap();
         assert!(poll_once(listener.accept()).is_pending());
@@ -390,7 +406,7 @@ fn a_host_is_connected_to_and_listened_on_by_its_name() {
 fn a_host_of_several_addresses_is_connected_to_where_it_listens() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
-        // Perhaps the name has an address of version 6 as well, where nobody is.
+        // Perhaps the name has an address of version 6 as well, where no socket listens.
         let connect = TcpStream::connect(&handle, ("localhost", address.port()));
         assert_eq!(connect.await.unwrap().peer_addr().unwrap(), address);
         drop(listener);

@@ -17,7 +17,7 @@ use nio_net::{
 };
 use support::{fill, join, pair, pair_with_std, pattern, poll, read_to_end, reset, run};
 
-/// A client and a server of the standard library, and what copies between them.
+/// A client and a server of the standard library, and the task that copies between them.
 struct Between {
     client: std::net::TcpStream,
     server: std::net::TcpStream,
@@ -149,7 +149,7 @@ fn a_receiver_that_does_not_read_stops_its_sender() {
 }
 
 #[test]
-fn each_write_and_each_end_is_told_of() {
+fn each_write_and_each_end_is_reported() {
     run(async |handle| {
         let Between {
             mut client,

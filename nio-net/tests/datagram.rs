@@ -89,7 +89,7 @@ fn q39_an_empty_datagram_is_one_and_no_end() {
 }
 
 #[test]
-fn what_there_is_no_room_for_is_cut_off() {
+fn a_datagram_longer_than_the_buffer_is_truncated() {
     each_kind!(async |_handle, one, other| {
         one.send(b"hello, world").await.unwrap();
         one.send(b"!").await.unwrap();
@@ -101,7 +101,7 @@ fn what_there_is_no_room_for_is_cut_off() {
 }
 
 #[test]
-fn a_datagram_goes_into_what_a_vector_has_in_reserve() {
+fn a_datagram_goes_into_the_spare_capacity_of_a_vector() {
     each_kind!(async |_handle, one, other| {
         one.send(b"hello").await.unwrap();
         let mut bytes = Vec::with_capacity(100);
@@ -128,7 +128,7 @@ fn peeking_leaves_the_datagram() {
 }
 
 #[test]
-fn those_who_try_do_not_wait() {
+fn try_operations_do_not_wait() {
     each_kind!(async |_handle, one, other| {
         let mut bytes = [0; 64];
         for _ in 0..2 {
@@ -191,7 +191,7 @@ fn many_are_sent_and_received_at_once() {
 }
 
 #[test]
-fn a_batch_says_who_has_sent_what_and_what_was_cut_off() {
+fn a_batch_has_the_sender_of_each_datagram_and_whether_it_was_truncated() {
     run(async |handle| {
         let ((one, ones), (other, others)) = (udp(&handle), udp(&handle));
         let (receiver, address) = udp(&handle);
@@ -250,7 +250,7 @@ fn udp_goes_over_version_6_too() {
 }
 
 #[test]
-fn a_connected_socket_receives_from_nobody_else() {
+fn a_connected_socket_receives_from_its_peer_only() {
     run(async |handle| {
         let ((one, ones), (other, others), (strange, _)) =
             (udp(&handle), udp(&handle), udp(&handle));
@@ -264,7 +264,7 @@ fn a_connected_socket_receives_from_nobody_else() {
 }
 
 #[test]
-fn a_connected_socket_is_told_that_nobody_is_there() {
+fn a_connected_socket_reports_that_no_socket_is_there() {
     in_child(|| {
         run(async |handle| {
             let ((one, _), (gone, address)) = (udp(&handle), udp(&handle));
@@ -290,7 +290,7 @@ fn udp_errors_name_the_address() {
         assert!(matches!(&error, Error::LocalAddress { address, .. } if *address == taken));
         assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrInUse);
         let (one, _) = udp(&handle);
-        let error = one.send(b"to nobody").await.unwrap_err();
+        let error = one.send(b"to connected").await.unwrap_err();
         assert!(
             matches!(
                 error.kind(),
@@ -328,7 +328,7 @@ fn broadcasts_must_be_allowed() {
 }
 
 #[test]
-fn what_is_sent_to_a_group_is_received_by_its_members() {
+fn members_of_a_group_receive_its_datagrams() {
     run(async |handle| {
         let group = Ipv4Addr::new(239, 255, 17, 17);
         let any = "0.0.0.0:0";
@@ -363,7 +363,7 @@ fn what_is_sent_to_a_group_is_received_by_its_members() {
 }
 
 #[test]
-fn what_is_said_of_multicast_is_told_again() {
+fn multicast_options_are_read_as_they_were_set() {
     run(async |handle| {
         let (socket, _) = udp(&handle);
         assert_eq!(socket.get_ref().multicast_ttl_v4().unwrap(), 1);
@@ -382,7 +382,7 @@ fn what_is_said_of_multicast_is_told_again() {
             socket.set_multicast_interface_v4(interface).unwrap();
             assert_eq!(socket.multicast_interface_v4().unwrap(), interface);
         }
-        // Set aside for documentation, so nobody's.
+        // Set aside for documentation, so no machine has it.
         let strange = Ipv4Addr::new(203, 0, 113, 1);
         let error = socket.set_multicast_interface_v4(strange).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
@@ -395,7 +395,7 @@ fn what_is_said_of_multicast_is_told_again() {
 }
 
 #[test]
-fn what_is_said_of_multicast_of_version_6_is_told_again() {
+fn multicast_options_of_version_6_are_read_as_they_were_set() {
     run(async |handle| {
         let Ok(socket) = UdpSocket::bind(&handle, "[::1]:0").await else {
             return println!("nothing to test here: no IP version 6");
@@ -428,7 +428,7 @@ fn what_is_said_of_multicast_of_version_6_is_told_again() {
 /// The indices among which there is an interface that can be used.
 const FEW: u32 = 32;
 
-/// What a member of a group receives next.
+/// The next datagram that a member of a group receives.
 async fn received_by(handle: &Handle, socket: &UdpSocket) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
     let receive = socket.recv_buf_from(&mut bytes);
@@ -440,7 +440,7 @@ async fn received_by(handle: &Handle, socket: &UdpSocket) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_sent_to_a_group_goes_out_by_the_interface_that_was_set() {
+fn datagrams_to_a_group_use_the_interface_that_was_set() {
     run(async |handle| {
         let group = Ipv4Addr::new(239, 255, 17, 18);
         let socket = UdpSocket::bind(&handle, "0.0.0.0:0").await.unwrap();
@@ -496,7 +496,7 @@ fn of_several_addresses_a_udp_socket_takes_the_first_that_it_can_use() {
         assert_eq!(one.recv(&mut [0; 9]).await.unwrap(), 5);
         sender.connect([v6, address]).await.unwrap();
         assert_eq!(sender.peer_addr().unwrap(), address);
-        // An address that is taken is no reason to take another.
+        // If the first address is in use, the next one is not tried.
         let error = UdpSocket::bind(&handle, [address, ANY_PORT])
             .await
             .unwrap_err();
@@ -505,7 +505,7 @@ fn of_several_addresses_a_udp_socket_takes_the_first_that_it_can_use() {
 }
 
 #[test]
-fn what_is_sent_to_a_group_of_version_6_goes_out_by_the_interface_that_was_set() {
+fn datagrams_to_a_group_of_version_6_use_the_interface_that_was_set() {
     run(async |handle| {
         // It goes no further than the interface, whichever that is.
         let group = "ff01::1717".parse().unwrap();
@@ -534,7 +534,7 @@ fn what_is_sent_to_a_group_of_version_6_goes_out_by_the_interface_that_was_set()
 }
 
 #[test]
-fn members_on_this_machine_receive_only_what_is_to_be_received_there() {
+fn members_on_this_machine_receive_only_with_multicast_loop() {
     run(async |handle| {
         let group = Ipv4Addr::new(239, 255, 17, 19);
         let socket = UdpSocket::bind(&handle, "0.0.0.0:0").await.unwrap();
@@ -546,7 +546,7 @@ fn members_on_this_machine_receive_only_what_is_to_be_received_there() {
         if !routed || probe.local_addr().unwrap().ip().is_loopback() {
             return println!("nothing to test here: groups are routed nowhere");
         }
-        // Nothing is for anybody else.
+        // There is no other datagram.
         socket.set_multicast_ttl_v4(0).unwrap();
         if let Err(error) = socket
             .get_ref()
@@ -576,10 +576,13 @@ fn unix_datagrams_go_to_a_path_and_tell_where_they_are_from() {
             let (n, from) = other.recv_from(&mut [0; 64]).await.unwrap();
             assert_eq!((n, from.as_pathname()), (5, Some(&*ones.0)));
 
-            let nobody = UnixDatagram::unbound(&handle).unwrap();
-            nobody.connect(&address).unwrap();
-            assert_eq!(nobody.peer_addr().unwrap().as_pathname(), Some(&*others.0));
-            nobody.send_many(&[b"a", b"b"]).await.unwrap();
+            let connected = UnixDatagram::unbound(&handle).unwrap();
+            connected.connect(&address).unwrap();
+            assert_eq!(
+                connected.peer_addr().unwrap().as_pathname(),
+                Some(&*others.0)
+            );
+            connected.send_many(&[b"a", b"b"]).await.unwrap();
             one.send_many_to(&[(b"c", address)]).await.unwrap();
             let mut batch = Batch::new(8, 8);
             let mut got = Vec::new();
@@ -601,7 +604,7 @@ fn unix_datagrams_go_to_a_path_and_tell_where_they_are_from() {
 
             let error = UnixDatagram::bind(&handle, &others.0).unwrap_err();
             assert!(matches!(error, Error::BindUnix { .. }));
-            let gone = nobody.peer_addr().unwrap();
+            let gone = connected.peer_addr().unwrap();
             drop(other);
             let error = one.connect(&gone).unwrap_err();
             assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
@@ -647,7 +650,7 @@ fn q35_a_unix_datagram_waits_for_room_at_the_receiver_without_a_busy_loop() {
             // The datagrams in that buffer are lost when it is closed.
             (sender, connected)
         });
-        // On Linux each try that fails is an event for the sender, who would try again at once.
+        // On Linux each failed try is an event for the sender, which would try again at once.
         let before = handle.metrics().turns;
         handle.sleep(Duration::from_millis(20)).await;
         let turns = handle.metrics().turns - before;

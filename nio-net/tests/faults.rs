@@ -1,4 +1,4 @@
-//! The other side misbehaves: it resets the connection at every moment, vanishes without a word,
+//! The peer misbehaves: it resets the connection at every moment, vanishes without a word,
 //! does not read, or comes in crowds. No operation hangs or lies, and the loop does not run idle.
 
 mod support;
@@ -23,7 +23,7 @@ use support::{
 
 const MEGABYTE: usize = 1024 * 1024;
 
-/// The errors of a connection that is no more. Which one it is depends on who noticed first.
+/// The errors of a connection that is no more. Which one depends on timing.
 fn is_gone(error: &io::Error) -> bool {
     use ErrorKind::*;
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
@@ -109,10 +109,10 @@ fn l64_a_reset_in_the_queue_leaves_the_others_there() {
 }
 
 #[test]
-fn q28_a_reset_of_a_connection_that_nobody_waits_for_does_not_keep_the_loop_busy() {
+fn q28_a_reset_of_a_connection_without_a_waiting_future_does_not_keep_the_loop_busy() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
-        // Both directions are registered, and then nobody is interested any more.
+        // Both directions are registered, and then no future waits any more.
         fill(&handle, &stream).await;
         assert!(poll_once(stream.read(&mut [0])).is_pending());
         reset(peer);
@@ -127,7 +127,7 @@ fn q28_a_reset_of_a_connection_that_nobody_waits_for_does_not_keep_the_loop_busy
 }
 
 #[test]
-fn a_reset_is_told_once() {
+fn a_reset_is_reported_once() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
         reset(peer);
@@ -147,7 +147,7 @@ fn a_reset_is_told_once() {
 }
 
 #[test]
-fn a_reset_ends_those_who_wait_for_readiness() {
+fn a_reset_ends_waits_for_readiness() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
         fill(&handle, &stream).await;
@@ -189,7 +189,7 @@ fn a_reset_ends_a_read_and_a_write_that_wait() {
 }
 
 #[test]
-fn q22_what_came_before_a_reset_is_read_before_it() {
+fn q22_bytes_that_came_before_a_reset_are_read_before_it() {
     run(async |handle| {
         for waits in [false, true] {
             let (stream, mut peer) = pair_with_std(&handle);
@@ -210,7 +210,7 @@ fn q22_what_came_before_a_reset_is_read_before_it() {
                 }
             };
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-            // A system may throw away what nobody has read yet.
+            // A system may discard unread bytes.
             assert!(got == b"last words" || !cfg!(target_os = "linux"));
             assert!(b"last words".starts_with(&got));
         }
@@ -218,7 +218,7 @@ fn q22_what_came_before_a_reset_is_read_before_it() {
 }
 
 #[test]
-fn a_reset_in_the_midst_of_what_is_read_is_no_end() {
+fn a_reset_in_the_middle_of_reading_is_not_an_end() {
     run(async |handle| {
         let (stream, mut peer) = pair_with_std(&handle);
         peer.write_all(b"half").unwrap();
@@ -277,7 +277,7 @@ fn a_reset_after_their_end_ends_reads_and_writes() {
 fn closing_with_bytes_that_were_not_read_is_a_reset_for_the_other_side() {
     run(async |handle| {
         let (one, other) = pair(&handle).await;
-        other.write_all(b"nobody reads this").await.unwrap();
+        other.write_all(b"this is not read").await.unwrap();
         one.readable().await.unwrap();
         drop(one);
         let error = other.read(&mut [0]).await.unwrap_err();
@@ -417,7 +417,7 @@ fn a_peer_that_vanished_is_found_by_asking_for_it() {
 // Peers that do not read, or little.
 
 #[test]
-fn a_window_that_is_closed_holds_up_nobody_else_and_opens_again() {
+fn a_closed_window_delays_no_other_connection_and_opens_again() {
     run(async |handle| {
         let (stuck, mut peer) = pair_with_std(&handle);
         let sent = pattern(16 * MEGABYTE);
@@ -555,11 +555,11 @@ fn l86_accepts_that_are_given_up_again_and_again_lose_no_connection() {
     });
 }
 
-// What the network says of datagrams.
+// Errors of the network about datagrams.
 
 #[test]
 #[cfg(target_os = "linux")]
-fn q33_an_error_queue_that_nobody_reads_does_not_keep_the_loop_busy() {
+fn q33_an_unread_error_queue_does_not_keep_the_loop_busy() {
     run(async |handle| {
         let socket = nio_net::UdpSocket::bind(&handle, support::ANY_PORT)
             .await
@@ -571,10 +571,10 @@ fn q33_an_error_queue_that_nobody_reads_does_not_keep_the_loop_busy() {
         let set = unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_RECVERR, pointer, len) };
         assert_eq!(set, 0);
         assert!(poll_once(socket.recv(&mut [0])).is_pending());
-        // The port of nobody: what says so goes into the queue of errors, and stays there.
-        let nobody = net::UdpSocket::bind(support::ANY_PORT).unwrap();
-        let to = nobody.local_addr().unwrap();
-        drop(nobody);
+        // A port without a socket: the ICMP error goes into the error queue, and stays there.
+        let closed = net::UdpSocket::bind(support::ANY_PORT).unwrap();
+        let to = closed.local_addr().unwrap();
+        drop(closed);
         socket.send_to(b"hello", to).await.unwrap();
         let error = socket.recv(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);

@@ -92,7 +92,7 @@ fn a_file_is_sent_to_unix_sockets_and_pipes_too() {
 fn a_file_without_positions_is_an_error() {
     run(async |handle| {
         let (reader, _writer) = pipe(&handle).unwrap();
-        let file = File::from(std::os::fd::OwnedFd::from(reader.into_inner()));
+        let file = File::from(std::os::fd::OwnedFd::from(reader.into_std()));
         let (stream, _peer) = pair_with_std(&handle);
         let error = stream.send_file(&file, 0, 10).await.unwrap_err();
         assert_ne!(error.kind(), ErrorKind::WouldBlock);

@@ -36,7 +36,7 @@ fn work_in_which_nothing_happens_is_ended() {
 }
 
 #[test]
-fn work_in_which_something_happens_goes_on() {
+fn work_with_progress_goes_on() {
     run_in_no_time(async |handle| {
         let idle = Idle::new(&handle, 60 * SECOND);
         let work = async {
@@ -81,7 +81,7 @@ fn a_part_of_the_work_may_have_another_time() {
 }
 
 #[test]
-fn what_is_ready_when_the_time_is_over_counts() {
+fn a_result_that_is_ready_at_the_deadline_counts() {
     run_in_no_time(async |handle| {
         let idle = Idle::new(&handle, 60 * SECOND);
         assert_eq!(idle.limit(handle.sleep(60 * SECOND)).await, Ok(()));
@@ -269,7 +269,7 @@ fn bytes_of_tcp_are_unsent_until_the_other_side_has_taken_them() {
         if stream.unsent().is_none() {
             return; // This system does not tell.
         }
-        // The other side's system acknowledges as much as its own buffer has room for.
+        // The peer's system acknowledges as much as its own buffer has room for.
         let reader = thread::spawn(move || peer.read_exact(&mut vec![0; sent]).map(|()| peer));
         while stream.unsent() > Some(0) {
             handle.sleep(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! What the kernel says rarely, or only on another system, said by a test.
+//! Rare errors of the kernel, or of other systems, injected by a test.
 //!
 //! Functions of the C library are replaced by functions of this program, which make the same system
 //! calls, but for those that a test wants to fail ([`fail`]). This can be done where the names of a
@@ -252,7 +252,7 @@ fn l60_l64_errors_of_connections_without_end_leave_the_loop_its_turns() {
 }
 
 #[test]
-fn l64_every_shortage_is_told_once_and_loses_no_connection() {
+fn l64_running_out_of_descriptors_is_reported_once_and_loses_no_connection() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         for errno in SHORTAGES {
@@ -276,7 +276,7 @@ fn l64_every_shortage_is_told_once_and_loses_no_connection() {
 }
 
 #[test]
-fn l64_whoever_accepts_what_comes_in_is_not_told_of_shortages() {
+fn l64_next_does_not_report_that_descriptors_have_run_out() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         for errno in SHORTAGES {
@@ -401,7 +401,7 @@ fn a_read_and_a_write_that_a_signal_interrupts_are_made_again() {
 }
 
 #[test]
-fn an_error_of_a_read_is_told_as_it_is_and_does_not_end_the_stream() {
+fn an_error_of_a_read_is_returned_unchanged_and_does_not_end_the_stream() {
     run(async |handle| {
         let (one, other) = pair_with_std(&handle);
         let other = TcpStream::from_std(&handle, other).unwrap();
@@ -416,7 +416,7 @@ fn an_error_of_a_read_is_told_as_it_is_and_does_not_end_the_stream() {
 }
 
 #[test]
-fn q35_a_udp_socket_without_buffers_says_so_at_once_and_can_be_tried_again() {
+fn q35_a_udp_send_without_buffers_is_an_error_at_once_and_can_be_repeated() {
     run(async |handle| {
         let receiver = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
         let sender = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
@@ -519,7 +519,7 @@ fn a_port_that_the_system_chose_and_another_address_has_not_free_is_chosen_again
         let ports: Vec<_> = bound.iter().map(SocketAddr::port).collect();
         assert_eq!((ports.len(), ports[0]), (2, ports[1]));
 
-        // It is not tried for ever, and not at all where the port was given.
+        // The number of tries is limited, and a given port is tried once.
         fail_after(1, Call::Bind, libc::EADDRINUSE, u32::MAX);
         let error = TcpListener::bind(&handle, addresses).await.unwrap_err();
         assert!(matches!(error, Error::Bind { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! What lives how long: sockets, their loop, and their descriptors.
+//! Lifetimes of sockets, their loop, and their descriptors.
 
 mod support;
 

@@ -51,7 +51,7 @@ fn an_address_in_use_is_an_error_that_names_it() {
 #[test]
 fn an_address_of_another_machine_is_an_error_that_names_it() {
     run(async |handle| {
-        // Set aside for documentation, so nobody's.
+        // Set aside for documentation, so no machine has it.
         let error = TcpListener::bind(&handle, "192.0.2.1:80")
             .await
             .unwrap_err();
@@ -161,7 +161,7 @@ fn l86_a_dropped_accept_loses_no_connection() {
             let mut waits = pin!(listener.accept());
             assert!(poll(waits.as_mut()).is_pending());
             let client = net::TcpStream::connect(address).unwrap();
-            // The loop learns of the connection, and the one who waited for it goes away.
+            // The loop learns of the connection, and the future that waited for it is dropped.
             handle.sleep(Duration::from_millis(5)).await;
             client
         };
@@ -205,7 +205,7 @@ fn l64_a_connection_that_breaks_in_the_queue_does_not_end_accepting() {
         }
         let client = net::TcpStream::connect(address).unwrap();
         let client = client.local_addr().unwrap();
-        // Linux gives the broken ones out too; reading from them says what they are.
+        // Linux gives the broken ones out too; a read finds that they are broken.
         loop {
             let (stream, peer) = listener.accept().await.unwrap();
             if peer == client {
@@ -255,7 +255,7 @@ fn l64_without_descriptors_accept_fails_now_and_then_and_serves_the_connection_l
 }
 
 #[test]
-fn l64_without_descriptors_what_comes_in_is_waited_for_in_silence() {
+fn l64_without_descriptors_next_waits_and_returns_no_error() {
     in_child(|| {
         run(async |handle| {
             let (listener, address) = listen(&handle);
@@ -349,7 +349,7 @@ fn a_listener_that_is_paused_while_accept_waits_accepts_nothing() {
 }
 
 #[test]
-fn a_waker_that_panics_costs_nobody_else_the_end_of_a_pause() {
+fn a_waker_that_panics_does_not_keep_others_from_the_end_of_a_pause() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -424,7 +424,7 @@ fn a_connection_that_is_rejected_is_reset() {
 }
 
 #[test]
-fn those_who_try_to_accept_do_not_wait() {
+fn try_accept_does_not_wait() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         let error = listener.try_accept().unwrap_err();
@@ -546,7 +546,7 @@ async fn listen_on_two(handle: &Handle) -> (TcpListener, [SocketAddr; 2]) {
 }
 
 #[test]
-fn the_addresses_of_a_listener_take_turns() {
+fn the_addresses_of_a_listener_are_tried_round_robin() {
     run(async |handle| {
         let (listener, [one, other]) = listen_on_two(&handle).await;
         let _clients = [one, one, other].map(|to| net::TcpStream::connect(to).unwrap());

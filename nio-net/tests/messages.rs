@@ -21,7 +21,7 @@ fn of(errno: i32) -> io::Error {
 }
 
 /// Whether a message has all parts, and is that of the `io::Error` too.
-fn says(error: Error, kind: ErrorKind, parts: &[&str]) {
+fn check_message(error: Error, kind: ErrorKind, parts: &[&str]) {
     let text = error.to_string();
     for part in parts {
         assert!(text.contains(part), "{text:?} without {part:?}");
@@ -31,7 +31,7 @@ fn says(error: Error, kind: ErrorKind, parts: &[&str]) {
 }
 
 #[test]
-fn a_port_in_use_is_named_with_a_way_out() {
+fn a_port_in_use_is_named_with_advice() {
     run(async |handle| {
         let (_listener, address) = listen(&handle);
         let named = address.to_string();
@@ -40,33 +40,33 @@ fn a_port_in_use_is_named_with_a_way_out() {
             "another program listens there; choose another port",
         ];
         let error = TcpListener::bind(&handle, address).await.unwrap_err();
-        says(error, ErrorKind::AddrInUse, &parts);
+        check_message(error, ErrorKind::AddrInUse, &parts);
         let error = TcpSocket::new_v4().unwrap().bind(address).unwrap_err();
-        says(error, ErrorKind::AddrInUse, &parts);
+        check_message(error, ErrorKind::AddrInUse, &parts);
         let socket = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
         let taken = socket.local_addr().unwrap();
         let error = UdpSocket::bind(&handle, taken).await.unwrap_err();
-        says(error, ErrorKind::AddrInUse, &["another program"]);
+        check_message(error, ErrorKind::AddrInUse, &["another program"]);
     });
 }
 
 #[test]
-fn a_foreign_address_and_a_port_of_root_are_told_from_others() {
+fn a_foreign_address_and_a_port_of_root_have_their_own_advice() {
     let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
     let source = of(libc::EADDRNOTAVAIL);
     let error = Error::Bind { address, source };
     let parts = [
         "cannot listen on 192.0.2.1:80: ",
-        "no such address; 0.0.0.0 stands",
+        "no such address; use 0.0.0.0",
     ];
-    says(error, ErrorKind::AddrNotAvailable, &parts);
+    check_message(error, ErrorKind::AddrNotAvailable, &parts);
 
     let source = of(libc::EACCES);
     let error = Error::Bind { address, source };
-    says(
+    check_message(
         error,
         ErrorKind::PermissionDenied,
-        &["ports below 1024 are root's"],
+        &["ports below 1024 need root"],
     );
 
     let (address, source) = ("192.0.2.1:8080".parse().unwrap(), of(libc::EACCES));
@@ -75,7 +75,7 @@ fn a_foreign_address_and_a_port_of_root_are_told_from_others() {
 }
 
 #[test]
-fn a_refused_connection_says_that_no_program_listens() {
+fn the_error_of_a_refused_connection_says_that_no_program_listens() {
     let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
     let refused = || of(libc::ECONNREFUSED);
     let error = Error::Connect {
@@ -86,7 +86,7 @@ fn a_refused_connection_says_that_no_program_listens() {
         "cannot connect to 192.0.2.1:80: ",
         "; no program listens there",
     ];
-    says(error, ErrorKind::ConnectionRefused, &parts);
+    check_message(error, ErrorKind::ConnectionRefused, &parts);
 
     // Of several addresses, once, if it is true of all.
     let host = Some("example.com:80".to_string());
@@ -104,7 +104,7 @@ fn a_refused_connection_says_that_no_program_listens() {
         "cannot connect to example.com:80: 192.0.2.1:80: ",
         "no program listens there",
     ];
-    says(error, ErrorKind::ConnectionRefused, &parts);
+    check_message(error, ErrorKind::ConnectionRefused, &parts);
     let errors = vec![(address, refused()), (address, of(libc::ENETUNREACH))];
     let error = Error::ConnectAny { host, errors };
     assert!(!error.to_string().contains("no program"), "{error}");
@@ -124,28 +124,28 @@ fn the_file_of_a_unix_socket_that_no_program_uses_may_be_removed() {
         let listener = UnixListener::bind(&handle, &place.0).unwrap();
         let error = UnixListener::bind(&handle, &place.0).unwrap_err();
         assert!(matches!(error, Error::BindUnix { stale: false, .. }));
-        says(error, ErrorKind::AddrInUse, &used);
+        check_message(error, ErrorKind::AddrInUse, &used);
         drop(listener);
         let error = UnixListener::bind(&handle, &place.0).unwrap_err();
         assert!(matches!(error, Error::BindUnix { stale: true, .. }));
-        says(error, ErrorKind::AddrInUse, &stale);
-        // As it says.
+        check_message(error, ErrorKind::AddrInUse, &stale);
+        // As it check_message.
         fs::remove_file(&place.0).unwrap();
 
         let socket = UnixDatagram::bind(&handle, &place.0).unwrap();
         let error = UnixDatagram::bind(&handle, &place.0).unwrap_err();
-        says(error, ErrorKind::AddrInUse, &used);
+        check_message(error, ErrorKind::AddrInUse, &used);
         let error = UnixListener::bind(&handle, &place.0).unwrap_err();
-        says(error, ErrorKind::AddrInUse, &used);
+        check_message(error, ErrorKind::AddrInUse, &used);
         drop(socket);
         let error = UnixDatagram::bind(&handle, &place.0).unwrap_err();
-        says(error, ErrorKind::AddrInUse, &stale);
+        check_message(error, ErrorKind::AddrInUse, &stale);
         fs::remove_file(&place.0).unwrap();
 
         // A file of another kind is never said to be superfluous.
         fs::write(&place.0, b"precious").unwrap();
         let error = UnixListener::bind(&handle, &place.0).unwrap_err();
-        says(
+        check_message(
             error,
             ErrorKind::AddrInUse,
             &[&*named, "a file of another kind"],
@@ -176,26 +176,26 @@ fn a_server_whose_queue_is_full_uses_its_socket() {
 }
 
 #[test]
-fn a_unix_socket_that_cannot_be_connected_to_says_why() {
+fn the_error_of_connecting_to_a_unix_socket_has_the_reason() {
     run(async |handle| {
         let place = Place::new("nobody");
         let named = format!("{:?}", place.0);
         let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
-        says(
+        check_message(
             error,
             ErrorKind::NotFound,
             &[&*named, "there is no such file"],
         );
         drop(net::UnixListener::bind(&place.0).unwrap());
         let error = UnixStream::connect(&handle, &place.0).await.unwrap_err();
-        says(
+        check_message(
             error,
             ErrorKind::ConnectionRefused,
             &[&*named, "no program listens"],
         );
         let long = "x".repeat(200);
         let error = UnixStream::connect(&handle, &long).await.unwrap_err();
-        says(
+        check_message(
             error,
             ErrorKind::InvalidInput,
             &[&*long, "it may have from 1 to 10"],

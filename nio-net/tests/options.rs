@@ -13,7 +13,7 @@ use nio_net::{Error, Keepalive, Options, TcpListener, TcpSocket, TcpStream, Unix
 use support::{ANY_PORT, listen, pair, run};
 
 #[test]
-fn options_are_what_they_were_set_to() {
+fn options_are_read_as_they_were_set() {
     let socket = TcpSocket::new_v4().unwrap();
     let options = socket.options();
     for on in [true, false] {
@@ -49,7 +49,7 @@ fn lingering_is_in_whole_seconds_rounded_up() {
 
 #[test]
 #[cfg(not(target_os = "openbsd"))]
-fn keepalive_is_what_it_was_set_to() {
+fn keepalive_is_read_as_it_was_set() {
     let socket = TcpSocket::new_v4().unwrap();
     let options = socket.options();
     assert_eq!(options.keepalive().unwrap(), None);
@@ -73,7 +73,7 @@ fn keepalive_is_what_it_was_set_to() {
     assert!(is_set());
     options.set_keepalive(None).unwrap();
     assert_eq!(options.keepalive().unwrap(), None);
-    // What is not said stays.
+    // Fields that are `None` do not change.
     options.set_keepalive(Some(Keepalive::default())).unwrap();
     assert!(is_set());
 }
@@ -172,7 +172,7 @@ fn a_socket_listens_with_its_options_on_its_address() {
         let other = bind(address);
         assert_eq!(other.local_addr().unwrap(), address);
         assert!(other.options().reuse_port().unwrap());
-        // Without the option nobody else may.
+        // Without the option no other socket can.
         TcpListener::bind(&handle, address).await.unwrap_err();
 
         let client = TcpStream::connect(&handle, address).await.unwrap();

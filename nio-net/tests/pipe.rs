@@ -14,7 +14,7 @@ use nio_net::pipe;
 use support::{join, pattern, poll, poll_once, run};
 
 #[test]
-fn what_is_written_is_read_and_then_the_end() {
+fn the_bytes_of_a_pipe_are_read_and_then_the_end() {
     run(async |handle| {
         let (reader, writer) = pipe(&handle).unwrap();
         // More than a pipe holds.
@@ -43,7 +43,7 @@ fn several_buffers_are_read_and_written_at_once() {
 }
 
 #[test]
-fn q29_q30_a_writer_that_waits_learns_that_its_reader_is_gone() {
+fn q29_q30_a_waiting_writer_is_woken_when_its_reader_closes() {
     run(async |handle| {
         let (reader, writer) = pipe(&handle).unwrap();
         while writer.try_write(&[0; 4096]).is_ok() {}
@@ -71,7 +71,7 @@ fn q30_a_writer_without_a_reader_is_writable_and_fails() {
 }
 
 #[test]
-fn a_reader_that_waits_learns_that_its_writer_is_gone() {
+fn a_waiting_reader_is_woken_when_its_writer_closes() {
     run(async |handle| {
         let (reader, writer) = pipe(&handle).unwrap();
         let mut byte = [0];
@@ -83,7 +83,7 @@ fn a_reader_that_waits_learns_that_its_writer_is_gone() {
 }
 
 #[test]
-fn q22_what_was_written_before_the_end_of_a_pipe_is_read_before_it() {
+fn q22_bytes_written_before_the_end_of_a_pipe_are_read_before_it() {
     run(async |handle| {
         let (reader, writer) = pipe(&handle).unwrap();
         assert!(poll_once(reader.read(&mut [0])).is_pending());
@@ -98,7 +98,7 @@ fn q22_what_was_written_before_the_end_of_a_pipe_is_read_before_it() {
 }
 
 #[test]
-fn q53_a_pipe_that_is_never_emptied_wakes_whoever_waits_for_more() {
+fn q53_a_pipe_that_is_never_emptied_wakes_its_waiting_reader() {
     run(async |handle| {
         let (reader, writer) = pipe(&handle).unwrap();
         let task = handle.spawn(async move {

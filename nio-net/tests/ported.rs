@@ -1,5 +1,5 @@
-//! What programs that come from other libraries expect: calls of their own, peeking, sockets before they
-//! are bound, named pipes, and which direction is ready.
+//! Operations that programs ported from other libraries expect: their own system calls, peeking, sockets before
+//! they are bound, named pipes, and which direction is ready.
 
 mod support;
 
@@ -94,7 +94,7 @@ fn a_datagram_of_a_connected_socket_is_peeked_at_and_received() {
 }
 
 #[test]
-fn the_traffic_class_is_what_it_was_set_to() {
+fn the_traffic_class_is_read_as_it_was_set() {
     let sockets = [TcpSocket::new_v4(), TcpSocket::new_v6()];
     for socket in sockets.iter().flatten() {
         assert_eq!(socket.options().traffic_class().unwrap(), 0);
@@ -206,7 +206,7 @@ fn a_file_that_is_no_named_pipe_is_an_error() {
         assert_eq!(io::Error::from(error).kind(), ErrorKind::NotFound);
         std::fs::write(&place.0, b"text").unwrap();
         let error = PipeReader::open(&handle, &place.0).unwrap_err();
-        assert!(error.to_string().contains("no named pipe"), "{error}");
+        assert!(error.to_string().contains("not a named pipe"), "{error}");
     });
 }
 
@@ -215,7 +215,7 @@ fn ends_of_pipes_are_made_of_descriptors() {
     run(async |handle| {
         let (reader, writer) = pipe(&handle).unwrap();
         let (reader, writer): (OwnedFd, OwnedFd) =
-            (reader.into_inner().into(), writer.into_inner().into());
+            (reader.into_std().into(), writer.into_std().into());
         let reader = PipeReader::from_std(&handle, reader.into()).unwrap();
         let writer = PipeWriter::from_std(&handle, writer.into()).unwrap();
         writer.write_all(b"hello").await.unwrap();
@@ -249,14 +249,14 @@ async fn look<S: nio_net::Stream>(stream: &nio_net::ByteStream<S>) -> [bool; 4] 
 }
 
 #[test]
-fn ready_tells_the_directions_that_are_ready_and_those_that_have_ended() {
+fn ready_returns_the_directions_that_are_ready_and_those_that_have_ended() {
     run(async |handle| {
         let (stream, mut peer) = pair_with_std(&handle);
         assert_eq!(look(&stream).await, [false, false, true, false]);
         assert!(poll_once(stream.ready(Interest::READABLE)).is_pending());
         peer.write_all(b"!").unwrap();
         let ready = stream.ready(Interest::READABLE).await.unwrap();
-        // What was not asked for is not told.
+        // A direction that is not in the interest is not reported.
         assert!(ready.readable && !ready.read_ended && !ready.writable);
         peer.shutdown(Shutdown::Write).unwrap();
         stream.read_exact(&mut [0]).await.unwrap();

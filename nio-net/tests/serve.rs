@@ -1,4 +1,4 @@
-//! A server: its limit, its errors, and what a connection has to itself.
+//! A server: its limit, its errors, and the isolation of connections.
 
 mod support;
 
@@ -126,7 +126,7 @@ fn the_panic_of_one_connection_is_an_error_of_that_one() {
 }
 
 #[test]
-fn the_error_of_a_connection_is_told_with_its_address() {
+fn the_error_of_a_connection_is_reported_with_its_address() {
     run(async |handle| {
         let (listener, address) = listen(&handle);
         let (server, errors) = server(&handle, options());
@@ -245,7 +245,7 @@ fn a_listener_that_fails_for_good_shuts_the_server_down() {
 }
 
 #[test]
-fn an_error_is_told_to_a_client_that_still_sends_and_a_reset_is_one() {
+fn a_client_that_still_sends_receives_the_error_and_can_be_reset() {
     run(async |handle| {
         for resets in [false, true] {
             let (listener, address) = listen(&handle);

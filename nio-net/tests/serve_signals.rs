@@ -2,7 +2,12 @@
 
 mod support;
 
-use std::{future::pending, num::NonZero, time::Duration};
+use std::{
+    future::pending,
+    num::NonZero,
+    sync::atomic::{AtomicI32, Ordering::SeqCst},
+    time::Duration,
+};
 
 use nio_loop::EventLoop;
 use nio_net::{Connection, Cores, ServeError, ServeOptions, Server, TcpStream};
@@ -33,6 +38,36 @@ fn the_first_signal_begins_the_shutdown_and_the_second_cuts_it_off() {
             });
         });
     }
+}
+
+#[test]
+fn the_second_signal_calls_the_function_of_the_options() {
+    static CALLED: AtomicI32 = AtomicI32::new(0);
+    in_child(|| {
+        run(async |handle| {
+            let options = ServeOptions::new().grace(Duration::MAX);
+            let options = options.on_second_signal(|signal| CALLED.store(signal.as_raw(), SeqCst));
+            let (listener, address) = listen(&handle);
+            let server = Server::with(&handle, options);
+            let serving = handle.spawn(server.serve(listener, async |client| {
+                client.write_all(b"hello").await?;
+                pending().await
+            }));
+            let client = TcpStream::connect(&handle, address).await.unwrap();
+            client.read_exact(&mut [0; 5]).await.unwrap();
+            raise(libc::SIGINT);
+            server.shutdown().begun().await;
+            assert_eq!(CALLED.load(SeqCst), 0);
+            raise(libc::SIGTERM);
+            while CALLED.load(SeqCst) == 0 {
+                end_of_turn(&handle).await;
+            }
+            assert_eq!(CALLED.load(SeqCst), libc::SIGTERM);
+            assert!(!serving.is_finished());
+            server.shutdown().cut_off();
+            join(serving).await.unwrap_err();
+        });
+    });
 }
 
 #[test]

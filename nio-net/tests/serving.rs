@@ -1,4 +1,4 @@
-//! What servers need: a limit on connections, and the end of a server.
+//! The parts of servers: the semaphore and the graceful shutdown.
 
 mod support;
 
@@ -52,7 +52,7 @@ fn connections_beyond_the_limit_wait_and_are_not_refused() {
 }
 
 #[test]
-fn who_waits_for_a_place_is_woken() {
+fn a_task_that_waits_for_a_permit_is_woken() {
     run(async |handle| {
         let semaphore = Semaphore::new(1);
         let permit = semaphore.acquire().await;
@@ -66,7 +66,7 @@ fn who_waits_for_a_place_is_woken() {
 }
 
 #[test]
-fn a_place_is_not_lost_with_one_who_waited_for_it() {
+fn a_permit_is_not_lost_with_a_dropped_wait() {
     run(async |handle| {
         let semaphore = Semaphore::new(1);
         let permit = semaphore.acquire().await;
@@ -92,13 +92,13 @@ fn a_place_that_an_accept_has_taken_is_free_when_the_accept_is_dropped() {
 }
 
 #[test]
-fn who_waits_for_a_connection_keeps_no_place_from_another_listener() {
+fn a_wait_for_a_connection_holds_no_permit() {
     run(async |handle| {
         let (quiet, _) = listen(&handle);
         let (listener, address) = listen(&handle);
         let semaphore = Semaphore::new(1);
-        let mut nobody = pin!(semaphore.accept(&quiet));
-        assert!(poll(nobody.as_mut()).is_pending());
+        let mut quiet_accept = pin!(semaphore.accept(&quiet));
+        assert!(poll(quiet_accept.as_mut()).is_pending());
         assert_eq!(semaphore.taken(), 0);
         let _client = net::TcpStream::connect(address).unwrap();
         let _accepted = semaphore.accept(&listener).await.unwrap();
@@ -116,11 +116,11 @@ fn a_place_goes_to_the_listener_that_has_a_connection_for_it() {
             (handle.spawn(accepts), address)
         });
         end_of_turn(&handle).await;
-        drop(permit); // all look, and find nobody
+        drop(permit); // all check, and find no connection
         end_of_turn(&handle).await;
         let turns = handle.metrics().turns;
         handle.sleep(Duration::from_millis(20)).await;
-        assert!(handle.metrics().turns - turns < 5, "nobody is busy");
+        assert!(handle.metrics().turns - turns < 5, "the loop is idle");
         for (server, address) in servers.into_iter().rev() {
             let _client = net::TcpStream::connect(address).unwrap();
             join(server).await.unwrap();
@@ -181,7 +181,7 @@ fn permits_are_neither_lost_nor_made_between_threads() {
 }
 
 #[test]
-fn an_end_that_has_begun_stops_what_waits_and_what_would_begin() {
+fn a_shutdown_that_has_begun_drops_work_and_starts_none() {
     run(async |handle| {
         let shutdown = GracefulShutdown::new(&handle);
         assert_eq!(shutdown.unless_begun(ready(1)).await, Some(1));
@@ -195,7 +195,7 @@ fn an_end_that_has_begun_stops_what_waits_and_what_would_begin() {
 }
 
 #[test]
-fn an_end_waits_for_all_who_hold_it_up() {
+fn a_shutdown_waits_for_all_guards() {
     run(async |handle| {
         let shutdown = GracefulShutdown::new(&handle);
         let (one, other) = (shutdown.guard(), shutdown.guard());
@@ -223,7 +223,7 @@ fn an_end_does_not_finish_before_it_has_begun() {
 }
 
 #[test]
-fn an_end_that_is_held_up_for_too_long_says_by_how_many() {
+fn a_shutdown_that_takes_too_long_reports_the_number_of_guards() {
     run_in_no_time(async |handle| {
         let shutdown = GracefulShutdown::new(&handle);
         let _holds = (shutdown.guard(), shutdown.guard());

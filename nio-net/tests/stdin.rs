@@ -24,7 +24,7 @@ use support::{Counted, Place, either, pattern, poll_once, run};
 /// Set in the process whose standard input is tested.
 const INNER: &str = "NIO_TEST_STDIN";
 
-/// What the inner process writes when it waits for input.
+/// The text that the inner process writes when it waits for input.
 const WAITING: &str = "it waits";
 
 /// Runs `inner` in a new process with the standard input that `outer` makes. Then `outer` goes on with the
@@ -318,7 +318,7 @@ fn lines_are_read_with_a_limit_and_the_last_may_be_without_an_end() {
 }
 
 #[test]
-fn what_is_more_than_the_limit_can_still_be_read() {
+fn bytes_beyond_the_limit_can_still_be_read() {
     with_stdin(
         |start| start(a_file("limit", b"123456").into()),
         async |_, stdin| {

@@ -23,7 +23,7 @@ use support::{
 const MEGABYTE: usize = 1 << 20;
 
 #[test]
-fn a_read_takes_what_is_there() {
+fn a_read_takes_the_available_bytes() {
     run(async |handle| {
         let (stream, mut peer) = pair_with_std(&handle);
         peer.write_all(b"hello").unwrap();
@@ -34,7 +34,7 @@ fn a_read_takes_what_is_there() {
 }
 
 #[test]
-fn a_read_waits_for_what_is_not_there_yet() {
+fn a_read_waits_for_bytes() {
     run(async |handle| {
         let (stream, mut peer) = pair_with_std(&handle);
         let mut bytes = [0; 64];
@@ -71,7 +71,7 @@ fn read_exact_fails_when_the_end_comes_before() {
 }
 
 #[test]
-fn q22_what_was_sent_before_the_end_is_read_before_it() {
+fn q22_bytes_sent_before_the_end_are_read_before_it() {
     run(async |handle| {
         let (stream, mut peer) = pair_with_std(&handle);
         let mut first = [0];
@@ -187,7 +187,7 @@ fn q31_after_the_other_side_shut_down_writing_one_can_write_on() {
 }
 
 #[test]
-fn l67_shutting_down_writing_comes_after_what_was_written() {
+fn l67_shutting_down_writing_comes_after_the_written_bytes() {
     run(async |handle| {
         let (one, other) = pair(&handle).await;
         let sent = pattern(MEGABYTE);
@@ -249,7 +249,7 @@ fn a_reset_ends_a_read_that_waits() {
 }
 
 #[test]
-fn q27_a_reset_ends_a_write_that_waits_while_nobody_reads() {
+fn q27_a_reset_ends_a_write_that_waits_for_a_reader() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
         let bytes = vec![0; 64 * MEGABYTE];
@@ -275,7 +275,7 @@ fn writing_to_a_connection_that_was_closed_becomes_an_error() {
     });
 }
 
-/// The two errors of a connection that is no more. Which one it is depends on who noticed first.
+/// The two errors of a connection that is no more. Which one depends on timing.
 fn is_gone(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }
@@ -304,7 +304,7 @@ fn l66_q84_writing_to_a_connection_that_is_gone_raises_no_signal() {
 }
 
 #[test]
-fn a_shutdown_of_a_connection_that_is_gone_says_not_connected() {
+fn a_shutdown_of_a_connection_that_is_gone_is_not_connected() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
         reset(peer);
@@ -384,7 +384,7 @@ async fn fill_through(handle: &Handle, stream: &TcpStream) -> usize {
 }
 
 #[test]
-fn l62_what_a_write_reports_is_what_arrives() {
+fn l62_the_bytes_that_a_write_reports_arrive() {
     run(async |handle| {
         let (stream, mut peer) = pair_with_std(&handle);
         shrink_buffer(&stream);
@@ -474,7 +474,7 @@ fn l86_a_dropped_read_loses_no_byte() {
             let mut waits = pin!(stream.read(&mut bytes));
             assert!(poll(waits.as_mut()).is_pending());
             peer.write_all(b"hello").unwrap();
-            // The loop learns of the bytes, and the one who waited for them goes away.
+            // The loop learns of the bytes, and the future that waited for them is dropped.
             handle.sleep(Duration::from_millis(5)).await;
         }
         let mut bytes = [0; 64];

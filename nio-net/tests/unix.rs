@@ -1,4 +1,4 @@
-//! Unix sockets: what only they have. What they share with TCP is tried in `bytes`.
+//! The operations that only Unix sockets have. Those that they share with TCP are tested in `bytes`.
 
 mod support;
 
@@ -29,7 +29,7 @@ fn bytes_travel_both_ways_over_a_path() {
         let (server, peer) = listener.accept().await.unwrap();
         assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*place.0));
         assert!(client.local_addr().unwrap().is_unnamed());
-        // q85: nobody is the one who connects, and the system says so in one of several ways.
+        // q85: the peer is unnamed, which systems report in several ways.
         assert!(peer.is_unnamed());
         assert!(server.peer_addr().unwrap().is_unnamed());
 
@@ -181,7 +181,7 @@ fn the_other_side_is_this_process() {
         let client = UnixStream::connect(&handle, &place.0).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         let mut streams = vec![client, server];
-        // NetBSD and DragonFly note it only where somebody connects.
+        // NetBSD and DragonFly note it only in connect(2).
         if !cfg!(any(target_os = "netbsd", target_os = "dragonfly")) {
             streams.extend(<[_; 2]>::from(UnixStream::pair(&handle).unwrap()));
         }
@@ -267,7 +267,7 @@ fn descriptors_need_a_byte_and_must_not_be_too_many() {
             assert_eq!(sent.unwrap_err().kind(), ErrorKind::InvalidInput);
         }
         assert!(poll_once(other.read(&mut [0])).is_pending());
-        // None is no reason for an error.
+        // No descriptors are not an error.
         assert_eq!(one.write_with_descriptors(b"!", &[]).await.unwrap(), 1);
         let (mut bytes, mut descriptors) = ([0; 64], Vec::new());
         let n = other

@@ -1,12 +1,12 @@
-//! Lines on the standard output and the standard error output, which never keep the loop waiting.
+//! Lines for the standard output and the standard error output. Writing them never blocks the loop.
 //!
 //! The laws:
 //!
-//! 1. The caller only appends to a queue. A thread of the output writes, and it alone waits for a reader.
-//! 2. The queue is bounded. A message that has no room is dropped and counted; the count is written
-//!    where the messages would have been.
-//! 3. [`exit`] and [`flush`] wait for what is queued, but not for ever: an output may have no reader.
-//! 4. A server goes on when an output is closed or broken.
+//! 1. The caller only appends to a queue. Each output has a thread that writes; only that thread blocks.
+//! 2. The queue is bounded. A message that does not fit is dropped and counted; the count is written in
+//!    its place.
+//! 3. [`exit`] and [`flush`] wait until the queue is written, but no longer than [`FLUSH`].
+//! 4. A closed or broken output does not end the program.
 
 use std::{
     fmt,
@@ -17,22 +17,22 @@ use std::{
     time::Duration,
 };
 
-/// How many bytes wait for a slow reader: as many as a pipe of Linux holds.
+/// How many bytes the queue holds: as many as a pipe on Linux.
 const QUEUE: usize = 64 * 1024;
 
-/// How long the end of the program waits for a reader.
+/// How long the exit of the program waits for a reader of the output.
 const FLUSH: Duration = Duration::from_secs(1);
 
 static STDOUT: Log = Log::new(|| Box::new(io::stdout()));
 static STDERR: Log = Log::new(|| Box::new(io::stderr()));
 
 /// Writes a line to the standard output.
-pub fn say(line: impl fmt::Display) {
+pub fn print_line(line: impl fmt::Display) {
     STDOUT.put(&format!("{line}\n"));
 }
 
-/// Writes a line to the standard error output; on a terminal, over the line of [`show`].
-pub fn complain(line: impl fmt::Display) {
+/// Writes a line to the standard error output; on a terminal, over the line of [`print_status`].
+pub fn print_error(line: impl fmt::Display) {
     let clear = if io::stderr().is_terminal() {
         "\r\x1b[K"
     } else {
@@ -41,19 +41,19 @@ pub fn complain(line: impl fmt::Display) {
     STDERR.put(&format!("{clear}{line}\n"));
 }
 
-/// Writes text to the standard error output as it is: the line of statistics on a terminal.
-pub fn show(text: &str) {
+/// Writes text to the standard error output without a line break: the statistics line on a terminal.
+pub fn print_status(text: &str) {
     STDERR.put(text);
 }
 
-/// Waits until all messages are written, or for a second where an output has no reader.
+/// Waits until all messages are written, at most one second for each output.
 pub fn flush() {
     for log in [&STDOUT, &STDERR] {
         log.flush();
     }
 }
 
-/// Ends the process when all messages are written.
+/// Writes all messages, as [`flush`] does, and ends the process.
 pub fn exit(code: i32) -> ! {
     flush();
     process::exit(code)
@@ -63,9 +63,9 @@ pub fn exit(code: i32) -> ! {
 struct Log {
     output: fn() -> Box<dyn Write>,
     queue: Mutex<Queue>,
-    /// The writer waits for messages.
+    /// Notified when a message is queued.
     filled: Condvar,
-    /// Others wait until the writer has written them.
+    /// Notified when the writer has written its messages.
     written: Condvar,
 }
 
@@ -105,7 +105,7 @@ impl Log {
         queue.text.push_str(text);
         if !queue.has_writer {
             let writer = thread::Builder::new().name("log".into());
-            // Without a thread the message waits for the next one, which tries again.
+            // If no thread can be made, the next message tries again.
             queue.has_writer = writer.spawn(|| self.write()).is_ok();
         }
         self.filled.notify_one();
@@ -122,14 +122,14 @@ impl Log {
             let waited = self.filled.wait_while(queue, is_empty);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
             let mut text = mem::take(&mut queue.text);
-            // Messages are dropped only while the queue is full, so the dropped ones come behind its text.
+            // Messages are dropped only while the queue is full, so the count belongs behind its text.
             if let dropped @ 1.. = mem::take(&mut queue.dropped) {
                 text +=
-                    &format!("{dropped} messages dropped: nobody reads this output fast enough\n");
+                    &format!("{dropped} messages dropped: the reader of this output is too slow\n");
             }
             queue.is_writing = true;
             drop(queue);
-            // An output that is closed or broken is no reason to end (law 4).
+            // Law 4.
             let _ = output.write_all(text.as_bytes());
             let _ = output.flush();
             queue = self.lock();
@@ -150,7 +150,7 @@ impl Log {
 mod tests {
     use super::*;
 
-    /// What the output has got.
+    /// The text that the output has received.
     static GOT: Mutex<String> = Mutex::new(String::new());
 
     struct Output;
@@ -188,7 +188,7 @@ mod tests {
         let mut lines = got.lines();
         assert_eq!(lines.next(), Some("first"));
         assert_eq!(lines.next(), long.strip_suffix('\n'));
-        let dropped = "2 messages dropped: nobody reads this output fast enough";
+        let dropped = "2 messages dropped: the reader of this output is too slow";
         assert_eq!(lines.collect::<Vec<_>>(), [dropped, "last"]);
     }
 }

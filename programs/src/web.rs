@@ -1,8 +1,7 @@
-//! A small web site, for `http` and `https`: what it answers, and how a connection is served.
+//! A small web site for `http` and `https`: its responses, and how a connection is served.
 //!
-//! A client has a time to send a request, and to take a part of an answer: that is the idle limit of
-//! the server, for which bytes count that are sent. An answer that is sent as the body of its request
-//! comes counts for that, too.
+//! The idle limit of the server counts bytes that are sent. So a client has a time limit to send a request
+//! and to take a part of the response. An echoed body counts too, as it is sent while it arrives.
 
 use std::{
     convert::Infallible,
@@ -23,28 +22,30 @@ use hyper::{
 use nio_loop::{Handle, Sleep};
 use nio_net::Connection;
 
-use crate::why;
+use crate::describe;
 
 const HELP: &str = "\
 GET  /          a greeting
 GET  /bytes/N   N bytes
-GET  /ticks/N   N lines, one every tenth of a second, each sent when it comes
-POST /echo      what was sent, as it comes
+GET  /ticks/N   N lines, one every tenth of a second
+POST /echo      the body of the request, as it comes
 ";
 
-/// Serves the requests of a connection, one after the other, until its client is content, has kept
-/// the server waiting for too long, or the server ends: then the request that is under way is the
-/// last one. The stream is that of the client, or encrypts it.
+/// Serves the requests of a connection one after the other, until the client ends it. When the server shuts
+/// down, the current request is the last one. `stream` is the client's stream, or TLS over it.
 ///
 /// # Errors
 ///
-/// Those of the connection, and of requests that are none.
-pub async fn converse(client: Connection<'_>, stream: impl Read + Write + Unpin) -> io::Result<()> {
+/// Those of the connection, and requests that are not HTTP/1.
+pub async fn serve_http(
+    client: Connection<'_>,
+    stream: impl Read + Write + Unpin,
+) -> io::Result<()> {
     let handle = client.handle();
     let respond = |request| ready(Ok::<_, Infallible>(respond(handle, request)));
     let mut builder = http1::Builder::new();
-    // A client may say that it has asked everything, and still read. hyper's limit for the head of a
-    // request would count from when the answer before it is written, not from when it has arrived.
+    // A client may half-close after its last request and still read. hyper's limit for the head of a
+    // request is not used: it counts from when the last response was written, not from when it arrived.
     builder.half_close(true).header_read_timeout(None);
     let mut connection = pin!(builder.serve_connection(stream, service_fn(respond)));
     let ended = match client.unless_shutdown(connection.as_mut()).await {
@@ -54,7 +55,7 @@ pub async fn converse(client: Connection<'_>, stream: impl Read + Write + Unpin)
             connection.await
         }
     };
-    ended.map_err(|error| io::Error::other(why(&error)))
+    ended.map_err(|error| io::Error::other(describe(&error)))
 }
 
 fn respond(handle: &Handle, request: Request<Incoming>) -> Response<Answer> {
@@ -94,7 +95,7 @@ impl Answer {
     }
 }
 
-/// What the answer to /bytes/N is made of.
+/// The content of /bytes/N.
 static BYTES: [u8; 64 * 1024] = [b'n'; 64 * 1024];
 
 impl Body for Answer {

@@ -1,4 +1,4 @@
-//! axum_hello, with a client of the standard library.
+//! axum_hello, tested with a client of the standard library.
 
 #![cfg(feature = "axum")]
 

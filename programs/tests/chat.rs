@@ -1,4 +1,4 @@
-//! chat, with clients of the standard library and with nc.
+//! chat, tested with clients of the standard library and with nc.
 
 mod support;
 
@@ -23,26 +23,26 @@ struct Guest {
 }
 
 impl Guest {
-    fn come(address: SocketAddr) -> Guest {
+    fn connect(address: SocketAddr) -> Guest {
         let stream = connect(address);
         let lines = BufReader::new(stream.try_clone().unwrap());
         let mut guest = Guest { stream, lines };
-        guest.hears("* what is your name?");
+        guest.receives("* what is your name?");
         guest
     }
 
     fn enter(address: SocketAddr, name: &str) -> Guest {
-        let mut guest = Guest::come(address);
-        guest.says(name);
+        let mut guest = Guest::connect(address);
+        guest.sends(name);
         let line = guest.line();
         assert!(
-            line.starts_with("* here are: ") && line.contains(name),
+            line.starts_with("* members: ") && line.contains(name),
             "{line}"
         );
         guest
     }
 
-    fn says(&mut self, line: &str) {
+    fn sends(&mut self, line: &str) {
         writeln!(self.stream, "{line}").unwrap();
     }
 
@@ -52,55 +52,55 @@ impl Guest {
         line.trim_end().to_owned()
     }
 
-    fn hears(&mut self, line: &str) {
+    fn receives(&mut self, line: &str) {
         assert_eq!(self.line(), line);
     }
 }
 
 #[test]
-fn what_one_says_all_others_hear() {
+fn a_line_is_sent_to_all_other_members() {
     let (mut server, address) = serve(&[]);
     let mut ann = Guest::enter(address, "ann");
     let mut bob = Guest::enter(address, "bob");
-    ann.hears("* bob has come");
-    bob.says("hello");
-    ann.hears("bob: hello");
-    ann.says("/who");
-    ann.hears("* here are: ann, bob");
-    bob.says("/quit");
-    ann.hears("* bob has left");
+    ann.receives("* bob has joined");
+    bob.sends("hello");
+    ann.receives("bob: hello");
+    ann.sends("/who");
+    ann.receives("* members: ann, bob");
+    bob.sends("/quit");
+    ann.receives("* bob has left");
     assert!(is_closed(&bob.stream));
     server.signal("-INT");
-    ann.hears("* the server is going down");
+    ann.receives("* the server is shutting down");
     assert!(is_closed(&ann.stream));
     assert!(server.end().success());
 }
 
 #[test]
-fn a_name_is_one_persons_and_no_tricks_are_played_on_terminals() {
+fn a_name_is_unique_and_has_no_control_characters() {
     let (_server, address) = serve(&[]);
     let mut ann = Guest::enter(address, "ann");
-    let mut bob = Guest::come(address);
-    bob.says("ann");
-    bob.hears("* somebody has that name; choose another one");
-    bob.says("  ");
-    bob.hears("* a name has 1 to 20 letters");
-    bob.says("b\x1b[2J\u{202e}o\x07b");
-    ann.hears("* b[2Job has come");
+    let mut bob = Guest::connect(address);
+    bob.sends("ann");
+    bob.receives("* that name is taken; choose another one");
+    bob.sends("  ");
+    bob.receives("* a name has 1 to 20 characters");
+    bob.sends("b\x1b[2J\u{202e}o\x07b");
+    ann.receives("* b[2Job has joined");
 }
 
 #[test]
 fn a_name_that_could_be_taken_for_another_is_refused() {
     let (_server, address) = serve(&[]);
     let _ann = Guest::enter(address, "Bill");
-    let mut eve = Guest::come(address);
+    let mut eve = Guest::connect(address);
     for name in ["bill", "BILL", "BiIl", "B\u{456}ll", "\u{ff22}ill"] {
-        eve.says(name);
-        eve.hears("* that name looks like Bill; choose another one");
+        eve.sends(name);
+        eve.receives("* that name looks like Bill; choose another one");
     }
     for name in ["Bi\u{200b}ll", "Bill\u{ad}", "\u{3164}", "a\u{feff}"] {
-        eve.says(name);
-        eve.hears("* a name has no invisible characters; choose another one");
+        eve.sends(name);
+        eve.receives("* a name has no invisible characters; choose another one");
     }
     for name in [
         "* Bill",
@@ -110,30 +110,32 @@ fn a_name_that_could_be_taken_for_another_is_refused() {
         "Bill, eve",
         "/who",
     ] {
-        eve.says(name);
-        eve.hears("* a name has no * : or , in it and no / before it; choose another one");
+        eve.sends(name);
+        eve.receives(
+            "* a name has no * : or , in it and does not begin with /; choose another one",
+        );
     }
     for name in ["server", "The Server"] {
-        eve.says(name);
-        eve.hears("* only the server is called that; choose another one");
+        eve.sends(name);
+        eve.receives("* that name is reserved for the server; choose another one");
     }
-    eve.says("eve");
-    eve.hears("* here are: Bill, eve");
+    eve.sends("eve");
+    eve.receives("* members: Bill, eve");
 }
 
 #[test]
-fn commands_of_telnet_are_not_heard() {
+fn commands_of_telnet_are_removed_from_lines() {
     let (_server, address) = serve(&[]);
     let mut ann = Guest::enter(address, "ann");
-    let mut bob = Guest::come(address);
+    let mut bob = Guest::connect(address);
     bob.stream
         .write_all(b"\xff\xfd\x03\xff\xfb\x18bob\r\n")
         .unwrap();
-    ann.hears("* bob has come");
+    ann.receives("* bob has joined");
     bob.stream
         .write_all(b"h\xff\xfa\x18\x00xterm\nlines\xff\xf0i\r\0\n")
         .unwrap();
-    ann.hears("bob: hi");
+    ann.receives("bob: hi");
 }
 
 #[test]
@@ -141,31 +143,31 @@ fn a_line_without_an_end_is_refused() {
     let (_server, address) = serve(&[]);
     let mut ann = Guest::enter(address, "ann");
     let mut eve = Guest::enter(address, "eve");
-    ann.hears("* eve has come");
+    ann.receives("* eve has joined");
     eve.stream.write_all(&[b'x'; 1025]).unwrap();
-    eve.hears("* that line is too long");
-    ann.hears("* eve has left");
-    // Nor may one with an end be longer.
+    eve.receives("* that line is too long");
+    ann.receives("* eve has left");
+    // The limit also holds for a line with an end.
     let mut eve = Guest::enter(address, "eve");
-    ann.hears("* eve has come");
-    eve.says(&"x".repeat(1024));
-    ann.hears(&format!("eve: {}", "x".repeat(1024)));
-    eve.says(&"x".repeat(1025));
-    eve.hears("* that line is too long");
-    ann.hears("* eve has left");
+    ann.receives("* eve has joined");
+    eve.sends(&"x".repeat(1024));
+    ann.receives(&format!("eve: {}", "x".repeat(1024)));
+    eve.sends(&"x".repeat(1025));
+    eve.receives("* that line is too long");
+    ann.receives("* eve has left");
 }
 
 #[test]
 fn the_last_line_needs_no_newline() {
     let (mut server, address) = serve(&[]);
     let mut ann = Guest::enter(address, "ann");
-    let mut carl = Guest::come(address);
+    let mut carl = Guest::connect(address);
     carl.stream.write_all(b"carl\nhi").unwrap();
     carl.stream.shutdown(Shutdown::Write).unwrap();
-    ann.hears("* carl has come");
-    ann.hears("carl: hi");
-    ann.hears("* carl has left");
-    carl.hears("* here are: ann, carl");
+    ann.receives("* carl has joined");
+    ann.receives("carl: hi");
+    ann.receives("* carl has left");
+    carl.receives("* members: ann, carl");
     assert!(is_closed(&carl.stream));
     server.interrupt();
 }
@@ -182,26 +184,26 @@ fn an_outbox_has_room_for_the_longest_line() {
     let mut ann = Guest::enter(address, "ann");
     let name = "\u{1f600}".repeat(20);
     let mut bob = Guest::enter(address, &name);
-    ann.hears(&format!("* {name} has come"));
+    ann.receives(&format!("* {name} has joined"));
     let line = [&[0xff; 1024][..], b"\n"].concat();
     bob.stream.write_all(&line).unwrap();
-    ann.hears(&format!("{name}: {}", "\u{fffd}".repeat(1024)));
+    ann.receives(&format!("{name}: {}", "\u{fffd}".repeat(1024)));
     server.interrupt();
 }
 
 #[test]
-fn all_may_speak_at_once() {
-    // Together they say much more than an outbox takes.
+fn all_members_may_write_at_the_same_time() {
+    // Together they send much more than an outbox takes.
     const GUESTS: usize = 30;
     let (mut server, address) = serve(&["--outbox", "4000"]);
     let enter = |guest| Guest::enter(address, &format!("guest {guest}"));
     let mut guests: Vec<_> = (0..GUESTS).map(enter).collect();
     for guest in &mut guests {
-        guest.says(&"x".repeat(1000));
+        guest.sends(&"x".repeat(1000));
     }
     for (number, guest) in guests.iter_mut().enumerate() {
         for _ in number + 1..GUESTS {
-            assert!(guest.line().ends_with(" has come"));
+            assert!(guest.line().ends_with(" has joined"));
         }
         for _ in 1..GUESTS {
             assert!(guest.line().ends_with("xxx"), "{number}");
@@ -211,17 +213,17 @@ fn all_may_speak_at_once() {
 }
 
 #[test]
-fn a_slow_reader_is_dropped_and_nobody_waits_for_it() {
+fn a_slow_reader_is_disconnected_and_delays_no_other() {
     let (mut server, address) = serve(&[]);
     let slow = Guest::enter(address, "slow");
     let mut fast = Guest::enter(address, "fast");
     let mut talker = Guest::enter(address, "talker");
-    fast.hears("* talker has come");
-    // More than the kernel takes for a reader that does not read.
+    fast.receives("* talker has joined");
+    // More than the kernel buffers for a reader that does not read.
     let line = "x".repeat(1000);
     let mut said = 0;
     loop {
-        talker.says(&line);
+        talker.sends(&line);
         said += 1;
         let heard = fast.line();
         if heard == "* slow has left" {
@@ -230,33 +232,33 @@ fn a_slow_reader_is_dropped_and_nobody_waits_for_it() {
         assert_eq!(heard.len(), "talker: ".len() + 1000);
         assert!(said < 100_000, "it is never dropped");
     }
-    server.line("dropped: too slow a reader");
+    server.line("disconnected: the reader is too slow");
     drop(slow);
     server.interrupt();
 }
 
 #[test]
-fn who_says_much_at_once_drops_nobody_who_reads() {
+fn many_lines_at_once_disconnect_no_member_that_reads() {
     let (mut server, address) = serve(&[]);
     let mut ann = Guest::enter(address, "ann");
     let mut bob = Guest::enter(address, "bob");
-    ann.hears("* bob has come");
-    // In a few packets, what becomes many times as much as an outbox takes.
+    ann.receives("* bob has joined");
+    // A few packets whose lines are many times as much as an outbox takes.
     const LINES: usize = 30_000;
     bob.stream.write_all(&b"x\n".repeat(LINES)).unwrap();
     for _ in 0..LINES {
-        ann.hears("bob: x");
+        ann.receives("bob: x");
     }
-    // Nor do its own answers drop it.
+    // Many answers do not disconnect the member, either.
     bob.stream.write_all(&b"/who\n".repeat(LINES)).unwrap();
     for _ in 0..LINES {
-        bob.hears("* here are: ann, bob");
+        bob.receives("* members: ann, bob");
     }
     server.interrupt();
 }
 
 #[test]
-fn nc_can_talk() {
+fn nc_is_a_client() {
     let (mut server, address) = serve(&[]);
     if support::tool("nc", &["-h"]).is_none() {
         return;
@@ -273,10 +275,10 @@ fn nc_can_talk() {
         .unwrap()
         .write_all(b"nick\nhello\n")
         .unwrap();
-    ann.hears("* nick has come");
-    ann.hears("nick: hello");
+    ann.receives("* nick has joined");
+    ann.receives("nick: hello");
     server.interrupt();
     let output = nc.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.lines().last(), Some("* the server is going down"));
+    assert_eq!(text.lines().last(), Some("* the server is shutting down"));
 }

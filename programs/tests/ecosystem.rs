@@ -1,4 +1,4 @@
-//! Crates that know nothing of nio, on nio: each test is one that works.
+//! Crates that do not know nio, tested on nio.
 
 use std::{
     cell::RefCell,

@@ -1,4 +1,4 @@
-//! Crates that read and write by the traits of futures-io or of hyper, on streams of nio.
+//! Crates that read and write by the traits of futures-io or hyper, tested on streams of nio.
 
 #![cfg(feature = "https")]
 

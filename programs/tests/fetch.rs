@@ -1,4 +1,4 @@
-//! fetch, from `http` and from servers of the standard library.
+//! fetch, tested with `http` and with servers of the standard library.
 
 #![cfg(all(feature = "fetch", feature = "http"))]
 
@@ -15,12 +15,12 @@ use std::{
     time::Instant,
 };
 
-use support::{Program, nobody};
+use support::{Program, unused_address};
 
 const FETCH: &str = env!("CARGO_BIN_EXE_fetch");
 const HTTP: &str = env!("CARGO_BIN_EXE_http");
 
-/// A file of this test, which is gone when this is dropped, and its part with it.
+/// A file of a test. Dropping this removes it and its part.
 struct Target(PathBuf);
 
 impl Target {
@@ -45,7 +45,7 @@ impl Drop for Target {
     }
 }
 
-/// A server that answers each connection like this.
+/// A server that sends one of the answers to each connection.
 fn answer(answers: &'static [&'static str]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -60,7 +60,7 @@ fn answer(answers: &'static [&'static str]) -> SocketAddr {
 }
 
 #[test]
-fn a_file_is_there_when_it_is_complete() {
+fn a_file_appears_when_it_is_complete() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
     let target = Target::new("complete");
     let url = format!("http://localhost:{}/bytes/5000000", address.port());
@@ -72,7 +72,7 @@ fn a_file_is_there_when_it_is_complete() {
 }
 
 #[test]
-fn the_standard_output_will_do() {
+fn the_standard_output_is_an_output() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
     let url = format!("http://{address}/ticks/2");
     for arguments in [&[&*url][..], &[&url, "-o", "-"]] {
@@ -83,7 +83,7 @@ fn the_standard_output_will_do() {
 }
 
 #[test]
-fn who_reads_it_may_have_enough() {
+fn a_reader_that_stops_early_is_not_an_error() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
     let mut command = Command::new(FETCH);
     command.arg(format!("http://{address}/bytes/100000000"));
@@ -101,7 +101,7 @@ fn who_reads_it_may_have_enough() {
 }
 
 #[test]
-fn it_goes_where_it_is_sent_and_not_for_ever() {
+fn redirects_are_followed_up_to_a_limit() {
     let address = answer(&[
         "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 301 Moved\r\nlocation: there\r\ncontent-length: 0\r\n\r\n",
@@ -119,7 +119,7 @@ fn it_goes_where_it_is_sent_and_not_for_ever() {
 }
 
 #[test]
-fn a_place_is_meant_as_seen_from_where_it_was_named() {
+fn a_location_is_relative_to_the_request() {
     for (place, expected) in [
         (
             "/login?next=http://elsewhere/",
@@ -152,7 +152,7 @@ fn a_place_is_meant_as_seen_from_where_it_was_named() {
 }
 
 #[test]
-fn a_signal_is_heard_while_nobody_reads_the_output() {
+fn a_signal_ends_it_while_the_output_has_no_reader() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
     let mut fetch = Command::new(FETCH)
         .args([&format!("http://{address}/bytes/1000000000")])
@@ -161,7 +161,7 @@ fn a_signal_is_heard_while_nobody_reads_the_output() {
         .spawn()
         .unwrap();
     let mut output = fetch.stdout.take().unwrap();
-    // Something has come, and much more than a pipe holds comes behind it.
+    // The first bytes have arrived, and much more than a pipe holds will follow.
     output.read_exact(&mut [0]).unwrap();
     let pid = fetch.id().to_string();
     support::tool("kill", &["-TERM", &pid]);
@@ -170,7 +170,7 @@ fn a_signal_is_heard_while_nobody_reads_the_output() {
         match fetch.try_wait().unwrap() {
             Some(status) => break status,
             None if start.elapsed() < support::LIMIT => thread::yield_now(),
-            None => drop(fetch.kill()), // which is no end of its own
+            None => drop(fetch.kill()), // then the exit status is another one
         }
     };
     assert_eq!(status.code(), Some(143));
@@ -181,7 +181,7 @@ fn a_signal_is_heard_while_nobody_reads_the_output() {
 }
 
 #[test]
-fn what_is_no_file_is_not_replaced_by_one() {
+fn a_pipe_or_device_is_not_replaced_by_a_file() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
     let target = Target::new("pipe");
     if support::tool("mkfifo", &[target.path()]).is_none() {
@@ -205,15 +205,15 @@ fn what_is_no_file_is_not_replaced_by_one() {
 }
 
 #[test]
-fn what_a_link_points_to_is_replaced_and_not_the_link() {
+fn the_target_of_a_link_is_replaced_and_the_link_stays() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
     let (target, link) = (Target::new("target"), Target::new("link"));
     let far = Target::new("far");
-    // One as seen from where the link is, and one link behind another.
+    // A relative link, and a link to a link.
     symlink(target.0.file_name().unwrap(), &link.0).unwrap();
     symlink(link.path(), &far.0).unwrap();
     for (len, output) in [(1000, &link), (10, &far)] {
-        // The first time there is nothing yet where it points to.
+        // The first time the target does not exist.
         let url = format!("http://{address}/bytes/{len}");
         let mut fetch = Program::start(FETCH, &[&url, "-o", output.path()]);
         assert!(fetch.end().success(), "{:?}", fetch.seen);
@@ -222,7 +222,7 @@ fn what_a_link_points_to_is_replaced_and_not_the_link() {
         assert!(link.0.is_symlink() && far.0.is_symlink());
         assert!(!target.part().exists() && !output.part().exists());
     }
-    // What is cut off leaves it as it was.
+    // A fetch that is cut off does not change the file.
     let short = answer(&["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"]);
     let url = format!("http://{short}/");
     let mut fetch = Program::start(FETCH, &[&url, "-o", link.path()]);
@@ -232,7 +232,7 @@ fn what_a_link_points_to_is_replaced_and_not_the_link() {
 }
 
 #[test]
-fn a_file_that_is_replaced_stays_as_secret_as_it_was() {
+fn a_replaced_file_keeps_its_permissions() {
     let (_server, address) = Program::serve(HTTP, &["127.0.0.1:0"]);
     let target = Target::new("secret");
     fs::write(&target.0, "old").unwrap();
@@ -245,7 +245,7 @@ fn a_file_that_is_replaced_stays_as_secret_as_it_was() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_no_file() {
+fn a_link_to_itself_is_an_error() {
     let link = Target::new("loop");
     symlink(link.path(), &link.0).unwrap();
     let url = "http://127.0.0.1:1/";
@@ -257,7 +257,7 @@ fn a_link_that_leads_nowhere_is_no_file() {
 }
 
 #[test]
-fn a_name_of_an_output_is_no_file_to_be_replaced() {
+fn a_name_of_a_descriptor_is_not_replaced() {
     if !std::path::Path::new("/dev/stdout").exists() {
         eprintln!("SKIPPED: this machine has no /dev/stdout");
         return;
@@ -273,14 +273,14 @@ fn a_name_of_an_output_is_no_file_to_be_replaced() {
             .args(["-q", &url, "-o", output])
             .stdout(file.try_clone().unwrap());
         assert!(fetch.status().unwrap().success(), "{output}");
-        // It is this file still, and not another one of its name.
+        // It is still the same file, not a new one with its name.
         assert_eq!(file.metadata().unwrap().len(), 1000, "{output}");
     }
 }
 
 #[test]
-fn what_goes_wrong_is_said() {
-    let (gone, _streams) = nobody();
+fn errors_name_the_cause() {
+    let (gone, _streams) = unused_address();
     let short = answer(&["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"]);
     let rubbish = answer(&["SSH-2.0-OpenSSH_9.2\r\n"]);
     let missing = answer(&["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"]);
@@ -296,7 +296,7 @@ fn what_goes_wrong_is_said() {
         ),
         (
             format!("http://{missing}/"),
-            "the server says 404 Not Found".into(),
+            "the server answered 404 Not Found".into(),
         ),
         (
             "http://no.such.host.invalid/".into(),
@@ -308,7 +308,7 @@ fn what_goes_wrong_is_said() {
         ),
         (
             "https://example.com/".into(),
-            "https is not spoken here, only http".into(),
+            "https is not supported, only http".into(),
         ),
         (
             "example.com".into(),
@@ -324,20 +324,20 @@ fn what_goes_wrong_is_said() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+fn a_server_without_progress_is_an_error_after_the_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let mut fetch = Program::start(FETCH, &[&url, "--idle", "0.1"]);
     assert_eq!(fetch.end().code(), Some(1));
-    assert!(fetch.seen[0].ends_with("the server has said nothing for 100ms"));
-    // Nor is one for the rest of what it has begun to say.
+    assert!(fetch.seen[0].ends_with("no progress for 100ms"));
+    // The limit also holds in the middle of a response.
     let mut fetch = Program::start(FETCH, &[&url, "--idle", "1"]);
     let (_silent, (mut stream, _)) = (listener.accept().unwrap(), listener.accept().unwrap());
     stream.read_exact(&mut [0]).unwrap();
     let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
     stream.write_all(head).unwrap();
     assert_eq!(fetch.end().code(), Some(1));
-    let text = "cut off after 5 bytes: nothing for 1s";
+    let text = "cut off after 5 bytes: no progress for 1s";
     assert!(
         fetch.seen.iter().any(|line| line.ends_with(text)),
         "{:?}",
@@ -346,7 +346,7 @@ fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn ctrl_c_leaves_what_has_come() {
+fn ctrl_c_leaves_the_bytes_that_have_arrived() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let target = Target::new("interrupted");

@@ -1,4 +1,4 @@
-//! fetch and the parts that it leaves: continuing, several fetches at once, and what is in the way.
+//! The parts of fetch: continuing, several fetches at once, and existing files with the name of a part.
 
 #![cfg(feature = "fetch")]
 
@@ -16,7 +16,7 @@ use support::Program;
 
 const FETCH: &str = env!("CARGO_BIN_EXE_fetch");
 
-/// A folder of a test, gone when this is dropped.
+/// A folder of a test, removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -47,7 +47,7 @@ impl Drop for Folder {
     }
 }
 
-/// A server that the test is.
+/// The server side of a test.
 struct Server(TcpListener);
 
 impl Server {
@@ -83,7 +83,7 @@ const CUT_OFF: &str = "HTTP/1.1 200 OK\r\netag: \"v1\"\r\ncontent-length: 11\r\n
 const REST: &str = "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 6-10/11\r\ncontent-length: 5\r\n\r\nworld";
 
 #[test]
-fn what_was_cut_off_is_continued() {
+fn a_fetch_that_was_cut_off_is_continued() {
     let (folder, server) = (Folder::new("continued"), Server::new());
     let file = folder.path("file");
     let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file]);
@@ -109,7 +109,7 @@ fn another_version_is_fetched_from_its_start() {
     fs::write(format!("{file}.part"), "hello ").unwrap();
     let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
     let head = server.answer("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nnew");
-    // Nobody knows the version of this part.
+    // The version of this part is not known.
     assert!(
         head.contains("range: bytes=6-\r\n") && !head.contains("if-range"),
         "{head}"
@@ -131,23 +131,23 @@ fn a_part_that_is_complete_needs_no_more_bytes() {
 }
 
 #[test]
-fn an_answer_to_another_question_is_an_error_and_changes_nothing() {
+fn a_response_that_does_not_fit_the_range_is_an_error_and_changes_nothing() {
     for (answer, text) in [
         (
             "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 5-10/11\r\ncontent-length: 6\r\n\r\n world",
-            "the server sends another part than the one from byte 6 on: bytes 5-10/11",
+            "the server sent another range than the one from byte 6: bytes 5-10/11",
         ),
         (
             "HTTP/1.1 206 Partial Content\r\ncontent-length: 5\r\n\r\nworld",
-            "the server sends another part than the one from byte 6 on: nothing",
+            "the server sent another range than the one from byte 6: nothing",
         ),
         (
             "HTTP/1.1 416 No\r\ncontent-range: bytes */3\r\ncontent-length: 0\r\n\r\n",
-            "the 6 bytes that are there are not the beginning of this file (bytes */3)",
+            "the 6 bytes of the earlier fetch are not the beginning of this file (bytes */3)",
         ),
         (
             "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
-            "the server says 404 Not Found",
+            "the server answered 404 Not Found",
         ),
     ] {
         let (folder, server) = (Folder::new("question"), Server::new());
@@ -163,19 +163,19 @@ fn an_answer_to_another_question_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_an_error() {
+fn a_response_that_was_not_requested_is_an_error() {
     for (answer, text) in [
         (
             REST,
-            "the server sends a part that was not asked for: bytes 6-10/11",
+            "the server sent a range that was not requested: bytes 6-10/11",
         ),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nhello",
-            "the server sends in a coding that is not known here: gzip",
+            "the transfer coding of the response is not supported: gzip",
         ),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-            "the server sends in a coding that is not known here: gzip, chunked",
+            "the transfer coding of the response is not supported: gzip, chunked",
         ),
     ] {
         let (folder, server) = (Folder::new("asked"), Server::new());
@@ -188,7 +188,7 @@ fn what_was_not_asked_for_is_an_error() {
 }
 
 #[test]
-fn two_at_once_do_not_write_into_each_other() {
+fn two_fetches_of_one_file_use_separate_parts() {
     let (folder, server) = (Folder::new("two"), Server::new());
     let file = folder.path("file");
     let arguments = [&server.url(), "-o", &file];
@@ -200,7 +200,7 @@ fn two_at_once_do_not_write_into_each_other() {
     for (stream, half) in [(&mut to_first, b"first"), (&mut to_second, b"secon")] {
         stream.write_all(&[&head[..], half].concat()).unwrap();
     }
-    // Both are under way, each in a part of its own.
+    // Both are in progress, each with its own part.
     let has = |name: &str, bytes: &[u8]| fs::read(folder.path(name)).unwrap_or_default() == bytes;
     while !has("file.part", b"first") || !has("file.1.part", b"secon") {
         assert!(!first.has_ended() && !second.has_ended());
@@ -215,7 +215,7 @@ fn two_at_once_do_not_write_into_each_other() {
 }
 
 #[test]
-fn a_link_in_the_way_of_the_part_is_not_followed() {
+fn a_link_with_the_name_of_the_part_is_not_followed() {
     let (folder, server) = (Folder::new("way"), Server::new());
     let (file, victim) = (folder.path("file"), folder.path("victim"));
     fs::write(&victim, "precious").unwrap();
@@ -234,14 +234,14 @@ fn a_link_in_the_way_of_the_part_is_not_followed() {
 }
 
 #[test]
-fn a_part_is_as_secret_as_the_file_from_its_first_byte() {
+fn a_part_has_the_permissions_of_the_file_from_the_start() {
     let (folder, server) = (Folder::new("secret"), Server::new());
     let file = folder.path("file");
     fs::write(&file, "old").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file]);
     let (mut stream, _) = server.request();
-    // It is there before anything has come.
+    // It exists before the first byte has arrived.
     let mode = fs::metadata(format!("{file}.part")).unwrap().mode();
     assert_eq!(mode & 0o777, 0o600);
     stream
@@ -252,7 +252,7 @@ fn a_part_is_as_secret_as_the_file_from_its_first_byte() {
 }
 
 #[test]
-fn a_folder_that_takes_no_file_is_said_before_anything_is_fetched() {
+fn a_folder_that_cannot_be_written_is_an_error_before_the_request() {
     let folder = Folder::new("folder");
     let missing = folder.path("missing/file");
     let mut fetch = Program::start(FETCH, &["http://127.0.0.1:1/", "-o", &missing]);
@@ -275,11 +275,11 @@ fn a_folder_that_takes_no_file_is_said_before_anything_is_fetched() {
     }
     let mut fetch = Program::start(FETCH, &["http://127.0.0.1:1/", "-o", &folder.path("file")]);
     assert_eq!(fetch.end().code(), Some(1));
-    assert!(fetch.seen[1].ends_with("cannot be written to; name a file in another one"));
+    assert!(fetch.seen[1].ends_with("cannot be written to; name a file in another folder"));
 }
 
 #[test]
-fn places_with_blanks_and_letters_are_encoded() {
+fn locations_with_spaces_and_letters_are_encoded() {
     for (place, path) in [
         ("/a b/c", "/a%20b/c"),
         ("/gr\u{fc}n?q=\u{fc} x", "/gr%C3%BCn?q=%C3%BC%20x"),

@@ -1,4 +1,4 @@
-//! http, with clients of the standard library, with curl and with wrk.
+//! http, tested with clients of the standard library, with curl and with wrk.
 
 #![cfg(feature = "http")]
 
@@ -25,7 +25,7 @@ fn request(mut client: &TcpStream, head: &str) {
         .unwrap();
 }
 
-/// Reads until these bytes have come.
+/// Reads until these bytes have arrived.
 fn read_until(mut client: &TcpStream, end: &[u8]) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(end) {
@@ -56,10 +56,10 @@ fn a_connection_is_kept_for_one_request_after_the_other() {
 }
 
 #[test]
-fn what_is_streamed_is_sent_when_it_is_there() {
+fn a_streamed_body_is_sent_while_it_arrives() {
     let (_server, address) = serve(&[]);
     let client = connect(address);
-    // The request is not complete, and a part of it comes back all the same.
+    // The request is not complete, but a part of it is already sent back.
     let head = "POST /echo HTTP/1.1\r\ntransfer-encoding: chunked";
     request(&client, head);
     read_until(&client, b"\r\n\r\n");
@@ -72,7 +72,7 @@ fn what_is_streamed_is_sent_when_it_is_there() {
 }
 
 #[test]
-fn a_client_that_asks_nothing_is_closed() {
+fn a_client_without_a_request_is_closed() {
     let (mut server, address) = serve(&["--idle", "0.1"]);
     assert!(is_closed(&connect(address)));
     let client = connect(address);
@@ -87,7 +87,7 @@ fn a_client_that_stops_reading_is_reset() {
     let mut client = connect(address);
     request(&client, "GET /bytes/1000000000 HTTP/1.1");
     server.line("no progress for 1s");
-    // What the kernel has kept for it comes, if at all, with a reset behind it, and not with an end.
+    // The bytes in the kernel's buffer may still arrive, but a reset follows them, not an end.
     let error = client.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     server.interrupt();
@@ -106,7 +106,7 @@ fn a_client_that_stops_sending_is_closed() {
 }
 
 #[test]
-fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
+fn the_head_of_a_request_has_a_time_limit_even_if_bytes_arrive() {
     let (mut server, address) = serve(&["--idle", "0.5"]);
     let mut client = connect(address);
     client.write_all(b"GET / HTTP/1.1\r\nx: ").unwrap();
@@ -121,12 +121,12 @@ fn a_slow_client_is_served_as_long_as_it_reads() {
     let mut client = connect(address);
     request(&client, "GET /bytes/100000000 HTTP/1.1");
     let start = Instant::now();
-    // All of it takes longer than the limit, and no piece does.
+    // The whole response takes longer than the limit, but no piece of it does.
     let (mut read, mut bytes) = (0, vec![0; 1 << 20]);
     while read < 100_000_000 {
         let early = Duration::from_millis(read / 1_000_000 * 13);
         let wait = early.saturating_sub(start.elapsed());
-        std::thread::sleep(wait); // which is what makes it slow
+        std::thread::sleep(wait); // the client is slow
         match client.read(&mut bytes) {
             Ok(0) => panic!("cut off after {read} bytes"),
             Ok(n) => read += n as u64,
@@ -138,7 +138,7 @@ fn a_slow_client_is_served_as_long_as_it_reads() {
 }
 
 #[test]
-fn ctrl_c_finishes_the_request_that_is_under_way() {
+fn ctrl_c_finishes_the_current_request() {
     let (mut server, address) = serve(&[]);
     let client = connect(address);
     request(&client, "GET /ticks/3 HTTP/1.1");
@@ -151,13 +151,13 @@ fn ctrl_c_finishes_the_request_that_is_under_way() {
 }
 
 #[test]
-fn a_client_that_is_killed_in_the_middle_hurts_nobody() {
+fn a_client_that_is_killed_affects_no_other() {
     let (mut server, address) = serve(&[]);
     for _ in 0..20 {
         let client = connect(address);
         request(&client, "GET /bytes/100000000 HTTP/1.1");
         read_until(&client, b"\r\n\r\n");
-        drop(client); // with much unread: a reset
+        drop(client); // with unread bytes: a reset
     }
     let client = connect(address);
     (&client).write_all(&[0xff; 100]).unwrap();
@@ -190,11 +190,11 @@ fn a_thousand_clients_are_served() {
 }
 
 #[test]
-fn curl_and_wrk_are_content() {
+fn curl_and_wrk_are_served() {
     let (mut server, address) = serve(&[]);
     let url = |path: &str| format!("http://{address}{path}");
     let (hello, bytes, ticks) = (url("/"), url("/bytes/3000000"), url("/ticks/2"));
-    // One connection for all.
+    // All requests on one connection.
     let arguments = ["-sS", "--fail", "-w", "%{num_connects}", &hello, &hello];
     if let Some(text) = tool("curl", &arguments) {
         assert_eq!(text, "hello from nio\n1hello from nio\n0");
@@ -220,7 +220,7 @@ fn curl_and_wrk_are_content() {
 }
 
 #[test]
-fn a_request_that_is_not_read_gets_its_answer_all_the_same() {
+fn a_request_that_is_not_read_completely_gets_its_answer() {
     let (mut server, address) = serve(&[]);
     for _ in 0..20 {
         let client = connect(address);
@@ -228,7 +228,7 @@ fn a_request_that_is_not_read_gets_its_answer_all_the_same() {
             &client,
             "POST /nothing HTTP/1.1\r\ncontent-length: 50000000",
         );
-        // All of it, and then the answer: a reset would come before.
+        // The client writes everything, then reads the answer: a reset would fail one of them.
         (&client).write_all(&vec![0; 50_000_000]).unwrap();
         let answer = read_until(&client, b"as it comes\n");
         assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");

@@ -1,4 +1,4 @@
-//! https, with curl, which trusts the certificate that it has made.
+//! https, tested with curl, which trusts its certificate.
 
 #![cfg(feature = "https")]
 
@@ -14,7 +14,7 @@ use support::{Program, connect, is_closed, tool};
 const HTTPS: &str = env!("CARGO_BIN_EXE_https");
 
 #[test]
-fn curl_trusts_the_certificate_and_gets_what_it_asks_for() {
+fn curl_trusts_the_certificate_and_gets_its_response() {
     let file = std::env::temp_dir().join(format!("nio-https-{}.pem", std::process::id()));
     let path = file.to_str().unwrap();
     let (mut server, address) =
@@ -40,13 +40,13 @@ fn curl_trusts_the_certificate_and_gets_what_it_asks_for() {
 }
 
 #[test]
-fn who_speaks_no_tls_is_closed_and_hurts_nobody() {
+fn a_client_without_tls_is_closed_and_affects_no_other() {
     let (mut server, address) = Program::serve(HTTPS, &["127.0.0.1:0", "--handshake", "0.2"]);
     let mut client = connect(address);
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let _ = client.read_to_end(&mut Vec::new()); // an alert
     server.line("127.0.0.1:");
-    // One that says nothing.
+    // A client that sends no byte.
     assert!(is_closed(&connect(address)));
     server.line("no TLS handshake within 200ms");
     server.interrupt();
@@ -55,7 +55,7 @@ fn who_speaks_no_tls_is_closed_and_hurts_nobody() {
 #[test]
 fn a_client_that_stops_reading_is_reset() {
     let (mut server, address) = Program::serve(HTTPS, &["127.0.0.1:0", "--idle", "1"]);
-    // curl asks, and its output is a pipe that nobody reads.
+    // curl's output is a pipe that is not read.
     let url = format!("https://{address}/bytes/1000000000");
     let curl = Command::new("curl")
         .args(["-sS", "--insecure", &url])
@@ -73,7 +73,7 @@ fn a_client_that_stops_reading_is_reset() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_written_is_said() {
+fn a_certificate_that_cannot_be_written_is_an_error() {
     let path = "/nowhere/nio.pem";
     let mut server = Program::start(HTTPS, &["127.0.0.1:0", "--write-certificate", path]);
     assert_eq!(server.end().code(), Some(1));
@@ -82,7 +82,7 @@ fn a_certificate_that_cannot_be_written_is_said() {
 }
 
 #[test]
-fn a_name_is_one_that_curl_can_ask_for() {
+fn a_name_of_the_certificate_is_in_the_hint() {
     for name in ["", "a b", "\u{fc}ber.example"] {
         let mut server = Program::start(HTTPS, &["127.0.0.1:0", "--names", name]);
         assert_eq!(server.end().code(), Some(2));

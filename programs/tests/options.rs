@@ -1,12 +1,12 @@
-//! The options of all programs: what they refuse, and what they say about it.
+//! The options of all programs: the values that they refuse, and the messages.
 
 mod support;
 
 use support::Program;
 
-/// The programs, each with the arguments that it needs.
+/// The programs, each with its required arguments.
 fn programs() -> Vec<(&'static str, Vec<&'static str>)> {
-    #[allow(unused_mut)] // without the features
+    #[allow(unused_mut)] // not mutated without the features
     let mut programs = vec![
         (env!("CARGO_BIN_EXE_chat"), vec![]),
         (
@@ -30,16 +30,16 @@ fn programs() -> Vec<(&'static str, Vec<&'static str>)> {
 #[test]
 fn a_value_out_of_range_is_named_with_its_option() {
     for (path, arguments) in programs() {
-        for (value, what) in [
-            ("-1", "not a time that can pass"),
-            ("0", "not a time that can pass"),
+        for (value, reason) in [
+            ("-1", "not a positive number of seconds"),
+            ("0", "not a positive number of seconds"),
             ("soon", "not a number of seconds"),
             ("1e15", "longer than 4294967295 seconds"),
         ] {
             let arguments = [&arguments[..], &["--idle", value]].concat();
             let mut program = Program::start(path, &arguments);
             assert_eq!(program.end().code(), Some(2), "{path} {value}");
-            let text = format!("error: invalid value '{value}' for '--idle <SECONDS>': {what}");
+            let text = format!("error: invalid value '{value}' for '--idle <SECONDS>': {reason}");
             assert!(
                 program.seen[0].starts_with(&text),
                 "{path}: {:?}",
@@ -50,7 +50,7 @@ fn a_value_out_of_range_is_named_with_its_option() {
 }
 
 #[test]
-fn each_program_tells_how_to_try_it() {
+fn the_help_of_each_program_says_how_to_try_it() {
     for (path, _) in programs() {
         let mut program = Program::start(path, &["--help"]);
         assert!(program.end().success());

@@ -1,4 +1,4 @@
-//! proxy, between clients and servers of the standard library.
+//! proxy, tested between clients and servers of the standard library.
 
 mod support;
 
@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{Program, ask, connect, is_closed, nobody, pattern, wait_until_refused};
+use support::{Program, ask, connect, is_closed, pattern, unused_address, wait_until_refused};
 
 const PROXY: &str = env!("CARGO_BIN_EXE_proxy");
 
-/// A proxy to a server that the test is.
+/// A proxy to a listener of the test.
 fn serve(arguments: &[&str]) -> (Program, SocketAddr, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap().to_string();
@@ -28,7 +28,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
     stream
 }
 
-/// Whether the other side has cut it off: that is no end.
+/// Whether the connection was reset: that is not an end.
 fn is_reset(mut stream: &TcpStream) -> bool {
     let read = stream.read(&mut [0]);
     matches!(read, Err(error) if error.kind() == ErrorKind::ConnectionReset)
@@ -50,7 +50,7 @@ fn bytes_and_ends_are_passed_on_in_both_directions() {
     server.read_to_end(&mut received).unwrap();
     writes.join().unwrap();
     assert!(received == expected);
-    // The way back is open still.
+    // The other direction is still open.
     server.write_all(b"thanks").unwrap();
     drop(server);
     let mut answer = String::new();
@@ -60,7 +60,7 @@ fn bytes_and_ends_are_passed_on_in_both_directions() {
 }
 
 #[test]
-fn a_peer_that_is_killed_is_not_taken_for_one_that_has_finished() {
+fn a_reset_of_one_side_is_passed_on_as_a_reset() {
     let (mut proxy, address, listener) = serve(&[]);
     let mut client = connect(address);
     let mut server = accept(&listener);
@@ -69,7 +69,7 @@ fn a_peer_that_is_killed_is_not_taken_for_one_that_has_finished() {
     client.write_all(b"never read").unwrap();
     let mut some = [0; 1000];
     client.read_exact(&mut some).unwrap();
-    // Closing with something unread resets the connection, as a kill does.
+    // Closing with unread bytes resets the connection, as a kill does.
     server.peek(&mut some).unwrap();
     drop(server);
     let mut rest = Vec::new();
@@ -80,8 +80,8 @@ fn a_peer_that_is_killed_is_not_taken_for_one_that_has_finished() {
 }
 
 #[test]
-fn a_target_that_is_not_there_is_named() {
-    let (target, _streams) = nobody();
+fn a_target_that_refuses_is_named_in_the_error() {
+    let (target, _streams) = unused_address();
     let (mut proxy, address) = Program::serve(PROXY, &["127.0.0.1:0", &target.to_string()]);
     assert!(is_reset(&connect(address)));
     proxy.line(&format!("cannot connect to {target}"));
@@ -123,17 +123,17 @@ fn a_target_may_be_a_name() {
 }
 
 #[test]
-fn connections_in_which_nothing_happens_are_closed() {
+fn connections_without_progress_are_closed() {
     let (mut proxy, address, listener) = serve(&["--idle", "0.2"]);
     let client = connect(address);
     let _server = accept(&listener);
     assert!(is_closed(&client));
-    proxy.line("nothing has happened for 200ms");
+    proxy.line("no progress for 200ms");
     proxy.interrupt();
 }
 
 #[test]
-fn after_the_end_of_one_side_the_other_has_less_time() {
+fn after_a_half_close_the_limit_is_shorter() {
     for client_ends in [true, false] {
         let (mut proxy, address, listener) = serve(&["--half-closed", "1"]);
         let client = connect(address);
@@ -143,8 +143,8 @@ fn after_the_end_of_one_side_the_other_has_less_time() {
             false => (server, client),
         };
         ends.shutdown(Shutdown::Write).unwrap();
-        assert!(is_closed(&goes_on)); // the end, that is
-        // As long as something comes, it goes on, and for longer than the limit.
+        assert!(is_closed(&goes_on)); // the end
+        // While bytes arrive, the connection goes on for longer than the limit.
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(1300) {
             ask(&goes_on, b"more", b"");
@@ -152,32 +152,32 @@ fn after_the_end_of_one_side_the_other_has_less_time() {
         }
         let error = (&ends).read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        proxy.line("half-closed, and nothing has happened for 1s");
+        proxy.line("half-closed, no progress for 1s");
         proxy.interrupt();
     }
 }
 
 #[test]
-fn who_has_finished_and_is_gone_is_not_waited_for_for_ever() {
+fn a_client_that_has_finished_and_is_gone_is_closed_after_the_limit() {
     let (mut proxy, address, listener) = serve(&["--half-closed", "0.2"]);
     drop(connect(address));
     let mut server = accept(&listener);
-    // It has read the end, and says nothing, so nothing tells that nobody would hear it.
+    // The server has read the end and writes nothing, so the proxy cannot notice that the client is gone.
     assert_eq!(server.read_to_end(&mut Vec::new()).unwrap(), 0);
-    proxy.line("half-closed, and nothing has happened for 200ms");
+    proxy.line("half-closed, no progress for 200ms");
     proxy.interrupt();
 }
 
 #[test]
-fn a_slow_reader_gets_all_of_what_has_finished() {
+fn a_slow_reader_receives_all_bytes_before_an_end() {
     let (mut proxy, address, listener) = serve(&["--half-closed", "0.2"]);
     let mut client = connect(address);
     let mut server = accept(&listener);
-    // More than its kernel takes for a client that does not read, and no more than the proxy's does.
+    // More than the kernel of the client buffers, and no more than that of the proxy.
     let sent = pattern(200_000);
     server.write_all(&sent).unwrap();
     drop(server);
-    proxy.line("half-closed, and nothing has happened for 200ms");
+    proxy.line("half-closed, no progress for 200ms");
     let mut received = Vec::new();
     client.read_to_end(&mut received).unwrap();
     assert!(received == sent);
@@ -185,7 +185,7 @@ fn a_slow_reader_gets_all_of_what_has_finished() {
 }
 
 #[test]
-fn a_client_beyond_the_limit_waits_for_its_turn() {
+fn a_client_beyond_the_limit_waits() {
     let (_proxy, address, listener) = serve(&["--connections", "1"]);
     let first = connect(address);
     let server = accept(&listener);
@@ -201,7 +201,7 @@ fn a_client_beyond_the_limit_waits_for_its_turn() {
 }
 
 #[test]
-fn ctrl_c_lets_a_transfer_finish_and_not_for_ever() {
+fn ctrl_c_lets_a_transfer_finish_within_the_grace() {
     let (mut proxy, address, listener) = serve(&[]);
     let mut client = connect(address);
     let server = accept(&listener);
@@ -253,7 +253,7 @@ fn statistics_are_printed() {
 }
 
 #[test]
-fn what_cannot_be_is_said_before_anything_begins() {
+fn impossible_arguments_are_errors_at_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().map(|address| (address, taken)).unwrap();
     let address = taken.0.to_string();

@@ -1,4 +1,4 @@
-//! redis_lite, byte by byte: what clients send by themselves, and the answers that Redis 7.0 gives.
+//! redis_lite, tested byte by byte: the requests of common clients, and the answers of Redis 7.0.
 
 mod support;
 
@@ -15,7 +15,7 @@ fn serve() -> (Program, SocketAddr) {
     Program::serve(REDIS_LITE, &["127.0.0.1:0"])
 }
 
-/// Asks as a person types it, and expects lines.
+/// Sends inline commands, and expects their answers.
 fn expect(client: &TcpStream, dialogue: &[(&str, &str)]) {
     for (question, answer) in dialogue {
         println!("{question}");
@@ -31,7 +31,7 @@ fn expect(client: &TcpStream, dialogue: &[(&str, &str)]) {
     }
 }
 
-/// Asks, and returns the text of a bulk answer.
+/// Sends a command, and returns the text of a bulk answer.
 fn text(mut client: &TcpStream, question: &str) -> String {
     client
         .write_all(format!("{question}\r\n").as_bytes())
@@ -50,7 +50,7 @@ fn text(mut client: &TcpStream, question: &str) -> String {
 }
 
 #[test]
-fn strings_are_set_and_read_in_all_ways() {
+fn strings_are_set_and_read_by_all_commands() {
     let (mut server, address) = serve();
     expect(
         &connect(address),
@@ -137,7 +137,7 @@ fn numbers_are_counted_within_their_range() {
 }
 
 #[test]
-fn expiries_are_set_moved_and_read_in_all_ways() {
+fn expiries_are_set_changed_and_read_by_all_commands() {
     let (_server, address) = serve();
     expect(
         &connect(address),
@@ -209,7 +209,7 @@ fn keys_are_found_by_pattern_and_by_scan() {
 }
 
 #[test]
-fn what_people_type_may_be_quoted() {
+fn inline_commands_may_have_quotes() {
     let (_server, address) = serve();
     let client = connect(address);
     expect(
@@ -231,9 +231,9 @@ fn what_people_type_may_be_quoted() {
 }
 
 #[test]
-fn the_greetings_of_clients_are_answered() {
+fn the_first_commands_of_clients_are_answered() {
     let (_server, address) = serve();
-    // node-redis, ioredis and redis-py send these first, all at once; the last one is no command of ours.
+    // node-redis, ioredis and redis-py send these first, all at once; the last one is not supported.
     let client = connect(address);
     ask(
         &client,
@@ -269,7 +269,7 @@ fn the_greetings_of_clients_are_answered() {
 }
 
 #[test]
-fn resp3_has_its_own_nulls_and_maps_and_is_left_again() {
+fn resp3_has_nulls_and_maps_and_a_client_can_go_back_to_resp2() {
     let (_server, address) = serve();
     let client = connect(address);
     expect(
@@ -319,7 +319,7 @@ fn resp3_has_its_own_nulls_and_maps_and_is_left_again() {
 }
 
 #[test]
-fn clients_tell_about_themselves() {
+fn clients_set_their_names() {
     let (_server, address) = serve();
     let (first, second) = (connect(address), connect(address));
     expect(
@@ -409,7 +409,7 @@ fn a_page_in_a_browser_cannot_run_commands() {
         client.write_all(request.as_bytes()).unwrap();
         let mut answers = Vec::new();
         let _ = client.read_to_end(&mut answers);
-        server.line("this is HTTP");
+        server.line("HTTP request");
     }
     expect(&connect(address), &[("EXISTS browser", ":0")]);
     server.interrupt();

@@ -1,4 +1,4 @@
-//! redis_lite and clients that would have it allocate without bound.
+//! The memory limits of redis_lite.
 
 mod support;
 
@@ -32,13 +32,13 @@ fn request(name: &str, key: &str, value: &[u8]) -> Vec<u8> {
 const FULL: &[u8] = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n";
 
 #[test]
-fn values_take_no_more_memory_than_they_may() {
+fn values_take_no_more_memory_than_the_limit() {
     let (mut server, address) = serve(&["--memory", "1"]);
     let client = connect(address);
     let value = vec![b'x'; 400_000];
     ask(&client, &request("SET", "a", &value), b"+OK\r\n");
     ask(&client, &request("SET", "b", &value), b"+OK\r\n");
-    ask(&client, &request("SET", "c", &value), b"+OK\r\n"); // what comes beyond is at most one request
+    ask(&client, &request("SET", "c", &value), b"+OK\r\n"); // at most one request beyond the limit
     for refused in [
         "SET c 1\r\n",
         "APPEND a 1\r\n",
@@ -58,7 +58,7 @@ fn values_take_no_more_memory_than_they_may() {
 }
 
 #[test]
-fn many_small_keys_count_for_what_they_cost() {
+fn many_small_keys_are_charged_with_their_overhead() {
     let (_server, address) = serve(&["--memory", "1"]);
     let client = connect(address);
     let pairs = (0..5000).map(|i| format!(" k{i} v")).collect::<String>();
@@ -67,7 +67,7 @@ fn many_small_keys_count_for_what_they_cost() {
 }
 
 #[test]
-fn a_value_does_not_grow_for_ever() {
+fn the_length_of_a_value_is_limited() {
     let (_server, address) = serve(&[]);
     let client = connect(address);
     let value = vec![b'x'; LONGEST / 2];
@@ -81,7 +81,7 @@ fn a_value_does_not_grow_for_ever() {
 }
 
 #[test]
-fn a_short_question_has_no_answer_of_gigabytes() {
+fn the_length_of_an_answer_is_limited() {
     let (mut server, address) = serve(&[]);
     let client = connect(address);
     ask(
@@ -100,7 +100,7 @@ fn a_short_question_has_no_answer_of_gigabytes() {
 }
 
 #[test]
-fn a_transaction_does_not_grow_for_ever() {
+fn the_length_of_a_transaction_is_limited() {
     let (_server, address) = serve(&[]);
     let client = connect(address);
     ask(&client, b"MULTI\r\n", b"+OK\r\n");
@@ -124,11 +124,11 @@ fn requests_that_never_end_share_the_memory() {
     while buffered(address) < whole.len() {}
     for _ in 0..3 {
         let mut other = connect(address);
-        let _ = other.write_all(begin); // it may be reset before the end
+        let _ = other.write_all(begin); // the server may reset it before
         let mut answer = Vec::new();
         let _ = other.read_to_end(&mut answer);
         let refusal = b"-OOM the server has no memory for so large a request or answer\r\n";
-        // Behind so much that is not read there is a reset, which may take the answer away.
+        // The unread bytes cause a reset, which may discard the answer.
         assert!(refusal.starts_with(&answer));
     }
     ask(&first, end, b"+OK\r\n");
@@ -137,7 +137,7 @@ fn requests_that_never_end_share_the_memory() {
     server.interrupt();
 }
 
-/// How many bytes the server keeps for its clients.
+/// How many bytes the server buffers for its clients.
 fn buffered(address: SocketAddr) -> usize {
     let mut client = connect(address);
     client.write_all(b"INFO memory\r\nQUIT\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! redis_lite, with clients of the standard library and with Redis' own.
+//! redis_lite, tested with clients of the standard library and with those of Redis.
 
 mod support;
 
@@ -61,7 +61,7 @@ fn commands_are_answered_as_redis_answers_them() {
 }
 
 #[test]
-fn a_pipeline_is_answered_in_order_however_it_is_cut() {
+fn a_pipeline_is_answered_in_order_however_it_is_split() {
     let (_server, address) = serve(&[]);
     let client = connect(address);
     let mut questions = Vec::new();
@@ -85,7 +85,7 @@ fn a_key_expires_by_itself() {
     let (_server, address) = serve(&[]);
     let client = connect(address);
     ask(&client, b"SET a 1 PX 30\r\nSET b 1\r\n", b"+OK\r\n+OK\r\n");
-    // Nobody asks for the key itself: it is its timer that removes it.
+    // No command accesses the key: its timer removes it.
     loop {
         let mut client = &client;
         client.write_all(b"DBSIZE\r\n").unwrap();
@@ -100,7 +100,7 @@ fn a_key_expires_by_itself() {
 }
 
 #[test]
-fn rubbish_is_told_so_and_closed_and_hurts_nobody_else() {
+fn an_invalid_request_is_answered_and_closed_and_affects_no_other() {
     let (mut server, address) = serve(&[]);
     let other = connect(address);
     let mut rubbish = connect(address);
@@ -111,7 +111,7 @@ fn rubbish_is_told_so_and_closed_and_hurts_nobody_else() {
     );
     assert!(is_closed(&rubbish));
     rubbish = connect(address);
-    // More than is read, so that closing resets the connection.
+    // More bytes than the server reads, so that closing resets the connection.
     let _ = rubbish.write_all(&vec![0xff; 1 << 20]);
     let mut answer = Vec::new();
     let _ = rubbish.read_to_end(&mut answer);
@@ -120,7 +120,7 @@ fn rubbish_is_told_so_and_closed_and_hurts_nobody_else() {
 }
 
 #[test]
-fn a_large_value_comes_back_as_it_was() {
+fn a_large_value_is_returned_unchanged() {
     let (_server, address) = serve(&[]);
     let client = connect(address);
     let value = support::pattern(4 << 20);
@@ -136,7 +136,7 @@ fn a_large_value_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_client_that_asks_and_never_reads_is_closed() {
+fn a_client_that_never_reads_is_closed() {
     let (mut server, address) = serve(&["--idle", "0.2"]);
     let setter = connect(address);
     let value = vec![b'x'; 1 << 20];
@@ -158,7 +158,7 @@ fn a_client_that_never_ends_its_command_is_closed() {
     let (mut server, address) = serve(&["--idle", "0.5"]);
     trickle(&connect(address));
     server.line("no progress for 500ms");
-    // One that never ends, either, and comes as fast as it can.
+    // Another command that never ends, sent as fast as possible.
     let client = connect(address);
     let argument = [b"$8000000\r\n", &[b'x'; 8_000_000][..], b"\r\n"].concat();
     let mut writer = client.try_clone().unwrap();
@@ -169,13 +169,13 @@ fn a_client_that_never_ends_its_command_is_closed() {
     writes.join().unwrap().unwrap_err();
     let mut answer = Vec::new();
     let _ = (&client).read_to_end(&mut answer);
-    // Behind so much that is not read there is a reset, which on some systems takes the answer away.
+    // The unread bytes cause a reset, which discards the answer on some systems.
     assert!(b"-ERR Protocol error: too big a command\r\n".starts_with(&answer));
     server.interrupt();
 }
 
 #[test]
-fn a_slow_reader_of_a_large_answer_gets_all_of_it() {
+fn a_slow_reader_receives_a_large_answer_completely() {
     let (mut server, address) = serve(&["--idle", "1"]);
     let mut client = connect(address);
     let value = vec![b'x'; 8 << 20];
@@ -191,7 +191,7 @@ fn a_slow_reader_of_a_large_answer_gets_all_of_it() {
     let start = Instant::now();
     let mut answer = vec![0; value.len() + "$8388608\r\n\r\n".len()];
     for i in 0..TIMES as u32 {
-        // All of it takes longer than the limit, and no piece does.
+        // The whole answer takes longer than the limit, but no piece of it does.
         thread::sleep((Duration::from_millis(150) * i).saturating_sub(start.elapsed()));
         client.read_exact(&mut answer).unwrap();
     }
@@ -206,7 +206,7 @@ fn more_connections_than_allowed_wait() {
     for client in &mut clients {
         client.write_all(b"PING\r\n").unwrap();
     }
-    // Each is answered when one before it has gone.
+    // Each is answered when an earlier one has ended.
     for client in clients {
         ask(&client, b"", b"+PONG\r\n");
     }
@@ -224,7 +224,7 @@ fn ctrl_c_closes_idle_connections_and_refuses_new_ones() {
 }
 
 #[test]
-fn redis_benchmark_and_redis_cli_find_a_redis() {
+fn redis_benchmark_and_redis_cli_work() {
     let (mut server, address) = serve(&[]);
     let port = address.port().to_string();
     let arguments = [

@@ -1,5 +1,5 @@
-//! Servers whose clients read steadily over a slow link: two network namespaces of Linux, and a rate limit
-//! between them. Where these cannot be made (they need root), the test says that it was skipped.
+//! Servers with clients that read steadily over a slow link: two network namespaces of Linux with a rate limit
+//! between them. Without the permission to make them (they need root), the test prints that it is skipped.
 
 #![cfg(all(target_os = "linux", feature = "http"))]
 
@@ -12,21 +12,21 @@ use std::{
 
 use support::{Program, tool};
 
-/// How many bytes a second the link carries, and in how many bits tc(8) says so.
+/// The rate of the link in bytes per second, and in bits for tc(8).
 const RATE: usize = 30_000;
 const TC_RATE: &str = "240kbit";
 
 /// The address of the server. The namespaces see no other network, so it collides with none.
 const SERVER: &str = "10.231.0.1";
 
-/// A server's and a client's network, with a slow link from the one to the other.
+/// The network namespaces of a server and a client, with a slow link between them.
 struct Link {
     server: String,
     client: String,
 }
 
 impl Link {
-    /// `None` where the system or its user has no namespaces.
+    /// `None` if the system or its user cannot make namespaces.
     fn new(name: &str) -> Option<Link> {
         let name = format!("nio-{}-{name}", std::process::id());
         let link = Link {
@@ -52,7 +52,7 @@ impl Link {
         made.then_some(link)
     }
 
-    /// A server in its network.
+    /// Starts a server in its namespace.
     fn serve(&self, path: &str, arguments: &[&str]) -> (Program, String) {
         let address = format!("{SERVER}:0");
         let enter = ["netns", "exec", &self.server, path, &address];
@@ -60,7 +60,7 @@ impl Link {
         (server, address.to_string())
     }
 
-    /// Runs a program in the client's network.
+    /// Runs a program in the client's namespace.
     fn client(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut client = Command::new("ip");
         client.args(["netns", "exec", &self.client]).args(arguments);
@@ -79,7 +79,7 @@ impl Drop for Link {
     }
 }
 
-/// Runs ip(8), and returns whether it was there and did what it should.
+/// Runs ip(8), and returns whether it succeeded.
 fn ip(arguments: &str) -> bool {
     let output = Command::new("ip").args(arguments.split(' ')).output();
     output.is_ok_and(|output| output.status.success())

@@ -1,4 +1,4 @@
-//! workers, with clients of the standard library and with wrk.
+//! workers, tested with clients of the standard library and with wrk.
 
 mod support;
 
@@ -62,7 +62,7 @@ fn requests_that_come_together_are_answered_together() {
 }
 
 #[test]
-fn what_is_no_request_is_refused() {
+fn an_invalid_request_is_refused() {
     let (mut server, address) = serve(&[]);
     assert!(ask(address, "POST / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     let long = "x".repeat(8 * 1024);
@@ -71,13 +71,13 @@ fn what_is_no_request_is_refused() {
 }
 
 #[test]
-fn who_asks_for_one_answer_is_closed_behind_it() {
+fn a_client_that_asks_to_close_is_closed_after_the_answer() {
     let (mut server, address) = serve(&[]);
     for head in [
         "GET / HTTP/1.0",
         "GET / HTTP/1.1\r\nConnection:Close",
         "GET / HTTP/1.1\r\nConnection: TE, close",
-        // What comes behind it is no request.
+        // The bytes after it are not a request.
         "GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /",
     ] {
         let answer = ask(address, &format!("{head}\r\n\r\n"));
@@ -89,7 +89,7 @@ fn who_asks_for_one_answer_is_closed_behind_it() {
 }
 
 #[test]
-fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
+fn the_head_of_a_request_has_a_time_limit_even_if_bytes_arrive() {
     let (mut server, address) = serve(&["--idle", "0.5"]);
     trickle(&connect(address));
     server.line("no progress for 500ms");
@@ -97,8 +97,8 @@ fn a_head_has_so_much_time_however_many_bytes_it_comes_in() {
 }
 
 #[test]
-fn a_worker_that_cannot_begin_is_no_server() {
-    // The shell allows fewer descriptors than so many loops need.
+fn a_worker_that_cannot_start_ends_the_program() {
+    // The shell allows fewer descriptors than that many loops need.
     let limit = "ulimit -n 24 && exec \"$0\" 127.0.0.1:0 --workers 12";
     let mut server = Program::start("sh", &["-c", limit, WORKERS]);
     assert_eq!(server.end().code(), Some(1));
@@ -111,7 +111,7 @@ fn a_worker_that_cannot_begin_is_no_server() {
 }
 
 #[test]
-fn no_workers_are_no_server() {
+fn zero_workers_are_refused() {
     let mut server = Program::start(WORKERS, &["127.0.0.1:0", "--workers", "0"]);
     assert_eq!(server.end().code(), Some(2));
     assert!(server.seen[0].ends_with("not a number of at least 1"));
@@ -124,7 +124,7 @@ fn two_servers_do_not_share_an_address() {
     assert_eq!(second.end().code(), Some(1));
     let advice = "another program listens there; choose another port, or 0 for one that is free";
     assert!(second.seen[0].ends_with(advice), "{:?}", second.seen);
-    // The next one does, even if connections of this one linger.
+    // A later server can, even if old connections are in TIME_WAIT.
     let client = connect(address);
     support::ask(&client, b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n");
     server.interrupt();

@@ -1,4 +1,4 @@
-//! What an event loop costs: turns, timeouts, tasks and wake-ups. Each group is one operation, done by every contender.
+//! The costs of an event loop: turns, timeouts, tasks and wake-ups. Each group is one operation, done by every contender.
 
 mod runtimes;
 mod signal;

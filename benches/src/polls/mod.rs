@@ -1,4 +1,4 @@
-//! What the calls of a poller cost: waiting, registering, waking. Each group is one operation, done by every contender.
+//! The costs of the calls of a poller: waiting, registering, waking. Each group is one operation, done by every contender.
 
 mod bare;
 mod pollers;
@@ -22,7 +22,7 @@ type Wake = Box<dyn Fn() + Send>;
 
 /// Waits for descriptors, edge-triggered where the library can.
 trait Poller: Sized + 'static {
-    /// What deregistering needs.
+    /// The state that deregistering needs.
     type Key;
 
     /// A poller whose waits return so many events at most, if its library is installed.

@@ -9,7 +9,7 @@ pub(super) struct Connection<S> {
     pub(super) waits_for_room: bool,
 }
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Bytes,

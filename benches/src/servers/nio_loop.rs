@@ -21,7 +21,7 @@ pub(super) fn echo(streams: Vec<TcpStream>) -> io::Result<()> {
     Ok(())
 }
 
-/// Echoes each message. What there is no room for waits, and then writability is watched instead.
+/// Echoes each message. Bytes without room are kept, and then it watches for writability instead.
 fn watch(
     handle: &Handle,
     stream: Rc<TcpStream>,

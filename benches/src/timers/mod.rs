@@ -66,7 +66,7 @@ fn run_round(peer: &Kind, script: &Script, timers: usize) -> Option<f64> {
     (peer.run)(script.timers, &mut |replay| {
         let (begun, mut runs) = (thread_time(), 0);
         let mut now = clock::now();
-        // The first run makes the peer allocate what it needs; it counts only if it is so long that allocations do not matter.
+        // The first run makes the peer allocate its memory; it counts only if it is so long that allocations do not matter.
         while best.is_infinite() || thread_time() - begun < SLICE {
             replay.replay(&script.setup, &mut now);
             let start = thread_time();

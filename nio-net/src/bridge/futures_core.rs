@@ -1,5 +1,5 @@
-//! The trait of futures-core for what comes one after the other: connections and lines. (Ticks of an
-//! [`Interval`](nio_loop::Interval) have it too, by the feature of nio-loop with the same name.)
+//! The trait `Stream` of futures-core for listeners and lines. (An [`Interval`](nio_loop::Interval) has it by the
+//! feature of nio-loop with the same name.)
 
 use std::{
     io,
@@ -31,7 +31,7 @@ impl<L: Listen> Stream for &Listener<L> {
     }
 }
 
-/// The lines, as [`Lines::next`]. A line that is an error is one again each time.
+/// The lines, as [`Lines::next`]. After an error the next item is the same error.
 #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 impl<R: AsStream + Unpin> Stream for Lines<R> {
     type Item = io::Result<String>;

@@ -3,7 +3,7 @@
 //! The laws:
 //!
 //! 1. Nothing is buffered, so flushing does nothing.
-//! 2. Closing ends writing, and the other side reads the end; reading goes on. A pipe ends when it is
+//! 2. Closing ends writing, and the peer reads the end; reading goes on. A pipe ends when it is
 //!    dropped.
 
 use std::{

@@ -52,8 +52,7 @@ use nio_loop::{CallbackId, Handle, Remote};
 
 use crate::{ByteStream, Stream};
 
-/// How much is read in one call: more than hyper has room for at first, and little enough to be still in
-/// the cache when it is copied.
+/// The limit on one read: more than hyper's first buffer, and small enough to be in the cache when it is copied.
 const SCRATCH: usize = 64 * 1024;
 
 thread_local! {
@@ -72,7 +71,7 @@ macro_rules! streams {
                 mut buffer: ReadBufCursor<'_>,
             ) -> Poll<io::Result<()>> {
                 let stream: &ByteStream<S> = &self;
-                // Taken out, as the waker is foreign code and might read, too.
+                // Taken out, because the waker is foreign code and may read, too.
                 let mut scratch = READ.take();
                 scratch.reserve(SCRATCH);
                 let read = stream.poll_read_buf(context, &mut scratch, buffer.remaining());
@@ -119,7 +118,7 @@ macro_rules! streams {
     )*};
 }
 
-// With a reference, the stream is still there when hyper has done its work.
+// With a reference, the stream is still usable after hyper.
 streams!(ByteStream<S>, &ByteStream<S>);
 
 /// Spawns hyper's futures on the loop of a handle. The futures need not be `Send`, and the executor is
@@ -149,25 +148,24 @@ where
     }
 }
 
-/// Gives hyper its timeouts, by the timers of a loop. It may be used on any thread; on the loop's own it
-/// is faster.
+/// Timers of a loop for hyper. They may be used on any thread; on the loop's thread they are faster.
 ///
-/// When the loop is gone its sleeps are never ready. They do not keep the loop alive: the tasks that
-/// wait for them do.
+/// If the loop is gone, its sleeps are never ready. They do not keep the loop alive; the tasks that wait for them
+/// do.
 ///
-/// Deadlines come from hyper as an [`Instant`], so they are by the system's clock. On the
-/// [clock of a test](nio_loop::Clock) a sleep lasts as long as is left until then when it is first
-/// polled, which is a little less than the duration that was asked for.
+/// hyper gives deadlines as an [`Instant`] of the system's clock. With a
+/// [virtual clock](nio_loop::Clock) a sleep lasts for the time that is left when it is first polled, which is a
+/// little less than the requested duration.
 #[derive(Clone, Debug)]
 pub struct Timer {
-    place: Arc<Place>,
+    owner: Arc<Owner>,
 }
 
-/// The loop of a timer.
+/// The loop of a timer, from any thread.
 #[derive(Debug)]
-struct Place {
+struct Owner {
     remote: Remote,
-    /// Names the handle in [`HANDLES`] on the loop's thread.
+    /// The number of the handle in [`HANDLES`] on the loop's thread.
     number: u64,
 }
 
@@ -179,11 +177,11 @@ thread_local! {
 /// The number of the next timer of the process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-impl Place {
-    /// Runs a function with the handle: now on the loop's own thread, otherwise as a post. If the loop
-    /// is gone it is dropped.
+impl Owner {
+    /// Runs a function with the handle: at once on the loop's thread, otherwise as a post. If the loop is gone,
+    /// the function is dropped.
     fn run(&self, function: impl FnOnce(&Handle) + Send + 'static) {
-        // When the thread ends, its handles may be gone already.
+        // While the thread ends, its handles may be gone.
         let handle = HANDLES.try_with(|handles| {
             let handles = handles.borrow();
             let found = handles.iter().find(|(number, _)| *number == self.number);
@@ -196,19 +194,19 @@ impl Place {
     }
 }
 
-/// Takes a handle out of [`HANDLES`], on the loop's thread.
+/// Removes a handle from [`HANDLES`], on the loop's thread.
 fn forget(number: u64) -> Option<Handle> {
     let forget = |handles: &mut Vec<(u64, Handle)>| {
         let i = handles.iter().position(|(other, _)| *other == number)?;
         Some(handles.swap_remove(i).1)
     };
-    // When the thread ends, its handles may be gone already.
+    // While the thread ends, its handles may be gone.
     HANDLES
         .try_with(|handles| forget(&mut handles.borrow_mut()))
         .ok()?
 }
 
-impl Drop for Place {
+impl Drop for Owner {
     fn drop(&mut self) {
         let number = self.number;
         if forget(number).is_none() {
@@ -224,8 +222,8 @@ impl Timer {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         HANDLES.with_borrow_mut(|handles| handles.push((number, handle.clone())));
         let remote = handle.remote();
-        let place = Arc::new(Place { remote, number });
-        Timer { place }
+        let owner = Arc::new(Owner { remote, number });
+        Timer { owner }
     }
 
     fn sleep_until(&self, deadline: Instant) -> Sleep {
@@ -234,9 +232,9 @@ impl Timer {
             stage: Stage::New,
             waker: None,
         });
-        let place = Arc::clone(&self.place);
+        let owner = Arc::clone(&self.owner);
         Sleep {
-            shared: Arc::new(Shared { place, state }),
+            shared: Arc::new(Shared { owner, state }),
         }
     }
 }
@@ -244,7 +242,7 @@ impl Timer {
 impl rt::Timer for Timer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
         let now = Instant::now();
-        // A deadline beyond the clock's range becomes one in a hundred years.
+        // A deadline beyond the range of the clock becomes a hundred years.
         let deadline = now.checked_add(duration).unwrap_or(now + CENTURY);
         Box::pin(self.sleep_until(deadline))
     }
@@ -271,7 +269,7 @@ pub struct Sleep {
 
 /// The state that a sleep shares with its timer in the loop.
 struct Shared {
-    place: Arc<Place>,
+    owner: Arc<Owner>,
     state: Mutex<State>,
 }
 
@@ -296,14 +294,14 @@ enum Stage {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under the lock, so nothing can panic there.
+        // No foreign code runs under the lock, so it is never poisoned by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Arms a timer for the deadline, or another one.
+    /// Arms a timer for the deadline.
     fn arm(self: &Arc<Shared>) {
         let shared = Arc::clone(self);
-        self.place.run(move |handle| {
+        self.owner.run(move |handle| {
             let mut state = shared.lock();
             if matches!(state.stage, Stage::Arming) {
                 let left = state.deadline.saturating_duration_since(Instant::now());
@@ -319,11 +317,11 @@ impl Shared {
         state.stage = Stage::Armed(id, deadline);
     }
 
-    /// On the loop's thread: the deadline that was armed has come, and may have moved meanwhile.
+    /// On the loop's thread: the armed deadline has passed; the deadline may have moved since.
     fn fire(self: Arc<Shared>, armed: Instant, handle: &Handle) {
         let mut state = self.lock();
         if !matches!(state.stage, Stage::Armed(..)) {
-            return; // This timer is about to be cleared, or replaced by another.
+            return; // This timer is about to be cleared or replaced.
         }
         let left = state.deadline.saturating_duration_since(armed);
         if left > Duration::ZERO {
@@ -342,7 +340,7 @@ impl Shared {
         state.deadline = deadline;
         match state.stage {
             Stage::Over => state.stage = Stage::New,
-            // The timer is too late.
+            // The armed timer would fire too late.
             Stage::Armed(id, armed) if deadline < armed => {
                 state.stage = Stage::Arming;
                 drop(state);
@@ -354,7 +352,7 @@ impl Shared {
     }
 
     fn clear(&self, id: CallbackId) {
-        self.place.run(move |handle| {
+        self.owner.run(move |handle| {
             handle.clear(id);
         });
     }

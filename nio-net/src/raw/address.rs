@@ -1,6 +1,4 @@
-//! Addresses, as the kernel writes them.
-//!
-//! A [`RawAddress`] is the kernel's form, for the time of a call.
+//! Socket addresses in the form of the kernel (sockaddr), for the time of a call.
 
 use std::{
     ffi::OsStr,
@@ -13,7 +11,7 @@ use std::{
 
 use libc::{c_int, sockaddr, sockaddr_storage, socklen_t};
 
-/// Sets the length that an address structure of the BSDs begins with; Linux has none.
+/// Sets the length field of an address structure on the BSDs; Linux has none.
 macro_rules! set_length {
     ($field:expr, $len:expr) => {
         #[cfg(not(target_os = "linux"))]
@@ -23,8 +21,8 @@ macro_rules! set_length {
     };
 }
 
-/// An address of a socket: that of the standard library for IP, or the one for Unix sockets. No other
-/// type can be one.
+/// An address of a socket: the standard library's type for IP, or that for Unix sockets. It cannot be implemented
+/// for other types.
 pub trait Address: Sized + fmt::Debug {
     #[doc(hidden)]
     fn to_raw(&self) -> io::Result<RawAddress>;
@@ -33,9 +31,8 @@ pub trait Address: Sized + fmt::Debug {
     fn from_raw(raw: &RawAddress) -> io::Result<Self>;
 }
 
-/// An address as the kernel takes and gives it: a structure, of which `len` bytes are in use. All of it
-/// is initialised, and `len` is never more than its size. It has no public name, so that [`Address`]
-/// cannot be implemented elsewhere.
+/// An address structure of the kernel, of which `len` bytes are in use. All bytes are initialised, and `len` is
+/// at most its size. It has no public name, which seals [`Address`].
 pub struct RawAddress {
     pub(super) storage: sockaddr_storage,
     pub(super) len: socklen_t,
@@ -49,7 +46,7 @@ impl RawAddress {
         len: size_of::<sockaddr_storage>() as socklen_t,
     };
 
-    /// Of an address structure, of which `len` bytes are in use.
+    /// Copies an address structure, of which `len` bytes are in use.
     fn of<T: Structure>(address: T, len: usize) -> RawAddress {
         const { assert!(size_of::<T>() <= size_of::<sockaddr_storage>()) };
         let mut raw = RawAddress::ROOM;
@@ -148,7 +145,7 @@ impl Address for UnixAddr {
     fn to_raw(&self) -> io::Result<RawAddress> {
         let mut raw = Name::default();
         if let Some(path) = self.as_pathname() {
-            // With the zero at its end, which the structure begins with.
+            // The structure is zeroed, so the path ends with a zero.
             raw.put(0, path.as_os_str().as_bytes(), 1)?;
         } else if let Some(name) = abstract_name(self) {
             raw.put(1, name, 0)?;
@@ -186,7 +183,7 @@ impl Default for Name {
 }
 
 impl Name {
-    /// Writes a name at an offset, with so many zeroes behind it.
+    /// Writes a name at an offset, followed by some zeroes.
     fn put(&mut self, at: usize, name: &[u8], zeroes: usize) -> io::Result<()> {
         let room = self.address.sun_path.get_mut(at..at + name.len());
         let Some(room) = room.filter(|_| at + name.len() + zeroes <= PATH_LEN) else {
@@ -203,12 +200,12 @@ impl Name {
     }
 }
 
-/// How long the name of a Unix socket may be, with the zero behind a path.
+/// The limit on the name of a Unix socket, in bytes, with the zero after a path.
 pub(crate) const PATH_LEN: usize = size_of::<libc::sockaddr_un>() - NAME;
 
-/// The address of a name that the kernel has written. An unnamed address has no name, or one of zeroes
-/// where the system fills it up. The standard library has no address for a name that takes all the room
-/// there is, without a zero behind it: it becomes the unnamed one.
+/// The address of a name that the kernel has written. The name of an unnamed address is empty, or zeroes. A name
+/// that fills all the room, without a zero after it, becomes the unnamed address: the standard library has no
+/// address for it.
 fn name(bytes: &[u8]) -> io::Result<UnixAddr> {
     #[cfg(target_os = "linux")]
     if let [0, name @ ..] = bytes {

@@ -1,4 +1,4 @@
-//! Bytes in and out of sockets and pipes.
+//! Reading and writing sockets and pipes.
 //!
 //! A socket is read with recv(2) and written with send(2), which raises no SIGPIPE; other descriptors
 //! with read(2) and write(2). Which of them is known when the program is compiled.
@@ -13,14 +13,14 @@ use libc::c_int;
 use super::check_len;
 use crate::{Stream, stream::Descriptor};
 
-/// The flag that makes a write to a connection that is gone an error instead of a signal. Apple's
-/// systems have an option of the socket instead.
+/// The flag that makes a write to a closed connection an error instead of a signal. Apple's systems have a socket
+/// option instead.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(super) const NO_SIGNAL: c_int = 0;
 
-/// How many slices one call takes: the least that any system allows.
+/// The limit on the slices of one call: the lowest of all systems.
 pub(crate) const SLICES: usize = 1024;
 
 /// How many bytes one call reads or writes at most. Apple's systems refuse more (EINVAL); the others
@@ -142,8 +142,8 @@ pub(crate) fn send_vectored<S: Stream>(
     Ok(n)
 }
 
-/// Translates the error of a write. macOS says EPROTOTYPE when the other side resets a connection
-/// while it is being written to; no other system says it of a write to a stream.
+/// Translates the error of a write. macOS returns EPROTOTYPE if the peer resets the connection during a write; no
+/// other system returns it for a stream.
 #[cold]
 fn translate(error: io::Error) -> io::Error {
     if error.raw_os_error() == Some(libc::EPROTOTYPE) {

@@ -1,4 +1,4 @@
-//! Datagrams in and out of sockets, one or many in a call.
+//! Receiving and sending datagrams, one or several in a call.
 
 use std::{
     io,
@@ -11,11 +11,10 @@ use libc::{c_int, iovec};
 
 use super::{Address, address::RawAddress, bytes::NO_SIGNAL, check_len};
 
-/// How many datagrams one call takes or gives at most: as many as there is room for, on a stack,
-/// with their addresses.
+/// The limit on the datagrams of one call: their addresses and headers must fit on the stack.
 pub(crate) const MANY: usize = 64;
 
-/// Whether the system has calls for many datagrams; elsewhere they are made one after the other.
+/// The calls for several datagrams; other systems make one call for each.
 #[cfg(any(
     all(target_os = "linux", target_env = "gnu"),
     target_os = "freebsd",
@@ -49,8 +48,8 @@ pub(crate) fn receive_spare<A: Address>(
     vector: &mut Vec<u8>,
 ) -> io::Result<Received<A>> {
     let received = receive_uninit(socket, vector.spare_capacity_mut(), 0)?;
-    // SAFETY: the kernel has initialised so many bytes of the spare capacity, and never more than there
-    // was room for.
+    // SAFETY: the kernel has initialised that many bytes of the spare capacity, and never more than there was
+    // room for.
     unsafe { vector.set_len(vector.len() + received.len) };
     Ok(received)
 }
@@ -146,7 +145,7 @@ pub(crate) fn receive_many<A: Address>(
     for (i, piece) in buffer.chunks_exact_mut(size).take(MANY).enumerate() {
         match receive(socket, piece, 0) {
             Ok(received) => into.push(received),
-            // The datagrams that came before must not be lost.
+            // The datagrams that were received before must not be lost.
             Err(_) if i > 0 => break,
             Err(error) => return Err(error),
         }
@@ -228,7 +227,7 @@ pub(crate) fn send_many<'a, A: Address + 'a>(
         let (bytes, to) = datagram(i);
         match send_to(socket, bytes, to) {
             Ok(_) => {}
-            // It comes again when it is the first.
+            // The next call reports the error.
             Err(_) if i > 0 => return Ok(i),
             Err(error) => return Err(error),
         }

@@ -48,8 +48,8 @@ pub(crate) fn send_file<S: Stream>(
     None
 }
 
-/// Whether the kernel says that it cannot send such a file to such a stream; pread(2) has a better error
-/// if there is something wrong with the file.
+/// Whether sendfile(2) does not support this file or this stream. If the file itself is at fault, pread(2) reports
+/// a better error.
 #[cfg(any(
     target_os = "linux",
     target_os = "freebsd",
@@ -78,7 +78,7 @@ fn sendfile(
     super::check_len(unsafe { libc::sendfile(to, from, &mut offset, count) })
 }
 
-/// The call says "would block" also when it has sent a part.
+/// The call returns EAGAIN even if it has sent a part.
 #[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
 fn sendfile(
     from: libc::c_int,
@@ -107,7 +107,7 @@ fn sendfile(
     }
 }
 
-/// Whether the call has stopped, and may have sent a part.
+/// Whether the call may have sent a part in spite of the error.
 #[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
 fn is_pause(error: &io::Error) -> bool {
     matches!(

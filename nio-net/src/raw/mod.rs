@@ -1,9 +1,8 @@
-//! The calls that the standard library does not make: those that begin something without waiting for
-//! it, that move bytes without a signal or into memory that is not initialised, and that carry several
-//! messages or file descriptors.
+//! System calls that the standard library does not have: connecting without waiting, reading into uninitialised
+//! memory, writing without SIGPIPE, several datagrams in a call, and descriptor passing.
 //!
-//! All `unsafe` code of this crate is here, and nothing here waits: the descriptors are
-//! non-blocking, and the answer of one that would block is an error like any other.
+//! All `unsafe` code of this crate is here. No call blocks: the descriptors are non-blocking, and a call that
+//! would block returns an error.
 
 mod address;
 mod bytes;
@@ -24,8 +23,8 @@ pub(crate) use address::PATH_LEN;
 use address::RawAddress;
 pub(crate) use bytes::{SLICES, peek, read, read_spare, read_vectored, send, send_vectored};
 
-/// connect(2). Returns whether the connection is made. If not, it is under way, also when a signal
-/// came; when the socket is writable it is made or has failed.
+/// connect(2). Returns whether the connection is made. If not, it is in progress, also after EINTR; when the
+/// socket is writable, it is made or has failed.
 pub(crate) fn connect<A: Address>(socket: &impl AsFd, address: &A) -> io::Result<bool> {
     let (fd, raw) = (socket.as_fd().as_raw_fd(), address.to_raw()?);
     // SAFETY: the pointer and the length are those of one whole address structure, which lives until
@@ -65,8 +64,7 @@ pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A socket, non-blocking and close-on-exec, that raises no signal, in several steps: Apple's
-/// systems have no other.
+/// A socket, non-blocking and close-on-exec, that raises no signal. Apple's systems need several calls.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
@@ -78,9 +76,8 @@ pub(crate) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// accept(2): a connection, non-blocking and close-on-exec, and the address of its other side. macOS
-/// may give out one that has broken in the queue, without an address and without taking options; here
-/// that is ECONNABORTED, as on the other systems.
+/// accept(2): a connection, non-blocking and close-on-exec, and the address of its peer. macOS may return a
+/// connection that broke in the queue, without an address; here that is ECONNABORTED, as on other systems.
 pub(crate) fn accept<A: Address>(listener: &impl AsFd) -> io::Result<(OwnedFd, A)> {
     let listener = listener.as_fd().as_raw_fd();
     let mut peer = RawAddress::ROOM;
@@ -170,7 +167,7 @@ pub(crate) fn take_error(socket: &impl AsFd) -> io::Result<Option<io::Error>> {
     Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
 }
 
-/// How many bytes a socket's buffer for sending has: those that the other side has not acknowledged.
+/// How many bytes are in a socket's send buffer: those that the peer has not acknowledged.
 #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
 pub(crate) fn unsent(socket: &impl AsFd) -> Option<usize> {
     // For a socket it is SIOCOUTQ, the same number.
@@ -191,7 +188,7 @@ pub(crate) fn unsent(socket: &impl AsFd) -> Option<usize> {
     usize::try_from(bytes).ok()
 }
 
-/// As above: these systems do not tell.
+/// As above: these systems do not report it.
 #[cfg(any(target_os = "dragonfly", target_os = "openbsd"))]
 pub(crate) fn unsent(_: &impl AsFd) -> Option<usize> {
     None
@@ -222,7 +219,7 @@ fn status_flags(descriptor: &impl AsFd) -> io::Result<c_int> {
     check(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GETFL) })
 }
 
-/// kill(2), for a process that was not waited for yet.
+/// kill(2), for a process that was not waited for.
 pub(crate) fn kill(pid: u32, signal: c_int) -> io::Result<()> {
     // SAFETY: takes no pointers.
     check(unsafe { libc::kill(pid as libc::pid_t, signal) }).map(drop)
@@ -239,8 +236,8 @@ pub(crate) fn shutdown(socket: &impl AsFd, how: std::net::Shutdown) -> io::Resul
     check(unsafe { libc::shutdown(socket.as_fd().as_raw_fd(), how) }).map(drop)
 }
 
-/// Asks poll(2) whether a read would not block: an error that says "would block" if it would. An end
-/// and an error of the descriptor do not block.
+/// Checks by poll(2) whether a read would block; then it returns the error `WouldBlock`. An end and an error of the
+/// descriptor do not block.
 pub(crate) fn ready_to_read(descriptor: &impl AsFd) -> io::Result<()> {
     ready(descriptor, libc::POLLIN)
 }
@@ -257,7 +254,7 @@ fn ready(descriptor: &impl AsFd, events: c_short) -> io::Result<()> {
     }
 }
 
-/// The events of a descriptor that are there.
+/// The pending events of a descriptor.
 fn poll(descriptor: &impl AsFd, events: c_short) -> io::Result<c_short> {
     let mut entry = libc::pollfd {
         fd: descriptor.as_fd().as_raw_fd(),
@@ -269,7 +266,7 @@ fn poll(descriptor: &impl AsFd, events: c_short) -> io::Result<c_short> {
     Ok(entry.revents)
 }
 
-/// How many bytes can be read (FIONREAD). Unlike a look at the bytes, it leaves a pending error.
+/// How many bytes can be read (FIONREAD). Unlike a peek, it does not clear a pending error.
 pub(crate) fn readable_bytes(descriptor: &impl AsFd) -> io::Result<usize> {
     let (fd, mut bytes) = (descriptor.as_fd().as_raw_fd(), 0 as c_int);
     // SAFETY: the command writes one int.
@@ -277,9 +274,9 @@ pub(crate) fn readable_bytes(descriptor: &impl AsFd) -> io::Result<usize> {
     Ok(bytes.unsigned_abs() as usize)
 }
 
-/// Whether poll(2) knows that nothing reads the other side any more.
+/// Whether poll(2) reports that the peer reads no more.
 pub(crate) fn has_no_reader(descriptor: &impl AsFd, is_socket: bool) -> io::Result<bool> {
-    // Linux has POLLERR for the end of a pipe without a reader.
+    // Linux reports POLLERR for a pipe without a read end.
     let ended = libc::POLLHUP | if is_socket { 0 } else { libc::POLLERR };
     Ok(poll(descriptor, libc::POLLOUT)? & ended != 0)
 }

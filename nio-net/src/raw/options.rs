@@ -11,11 +11,11 @@ use libc::{c_int, c_uint, socklen_t};
 
 use super::check;
 
-/// The types that the values of options have.
+/// The type of an option's value.
 ///
 /// # Safety
 ///
-/// All zeroes, and whatever else the kernel may write into its bytes, must be a value of the type.
+/// All zeroes, and any bytes that the kernel may write, must be a valid value of the type.
 pub(crate) unsafe trait Value: Copy {}
 
 // SAFETY: an integer may have any bytes.
@@ -52,8 +52,7 @@ pub(crate) fn get<V: Value>(socket: &impl AsFd, level: c_int, name: c_int) -> io
         ptr::from_mut(&mut value).cast(),
         size_of::<V>() as socklen_t,
     );
-    // SAFETY: the pointer and the length are those of the value, which may become whatever the
-    // kernel writes.
+    // SAFETY: the pointer and the length are those of the value, for which any bytes are valid.
     check(unsafe { libc::getsockopt(fd, level, name, pointer, &mut len) })?;
     Ok(value)
 }

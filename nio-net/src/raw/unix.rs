@@ -1,4 +1,4 @@
-//! Calls for Unix sockets: descriptor passing, and the credentials of the other side.
+//! Calls for Unix sockets: descriptor passing, and the credentials of the peer.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -27,8 +27,7 @@ pub(crate) const DESCRIPTORS: usize = if cfg!(target_os = "openbsd") {
 type Ancillary = [u64; ROOM];
 const ROOM: usize = (DESCRIPTORS * size_of::<RawFd>() + 64) / size_of::<u64>();
 
-/// Received descriptors are to be closed in a program that is started. Apple's systems cannot do so
-/// in one step.
+/// The flag that makes received descriptors close-on-exec. Apple's systems have none.
 #[cfg(not(target_vendor = "apple"))]
 const CLOSE_ON_EXEC: c_int = libc::MSG_CMSG_CLOEXEC;
 #[cfg(target_vendor = "apple")]
@@ -56,7 +55,7 @@ pub(crate) fn send_with_descriptors<S: AsFd>(
     Ok(n)
 }
 
-/// Writes down descriptors as the ancillary data of a message.
+/// Writes descriptors into the ancillary data of a message.
 fn put(message: &mut libc::msghdr, ancillary: &mut Ancillary, descriptors: &[BorrowedFd<'_>]) {
     let len = size_of_val(descriptors);
     assert!(descriptors.len() <= DESCRIPTORS);
@@ -76,8 +75,8 @@ fn put(message: &mut libc::msghdr, ancillary: &mut Ancillary, descriptors: &[Bor
     }
 }
 
-/// recvmsg(2) that appends the descriptors that came along to a vector. If the system had to throw
-/// some away, that is an error, and the others are closed.
+/// recvmsg(2); appends received descriptors to a vector. If the system has discarded some, it closes the others
+/// and returns an error.
 pub(crate) fn receive_with_descriptors<S: AsFd>(
     socket: &Descriptor<S>,
     buffer: &mut [u8],
@@ -106,7 +105,9 @@ pub(crate) fn receive_with_descriptors<S: AsFd>(
     }
     if message.msg_flags & libc::MSG_CTRUNC != 0 {
         descriptors.truncate(before);
-        return Err(io::Error::other("descriptors were lost for want of room"));
+        return Err(io::Error::other(
+            "descriptors were lost: too many for one message, or the process has no more descriptors",
+        ));
     }
     Ok(n)
 }
@@ -140,14 +141,14 @@ fn close_on_exec(descriptor: &OwnedFd) -> io::Result<()> {
     super::check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
 }
 
-/// User, group and process of the other side; the process where the system tells it.
+/// The user, the group and the process of the peer; the process if the system reports it.
 #[cfg(target_os = "linux")]
 pub(crate) fn peer(socket: &impl AsFd) -> io::Result<(libc::uid_t, libc::gid_t, Option<c_int>)> {
     let peer: libc::ucred = super::options::get(socket, libc::SOL_SOCKET, libc::SO_PEERCRED)?;
     Ok((peer.uid, peer.gid, Some(peer.pid)))
 }
 
-/// User, group and process of the other side; the process where the system tells it.
+/// The user, the group and the process of the peer; the process if the system reports it.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn peer(socket: &impl AsFd) -> io::Result<(libc::uid_t, libc::gid_t, Option<c_int>)> {
     let (mut user, mut group) = (0, 0);

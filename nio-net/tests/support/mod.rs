@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers that the tests of this crate share.
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
@@ -122,7 +122,7 @@ pub(crate) async fn end_of_turn(handle: &Handle) {
     .await;
 }
 
-/// What is ready first; the other is dropped. The left one has precedence.
+/// The output of the future that is ready first; the other is dropped. The first one has precedence.
 pub(crate) async fn either<T>(left: impl Future<Output = T>, right: impl Future<Output = T>) -> T {
     let (mut left, mut right) = (pin!(left), pin!(right));
     poll_fn(|context| match left.as_mut().poll(context) {
@@ -174,7 +174,7 @@ pub(crate) fn shrink_buffer(socket: &impl AsFd) {
     set_option(socket, libc::SO_SNDBUF, 4096);
 }
 
-/// Closes a connection so that the other side's is reset.
+/// Closes a connection so that the peer's is reset.
 pub(crate) fn reset(stream: impl AsFd) {
     let linger = libc::linger {
         l_onoff: 1,
@@ -184,7 +184,7 @@ pub(crate) fn reset(stream: impl AsFd) {
 }
 
 /// How long a write must find no room before a connection counts as full: buffers grow, and bytes are on
-/// their way to the other side for some time.
+/// their way to the peer for some time.
 pub(crate) const FULL_FOR: Duration = Duration::from_millis(250);
 
 /// Writes until the system takes no more, and returns how much it took.

@@ -5,8 +5,8 @@
 //! curl http://127.0.0.1:7500/hello/world
 //! ```
 //!
-//! axum wants handlers that are `Send`. Nothing of nio is, so a handler that needs the loop has a `Remote` of it, by
-//! which it sends closures there.
+//! axum's handlers must be `Send`, and nio's handles are not. A handler that needs the loop uses a `Remote`, which
+//! posts closures to it.
 
 use std::{
     io,
@@ -28,7 +28,7 @@ use axum::{
 use clap::Parser;
 use hyper::server::conn::http1;
 use hyper_util::service::TowerToHyperService;
-use nio_programs::{Serving, address, run, seconds, serve, why};
+use nio_programs::{Serving, address, describe, run, seconds, serve};
 
 /// A web server: axum on nio
 #[derive(Parser)]
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
             async move |client| {
                 let service = TowerToHyperService::new(routes.clone());
                 let mut builder = http1::Builder::new();
-                // The idle limit of the server counts for the head of a request, too.
+                // The server's idle limit covers the head of a request too.
                 builder.header_read_timeout(None);
                 let mut connection = pin!(builder.serve_connection(&**client.stream, service));
                 let ended = match client.unless_shutdown(connection.as_mut()).await {
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
                         connection.await
                     }
                 };
-                ended.map_err(|error| io::Error::other(why(&error)))
+                ended.map_err(|error| io::Error::other(describe(&error)))
             },
         )
         .await

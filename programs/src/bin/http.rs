@@ -17,10 +17,10 @@ use nio_programs::{Serving, address, run, seconds, serve, web};
     after_help = "Try it: curl http://127.0.0.1:7400/ticks/10"
 )]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7400", value_parser = address)]
     address: SocketAddr,
-    /// How many seconds a client may take for its next request, and then to send or to read some more
+    /// Close a connection after this many seconds without a request, or without reading the response
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             options.address,
             serving,
             |address| format!("try: curl http://{address}/ticks/10"),
-            async |client| web::converse(client, &**client.stream).await,
+            async |client| web::serve_http(client, &**client.stream).await,
         )
         .await
     })

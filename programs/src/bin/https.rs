@@ -1,11 +1,11 @@
-//! A web server with TLS: hyper on rustls on nio, each by a bridge.
+//! A web server with TLS: hyper on rustls on nio, connected by nio-net's bridges.
 //!
 //! ```text
 //! cargo run --release -p nio-programs --bin https -- --write-certificate nio.pem
 //! curl --cacert nio.pem https://localhost:7443/ticks/10
 //! ```
 //!
-//! The certificate is made when the program starts, and signed by nobody else.
+//! The certificate is made when the program starts. It is self-signed.
 
 use std::{
     io::{self, IoSlice},
@@ -31,26 +31,26 @@ use nio_loop::Elapsed;
 use nio_net::TcpStream;
 use nio_programs::{Failure, Serving, address, run, seconds, serve, web};
 
-/// A web server with TLS: hyper on rustls on nio, with a certificate that it makes
+/// A web server with TLS: hyper on rustls on nio, with a self-signed certificate
 #[derive(Parser)]
 #[command(
     allow_negative_numbers = true,
     after_help = "Try it: https --write-certificate nio.pem\n        curl --cacert nio.pem https://localhost:7443/ticks/10"
 )]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7443", value_parser = address)]
     address: SocketAddr,
-    /// A name or an address that the certificate is for; there may be several of these
+    /// A host name or address in the certificate; may be given several times
     #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1"], value_parser = name)]
     names: Vec<String>,
     /// Write the certificate to a file, for clients to trust
     #[arg(long, value_name = "FILE")]
     write_certificate: Option<PathBuf>,
-    /// How many seconds a client has to agree on a cipher
+    /// Close a connection whose TLS handshake takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     handshake: Duration,
-    /// How many seconds a client may take for its next request, and then to send or to read some more
+    /// Close a connection after this many seconds without a request, or without reading the response
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
                     let text = format!("no TLS handshake within {limit:?}");
                     io::Error::new(io::ErrorKind::TimedOut, text)
                 });
-                web::converse(client, Tls(accepted??)).await
+                web::serve_http(client, Tls(accepted??)).await
             },
         )
         .await
@@ -124,10 +124,10 @@ fn configure(options: &Options) -> Result<ServerConfig, Failure> {
     Ok(config)
 }
 
-/// A TLS connection for hyper. rustls speaks futures-io, as nio's streams do for it.
+/// A TLS connection for hyper. rustls uses the traits of futures-io.
 struct Tls<'a>(TlsStream<&'a TcpStream>);
 
-/// How much is read at once: a record of TLS.
+/// How much is read at once: one TLS record.
 const RECORD: usize = 16 * 1024;
 
 impl rt::Read for Tls<'_> {

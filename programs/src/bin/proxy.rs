@@ -5,14 +5,13 @@
 //! curl -H 'Host: example.com' http://127.0.0.1:7200/
 //! ```
 //!
-//! More clients than may be connected wait in the kernel's queue. The end of a side is passed on as
-//! such, and the way back goes on. Connections in which nothing happens are reset, and sooner when one
-//! side has finished: mostly the other one has nothing more to say, or nobody to say it to. Whatever is
-//! cut off is reset, also by the end of this program: a clean end would say that this was all. To whom an
-//! end has been passed on, nothing is cut off: the kernel delivers what is on its way still.
+//! Clients beyond the limit wait in the kernel's queue. A half-close is passed on, and the other direction
+//! goes on. A connection without progress is reset after a limit, which is shorter after a half-close. A
+//! connection that is cut off, also by the exit of the proxy, is reset: a clean end would look like the end of
+//! the data. A side that has already been sent an end is not reset, so it still receives the last bytes.
 //!
-//! A target that is the proxy itself would connect it to itself until no descriptor is left. It is refused at
-//! the start, and where it cannot be known then, by the first connection that comes back.
+//! If the target were the proxy itself, it would connect to itself until no descriptor is left. The proxy
+//! refuses such a target at the start if it can tell, and otherwise at the first connection that comes back.
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,8 +28,8 @@ use clap::Parser;
 use nio_loop::{Elapsed, Handle};
 use nio_net::{Connection, Idle, TcpStream, Way, copy_bidirectional_with, resolve};
 use nio_programs::{
-    Bytes, Failure, Serving, address, complain, connect, host_and_port, reset, run, seconds, serve,
-    show,
+    Bytes, Failure, Serving, address, connect, print_error, print_status, reset, run, seconds,
+    serve,
 };
 
 /// Forwards TCP connections to another address
@@ -62,8 +61,15 @@ struct Options {
     serving: Serving,
 }
 
+/// Parses the target. A host name is looked up when a client connects.
 fn target(text: &str) -> Result<String, String> {
-    host_and_port(text).map(|_| text.to_owned())
+    match text
+        .rsplit_once(':')
+        .map(|(host, port)| (host, port.parse()))
+    {
+        Some((host, Ok(1_u16..))) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err("not of the form HOST:PORT; try example.com:80".into()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -72,13 +78,13 @@ fn main() -> ExitCode {
         refuse_itself(&handle, &options).await?;
         let statistics = Rc::new(Statistics::default());
         statistics.print(&handle, options.statistics);
-        let ways = Ways::default();
+        let connections = OpenConnections::default();
         let _line = EndOfLine(options.statistics.is_none() && io::stderr().is_terminal());
         let (address, serving) = (options.address, options.serving.options());
         let hint = format!("forwarding to {}", options.target);
         let forwarding = async move |client: Connection<'_>| {
             let _open = statistics.open();
-            let result = forward(client.stream, &options, &statistics, &ways).await;
+            let result = forward(client.stream, &options, &statistics, &connections).await;
             statistics.failed(result.is_err());
             result
         };
@@ -86,14 +92,17 @@ fn main() -> ExitCode {
     })
 }
 
-/// Ends the program if its target is the address that it listens on. A name that cannot be looked up now
-/// may be there later.
+/// Ends the program if its target is the address that it listens on. A name that cannot be looked up yet is
+/// not an error.
 async fn refuse_itself(handle: &Handle, options: &Options) -> Result<(), Failure> {
-    let (host, port) = host_and_port(&options.target).map_err(Failure)?;
-    if port != options.address.port() {
+    let port = options
+        .target
+        .rsplit_once(':')
+        .map(|(_, port)| port.parse());
+    if port != Some(Ok(options.address.port())) {
         return Ok(());
     }
-    let found = handle.timeout(options.connect, resolve(handle, (host, port)));
+    let found = handle.timeout(options.connect, resolve(handle, &*options.target));
     let Ok(Ok(addresses)) = found.await else {
         return Ok(());
     };
@@ -114,18 +123,21 @@ async fn refuse_itself(handle: &Handle, options: &Options) -> Result<(), Failure
     }
 }
 
-/// The open connections to this proxy and from it, each as the addresses of its client and its server. A
-/// connection that is there twice has both ends here: the target leads back to this proxy.
+/// The open connections to this proxy and from it, each as the addresses of its client and its server. If
+/// both ends of a connection are here, the target leads back to this proxy.
 #[derive(Default)]
-struct Ways(RefCell<HashSet<[SocketAddr; 2]>>);
+struct OpenConnections(RefCell<HashSet<[SocketAddr; 2]>>);
 
-impl Ways {
-    /// Enters a connection until the guard is dropped.
-    fn enter(&self, client: SocketAddr, server: SocketAddr) -> io::Result<OpenWay<'_>> {
+impl OpenConnections {
+    /// Adds a connection until the guard is dropped.
+    fn insert(&self, client: SocketAddr, server: SocketAddr) -> io::Result<OpenConnection<'_>> {
         let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port()).into();
-        let way = [client, server].map(canonical);
-        match self.0.borrow_mut().insert(way) {
-            true => Ok(OpenWay { ways: self, way }),
+        let addresses = [client, server].map(canonical);
+        match self.0.borrow_mut().insert(addresses) {
+            true => Ok(OpenConnection {
+                connections: self,
+                addresses,
+            }),
             false => Err(io::Error::other(
                 "the target leads back to this proxy; name another target",
             )),
@@ -133,14 +145,14 @@ impl Ways {
     }
 }
 
-struct OpenWay<'a> {
-    ways: &'a Ways,
-    way: [SocketAddr; 2],
+struct OpenConnection<'a> {
+    connections: &'a OpenConnections,
+    addresses: [SocketAddr; 2],
 }
 
-impl Drop for OpenWay<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
-        self.ways.0.borrow_mut().remove(&self.way);
+        self.connections.0.borrow_mut().remove(&self.addresses);
     }
 }
 
@@ -149,21 +161,21 @@ async fn forward(
     client: &TcpStream,
     options: &Options,
     statistics: &Statistics,
-    ways: &Ways,
+    connections: &OpenConnections,
 ) -> io::Result<()> {
     let handle = client.handle();
     reset(client);
-    let _to_here = ways.enter(client.peer_addr()?, client.local_addr()?)?;
+    let _to_here = connections.insert(client.peer_addr()?, client.local_addr()?)?;
     let server = connect(handle, &options.target, options.connect).await?;
     reset(&server);
-    let _from_here = ways.enter(server.local_addr()?, server.peer_addr()?)?;
+    let _from_here = connections.insert(server.local_addr()?, server.peer_addr()?)?;
     let _ = server.set_nodelay(true);
     let idle = Idle::new(handle, options.idle);
     let idle = idle.watch(client).watch(&server);
     let half_closed = Cell::new(false);
     let copying = copy_bidirectional_with(client, &server, |way, bytes| {
         if bytes == 0 {
-            // This side gets all, though its reader may be slow, and a reset would overtake it.
+            // A reset would discard bytes that this side, which may be slow, has not read yet.
             let receiver = match way {
                 Way::AToB => &server,
                 Way::BToA => client,
@@ -178,18 +190,18 @@ async fn forward(
     match idle.limit(copying).await {
         Ok(copied) => copied.map(drop).map_err(io::Error::from),
         Err(Elapsed { limit }) => {
-            let first = if half_closed.get() {
-                "half-closed, and "
+            let state = if half_closed.get() {
+                "half-closed, "
             } else {
                 ""
             };
-            let text = format!("{first}nothing has happened for {limit:?}");
+            let text = format!("{state}no progress for {limit:?}");
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         }
     }
 }
 
-/// What the proxy has done.
+/// Counts of connections and bytes.
 #[derive(Default)]
 struct Statistics {
     open: Cell<u64>,
@@ -215,10 +227,10 @@ impl Statistics {
         count.set(count.get() + bytes as u64);
     }
 
-    /// Prints them again and again, on the standard error output.
+    /// Prints the statistics at an interval, on the standard error output.
     fn print(self: &Rc<Statistics>, handle: &Handle, every: Option<Duration>) {
-        let lives = every.is_none();
-        if lives && !io::stderr().is_terminal() {
+        let updates_a_line = every.is_none();
+        if updates_a_line && !io::stderr().is_terminal() {
             return;
         }
         let every = every.unwrap_or(Duration::from_secs(1));
@@ -227,9 +239,9 @@ impl Statistics {
         let id = handle.set_interval(every, move |handle, _| {
             let now = statistics.look(handle);
             let line = Line(&earlier, &now);
-            match lives {
-                true => show(&format!("\r{line}\x1b[K")),
-                false => complain(line),
+            match updates_a_line {
+                true => print_status(&format!("\r{line}\x1b[K")),
+                false => print_error(line),
             }
             earlier = now;
         });
@@ -245,13 +257,13 @@ impl Statistics {
     }
 }
 
-/// Ends the line that lives, if there is one, when it is dropped.
+/// Ends the updated line on a terminal when it is dropped.
 struct EndOfLine(bool);
 
 impl Drop for EndOfLine {
     fn drop(&mut self) {
         if self.0 {
-            show("\n");
+            print_status("\n");
         }
     }
 }
@@ -285,7 +297,7 @@ impl fmt::Display for Line<'_> {
         };
         write!(
             f,
-            "{open} open, {total} in all, {failed} failed; {}/s forth, {}/s back; {} in all",
+            "{open} open, {total} in all, {failed} failed; {}/s to the target, {}/s back; {} in all",
             rate(Way::AToB),
             rate(Way::BToA),
             Bytes(now.copied.iter().sum())
@@ -301,34 +313,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_comes_back_is_the_last_one() {
+    fn a_connection_that_comes_back_to_the_proxy_is_refused() {
         let mut event_loop = EventLoop::new().unwrap();
         let handle = event_loop.handle();
-        let ended =
-            event_loop.block_on(async {
-                let listener = TcpListener::bind(&handle, "127.0.0.1:0").await.unwrap();
-                let address = listener.local_addr().unwrap();
-                let arguments = ["proxy", "127.0.0.1:0", &address.to_string()];
-                let options = Rc::new(Options::parse_from(arguments));
-                let (statistics, ways) = (Rc::default(), Rc::<Ways>::default());
-                let client = TcpStream::connect(&handle, address).await.unwrap();
-                let mut forwarding = Vec::new();
-                for _ in 0..2 {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    let (options, statistics) = (Rc::clone(&options), Rc::clone(&statistics));
-                    let ways = Rc::clone(&ways);
-                    forwarding.push(listener.handle().spawn(async move {
-                        forward(&stream, &options, &statistics, &ways).await
-                    }));
-                }
-                let mut ended = Vec::new();
-                for forwarding in forwarding {
-                    ended.push(forwarding.await.unwrap().is_err());
-                }
-                assert!(client.read(&mut [0]).await.is_err(), "a reset");
-                assert!(ways.0.borrow().is_empty());
-                ended
-            });
+        let ended = event_loop.block_on(async {
+            let listener = TcpListener::bind(&handle, "127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let arguments = ["proxy", "127.0.0.1:0", &address.to_string()];
+            let options = Rc::new(Options::parse_from(arguments));
+            let (statistics, connections) = (Rc::default(), Rc::<OpenConnections>::default());
+            let client = TcpStream::connect(&handle, address).await.unwrap();
+            let mut forwarding = Vec::new();
+            for _ in 0..2 {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (options, statistics) = (Rc::clone(&options), Rc::clone(&statistics));
+                let connections = Rc::clone(&connections);
+                forwarding.push(listener.handle().spawn(async move {
+                    forward(&stream, &options, &statistics, &connections).await
+                }));
+            }
+            let mut ended = Vec::new();
+            for forwarding in forwarding {
+                ended.push(forwarding.await.unwrap().is_err());
+            }
+            assert!(client.read(&mut [0]).await.is_err(), "a reset");
+            assert!(connections.0.borrow().is_empty());
+            ended
+        });
         assert_eq!(ended.unwrap(), [true, true]);
     }
 }

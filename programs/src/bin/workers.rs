@@ -1,12 +1,12 @@
-//! A server on all cores: a loop on each, and one limit on connections for all.
+//! A server on all cores: one loop on each core, and one limit on connections for all.
 //!
 //! ```text
 //! cargo run --release -p nio-programs --bin workers
 //! wrk -c 100 http://127.0.0.1:7300/
 //! ```
 //!
-//! Linux, FreeBSD and DragonFly spread connections over a listener for each thread (SO_REUSEPORT).
-//! Elsewhere the threads share one, and the first that is free accepts.
+//! On Linux, FreeBSD and DragonFly each thread has a listener, and the kernel spreads connections over
+//! them (SO_REUSEPORT). Elsewhere the threads share one listener, and a free thread accepts.
 
 use std::{
     cell::Cell, io, net::SocketAddr, num::NonZero, process::ExitCode, rc::Rc,
@@ -16,26 +16,26 @@ use std::{
 use clap::Parser;
 use nio_net::{Connection, Core, Cores, ServeError};
 use nio_programs::{
-    Failure, Serving, address, at_least_one, explain, raise_limit, run, say, seconds, talkative,
+    Failure, Serving, address, at_least_one, print_line, raise_limit, run, seconds, with_log,
 };
 
-/// Answers GET requests on all cores, by a loop on each
+/// Answers GET requests on all cores, with one loop on each
 #[derive(Clone, Copy, Parser)]
 #[command(
     allow_negative_numbers = true,
     after_help = "Try it: wrk -c 100 http://127.0.0.1:7300/"
 )]
 struct Options {
-    /// Where to listen; port 0 is one that is free
+    /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7300", value_parser = address)]
     address: SocketAddr,
-    /// How many threads [default: as many as there are cores]
+    /// Number of threads [default: one for each core]
     #[arg(long, value_name = "NUMBER", value_parser = at_least_one)]
     workers: Option<usize>,
-    /// How much there is to compute for each answer, in multiplications
+    /// Multiplications to compute for each answer
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     work: u64,
-    /// After how many seconds without a request a connection is closed
+    /// Close a connection after this many seconds without a request
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]
@@ -52,46 +52,49 @@ fn main() -> ExitCode {
         let workers = options.workers.and_then(NonZero::new);
         let workers = workers.or_else(|| available_parallelism().ok());
         let cores = Cores::bind(options.address, workers.unwrap_or(NonZero::<usize>::MIN));
-        let cores = cores.map_err(explain)?;
+        let cores = cores?;
         let address = cores.local_addr()?;
         let serving = options.serving.options().idle_sending(options.idle);
         let running = cores.start(serving, async move |core| work(core, options).await);
         let running = running.map_err(|error| Failure(format!("{error}\ntry fewer --workers")))?;
-        say(format_args!(
+        print_line(format_args!(
             "listening on {address}; try: curl http://{address}/"
         ));
-        // There is nothing to do for this thread's loop: it may as well wait like this.
+        // This thread's loop has nothing else to do, so it may block.
         Ok(running.join()?)
     })
 }
 
-/// What a worker does.
+/// Runs one worker.
 async fn work(core: Core, options: Options) -> Result<(), ServeError> {
     let number = core.number;
     let answered = Rc::new(Cell::new(0_u64));
     let total = Rc::clone(&answered);
-    let result = talkative(core.server)
+    let result = with_log(core.server)
         .serve(core.listener, async move |client| {
             let answer = || {
                 answered.set(answered.get() + 1);
                 format!("worker {number}: {:016x}\n", compute(options.work))
             };
             let _ = client.set_nodelay(true);
-            converse(client, answer).await
+            answer_requests(client, answer).await
         })
         .await;
-    say(format_args!("worker {number}: {} answers", total.get()));
+    print_line(format_args!("worker {number}: {} answers", total.get()));
     result
 }
 
-/// Work for a core.
+/// Keeps a core busy.
 fn compute(multiplications: u64) -> u64 {
     let mix = |hash: u64, n: u64| (hash ^ n).wrapping_mul(0x0100_0000_01b3);
     (0..multiplications).fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
-/// Answers the requests of a connection, several together if they came so.
-async fn converse(client: Connection<'_>, mut answer: impl FnMut() -> String) -> io::Result<()> {
+/// Answers the requests of a connection. Requests that arrive together are answered together.
+async fn answer_requests(
+    client: Connection<'_>,
+    mut answer: impl FnMut() -> String,
+) -> io::Result<()> {
     let (mut bytes, mut answers) = (Vec::new(), Vec::new());
     let mut goes_on = true;
     while goes_on {
@@ -136,8 +139,8 @@ fn put(answers: &mut Vec<u8>, status: &str, body: &str, goes_on: bool) {
     answers.extend_from_slice(answer.as_bytes());
 }
 
-/// What is older than HTTP/1.1 closes unless it asks not to, and that is not done here. Neither are
-/// bodies: one must not be taken for the next request.
+/// Whether the connection ends after this request: it asks to close, it is older than HTTP/1.1, or it has a
+/// body, which is not supported here and must not be taken for the next request.
 fn is_the_last(head: &[u8]) -> bool {
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     !lines
@@ -157,13 +160,13 @@ fn announces_a_body(line: &[u8]) -> bool {
         || value(line, b"transfer-encoding").is_some()
 }
 
-/// What a line says, if it is the header of this name.
+/// The value of a line, if it is the header of this name.
 fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let is_it = line[..colon].trim_ascii().eq_ignore_ascii_case(name);
     is_it.then(|| line[colon + 1..].trim_ascii())
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
 }

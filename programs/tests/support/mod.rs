@@ -1,4 +1,4 @@
-//! Programs under test: started on a free port, spoken to, interrupted, and ended whatever happens.
+//! Programs under test: started on a free port, interrupted, and killed if a test fails.
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
@@ -12,14 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Nothing takes longer than this, however busy the machine is.
+/// The time limit of each step, even on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A program that runs. It is killed when this is dropped.
 pub(crate) struct Program {
     child: Child,
     pub(crate) stdin: ChildStdin,
-    /// The lines of both outputs, as they come; closed when both are.
+    /// The lines of both outputs, in the order of their arrival; closed when both outputs are.
     lines: Receiver<String>,
     pub(crate) seen: Vec<String>,
 }
@@ -79,6 +79,10 @@ impl Program {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
@@ -90,7 +94,7 @@ impl Program {
         );
     }
 
-    /// Waits until it has ended, and returns how.
+    /// Waits until it has ended, and returns its status.
     pub(crate) fn end(&mut self) -> ExitStatus {
         loop {
             match self.lines.recv_timeout(LIMIT) {
@@ -102,7 +106,7 @@ impl Program {
         self.child.wait().unwrap()
     }
 
-    /// Ends it by Ctrl-C, which must be a good end.
+    /// Ends it by Ctrl-C, which must be a success.
     pub(crate) fn interrupt(&mut self) {
         self.signal("-INT");
         let status = self.end();
@@ -121,7 +125,7 @@ impl Drop for Program {
     }
 }
 
-/// A client that neither waits nor is waited for beyond the limit.
+/// A client with time limits for reading and writing.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -129,17 +133,16 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// An address where nobody listens, nor will as long as the streams are there: it is that of one of
-/// them. One that was listened on until now might be given to another test.
-pub(crate) fn nobody() -> (SocketAddr, [TcpStream; 2]) {
+/// An address where no socket listens while the streams exist: it is the local address of one of them. (The
+/// address of a closed listener might be given to another test.)
+pub(crate) fn unused_address() -> (SocketAddr, [TcpStream; 2]) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let address = stream.local_addr().unwrap();
     (address, [stream, listener.accept().unwrap().0])
 }
 
-/// Sends a byte again and again, each a while after the one before it, until the other side has had
-/// enough.
+/// Sends one byte every 50 ms, until the peer closes the connection.
 pub(crate) fn trickle(mut stream: &TcpStream) {
     let start = Instant::now();
     let wait = Duration::from_millis(50);
@@ -155,7 +158,7 @@ pub(crate) fn trickle(mut stream: &TcpStream) {
     }
 }
 
-/// Waits until nobody listens at an address any more.
+/// Waits until connections to an address are refused.
 pub(crate) fn wait_until_refused(address: SocketAddr) {
     let start = Instant::now();
     while TcpStream::connect(address).is_ok() {
@@ -175,7 +178,7 @@ pub(crate) fn ask(mut stream: &TcpStream, question: &[u8], answer: &[u8]) {
     );
 }
 
-/// Whether the other side has closed: an end, or a reset.
+/// Whether the peer has closed: an end, or a reset.
 pub(crate) fn is_closed(mut stream: &TcpStream) -> bool {
     loop {
         match stream.read(&mut [0]) {
@@ -185,7 +188,7 @@ pub(crate) fn is_closed(mut stream: &TcpStream) -> bool {
     }
 }
 
-/// Runs a tool, if the machine has it, and returns what it says.
+/// Runs a tool, if the machine has it, and returns its output.
 pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).exists()));
@@ -207,7 +210,7 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
     Some(text)
 }
 
-/// Bytes that are not the same when one of them is missing.
+/// Bytes that differ if one of them is missing.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     let mut x = 1_u32;
     let next = |_| {

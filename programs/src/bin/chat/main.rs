@@ -1,14 +1,14 @@
-//! A room to talk in, line by line.
+//! A chat room.
 //!
 //! ```text
 //! cargo run --release -p nio-programs --bin chat
 //! nc 127.0.0.1 7100
 //! ```
 //!
-//! What is said is put into the outbox of each member, and a task of the member's writes it out. So
-//! nobody waits for a slow reader: one whose outbox is full is dropped. And nobody is taken for slow who
-//! had no turn to write: who says much at once waits after each line until all others had theirs, and
-//! where all speak at once, what an outbox has no room for is written before it is called full.
+//! Each line is queued in the outbox of every other member, and each member's task writes its own outbox. So
+//! a slow reader delays no other member; it is disconnected when its outbox is full. Two rules keep a member
+//! from looking slow only because its task had no turn: after each line the sender's task yields to all
+//! others, and a full outbox is written once more before the member counts as slow.
 
 mod names;
 mod telnet;
@@ -34,7 +34,7 @@ use nio_programs::{Serving, address, run, seconds, serve, unless_idle};
 use names::{Look, NAME, check};
 use telnet::Telnet;
 
-/// A room to talk in, line by line: the first line is one's name, /who lists who is here, /quit leaves
+/// A chat room: your first line is your name, /who lists the members, /quit leaves
 #[derive(Parser)]
 #[command(
     allow_negative_numbers = true,
@@ -44,7 +44,7 @@ struct Options {
     /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7100", value_parser = address)]
     address: SocketAddr,
-    /// Disconnect a reader for whom more than this many bytes are waiting
+    /// Disconnect a member when more than this many bytes wait to be sent to it
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024, value_parser = outbox)]
     outbox: usize,
     /// Disconnect a member after this many seconds without a line
@@ -54,17 +54,17 @@ struct Options {
     serving: Serving,
 }
 
-/// How long a line may be.
+/// The limit on the length of a line, in bytes.
 const LINE: usize = 1024;
-/// How many bytes others hear of a line: a name, of letters of up to four, and what is said, where a
-/// byte that is no text becomes a character of three.
-const HEARD: usize = 4 * NAME + ": ".len() + 3 * LINE + "\n".len();
+/// The length of the longest line that is sent to other members: a name, of characters of up to 4 bytes, and a
+/// line, in which a byte that is not UTF-8 becomes a character of 3 bytes.
+const LONGEST: usize = 4 * NAME + ": ".len() + 3 * LINE + "\n".len();
 
 fn outbox(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(bytes @ HEARD..) => Ok(bytes),
+        Ok(bytes @ LONGEST..) => Ok(bytes),
         _ => Err(format!(
-            "not a number of at least {HEARD}, which one line may need; try 65536"
+            "not a number of at least {LONGEST}, which one line may need; try 65536"
         )),
     }
 }
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
             options.serving.options(),
             |address| format!("try: nc {} {}", address.ip(), address.port()),
             async move |client| {
-                // What others say is no reason to stay: only what the visitor says counts.
+                // Only lines of the member itself count, not those that are sent to it.
                 let idle = Idle::new(client.handle(), idle);
                 let outbox = Outbox::new(Rc::clone(client.stream), limit);
                 let visitor = Visitor {
@@ -89,14 +89,14 @@ fn main() -> ExitCode {
                     idle: &idle,
                     shutdown: client.shutdown,
                 };
-                unless_idle(&idle, visit(&visitor)).await
+                unless_idle(&idle, serve_member(&visitor)).await
             },
         )
         .await
     })
 }
 
-/// Who is here. Members are numbered as they come.
+/// The members, numbered in the order of their arrival.
 #[derive(Default)]
 struct Room {
     members: RefCell<BTreeMap<u64, Member>>,
@@ -110,8 +110,8 @@ struct Member {
 }
 
 impl Room {
-    /// Puts a line into all outboxes but one.
-    fn say(&self, from: Option<u64>, line: impl Display) {
+    /// Queues a line for all members but the sender.
+    fn send(&self, from: Option<u64>, line: impl Display) {
         let line = format!("{line}\n");
         for (number, member) in &*self.members.borrow() {
             if Some(*number) != from {
@@ -126,13 +126,13 @@ impl Room {
         names.join(", ")
     }
 
-    /// Lets somebody in, unless another one has the name or one that looks like it.
-    fn enter(self: &Rc<Room>, name: &str, outbox: &Rc<Outbox>) -> Result<Presence, String> {
+    /// Adds a member, unless another member has the name or a name that looks like it.
+    fn join(self: &Rc<Room>, name: &str, outbox: &Rc<Outbox>) -> Result<Membership, String> {
         check(name)?;
         let look = Look::of(name);
         let mut members = self.members.borrow_mut();
         if members.values().any(|member| member.name == name) {
-            return Err("somebody has that name; choose another one".into());
+            return Err("that name is taken; choose another one".into());
         }
         if let Some(member) = members.values().find(|member| member.look.is_like(&look)) {
             let other = &member.name;
@@ -146,27 +146,27 @@ impl Room {
         };
         members.insert(number, member);
         let room = Rc::clone(self);
-        Ok(Presence { room, number })
+        Ok(Membership { room, number })
     }
 }
 
-/// Somebody is in the room until this is dropped.
-struct Presence {
+/// Removes a member from the room when it is dropped.
+struct Membership {
     room: Rc<Room>,
     number: u64,
 }
 
-impl Drop for Presence {
+impl Drop for Membership {
     fn drop(&mut self) {
         let member = self.room.members.borrow_mut().remove(&self.number);
         if let Some(member) = member {
             self.room
-                .say(None, format_args!("* {} has left", member.name));
+                .send(None, format_args!("* {} has left", member.name));
         }
     }
 }
 
-/// What waits to be written to a member.
+/// Lines that wait to be written to a member.
 struct Outbox {
     stream: Rc<TcpStream>,
     limit: usize,
@@ -178,9 +178,9 @@ struct Outbox {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// What is in it is written, and then it is over.
+    /// The bytes in it are still written.
     Closed,
-    /// Its reader was too slow.
+    /// The reader was too slow.
     Full,
 }
 
@@ -202,7 +202,7 @@ impl Outbox {
         let mut bytes = self.bytes.borrow_mut();
         bytes.extend_from_slice(line.as_bytes());
         if bytes.len() > self.limit {
-            // Maybe its writer has had no turn. An error is for that to meet.
+            // The writer may not have had a turn yet. It finds the error of this write, too.
             let written = self.stream.try_write(&bytes).unwrap_or(0);
             bytes.drain(..written);
         }
@@ -228,12 +228,12 @@ impl Outbox {
         }
     }
 
-    /// Writes what is put into it, until it is closed and empty.
+    /// Writes the bytes that are queued, until the outbox is closed and empty.
     async fn write(&self) -> io::Result<()> {
         poll_fn(|context| {
             loop {
                 if self.state.get() == State::Full {
-                    let slow = "dropped: too slow a reader";
+                    let slow = "disconnected: the reader is too slow";
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, slow)));
                 }
                 let waker = context.waker().clone();
@@ -253,25 +253,25 @@ impl Outbox {
     }
 }
 
-/// One connection: reads and writes at the same time, until it has left and been told all.
-async fn visit(visitor: &Visitor<'_>) -> io::Result<()> {
-    let mut talk = pin!(talk(visitor));
+/// Serves one connection: reads and writes at the same time, until the client has left and its outbox is empty.
+async fn serve_member(visitor: &Visitor<'_>) -> io::Result<()> {
+    let mut read = pin!(read_lines(visitor));
     let mut write = pin!(visitor.outbox.write());
-    let mut talked = None;
+    let mut result = None;
     poll_fn(|context| {
-        if talked.is_none() {
-            if let Poll::Ready(result) = talk.as_mut().poll(context) {
-                talked = Some(result);
+        if result.is_none() {
+            if let Poll::Ready(ended) = read.as_mut().poll(context) {
+                result = Some(ended);
                 visitor.outbox.close();
             }
         }
         ready!(write.as_mut().poll(context))?;
-        Poll::Ready(talked.take().unwrap_or(Ok(())))
+        Poll::Ready(result.take().unwrap_or(Ok(())))
     })
     .await
 }
 
-/// Somebody who has come to the room.
+/// A connected client, which has joined the room or not yet.
 struct Visitor<'a> {
     room: &'a Rc<Room>,
     outbox: &'a Rc<Outbox>,
@@ -279,37 +279,39 @@ struct Visitor<'a> {
     shutdown: &'a GracefulShutdown,
 }
 
-/// What a visitor says, until it leaves or the server ends.
-async fn talk(visitor: &Visitor<'_>) -> io::Result<()> {
+/// Reads the client's name and its lines, until it leaves or the server shuts down.
+async fn read_lines(visitor: &Visitor<'_>) -> io::Result<()> {
     let Visitor { room, outbox, .. } = visitor;
     let mut lines = Lines::default();
     outbox.put("* what is your name?\n");
-    let (presence, name) = loop {
+    let (membership, name) = loop {
         let Some(name) = lines.next(visitor).await? else {
             return Ok(());
         };
         let name = name.trim();
-        match room.enter(name, outbox) {
-            Ok(presence) => break (presence, name.to_owned()),
-            Err(what) => outbox.put(&format!("* {what}\n")),
+        match room.join(name, outbox) {
+            Ok(membership) => break (membership, name.to_owned()),
+            Err(reason) => outbox.put(&format!("* {reason}\n")),
         }
     };
-    let me = Some(presence.number);
-    outbox.put(&format!("* here are: {}\n", room.names()));
-    room.say(me, format_args!("* {name} has come"));
+    let me = Some(membership.number);
+    outbox.put(&format!("* members: {}\n", room.names()));
+    room.send(me, format_args!("* {name} has joined"));
     while let Some(line) = lines.next(visitor).await? {
         match line.trim() {
             "" => {}
             "/quit" => return Ok(()),
-            "/who" => outbox.put(&format!("* here are: {}\n", room.names())),
-            line if line.starts_with('/') => outbox.put("* there are only /who and /quit\n"),
-            line => room.say(me, format_args!("{name}: {line}")),
+            "/who" => outbox.put(&format!("* members: {}\n", room.names())),
+            line if line.starts_with('/') => {
+                outbox.put("* unknown command; the commands are /who and /quit\n")
+            }
+            line => room.send(me, format_args!("{name}: {line}")),
         }
     }
     Ok(())
 }
 
-/// What has been read of a stream and is not a line yet.
+/// Bytes that were read from a stream and are not a complete line yet.
 #[derive(Default)]
 struct Lines {
     bytes: Vec<u8>,
@@ -317,8 +319,8 @@ struct Lines {
 }
 
 impl Lines {
-    /// The next line, without what could play tricks on terminals; none at the end. The last one is
-    /// one without a newline, too.
+    /// The next line, without characters that control a terminal; `None` at the end. The last line may have no
+    /// newline.
     async fn next(&mut self, visitor: &Visitor<'_>) -> io::Result<Option<String>> {
         let stream = &visitor.outbox.stream;
         let len = loop {
@@ -327,7 +329,7 @@ impl Lines {
                 visitor.outbox.put("* that line is too long\n");
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
-                    "too long a line",
+                    "the line is too long",
                 ));
             }
             if let Some(newline) = newline {
@@ -344,7 +346,7 @@ impl Lines {
                     self.telnet.strip(&mut self.bytes, before);
                 }
                 None => {
-                    visitor.outbox.put("* the server is going down\n");
+                    visitor.outbox.put("* the server is shutting down\n");
                     return Ok(None);
                 }
             }
@@ -353,13 +355,13 @@ impl Lines {
         stream.handle().yield_now().await;
         let line = self.bytes.drain(..len).collect::<Vec<_>>();
         let line = String::from_utf8_lossy(&line);
-        let printable = line.chars().filter(|char| !plays_tricks(*char));
+        let printable = line.chars().filter(|char| !controls_terminal(*char));
         Ok(Some(printable.collect()))
     }
 }
 
-/// Whether a character moves the cursor, say, or turns around what comes behind it.
-fn plays_tricks(char: char) -> bool {
+/// Whether a character controls a terminal: it moves the cursor, or changes the direction of text.
+fn controls_terminal(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{61c}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,14 +1,15 @@
-//! Names, by which people tell each other apart: none looks like another one, or like a notice of the server.
+//! Names of members. No name looks like another one, or like a message of the server.
 //!
 //! Two names look alike if they have the same skeleton by Unicode's table of confusable characters (UTS 39), whether
 //! letters are large or small.
 
 use unicode_security::skeleton;
 
-/// How long a name may be, in characters.
+/// The limit on the length of a name, in characters.
 pub(crate) const NAME: usize = 20;
 
-/// What a name looks like: as it is, and in small letters, for a large I looks like a small l, and a small i does not.
+/// The look of a name, as it is and in lower case: an upper-case I looks like a lower-case l, but a lower-case i
+/// does not.
 #[derive(Debug)]
 pub(crate) struct Look([String; 2]);
 
@@ -21,39 +22,40 @@ impl Look {
         Look([look(name), look(&name.to_lowercase())])
     }
 
-    /// Whether one may be taken for the other.
+    /// Whether one looks like the other.
     pub(crate) fn is_like(&self, other: &Look) -> bool {
         self.0.iter().any(|look| other.0.contains(look))
     }
 }
 
-/// Finds out whether somebody may have a name.
+/// Checks a name.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The reason, if it is not allowed.
 pub(crate) fn check(name: &str) -> Result<(), String> {
     if name.is_empty() || name.chars().count() > NAME {
-        return Err("a name has 1 to 20 letters".into());
+        return Err("a name has 1 to 20 characters".into());
     }
     if name.chars().any(is_invisible) {
         return Err("a name has no invisible characters; choose another one".into());
     }
-    // Such a name would make what is said look like a notice, a command, or the word of another one.
+    // With these characters a line could look like a server message, a command, or a line of another member.
     let signs = ['*', ':', ','];
     let mut looks = skeleton(name);
     if looks.any(|char| signs.contains(&char)) || name.starts_with('/') {
-        return Err("a name has no * : or , in it and no / before it; choose another one".into());
+        return Err(
+            "a name has no * : or , in it and does not begin with /; choose another one".into(),
+        );
     }
     let servers = ["server", "the server"].map(Look::of);
     if servers.iter().any(|server| server.is_like(&Look::of(name))) {
-        return Err("only the server is called that; choose another one".into());
+        return Err("that name is reserved for the server; choose another one".into());
     }
     Ok(())
 }
 
-/// Whether a character takes no room, or is blank and no blank (Unicode's Default_Ignorable_Code_Point, and
-/// U+2800).
+/// Whether a character is invisible: Unicode's Default_Ignorable_Code_Point, and U+2800, which looks like a space.
 fn is_invisible(char: char) -> bool {
     matches!(
         char,
@@ -83,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_taken_for_each_other_look_alike() {
+    fn names_that_can_be_confused_look_alike() {
         for (one, other) in [
             ("ann", "Ann"),
             ("ann", "\u{430}nn"), // Cyrillic a
             ("paypal", "p\u{430}yp\u{430}l"),
-            ("Bill", "BiIl"),      // large i for small L
+            ("Bill", "BiIl"),      // upper-case I for lower-case L
             ("bob", "b\u{3bf}b"),  // Greek omicron
             ("ann", "\u{ff41}nn"), // full width
             ("guest 1", "guest  1"),

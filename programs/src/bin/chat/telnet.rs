@@ -1,16 +1,16 @@
-//! The commands of telnet (RFC 854), which its clients send between the words: they are no part of what is said.
+//! Removes the commands of telnet (RFC 854), which its clients send in between the text.
 //!
-//! Two bytes 255 stand for one of that value in telnet. UTF-8 has no such byte, so here they stay as they are.
+//! In telnet two bytes 255 stand for one byte 255. UTF-8 never has that byte, so here both stay.
 
 #[derive(Default)]
 pub(crate) enum Telnet {
     #[default]
     Text,
-    /// Behind a byte 255, "interpret as command".
+    /// After a byte 255, "interpret as command".
     Command,
-    /// Behind WILL, WONT, DO or DONT.
+    /// After WILL, WONT, DO or DONT.
     Option,
-    /// In a subnegotiation, and there behind a byte 255.
+    /// In a subnegotiation; the second variant is after a byte 255 there.
     Subnegotiation,
     SubnegotiationCommand,
 }
@@ -22,8 +22,8 @@ const DONT: u8 = 254;
 const IAC: u8 = 255;
 
 impl Telnet {
-    /// Removes commands from what has been read, which begins in the middle of `bytes`. A command that is not
-    /// complete goes on in what is read next.
+    /// Removes commands from the bytes that were read last, which begin at `from`. A command may go on in the
+    /// bytes that are read next.
     pub(crate) fn strip(&mut self, bytes: &mut Vec<u8>, from: usize) {
         let read = bytes.split_off(from);
         for byte in read {
@@ -41,7 +41,7 @@ impl Telnet {
                 (Telnet::Command, WILL..=DONT) => Telnet::Option,
                 (Telnet::Command, SE..) => Telnet::Text,
                 (Telnet::Command, _) => {
-                    bytes.extend([IAC, byte]); // no command
+                    bytes.extend([IAC, byte]); // not a command
                     Telnet::Text
                 }
                 (Telnet::Option, _) | (Telnet::SubnegotiationCommand, SE) => Telnet::Text,

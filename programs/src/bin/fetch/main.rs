@@ -1,11 +1,11 @@
-//! Fetches a file by HTTP/1.1, and shows how far it is.
+//! Fetches a file by HTTP/1.1, and shows the progress.
 //!
 //! ```text
 //! cargo run --release -p nio-programs --bin fetch -- http://example.com/ -o example.html
 //! ```
 //!
-//! What may keep a writer waiting, such as a pipe that nobody reads, is written to by another thread,
-//! so that Ctrl-C is heard all the same.
+//! An output that may block, such as a pipe without a reader, is written by another thread, so the loop still
+//! reacts to Ctrl-C.
 
 mod output;
 mod url;
@@ -24,12 +24,12 @@ use hyper::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use nio_loop::{Elapsed, Handle, Signal};
-use nio_programs::{Failure, complain, connect, exit, run, seconds, why};
+use nio_programs::{Failure, connect, describe, exit, print_error, run, seconds};
 
 use output::{Output, Place, remove_if_empty};
 use url::{address_of, follow, parse};
 
-/// Fetches a file by HTTP/1.1, and shows how far it is
+/// Fetches a file by HTTP/1.1, and shows the progress
 #[derive(Parser)]
 #[command(
     allow_negative_numbers = true,
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         let bar = if options.quiet {
             ProgressBar::hidden()
         } else {
-            ProgressBar::no_length() // hidden by itself where it is no terminal
+            ProgressBar::no_length() // not drawn if the output is not a terminal
         };
         let place = Place::of(options.output.as_deref())?;
         let part = Rc::new(RefCell::new(None));
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What has come so far stays; there is nothing else to finish.
+/// Exits at a signal. The bytes that have arrived stay in the part.
 fn exit_on_ctrl_c(
     handle: &Handle,
     bar: &ProgressBar,
@@ -89,18 +89,18 @@ fn exit_on_ctrl_c(
     for signal in [Signal::INTERRUPT, Signal::TERMINATE] {
         let (bar, part) = (bar.clone(), Rc::clone(part));
         let id = handle.on_signal(signal, move |_, _| {
-            let fetched = bar.position(); // of a bar that is finished it is the length
+            let fetched = bar.position(); // finishing sets it to the length
             bar.finish_and_clear();
             let part = part.borrow();
             part.as_deref().inspect(|part| remove_if_empty(part));
             match part.as_ref().filter(|part| part.exists()) {
-                Some(part) => complain(format_args!(
+                Some(part) => print_error(format_args!(
                     "interrupted: {fetched} bytes are in {}",
                     part.display()
                 )),
-                None => complain(format_args!("interrupted after {fetched} bytes")),
+                None => print_error(format_args!("interrupted after {fetched} bytes")),
             }
-            exit(128 + signal.as_raw()); // as a shell has it
+            exit(128 + signal.as_raw()); // the exit status that a shell has for the signal
         })?;
         handle.unref(id);
     }
@@ -115,7 +115,7 @@ async fn fetch(
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
     let mut url = parse(&options.url)?;
-    // A file can be opened now, and whether it can is better known before anything is sent.
+    // A file is opened first: if that fails, no request is sent.
     let (mut output, mut place) = match place {
         Place::File(_) => (Some(place.open(handle, options.continues).await?), None),
         place => (None, Some(place)),
@@ -134,7 +134,7 @@ async fn fetch(
             url = follow(&url, location.as_bytes())?;
             continue;
         }
-        let check = check(&response, had).map_err(|what| Failure(format!("{url}: {what}")))?;
+        let check = check(&response, had).map_err(|reason| Failure(format!("{url}: {reason}")))?;
         let mut output = match (output.take(), place.take()) {
             (Some(output), _) => output,
             (None, place) => place.unwrap_or(Place::Stdout).open(handle, false).await?,
@@ -148,7 +148,7 @@ async fn fetch(
         }
         if let (Some(path), false) = (output.complete()?, options.quiet) {
             let fetched = bar.position();
-            complain(format_args!("{}: {fetched} bytes", path.display()));
+            print_error(format_args!("{}: {fetched} bytes", path.display()));
         }
         part.take();
         return Ok(());
@@ -159,17 +159,17 @@ async fn fetch(
     )))
 }
 
-/// What a response has.
+/// The content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Check {
     Whole,
-    /// What comes behind that which is there.
+    /// The bytes after those that an earlier fetch has left.
     Rest,
-    /// Nothing: all is there.
+    /// Nothing: an earlier fetch has left the whole file.
     Nothing,
 }
 
-/// Finds out whether a response is one to what was asked for.
+/// Checks that a response answers the request.
 fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, String> {
     let headers = response.headers();
     for coding in headers.get_all(header::TRANSFER_ENCODING) {
@@ -180,7 +180,7 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
         {
             let coding = String::from_utf8_lossy(coding.as_bytes());
             return Err(format!(
-                "the server sends in a coding that is not known here: {coding}"
+                "the transfer coding of the response is not supported: {coding}"
             ));
         }
     }
@@ -192,32 +192,33 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
     let Some(had) = had.map(|output| output.had) else {
         return match response.status() {
             StatusCode::PARTIAL_CONTENT => Err(format!(
-                "the server sends a part that was not asked for: {range}"
+                "the server sent a range that was not requested: {range}"
             )),
             status if status.is_success() => Ok(Check::Whole),
-            status => Err(format!("the server says {status}")),
+            status => Err(format!("the server answered {status}")),
         };
     };
     match response.status() {
         StatusCode::PARTIAL_CONTENT => match range.strip_prefix(&format!("bytes {had}-")) {
             Some(_) => Ok(Check::Rest),
             None => Err(format!(
-                "the server sends another part than the one from byte {had} on: {range}"
+                "the server sent another range than the one from byte {had}: {range}"
             )),
         },
         StatusCode::RANGE_NOT_SATISFIABLE if range == format!("bytes */{had}") => {
             Ok(Check::Nothing)
         }
         StatusCode::RANGE_NOT_SATISFIABLE => Err(format!(
-            "the {had} bytes that are there are not the beginning of this file ({range})\n\
+            "the {had} bytes of the earlier fetch are not the beginning of this file ({range})\n\
              fetch it without --continue"
         )),
         status if status.is_success() => Ok(Check::Whole),
-        status => Err(format!("the server says {status}")),
+        status => Err(format!("the server answered {status}")),
     }
 }
 
-/// By what a later request can ask for the same version: not a weak tag, which several versions may have.
+/// The validator by which a later request asks for the same version. A weak tag will not do: several versions
+/// may have it.
 fn validator(headers: &HeaderMap) -> Option<&str> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let tag = text(header::ETAG).filter(|tag| tag.starts_with('"'));
@@ -235,9 +236,9 @@ async fn ask(
     let target = format!("{host}:{}", url.port_u16().unwrap_or(80));
     let stream = connect(handle, &target, options.connect).await?;
     let (mut sender, connection) = http1::handshake(stream).await?;
-    // Its errors are those of the response, too.
+    // The response reports the errors of the connection, too.
     handle.spawn(connection).detach();
-    // Of "http://host?query" the path is "/", too, but not in one word with the query.
+    // `path_and_query` lacks the "/" in "http://host?query".
     let query = url.query().map(|query| format!("?{query}"));
     let request = Request::get(format!("{}{}", url.path(), query.unwrap_or_default()))
         .header(header::HOST, address_of(url))
@@ -255,14 +256,14 @@ async fn ask(
     let request = request.body(String::new())?;
     let response = handle.timeout(options.idle, sender.send_request(request));
     match response.await {
-        Ok(response) => response.map_err(|error| Failure(format!("{target}: {}", why(&error)))),
-        Err(Elapsed { limit }) => Err(Failure(format!(
-            "{target}: the server has said nothing for {limit:?}"
-        ))),
+        Ok(response) => {
+            response.map_err(|error| Failure(format!("{target}: {}", describe(&error))))
+        }
+        Err(Elapsed { limit }) => Err(Failure(format!("{target}: no progress for {limit:?}"))),
     }
 }
 
-/// Writes the body of a response as it comes.
+/// Writes the body of a response while it arrives.
 async fn save(
     handle: &Handle,
     response: Response<Incoming>,
@@ -282,7 +283,7 @@ async fn save(
     while let Some(bytes) = next(handle, &mut body, options.idle, bar).await? {
         let len = bytes.len() as u64;
         match output.write(handle, bytes).await {
-            // Whoever reads it has enough, as head(1) does.
+            // The reader has read enough, as head(1) does: not an error.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.map_err(|error| output.cannot_write(&error))?,
         }
@@ -298,19 +299,20 @@ async fn next(
     limit: Duration,
     bar: &ProgressBar,
 ) -> Result<Option<Bytes>, Failure> {
-    let cut_off = |why| {
+    let cut_off = |reason| {
         let fetched = bar.position();
-        Failure(format!("cut off after {fetched} bytes: {why}"))
+        Failure(format!("cut off after {fetched} bytes: {reason}"))
     };
     loop {
         let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
         let frame = handle.timeout(limit, frame).await;
-        let frame = frame.map_err(|Elapsed { limit }| cut_off(format!("nothing for {limit:?}")))?;
+        let frame =
+            frame.map_err(|Elapsed { limit }| cut_off(format!("no progress for {limit:?}")))?;
         match frame.map(|frame| frame.map(Frame::into_data)) {
             None => return Ok(None),
             Some(Ok(Ok(bytes))) => return Ok(Some(bytes)),
             Some(Ok(Err(_))) => {} // trailers
-            Some(Err(error)) => return Err(cut_off(why(&error))),
+            Some(Err(error)) => return Err(cut_off(describe(&error))),
         }
     }
 }

@@ -1,12 +1,11 @@
-//! Where a body is written: a part, which becomes the file when it is complete, or another output.
+//! The output of a fetch: a part, which becomes the file when it is complete, or a pipe or device.
 //!
 //! The laws:
 //!
-//! 1. A part is created, never opened: what is there under its name, be it a link, is not written to. It has the
-//!    permissions of the file that it replaces from the start.
-//! 2. A part is locked while it is written. Another fetch of the same file has a part of its own.
-//! 3. A file is replaced at once, by a rename. What has come stays in the part when the rest does not come, and is
-//!    removed when nothing has.
+//! 1. A new part is a new file: an existing file or link of its name is never written to. From the start it has
+//!    the permissions of the file that it replaces.
+//! 2. A part is locked while it is written. Another fetch of the same file uses another part.
+//! 3. A file is replaced in one step, by a rename. If the fetch is cut off, the part stays; an empty part is removed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -24,13 +23,13 @@ use nio_loop::Handle;
 use nio_programs::Failure;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-/// What is written to.
+/// The kind of an output.
 pub(crate) enum Place {
-    /// The standard output, for no path.
+    /// The standard output.
     Stdout,
-    /// A device or a pipe: no file to be replaced by one.
+    /// A device or a pipe. It is opened, not replaced.
     Other(PathBuf),
-    /// A file: what a link points to, and not the link.
+    /// A file, with links resolved.
     File(PathBuf),
 }
 
@@ -42,9 +41,9 @@ impl Place {
         let mut path = path.to_owned();
         loop {
             let is_replaced = match path.metadata() {
-                Ok(metadata) => metadata.is_file() && !names_what_is_open(&path),
+                Ok(metadata) => metadata.is_file() && !names_a_descriptor(&path),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-                // Such as that of a link that leads to itself.
+                // For example, a link to itself.
                 Err(error) => return Err(cannot_write(&path, &error)),
             };
             if !is_replaced {
@@ -57,7 +56,7 @@ impl Place {
         }
     }
 
-    /// Opens it. A file is replaced later, and until then is in its part.
+    /// Opens the output. Of a file it opens the part.
     pub(crate) async fn open(self, handle: &Handle, continues: bool) -> Result<Output, Failure> {
         let (file, part, path) = match self {
             Place::Stdout => {
@@ -65,7 +64,7 @@ impl Place {
                 (file, None, "the standard output".into())
             }
             Place::Other(path) => {
-                // A pipe that has a name waits for its reader.
+                // Opening a named pipe waits for its reader.
                 let opened = path.clone();
                 let opening = move || OpenOptions::new().write(true).open(opened);
                 (handle.spawn_blocking(opening)?.await?, None, path)
@@ -89,24 +88,24 @@ impl Place {
     }
 }
 
-/// Whether a path is one such as /dev/stdout: not the place of a file, though it may look like a link
-/// to one that somebody has redirected an output to.
-fn names_what_is_open(path: &Path) -> bool {
+/// Whether a path names a descriptor, as /dev/stdout does. It may look like a link to a file if the output is
+/// redirected, but that file must not be replaced.
+fn names_a_descriptor(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
-    let folder = Path::new(".").join(folder).canonicalize(); // of a mere name it is ""
+    let folder = Path::new(".").join(folder).canonicalize(); // "" for a name without a folder
     folder.is_ok_and(|folder| {
         folder.starts_with("/proc") || ["/dev", "/dev/fd"].map(Path::new).contains(&&*folder)
     })
 }
 
-/// The name of a part, or of what is kept beside it.
+/// A path with a suffix, for a part or its validator.
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// A new part, or the one that an earlier fetch has left.
+/// Makes a new part, or opens the one that an earlier fetch has left.
 fn open_part(path: &Path, continues: bool) -> io::Result<(File, PathBuf)> {
     let usual = with_suffix(path, ".part");
     if let Some(left) = left_part(&usual)? {
@@ -135,7 +134,7 @@ fn open_part(path: &Path, continues: bool) -> io::Result<(File, PathBuf)> {
             Ok(file) => {
                 rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
                 if let Ok(replaced) = replaced {
-                    // The mode above is less what the umask takes. Not every file system has permissions.
+                    // The mode above lacks the bits of the umask. Some file systems have no permissions.
                     let _ = file.set_permissions(replaced);
                 }
                 return Ok((file, part));
@@ -145,7 +144,7 @@ fn open_part(path: &Path, continues: bool) -> io::Result<(File, PathBuf)> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// A part that is left and that nobody writes.
+/// The part that an earlier fetch has left, if no other fetch is writing it.
 fn left_part(part: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::open(part, flags, Mode::empty()).map(File::from) else {
@@ -154,7 +153,7 @@ fn left_part(part: &Path) -> io::Result<Option<File>> {
     let metadata = file.metadata()?;
     let is_free = metadata.is_file()
         && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-    // A fetch that has ended since may have given it its own name.
+    // Another fetch may have completed meanwhile and renamed it.
     let there = part.symlink_metadata();
     let is_there =
         there.is_ok_and(|there| (there.dev(), there.ino()) == (metadata.dev(), metadata.ino()));
@@ -165,26 +164,26 @@ fn validator_of(part: &Path) -> PathBuf {
     with_suffix(part, ".validator")
 }
 
-/// What is open to be written.
+/// An open output.
 pub(crate) struct Output {
     file: Arc<File>,
-    /// Where it is written until it is complete, if it is a file.
+    /// The path of the part, if the output is a file.
     pub(crate) part: Option<PathBuf>,
-    /// How much was there before.
+    /// How many bytes an earlier fetch has left.
     pub(crate) had: u64,
     path: PathBuf,
-    /// Files are written to memory, by and large, which does not keep the loop waiting. All else may,
-    /// so that is for other threads.
+    /// Whether a write may block for long, so another thread does it. A write to a file usually goes to the page
+    /// cache.
     blocks: bool,
 }
 
 impl Output {
-    /// What the server has said of the version of which a part is left.
+    /// The validator of the version that an earlier fetch has left.
     pub(crate) fn validator(&self) -> Option<String> {
         fs::read_to_string(validator_of(self.part.as_ref()?)).ok()
     }
 
-    /// Begins to write: behind what is there, or from the start. The validator is kept for a later fetch.
+    /// Begins to write, at the end of the part or from its start. Keeps the validator for a later fetch.
     pub(crate) fn begin(&mut self, goes_on: bool, validator: Option<&str>) -> Result<(), Failure> {
         let Some(part) = &self.part else {
             return Ok(());
@@ -199,7 +198,7 @@ impl Output {
         let kept = validator_of(part);
         let _ = fs::remove_file(&kept);
         if let Some(validator) = validator {
-            // Without it a later fetch cannot ask for the rest of this version only.
+            // If it cannot be kept, a later fetch starts again.
             let new = OpenOptions::new().write(true).create_new(true).open(kept);
             let _ = new.and_then(|mut file| file.write_all(validator.as_bytes()));
         }
@@ -241,7 +240,7 @@ impl Drop for Output {
     }
 }
 
-/// Removes a part to which nothing has come.
+/// Removes an empty part.
 pub(crate) fn remove_if_empty(part: &Path) {
     if part.symlink_metadata().is_ok_and(|part| part.len() == 0) {
         let _ = fs::remove_file(part);
@@ -256,7 +255,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     };
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!("\nthe folder {folder} cannot be written to; name a file in another one")
+            format!("\nthe folder {folder} cannot be written to; name a file in another folder")
         }
         io::ErrorKind::NotFound => format!("\nthere is no folder {folder}; make it first"),
         _ => String::new(),

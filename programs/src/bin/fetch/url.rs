@@ -1,4 +1,4 @@
-//! URLs: as people write them, and as servers redirect to them.
+//! URLs, of arguments and of redirects.
 
 use std::fmt::Write;
 
@@ -7,20 +7,20 @@ use nio_programs::Failure;
 
 /// Reads a URL. Blanks and letters beyond ASCII, which a URL cannot have, are encoded.
 pub(crate) fn parse(text: &str) -> Result<Uri, Failure> {
-    let fail = |what| Failure(format!("{text}: {what}; try http://example.com/"));
+    let fail = |reason| Failure(format!("{text}: {reason}; try http://example.com/"));
     let url: Uri = encode(text.as_bytes())
         .parse()
         .map_err(|_| fail("not a URL"))?;
     let port = address_of(&url).rsplit_once(':').map(|(_, port)| port);
     match (url.scheme_str(), url.host()) {
         (Some("http"), Some(_)) => match port.filter(|port| !port.ends_with(']')) {
-            // What is no port would be taken for none.
+            // `Uri` treats an invalid port as no port.
             Some(port) if !port.is_empty() && !matches!(port.parse(), Ok(1..=u16::MAX)) => {
                 Err(fail("not a port from 1 to 65535"))
             }
             _ => Ok(url),
         },
-        (Some("https"), _) => Err(fail("https is not spoken here, only http")),
+        (Some("https"), _) => Err(fail("https is not supported, only http")),
         _ => Err(fail("not a URL that begins with http://")),
     }
 }
@@ -31,7 +31,7 @@ pub(crate) fn address_of(url: &Uri) -> &str {
     authority.rsplit('@').next().unwrap_or(authority)
 }
 
-/// Where a server says that something is, as seen from where it was asked for.
+/// Resolves the location of a redirect against the URL of the request (RFC 3986, section 5).
 pub(crate) fn follow(from: &Uri, location: &[u8]) -> Result<Uri, Failure> {
     let location = encode(location);
     let location = location.split('#').next().unwrap_or(&location);
@@ -53,7 +53,7 @@ pub(crate) fn follow(from: &Uri, location: &[u8]) -> Result<Uri, Failure> {
     parse(&format!("http://{host}{}", without_dots(&absolute)))
 }
 
-/// A path and its query, without the parts of the path that say "here" and "one up".
+/// A path and its query, without the segments "." and "..".
 fn without_dots(path_and_query: &str) -> String {
     let end = path_and_query.find('?').unwrap_or(path_and_query.len());
     let (path, query) = path_and_query.split_at(end);
@@ -77,7 +77,7 @@ fn encode(url: &[u8]) -> String {
     for byte in url {
         match byte {
             b'!'..=b'~' if !b"\"<>\\^`{|}".contains(byte) => encoded.push(char::from(*byte)),
-            _ => drop(write!(encoded, "%{byte:02X}")), // a string takes all
+            _ => drop(write!(encoded, "%{byte:02X}")), // writing to a string cannot fail
         }
     }
     encoded

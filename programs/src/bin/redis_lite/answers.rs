@@ -1,11 +1,11 @@
-//! Answers into bytes, in RESP2 or RESP3.
+//! Encodes answers in RESP2 or RESP3.
 //!
 //! The laws:
 //!
-//! 1. A client has RESP2 until it asks for RESP3 by HELLO. RESP3 has maps, sets, texts and a null of its own.
-//! 2. One command has an answer of at most [`ANSWER`] bytes; instead of a longer one there is an error.
+//! 1. A client gets RESP2 until it asks for RESP3 by HELLO. RESP3 adds maps, sets, texts and a null.
+//! 2. The answer to one command has at most [`ANSWER`] bytes; a longer one is replaced by an error.
 
-/// How long the answer to one command may be: much more than the longest value.
+/// The limit on the answer to one command, in bytes: much more than the longest value.
 const ANSWER: usize = 64 << 20;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum Version {
 pub(crate) struct Answers {
     pub(crate) bytes: Vec<u8>,
     pub(crate) version: Version,
-    /// Where the answer of the command that is executed begins.
+    /// The index at which the answer to the current command begins.
     start: usize,
     is_too_long: bool,
 }
@@ -32,21 +32,21 @@ impl Answers {
         self.is_too_long = false;
     }
 
-    /// All answers have been sent. A long one is no reason to need so much for each short one that comes later.
+    /// Empties the buffer when all answers have been sent, and shrinks it after a long one.
     pub(crate) fn clear(&mut self, keep: usize) {
         self.bytes.clear();
         self.bytes.shrink_to(keep);
         self.start = 0;
     }
 
-    /// Ends it. An answer that is too long becomes an error.
+    /// Ends the answer to a command. One that is too long becomes an error.
     pub(crate) fn end(&mut self) {
         if self.is_too_long {
             self.replace(&format!("ERR the answer is longer than {ANSWER} bytes"));
         }
     }
 
-    /// Makes the answer to the last command an error.
+    /// Replaces the answer to the last command by an error.
     pub(crate) fn replace(&mut self, error: &str) {
         self.bytes.truncate(self.start);
         self.bytes.shrink_to_fit();
@@ -54,7 +54,7 @@ impl Answers {
         self.error(error);
     }
 
-    /// A word that says how it went, such as OK.
+    /// A status such as OK.
     pub(crate) fn status(&mut self, text: &str) {
         self.line('+', text);
     }
@@ -73,7 +73,7 @@ impl Answers {
         self.put(b"\r\n");
     }
 
-    /// That there is no value.
+    /// The null, for no value.
     pub(crate) fn null(&mut self) {
         match self.version {
             Version::Resp2 => self.line('$', "-1"),
@@ -88,12 +88,12 @@ impl Answers {
         }
     }
 
-    /// Announces as many answers that belong together.
+    /// Begins an array of `len` answers.
     pub(crate) fn array(&mut self, len: usize) {
         self.line('*', &len.to_string());
     }
 
-    /// Announces as many pairs of answers.
+    /// Begins a map of `len` pairs of answers.
     pub(crate) fn map(&mut self, len: usize) {
         match self.version {
             Version::Resp2 => self.array(2 * len),
@@ -101,7 +101,7 @@ impl Answers {
         }
     }
 
-    /// Announces as many answers in no order.
+    /// Begins a set of `len` answers.
     pub(crate) fn set(&mut self, len: usize) {
         match self.version {
             Version::Resp2 => self.array(len),
@@ -124,7 +124,7 @@ impl Answers {
 
     fn line(&mut self, kind: char, text: &str) {
         self.put(&[kind as u8]);
-        // What a client has sent and gets back in an error must not look like another answer.
+        // A part of the request that is repeated in an error must not look like another answer.
         match text.bytes().all(|byte| byte >= b' ') {
             true => self.put(text.as_bytes()),
             false => {

@@ -11,38 +11,38 @@ use nio_loop::{Handle, Time};
 
 use crate::transaction::Transaction;
 
-/// All that are connected, and what has been counted of them.
+/// The connected clients, and counts.
 #[derive(Default)]
 pub(crate) struct Clients {
     connected: RefCell<BTreeMap<u64, Rc<Client>>>,
-    /// How many there have been, and how many commands.
+    /// The number of clients so far, and of their commands.
     pub(crate) connections: Cell<u64>,
     pub(crate) commands: Cell<u64>,
 }
 
-/// One of them.
+/// One connected client.
 pub(crate) struct Client {
     pub(crate) id: u64,
     handle: Handle,
-    /// Its own address, and that of the server.
+    /// The address of the client, and of the server.
     addresses: [Option<SocketAddr>; 2],
     since: Time,
     last: Cell<Time>,
     command: Cell<&'static str>,
     pub(crate) name: RefCell<String>,
-    /// Name and version of its library.
+    /// The name and version of the client's library.
     pub(crate) library: [RefCell<String>; 2],
     pub(crate) transaction: RefCell<Option<Transaction>>,
 }
 
 impl Client {
-    /// It has sent a command.
+    /// Notes a command of the client.
     pub(crate) fn sends(&self, command: &'static str) {
         self.command.set(command);
         self.last.set(self.handle.now());
     }
 
-    /// A line about it, in the form of Redis.
+    /// The line about the client in CLIENT LIST.
     pub(crate) fn line(&self) -> String {
         let [address, here] = self.addresses.map(|address| match address {
             Some(address) => address.to_string(),
@@ -68,7 +68,7 @@ impl Client {
 }
 
 impl Clients {
-    /// Enters a client, until the guard is dropped.
+    /// Adds a client until the guard is dropped.
     pub(crate) fn enter(
         self: &Rc<Clients>,
         handle: &Handle,
@@ -97,7 +97,7 @@ impl Clients {
         self.connected.borrow().len()
     }
 
-    /// Lines about those that are connected and meant.
+    /// The lines of CLIENT LIST about the selected clients.
     pub(crate) fn lines(&self, is_meant: impl Fn(u64) -> bool) -> String {
         let connected = self.connected.borrow();
         let meant = connected.values().filter(|client| is_meant(client.id));
@@ -105,7 +105,7 @@ impl Clients {
     }
 }
 
-/// A client is connected until this is dropped.
+/// Removes a client when it is dropped.
 pub(crate) struct Connected {
     pub(crate) clients: Rc<Clients>,
     pub(crate) client: Rc<Client>,

@@ -1,4 +1,4 @@
-//! The commands: which there are, and how one is called.
+//! The table of commands, and how a command is called.
 
 use std::{borrow::Cow, cell::Cell, rc::Rc, time::Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     strings, transaction,
 };
 
-/// What a command fails with: the text of its answer.
+/// The error of a command: the text of its answer.
 pub(crate) type Fault = Cow<'static, str>;
 
 pub(crate) const SYNTAX: Fault = Cow::Borrowed("ERR syntax error");
@@ -20,7 +20,7 @@ pub(crate) const NOT_AN_INTEGER: Fault =
     Cow::Borrowed("ERR value is not an integer or out of range");
 const FULL: Fault = Cow::Borrowed("OOM command not allowed when used memory > 'maxmemory'.");
 
-/// What a command may use.
+/// The state that a command may use.
 pub(crate) struct Context<'a> {
     pub(crate) store: &'a mut Store,
     pub(crate) clients: &'a Clients,
@@ -29,7 +29,7 @@ pub(crate) struct Context<'a> {
     pub(crate) server: &'a Server,
 }
 
-/// What INFO and CONFIG tell about the server.
+/// The facts about the server for INFO and CONFIG.
 pub(crate) struct Server {
     pub(crate) port: Rc<Cell<u16>>,
     pub(crate) connections: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Command {
     pub(crate) name: &'static str,
     pub(crate) arity: i64,
     pub(crate) flags: &'static [&'static str],
-    /// The places of the first key and of the last one, and the step between two.
+    /// The indexes of the first and the last key, and the step between keys.
     pub(crate) keys: [i64; 3],
     pub(crate) group: &'static str,
     pub(crate) summary: &'static str,
@@ -102,11 +102,11 @@ commands! {
         "unlink" -2 WRITES ALL keys::del, "Deletes keys.";
         "exists" -2 READS ALL keys::exists, "Counts the keys that exist.";
         "type" 2 READS ONE keys::kind, "Returns the type of a value: string, or none.";
-        "expire" -3 WRITES ONE keys::expire, "Has a key expire after some seconds: [NX|XX|GT|LT].";
-        "pexpire" -3 WRITES ONE keys::pexpire, "Has a key expire after some milliseconds: [NX|XX|GT|LT].";
-        "expireat" -3 WRITES ONE keys::expireat, "Has a key expire at a Unix time in seconds: [NX|XX|GT|LT].";
-        "pexpireat" -3 WRITES ONE keys::pexpireat, "Has a key expire at a Unix time in milliseconds: [NX|XX|GT|LT].";
-        "persist" 2 WRITES ONE keys::persist, "Has a key not expire.";
+        "expire" -3 WRITES ONE keys::expire, "Makes a key expire after some seconds: [NX|XX|GT|LT].";
+        "pexpire" -3 WRITES ONE keys::pexpire, "Makes a key expire after some milliseconds: [NX|XX|GT|LT].";
+        "expireat" -3 WRITES ONE keys::expireat, "Makes a key expire at a Unix time in seconds: [NX|XX|GT|LT].";
+        "pexpireat" -3 WRITES ONE keys::pexpireat, "Makes a key expire at a Unix time in milliseconds: [NX|XX|GT|LT].";
+        "persist" 2 WRITES ONE keys::persist, "Removes the expiry of a key.";
         "ttl" 2 READS ONE keys::ttl, "Returns after how many seconds a key expires.";
         "pttl" 2 READS ONE keys::pttl, "Returns after how many milliseconds a key expires.";
         "expiretime" 2 READS ONE keys::expiretime, "Returns the Unix time in seconds at which a key expires.";
@@ -120,23 +120,23 @@ commands! {
         "hello" -1 ABOUT NONE connection::hello, "Chooses RESP2 or RESP3: [2|3 [AUTH user password] [SETNAME name]].";
         "auth" -2 ABOUT NONE connection::auth, "Accepts the user default, which has no password.";
         "select" 2 ABOUT NONE connection::select, "Selects the database 0, the only one.";
-        "client" -2 ABOUT NONE connection::client, "Tells about clients: ID, INFO, LIST, SETNAME, GETNAME, SETINFO.";
-        "reset" 1 ABOUT NONE connection::reset, "Makes the connection like a new one.";
+        "client" -2 ABOUT NONE connection::client, "Describes clients: ID, INFO, LIST, SETNAME, GETNAME, SETINFO.";
+        "reset" 1 ABOUT NONE connection::reset, "Resets the state of the connection.";
         "quit" -1 ABOUT NONE connection::quit, "Closes the connection.";
     }
     "server" {
         "dbsize" 1 READS NONE server::dbsize, "Counts the keys.";
         "flushdb" -1 WRITES NONE server::flush, "Deletes all keys.";
         "flushall" -1 WRITES NONE server::flush, "Deletes all keys.";
-        "info" -1 ABOUT NONE server::info, "Tells about the server: [section ...].";
-        "config" -2 ABOUT NONE server::config, "Tells the configuration: GET pattern ....";
-        "command" -1 ABOUT NONE server::command, "Tells about commands: COUNT, LIST, INFO, DOCS.";
+        "info" -1 ABOUT NONE server::info, "Describes the server: [section ...].";
+        "config" -2 ABOUT NONE server::config, "Returns the configuration: GET pattern ....";
+        "command" -1 ABOUT NONE server::command, "Describes commands: COUNT, LIST, INFO, DOCS.";
         "time" 1 ABOUT NONE server::time, "Returns the Unix time, as seconds and microseconds.";
     }
     "transactions" {
-        "multi" 1 ABOUT NONE transaction::multi, "Has the commands that follow wait for EXEC.";
-        "exec" 1 ABOUT NONE transaction::exec, "Executes the commands that wait.";
-        "discard" 1 ABOUT NONE transaction::discard, "Forgets the commands that wait.";
+        "multi" 1 ABOUT NONE transaction::multi, "Begins a transaction: queues commands until EXEC.";
+        "exec" 1 ABOUT NONE transaction::exec, "Executes the queued commands.";
+        "discard" 1 ABOUT NONE transaction::discard, "Discards the queued commands.";
     }
 }
 
@@ -146,21 +146,21 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
         .find(|command| command.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// What becomes of the connection.
+/// What to do with the connection next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     GoOn,
     Close,
-    /// This is no client of Redis, and must not execute what it has sent.
+    /// The client does not speak RESP; nothing more of it is executed.
     Refuse,
 }
 
-/// Executes a request, or lets it wait for EXEC, and answers it.
+/// Executes a request, or queues it for EXEC, and answers it.
 pub(crate) fn execute(context: &mut Context<'_>, request: &[&[u8]]) -> Then {
     let Some(name) = request.first() else {
         return Then::GoOn; // an empty line
     };
-    // A page in a browser can have it send HTTP to any address. Its body could be commands.
+    // A web page can make a browser send HTTP to any address, with commands in its body.
     if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
         return Then::Refuse;
     }
@@ -182,7 +182,7 @@ pub(crate) fn execute(context: &mut Context<'_>, request: &[&[u8]]) -> Then {
     }
 }
 
-/// Whether a command does not wait for EXEC.
+/// Whether a command is executed at once within a transaction.
 fn acts_at_once(name: &[u8]) -> bool {
     ["multi", "exec", "discard", "reset", "quit"]
         .iter()
@@ -203,7 +203,7 @@ fn queue(context: &mut Context<'_>, request: &[&[u8]]) {
     }
 }
 
-/// Calls a command. Its answer is one also if it fails.
+/// Calls a command, and answers with its error if it fails.
 pub(crate) fn call(context: &mut Context<'_>, request: &[&[u8]]) {
     let called = check(context.store, request).and_then(|command| {
         context.client.sends(command.name);
@@ -214,7 +214,7 @@ pub(crate) fn call(context: &mut Context<'_>, request: &[&[u8]]) {
     }
 }
 
-/// Finds out whether a request can be called.
+/// Finds the command of a request, and checks the number of arguments.
 fn check(store: &Store, request: &[&[u8]]) -> Result<&'static Command, Fault> {
     let Some((command, len)) = find(request[0]).zip(i64::try_from(request.len()).ok()) else {
         return Err(unknown(request[0]));
@@ -240,7 +240,7 @@ fn unknown(name: &[u8]) -> Fault {
     format!("ERR unknown command '{}'", shown(name)).into()
 }
 
-/// The beginning of what a client has sent, for the error that is about it.
+/// The beginning of an argument, for an error about it.
 pub(crate) fn shown(text: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(&text[..text.len().min(128)])
 }

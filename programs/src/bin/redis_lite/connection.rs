@@ -5,7 +5,7 @@ use crate::{
     commands::{Context, Fault, SYNTAX, number, shown, unknown_subcommand, wrong_number},
 };
 
-/// What this server says that it is: the Redis whose answers these are.
+/// The version that the server reports: its answers are those of this version of Redis.
 pub(crate) const VERSION: &str = "7.0.15";
 
 pub(crate) fn ping(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), Fault> {
@@ -43,7 +43,7 @@ pub(crate) fn reset(context: &mut Context<'_>, _: &[&[u8]]) -> Result<(), Fault>
     Ok(())
 }
 
-/// The user `default` has no password, so any will do, as with Redis.
+/// The user `default` has no password, so any password is accepted, as in Redis.
 fn check_user(user: &[u8]) -> Result<(), Fault> {
     match user {
         b"default" => Ok(()),
@@ -122,10 +122,10 @@ pub(crate) fn hello(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<()
     Ok(())
 }
 
-/// How long a name may be that is kept for a client.
+/// The limit on the names that are kept for a client, in bytes.
 const NAME: usize = 256;
 
-/// A name of a client or of its library: such that lists of them can be read.
+/// Checks the name of a client or of its library. It must fit into a line of CLIENT LIST.
 fn word(text: &[u8], what: &str) -> Result<String, Fault> {
     if text.len() > NAME {
         return Err(format!("ERR {what} cannot be longer than {NAME} bytes.").into());
@@ -162,7 +162,7 @@ pub(crate) fn client(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(
             client.library[i].replace(word(value, what)?);
             context.answers.status("OK");
         }
-        // Nothing is evicted here, and no key is touched by being read.
+        // These have no effect: no key is evicted, and reading changes no key.
         (b"NO-EVICT" | b"NO-TOUCH", [switch]) => {
             match &*switch.to_ascii_uppercase() {
                 b"ON" | b"OFF" => context.answers.status("OK"),

@@ -1,10 +1,10 @@
 //! Patterns for keys: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character that stands for itself.
 
-/// How long a pattern may be. The time to match is at most that times the length of the key.
+/// The limit on a pattern, in bytes. Matching takes at most that many steps for each byte of the key.
 pub(crate) const PATTERN: usize = 1024;
 
 pub(crate) fn matches(mut pattern: &[u8], mut text: &[u8]) -> bool {
-    // Behind the last star, and where that star ends now. An earlier star never has to end elsewhere.
+    // The position after the last star, and where its match ends now. Earlier stars need no other match.
     let mut star: Option<(&[u8], &[u8])> = None;
     loop {
         if let [b'*', behind @ ..] = pattern {
@@ -24,7 +24,7 @@ pub(crate) fn matches(mut pattern: &[u8], mut text: &[u8]) -> bool {
     }
 }
 
-/// The pattern behind its first element, if that matches the byte.
+/// The pattern after its first element, if that element matches the byte.
 fn one(pattern: &[u8], byte: Option<u8>) -> Option<&[u8]> {
     let byte = byte?;
     match pattern {
@@ -40,7 +40,7 @@ fn one(pattern: &[u8], byte: Option<u8>) -> Option<&[u8]> {
     }
 }
 
-/// Whether a byte is in a class, and the pattern behind it. A class without an end ends with the pattern.
+/// Whether a byte is in a class, and the pattern after it. A class without an end ends with the pattern.
 fn in_class(class: &[u8], byte: u8) -> (bool, &[u8]) {
     let (is_not, mut class) = match class {
         [b'^', class @ ..] => (true, class),

@@ -1,4 +1,4 @@
-//! The commands on keys, and on when they expire.
+//! The commands on keys and their expiry.
 
 use crate::{
     commands::{Context, Fault, SYNTAX, number, shown},
@@ -27,8 +27,8 @@ pub(crate) fn kind(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(),
     Ok(())
 }
 
-/// Reads a time of a unit that counts from now (EX, PX) or is a Unix time (EXAT, PXAT), as a Unix time in
-/// milliseconds. None if there is no such time.
+/// Parses a time relative to now (EX, PX) or a Unix time (EXAT, PXAT), and returns a Unix time in milliseconds.
+/// `None` if it is out of range.
 pub(crate) fn unix(unit: &[u8], time: &[u8]) -> Result<Option<i64>, Fault> {
     let (factor, base) = match unit {
         b"EX" => (1000, now()),
@@ -73,7 +73,7 @@ fn set_expiry(
     let earlier = context.store.deadline(key);
     let is_set = earlier.is_some_and(|earlier| conditions.allow(earlier, deadline));
     if is_set {
-        // A key whose time is over already is deleted.
+        // A key whose expiry is in the past is deleted.
         context.store.expire(key, deadline);
         context.store.contains(key);
     }
@@ -81,7 +81,7 @@ fn set_expiry(
     Ok(())
 }
 
-/// On what EXPIRE and its kin depend.
+/// The conditions of EXPIRE and similar commands.
 #[derive(Default)]
 struct Conditions {
     nx: bool,
@@ -116,7 +116,7 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Whether a key that expires at some time, or never, may get another one.
+    /// Whether the expiry of a key, or none, may be changed.
     fn allow(&self, earlier: Option<Deadline>, new: Deadline) -> bool {
         let is_later = earlier.is_some_and(|earlier| new.unix > earlier.unix);
         let is_sooner = earlier.is_none_or(|earlier| new.unix < earlier.unix);
@@ -151,18 +151,18 @@ pub(crate) fn pexpiretime(context: &mut Context<'_>, arguments: &[&[u8]]) -> Res
     time_of(context, arguments[0], |deadline| deadline.unix)
 }
 
-/// A part of a millisecond is one: the key is still there.
+/// Rounds up: a key with a part of a millisecond left still exists.
 fn milliseconds(deadline: Deadline) -> i64 {
     let milliseconds = deadline.left.as_nanos().div_ceil(1_000_000);
     i64::try_from(milliseconds).unwrap_or(i64::MAX)
 }
 
-/// Half a second and more is a second, as with Redis.
+/// Rounds half a second up, as Redis does.
 fn seconds(milliseconds: i64) -> i64 {
     milliseconds.saturating_add(500) / 1000
 }
 
-/// Answers -2 for a key that is not there, and -1 for one that does not expire.
+/// Answers -2 for a key that does not exist, and -1 for one that does not expire.
 fn time_of(
     context: &mut Context<'_>,
     key: &[u8],
@@ -215,7 +215,7 @@ pub(crate) fn scan(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(),
     let (mut keys, next) = context.store.scan(cursor, count);
     keys.retain(|key| is_type && matches(only, key) && context.store.contains(key));
     context.answers.array(2);
-    // No key that follows has the number 0, with which a scan begins and ends.
+    // A scan begins and ends with the number 0, which no later key has.
     let next = next.unwrap_or(0).to_string();
     context.answers.bulk(next.as_bytes());
     context.answers.array(keys.len());

@@ -5,10 +5,9 @@
 //! redis-cli -p 6380
 //! ```
 //!
-//! Requests are taken out of what has been read (`protocol`), executed in order (`commands`, on the
-//! `store`), and answered together (`answers`): pipelining costs nothing. There are no locks, for there is
-//! one thread. A client cannot have it allocate without bound: requests, answers, values and buffers are
-//! limited, each where it grows.
+//! Requests are parsed (`protocol`), executed in order on the store (`commands`, `store`), and answered
+//! together (`answers`), so pipelining costs nothing. There is one thread and no lock. Memory is bounded:
+//! requests, answers, values and buffers each have a limit.
 
 mod answers;
 mod clients;
@@ -45,8 +44,8 @@ use store::Store;
 
 /// A small Redis: strings that expire
 ///
-/// It has the commands of Redis for strings, for keys and when they expire, for transactions, and those by which
-/// clients find out about a server: COMMAND LIST names them all, and COMMAND DOCS describes them.
+/// It has the commands of Redis for strings, keys, expiry and transactions, and those that clients send to learn
+/// about a server. COMMAND LIST names all commands, and COMMAND DOCS describes them.
 #[derive(Parser)]
 #[command(
     allow_negative_numbers = true,
@@ -59,14 +58,14 @@ struct Options {
     /// Close a connection after this many seconds without a command, or without reading the answer
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
-    /// The memory for values, in megabytes, and as much again for requests and answers
+    /// Memory limit for values, in megabytes; the same again for requests and answers
     #[arg(long, value_name = "MEGABYTES", default_value_t = 512, value_parser = at_least_one)]
     memory: usize,
     #[command(flatten)]
     serving: Serving,
 }
 
-/// How much is read at once, and how long answers become before they are sent.
+/// How many bytes are read at once, and how many bytes of answers are collected before they are sent.
 const READ: usize = 16 * 1024;
 const ANSWERS: usize = 64 * 1024;
 
@@ -104,14 +103,14 @@ fn main() -> ExitCode {
     })
 }
 
-/// What all connections use.
+/// The state that all connections share.
 struct Shared {
     store: Rc<RefCell<Store>>,
     clients: Rc<Clients>,
     server: commands::Server,
 }
 
-/// Answers the requests of a connection, until it is closed or the server ends.
+/// Answers the requests of a connection, until it is closed or the server shuts down.
 async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) -> io::Result<()> {
     let (mut requests, mut answers) = (Requests::default(), Answers::default());
     let mut charge = Charge::new(&shared.server.buffers);
@@ -142,12 +141,12 @@ async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) 
                     then = Then::Close;
                 }
             }
-            // A small buffer is not charged for.
+            // A small buffer is not charged.
             let bytes = [requests.capacity(), answers.bytes.capacity()];
             let large = bytes.into_iter().filter(|bytes| *bytes > 2 * ANSWERS);
             if !charge.set(large.sum()) {
                 if !is_complete {
-                    answers.begin(); // what was answered before stays
+                    answers.begin(); // earlier answers stay
                 }
                 answers.replace("OOM the server has no memory for so large a request or answer");
                 then = Then::Close;
@@ -163,7 +162,7 @@ async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) 
             Then::GoOn => {}
             Then::Close => return Ok(()),
             Then::Refuse => {
-                let text = "this is HTTP, maybe of a browser that a page abuses; closed";
+                let text = "HTTP request, perhaps from a web page that attacks this server; closed";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
         }

@@ -1,10 +1,10 @@
-//! How much memory there may be in use, and what has been charged for.
+//! The memory limit, and the accounts of memory in use.
 //!
 //! The laws:
 //!
-//! 1. There are two accounts of one size: for the values, and for the large buffers of connections. A small buffer is
-//!    not charged for: their number is limited by that of the connections.
-//! 2. When its account is at the limit, commands that need memory are refused and buffers do not grow.
+//! 1. There are two accounts with the same limit: for values, and for large buffers of connections. Small buffers
+//!    are not charged: the limit on connections bounds them.
+//! 2. At the limit of an account, commands that need memory are refused, and buffers do not grow.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -31,13 +31,13 @@ impl Memory {
         self.used() >= self.limit
     }
 
-    /// Something that was charged for has another size now.
+    /// Changes the account when something has changed its size.
     pub(crate) fn change(&self, from: usize, to: usize) {
         self.used.set(self.used() - from + to);
     }
 }
 
-/// The memory of the buffers of one connection; given back when this is dropped.
+/// The memory of the buffers of one connection; freed in the account when it is dropped.
 pub(crate) struct Charge {
     memory: Rc<Memory>,
     bytes: usize,
@@ -49,8 +49,7 @@ impl Charge {
         Charge { memory, bytes: 0 }
     }
 
-    /// Charges for as many bytes as there are now. Returns false if they are more than before, and more
-    /// than there may be.
+    /// Charges the number of bytes in use now. Returns false if they have grown beyond the limit.
     #[must_use]
     pub(crate) fn set(&mut self, bytes: usize) -> bool {
         let grows = bytes > self.bytes;

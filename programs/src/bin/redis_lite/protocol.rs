@@ -1,39 +1,39 @@
-//! Requests out of bytes: as programs send them (arrays of RESP) and as people type them (lines).
+//! Parses requests: arrays of RESP, as programs send them, and inline commands, as people type them.
 //!
 //! The laws:
 //!
-//! 1. No byte is looked at twice, however the bytes are cut; only a line without its end is searched again.
-//! 2. Nothing is allocated for what a request only announces.
-//! 3. What is kept of a request that is not complete is limited.
+//! 1. No byte is parsed twice, however the bytes are split; only an incomplete line is searched again.
+//! 2. An announced length allocates nothing.
+//! 3. The bytes that are kept of an incomplete request are limited.
 
 use std::{mem, ops::Range};
 
 use crate::store::integer;
 
-/// How many arguments a command may have, and how long one may be. Redis allows a million and
-/// 512 MB; a client of this server that says so is mistaken.
+/// The limits on the number of arguments of a command, and on the bytes of one. Redis allows a million, and
+/// 512 MB.
 const ARGUMENTS: usize = 64 * 1024;
 pub(crate) const ARGUMENT: usize = 8 << 20;
-/// How long a whole command may be that is not complete: that much is kept for a client.
+/// The limit on the bytes that are kept of an incomplete command.
 pub(crate) const REQUEST: usize = 2 * ARGUMENT;
-/// How long a line may be: one that announces something, or a command as a person types it.
+/// The limit on a line, of RESP or of an inline command.
 const LINE: usize = 64 * 1024;
 
 /// The bytes of a connection, and the requests in them.
 #[derive(Default)]
 pub(crate) struct Requests {
     bytes: Vec<u8>,
-    /// The bytes before it are done with.
+    /// The bytes before this index are parsed.
     position: usize,
-    /// How many arguments the request has that is not complete yet, and those that are there.
+    /// The number of arguments of the incomplete request, and those that have arrived.
     expected: Option<usize>,
     arguments: Vec<Range<usize>>,
-    /// The request that a person has typed.
+    /// The words of an inline command.
     words: Vec<Vec<u8>>,
 }
 
 impl Requests {
-    /// Where to put what is read: behind what is there. Requests that were taken are removed.
+    /// The buffer to append to. Requests that were taken are removed from it.
     pub(crate) fn buffer(&mut self, more: usize, keep: usize) -> &mut Vec<u8> {
         let start = self
             .arguments
@@ -45,24 +45,24 @@ impl Requests {
             *argument = argument.start - start..argument.end - start;
         }
         if self.bytes.is_empty() {
-            // A large value is no reason to need so much for each small one that comes later.
+            // Shrink the buffer after a large value.
             self.bytes.shrink_to(keep);
         }
         self.bytes.reserve(more);
         &mut self.bytes
     }
 
-    /// How many bytes there is room for.
+    /// The capacity of the buffer, in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Takes the next request, as its name and its arguments; none if more has to be read. An empty
-    /// request is one, too.
+    /// Takes the next request, as its name and its arguments; `None` if it is incomplete. A request may be
+    /// empty.
     ///
     /// # Errors
     ///
-    /// What is wrong, for the client to be told: nothing behind it can be made sense of.
+    /// The text for the client. The bytes after it cannot be parsed.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<&[u8]>>, &'static str> {
         let expected = match self.expected {
             Some(expected) => expected,
@@ -91,7 +91,7 @@ impl Requests {
         Ok(Some(arguments.map(|range| &self.bytes[range]).collect()))
     }
 
-    /// How many bytes there are of a request that is not complete.
+    /// The bytes of the incomplete request.
     fn pending(&self) -> usize {
         let start = self
             .arguments
@@ -100,7 +100,7 @@ impl Requests {
         self.bytes.len() - start
     }
 
-    /// The next argument, if all of it is there; otherwise nothing is taken.
+    /// Takes the next argument if it is complete.
     fn argument(&mut self) -> Result<Option<Range<usize>>, &'static str> {
         let before = self.position;
         let Some(head) = self.line()? else {
@@ -120,7 +120,7 @@ impl Requests {
         Ok(Some(argument))
     }
 
-    /// Takes a line, and returns where it is, without its end.
+    /// Takes a line, and returns its range without the line end.
     fn line(&mut self) -> Result<Option<Range<usize>>, &'static str> {
         let bytes = &self.bytes[self.position..];
         let head = &bytes[..bytes.len().min(LINE)];
@@ -142,8 +142,8 @@ fn number(text: &[u8], limit: usize) -> Option<usize> {
     (number <= limit).then_some(number)
 }
 
-/// The words of a line. Those in quotes may have blanks in them: in double ones there are escapes, in
-/// single ones only that of the quote itself. None if a quote has no end, or more than a blank behind it.
+/// The words of a line. Words in quotes may have spaces in them. Double quotes have escapes, single quotes only
+/// that of the quote itself. `None` if a quote has no end, or is not followed by a space.
 fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut line = line.trim_ascii_start();
@@ -169,7 +169,7 @@ fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(words)
 }
 
-/// Both return what is behind the quote.
+/// Both return the bytes after the quote.
 fn double_quoted<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         let byte;

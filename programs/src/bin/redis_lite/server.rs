@@ -1,4 +1,4 @@
-//! The commands on the server as a whole.
+//! The commands on the whole server.
 
 use std::fmt::Write;
 
@@ -142,7 +142,7 @@ pub(crate) fn config(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(
             return Ok(());
         }
         (b"SET", _) => {
-            return Err("ERR the configuration is what the options of redis_lite say".into());
+            return Err("ERR the configuration is set by the options of redis_lite".into());
         }
         _ => return Err(unknown_subcommand("config", arguments[0])),
     };
@@ -201,7 +201,7 @@ pub(crate) fn command(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<
     Ok(())
 }
 
-/// Describes the commands of these names, or all; null stands for a name of none.
+/// Describes the commands of these names, or all; null for an unknown name.
 fn describe_all(context: &mut Context<'_>, names: &[&[u8]]) {
     let commands: Vec<_> = match names {
         [] => COMMANDS.iter().map(Some).collect(),

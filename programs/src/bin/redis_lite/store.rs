@@ -2,11 +2,11 @@
 //!
 //! The laws:
 //!
-//! 1. A key that expires has a timer of the loop, which removes it. It is gone at its deadline all the
-//!    same if somebody asks for it before the timer has had its turn.
-//! 2. Keys are numbered as they come, and a scan goes by these numbers: it sees each key once that is there
-//!    from its beginning to its end.
-//! 3. All entries are charged to the memory, with what they cost beside their bytes.
+//! 1. A key that expires has a timer of the loop, which removes it. A command does not find it after its
+//!    deadline, even if the timer has not run yet.
+//! 2. Keys are numbered in the order of their insertion, and a scan follows the numbers. It returns each key
+//!    that exists from its beginning to its end exactly once.
+//! 3. All entries are charged to the memory, with their overhead.
 
 use std::{
     cell::RefCell,
@@ -26,7 +26,7 @@ pub(crate) struct Store {
     /// The keys by their numbers.
     order: BTreeMap<u64, Rc<[u8]>>,
     next: u64,
-    /// For the timers.
+    /// The loop of the timers.
     this: Weak<RefCell<Store>>,
 }
 
@@ -36,7 +36,7 @@ struct Entry {
     expiry: Option<Expiry>,
 }
 
-/// About how much an entry costs beside its key and its value: in both tables, and its timer.
+/// The approximate overhead of an entry: in both tables, and its timer.
 const ENTRY: usize = 256;
 
 impl Entry {
@@ -45,8 +45,8 @@ impl Entry {
     }
 }
 
-/// When a key expires: this long from now, which is this Unix time in milliseconds. The first decides, by the
-/// clock of the loop; clients are told the second as they have said it.
+/// When a key expires, as a duration from now and as a Unix time in milliseconds. The duration sets the timer;
+/// clients get the Unix time back as they have set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline {
     pub(crate) left: Duration,
@@ -54,7 +54,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// Of a Unix time in milliseconds.
+    /// From a Unix time in milliseconds.
     pub(crate) fn at(unix: i64) -> Deadline {
         let left = u64::try_from(unix.saturating_sub(now())).unwrap_or(0);
         let left = Duration::from_millis(left);
@@ -71,12 +71,12 @@ pub(crate) fn now() -> i64 {
 struct Expiry {
     since: Time,
     deadline: Deadline,
-    /// The timer is cleared with the entry, or with the expiry.
+    /// The timer; cleared with the entry or its expiry.
     _timer: CallbackGuard,
 }
 
 impl Expiry {
-    /// The deadline as seen from now.
+    /// The time left until the deadline.
     fn from(&self, now: Time) -> Deadline {
         let left = self.deadline.left.saturating_sub(now - self.since);
         let unix = self.deadline.unix;
@@ -84,15 +84,14 @@ impl Expiry {
     }
 }
 
-/// Why a key cannot be counted up or down.
+/// The error of adding to a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CountError {
     NotANumber,
     Overflow,
 }
 
-/// A number as it is written: "+1", "01" and "-0" are none for Redis, for they would not stay as they
-/// are.
+/// Parses a number in its only valid form: Redis does not accept "+1", "01" and "-0".
 pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     match text.strip_prefix(b"-").unwrap_or(text) {
         [b'1'..=b'9', ..] => std::str::from_utf8(text).ok()?.parse().ok(),
@@ -123,7 +122,7 @@ impl Store {
         self.entries.len()
     }
 
-    /// How many keys expire.
+    /// The number of keys that expire.
     pub(crate) fn expiring(&self) -> usize {
         let expires = |entry: &&Entry| entry.expiry.is_some();
         self.entries.values().filter(expires).count()
@@ -144,7 +143,7 @@ impl Store {
         self.entry(key).is_some()
     }
 
-    /// Sets a key, which expires as before or not at all.
+    /// Sets a key, and keeps its expiry or removes it.
     pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, keeps_expiry: bool) {
         let memory = Rc::clone(&self.memory);
         if let Some(entry) = self.entry(key) {
@@ -168,7 +167,7 @@ impl Store {
         self.entries.insert(key, entry);
     }
 
-    /// Puts bytes behind the value, and returns how long it is then.
+    /// Appends bytes to the value, and returns its new length.
     pub(crate) fn append(&mut self, key: &[u8], bytes: &[u8]) -> usize {
         let memory = Rc::clone(&self.memory);
         let Some(entry) = self.entry(key) else {
@@ -191,7 +190,7 @@ impl Store {
         self.take(key).is_some()
     }
 
-    /// Adds to a number; a key that is not there is 0.
+    /// Adds to a number. A key that does not exist counts as 0.
     pub(crate) fn add(&mut self, key: &[u8], by: i64) -> Result<i64, CountError> {
         let number = match self.entry(key) {
             Some(entry) => integer(&entry.value).ok_or(CountError::NotANumber)?,
@@ -202,7 +201,7 @@ impl Store {
         Ok(number)
     }
 
-    /// The keys from a number on, at most so many, and the number to go on from if there are more.
+    /// At most `count` keys from a number on, and the number to continue from if there are more.
     pub(crate) fn scan(&self, from: u64, count: usize) -> (Vec<Rc<[u8]>>, Option<u64>) {
         let mut order = self.order.range(from..);
         let keys = order.by_ref().take(count);
@@ -210,7 +209,7 @@ impl Store {
         (keys, order.next().map(|(number, _)| *number))
     }
 
-    /// Has a key expire. Returns false if there is no such key.
+    /// Sets the expiry of a key. Returns false if the key does not exist.
     pub(crate) fn expire(&mut self, key: &[u8], deadline: Deadline) -> bool {
         if self.entry(key).is_none() {
             return false;
@@ -224,7 +223,7 @@ impl Store {
                 store.borrow_mut().drop_entry(&name);
             }
         });
-        // Waiting for it is no reason for the server to stay.
+        // The timer must not keep the loop alive.
         self.handle.unref(timer);
         let _timer = self.handle.guard(timer);
         if let Some(entry) = self.entries.get_mut(&*Rc::clone(key)) {
@@ -237,13 +236,13 @@ impl Store {
         true
     }
 
-    /// Has a key not expire. Returns false if it would not have.
+    /// Removes the expiry of a key. Returns false if it had none.
     pub(crate) fn persist(&mut self, key: &[u8]) -> bool {
         self.entry(key)
             .is_some_and(|entry| entry.expiry.take().is_some())
     }
 
-    /// When a key expires, if it expires, if it is there.
+    /// The expiry of a key: the outer `None` if the key does not exist, the inner if it does not expire.
     pub(crate) fn deadline(&mut self, key: &[u8]) -> Option<Option<Deadline>> {
         let now = self.handle.now();
         let entry = self.entry(key)?;

@@ -13,14 +13,14 @@ pub(crate) fn get(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), 
     Ok(())
 }
 
-/// When a key that is set expires.
+/// The expiry of a key that is set.
 enum Expire {
     Never,
     AsBefore,
     At(Deadline),
 }
 
-/// The time behind one of the options EX, PX, EXAT and PXAT.
+/// The time after one of the options EX, PX, EXAT and PXAT.
 fn at(unit: &[u8], time: &[u8], command: &str) -> Result<Expire, Fault> {
     let unix = unix(unit, time)?;
     let is_positive = number(time)? > 0;

@@ -1,16 +1,16 @@
-//! MULTI, EXEC and DISCARD: commands that wait, and are executed together.
+//! MULTI, EXEC and DISCARD: commands that are queued and executed together.
 
 use crate::{
     commands::{Context, Fault, call},
     protocol::REQUEST,
 };
 
-/// The commands that wait.
+/// The queued commands.
 #[derive(Default)]
 pub(crate) struct Transaction {
     commands: Vec<Vec<Vec<u8>>>,
     bytes: usize,
-    /// One of them was an error, so none is executed.
+    /// Whether a queued command was an error, so that none is executed.
     pub(crate) is_refused: bool,
 }
 
@@ -19,7 +19,7 @@ impl Transaction {
         self.commands.len()
     }
 
-    /// Puts a command behind the others. Together they may be as long as one may be.
+    /// Queues a command. All together may be as long as one command may be.
     pub(crate) fn queue(&mut self, request: &[&[u8]]) -> Result<(), Fault> {
         let len = request.iter().map(|argument| argument.len() + ARGUMENT);
         self.bytes += len.sum::<usize>();
@@ -34,7 +34,7 @@ impl Transaction {
     }
 }
 
-/// What an argument costs beside its bytes.
+/// The overhead of an argument.
 const ARGUMENT: usize = 64;
 
 pub(crate) fn multi(context: &mut Context<'_>, _: &[&[u8]]) -> Result<(), Fault> {

@@ -2,8 +2,8 @@
 //!
 //! The laws:
 //!
-//! 1. The sockets take turns: the one behind that which had a result is tried first.
-//! 2. A wait is one of all sockets. With one socket it allocates nothing.
+//! 1. Round robin: the socket after the one that had a result is tried first.
+//! 2. A wait is for all sockets. With one socket it allocates nothing.
 
 use std::{
     cell::Cell,
@@ -18,25 +18,26 @@ use nio_loop::{Direction, Handle, Source, Waiting};
 
 use crate::{Refused, error::adopt};
 
-/// Sockets that are read in turn.
-pub(crate) struct Turns<L: AsFd> {
+/// Sockets that are tried round robin.
+pub(crate) struct RoundRobin<L: AsFd> {
     /// At least one.
     sources: Box<[Source<L>]>,
     /// The source that is tried first.
     next: Cell<usize>,
 }
 
-impl<L: AsFd> Turns<L> {
-    /// Takes sockets into the loop. If the loop refuses them, one comes back, and the others are closed.
+impl<L: AsFd> RoundRobin<L> {
+    /// Takes sockets into the loop. If the loop refuses them, the error has one socket, and the others are
+    /// closed.
     pub(crate) fn new(
         handle: &Handle,
         sockets: impl IntoIterator<Item = L>,
-    ) -> Result<Turns<L>, Refused<L>> {
+    ) -> Result<RoundRobin<L>, Refused<L>> {
         let sources = sockets.into_iter().map(|socket| adopt(handle, socket));
         let sources: Box<[_]> = sources.collect::<Result<_, _>>()?;
         assert!(!sources.is_empty(), "a listener without a socket");
         let next = Cell::new(0);
-        Ok(Turns { sources, next })
+        Ok(RoundRobin { sources, next })
     }
 
     /// The source of the first address.
@@ -53,18 +54,18 @@ impl<L: AsFd> Turns<L> {
         sources.map(Source::into_inner).collect()
     }
 
-    /// Has all that wait try again.
+    /// Wakes all waiting futures to try again.
     pub(crate) fn wake(&self) {
         for source in &self.sources {
             source.wake(Direction::Read);
         }
     }
 
-    /// Has all that wait, and those that come, wait for some time.
+    /// Makes all waiting futures, and later ones, wait for some time.
     pub(crate) fn pause(&self, duration: Duration) {
         for source in &self.sources {
-            // It fails if the loop is gone, and then accepts fail, too; or if there is no memory to
-            // register the listener. Then the next accept is tried at once.
+            // It fails if the loop is gone (then accepts fail, too), or if there is no memory to register the
+            // listener (then the next accept is tried at once).
             let _ = source.pause(Direction::Read, duration);
         }
     }
@@ -116,7 +117,7 @@ impl<L: AsFd> Turns<L> {
         self.in_turn(|i| self.sources[i].poll_io(context, Direction::Read, &mut operation))
     }
 
-    /// The first result of the sources, which are polled in turn.
+    /// Polls the sources round robin, until one has a result.
     fn in_turn<R>(&self, mut poll: impl FnMut(usize) -> Poll<R>) -> Poll<R> {
         let (next, count) = (self.next.get(), self.sources.len());
         for i in (next..count).chain(0..next) {
