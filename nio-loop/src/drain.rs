@@ -3,7 +3,7 @@
 //! The laws:
 //!
 //! 1. Ticks run until there are none, then tasks until there are none. A tick that a task sets runs
-//!    after the ready tasks.
+//!    after the ready tasks. Of a flood of ticks a bounded number runs.
 //! 2. Tasks run for a bounded number of polls or about a millisecond, so tasks that wake each other
 //!    without end starve neither timers nor I/O. The remaining ready tasks run first the next time.
 //! 3. A task that has spent its budget continues in the next turn.
@@ -62,7 +62,8 @@ impl Turn<'_> {
             while let Some(place) = self.next_tick() {
                 if ticks == 0 {
                     let ticks = TICKS_BETWEEN_CALLBACKS;
-                    return self.handle.warn(&Warning::TickFlood { ticks, place });
+                    self.handle.warn(&Warning::TickFlood { ticks, place });
+                    return self.run_tasks(&mut share);
                 }
                 ticks -= 1;
                 self.run_tick();

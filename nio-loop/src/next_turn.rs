@@ -1,5 +1,5 @@
 //! The waiters of the next turn. They are woken after the next poll of I/O, when all its events have
-//! been dispatched.
+//! been dispatched and the posts have run.
 //!
 //! The law: waiters are in the order of their tickets, each ticket is given once, and a ticket that is
 //! not in the queue was woken.
@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    task::Waker,
 };
 
 use crate::task::Waiter;
@@ -20,6 +21,12 @@ pub(crate) struct NextTurnQueue {
 impl NextTurnQueue {
     pub(crate) fn is_empty(&self) -> bool {
         self.waiters.borrow().is_empty()
+    }
+
+    /// Whether the last waiter is this waker.
+    pub(crate) fn ends_with(&self, waker: &Waker) -> bool {
+        let waiters = self.waiters.borrow();
+        matches!(waiters.back(), Some((_, Waiter::Waker(last))) if last.will_wake(waker))
     }
 
     /// Adds a waiter, and returns its ticket.

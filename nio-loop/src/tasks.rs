@@ -6,7 +6,8 @@
 //!    it is polled is polled again.
 //! 2. The table lists the tasks and closes them. Wakers, which may be on other threads, find their
 //!    task in it by its key.
-//! 3. A task that is over is not in the table, and its future is dropped before its joiner is woken.
+//! 3. A task that is over is not in the table, and its future is dropped before its joiner is woken,
+//!    unless the task aborts itself.
 //! 4. A task that has spent its budget is polled again after the next poll of I/O.
 
 use std::{
@@ -222,6 +223,7 @@ impl Tasks {
         match self.waiter(waker) {
             // Set once, however many awaits are pending for want of budget.
             Waiter::Task(_) => self.spent.set(true),
+            Waiter::Waker(waker) if self.next_turn.ends_with(&waker) => {}
             waiter => drop(self.next_turn.add(waiter)),
         }
     }

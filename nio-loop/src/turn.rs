@@ -3,9 +3,9 @@
 //! ```text
 //!       ┌──────────────────────────────────────────────┐
 //!       │ timers       callbacks whose deadline passed │
-//!       │ poll         wait for I/O, run its callbacks │   between any two callbacks:
-//!       │ posts        closures of other threads       │   first ticks, then woken tasks,
-//!       │ immediates                                   │   until there are none
+//!       │ poll         wait for I/O, run its callbacks │   between any two callbacks: first
+//!       │ posts        closures of other threads       │   ticks, then woken tasks, until there
+//!       │ immediates                                   │   are none or their budget is spent
 //!       │ closing      callbacks that follow a close   │
 //!       └──────────────────────────────────────────────┘
 //! ```
@@ -47,7 +47,7 @@ pub(crate) struct Batch {
     /// Signals and exits, dispatched after the I/O, so that all data that was there has been read. Each
     /// with its registration's key as a word.
     late: VecDeque<(usize, Event)>,
-    /// The waiters of the next turn up to this ticket are woken after this batch.
+    /// The waiters of the next turn up to this ticket are woken after this batch and the posts.
     last_ticket: u64,
 }
 
@@ -117,6 +117,7 @@ impl<'a> Turn<'a> {
         self.run_timers();
         self.poll(wait)?;
         self.run_posts();
+        self.wake_next_turn();
         self.run_immediates();
         self.run_closing();
         Ok(())
@@ -128,6 +129,7 @@ impl<'a> Turn<'a> {
         self.drain();
         self.poll(wait)?;
         self.run_posts();
+        self.wake_next_turn();
         self.run_immediates();
         self.run_closing();
         self.run_timers();
@@ -190,14 +192,21 @@ impl<'a> Turn<'a> {
                 self.dispatch(event);
             }
         }
+        // Before the signals and exits, the tasks that wait for the I/O.
+        self.drain();
         while let Some((word, event)) = self.batch.late.pop_front() {
             self.dispatch_with_nothing_borrowed(word, event);
         }
+        Ok(())
+    }
+
+    /// Wakes those that wait for this turn's I/O and posts to be over.
+    #[inline]
+    fn wake_next_turn(&mut self) {
         while let Some(waiter) = self.tasks.next_turn.next(self.batch.last_ticket) {
             self.tasks.wake_waiter(waiter);
         }
         self.drain();
-        Ok(())
     }
 
     fn ask_for_events(&mut self, wait: Wait) -> Result<(), Error> {

@@ -16,9 +16,9 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{CallbackKind, Error, EventLoop, FileChange, Handle, Interest};
+use nio_loop::{CallbackKind, Direction, Error, EventLoop, FileChange, Handle, Interest, Source};
 use nio_poll::{Events, Poll, Token};
-use support::{LIMIT, Log, event_loop, in_child, panic_of, readable};
+use support::{LIMIT, Log, event_loop, in_child, panic_of, readable, set_nonblocking};
 
 /// A child that runs until the end of its input, and then runs a shell command.
 fn shell(end: &str) -> Child {
@@ -537,4 +537,37 @@ fn l54_a_watched_file_keeps_the_loop_alive_unless_it_is_not_referenced() {
     assert!(handle.close(id, |_| {}));
     event_loop.handle().set_timeout(Duration::ZERO, |_| {});
     assert!(!event_loop.run().unwrap());
+}
+
+#[test]
+fn l94_an_exit_is_reported_after_a_task_has_read_the_output_that_is_there_with_it() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let log = Log::new();
+    let mut child = shell("echo last words; exit 6");
+    let input = child.stdin.take();
+    let output = File::from(OwnedFd::from(child.stdout.take().unwrap()));
+    set_nonblocking(&output);
+    let source = Source::new(&handle, output).unwrap();
+    let told = log.clone();
+    let read = handle.spawn(async move {
+        let mut text = [0; 100];
+        let read = |mut output: &File| output.read(&mut text);
+        let n = source.io(Direction::Read, read).await.unwrap();
+        told.push(std::str::from_utf8(&text[..n]).unwrap().trim());
+    });
+    read.detach();
+    let pid = child.id();
+    handle.on_exit(child, says_code(&log)).unwrap();
+    // The task waits for the output, and the loop is busy until the child has ended.
+    handle.set_immediate(move |_| {
+        let watcher = Poll::new().unwrap();
+        watcher.register_process(pid, Token(0)).unwrap();
+        drop(input);
+        watcher
+            .poll(&mut Events::with_capacity(1), Some(LIMIT))
+            .unwrap();
+    });
+    assert!(!event_loop.run().unwrap());
+    log.assert("last words exit6");
 }

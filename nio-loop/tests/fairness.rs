@@ -7,20 +7,21 @@ use std::{
     fs::File,
     future::{Future, pending, poll_fn, ready},
     io::{Read, Write},
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::OwnedFd, unix::net::UnixStream},
     pin::{Pin, pin},
     process::{Command, Stdio},
     rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
 
 use nio_loop::{Direction, EventLoop, Handle, Interest, MissedTicks, Source, poll_budget};
-use support::{LIMIT, Log, event_loop, in_child, ms, pair, spin};
+use support::{LIMIT, Log, event_loop, in_child, ms, pair, set_nonblocking, spin};
 
 /// Runs a future without end on a loop with nothing else to do. Its time limit has to end it.
 #[track_caller]
@@ -542,12 +543,60 @@ fn l98_a_result_that_was_there_in_time_is_not_lost_to_a_process_that_was_stopped
     });
 }
 
-fn set_nonblocking(descriptor: &impl AsRawFd) {
-    let fd = descriptor.as_raw_fd();
-    // SAFETY: changes a flag of a descriptor that is open.
-    let result = unsafe {
-        let flags = libc::fcntl(fd, libc::F_GETFL);
-        libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK)
+#[test]
+fn l98_a_post_that_was_there_in_time_is_not_lost_to_a_busy_loop() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let remote = handle.remote();
+    let waiting = Arc::new(Mutex::new((false, None::<Waker>)));
+    let state = Arc::clone(&waiting);
+    let receive = poll_fn(move |context| {
+        let mut state = state.lock().unwrap();
+        state.1 = Some(context.waker().clone());
+        match state.0 {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    });
+    handle.set_immediate(move |_| {
+        // As a channel that is closed by a post.
+        let post = move |_: &Handle| {
+            let mut state = waiting.lock().unwrap();
+            state.0 = true;
+            let waker = state.1.take();
+            drop(state);
+            waker.unwrap().wake();
+        };
+        let thread = thread::spawn(move || remote.post(post).unwrap());
+        thread.join().unwrap();
+        spin(ms(30));
+    });
+    let result = event_loop.block_on(handle.timeout(ms(10), receive));
+    assert!(result.unwrap().is_ok(), "it was there in time");
+}
+
+#[test]
+fn l60_awaits_without_budget_and_one_waker_take_one_place_in_the_next_turn() {
+    struct Count(AtomicU32);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let count = Arc::new(Count(AtomicU32::new(0)));
+    let kept = Arc::clone(&count);
+    let spend = async move {
+        let waker = Waker::from(Arc::clone(&kept));
+        for _ in 0..10_000 {
+            let _ = poll_budget(&mut Context::from_waker(&waker));
+        }
+        drop(waker);
+        // One clone here, and one in the queue.
+        assert_eq!(Arc::strong_count(&kept), 3);
+        handle.sleep(ms(1)).await;
     };
-    assert_ne!(result, -1);
+    event_loop.block_on(spend).unwrap();
+    assert_eq!(count.0.load(Relaxed), 1);
 }

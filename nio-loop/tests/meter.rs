@@ -603,3 +603,18 @@ fn a_handle_that_is_dropped_in_the_course_of_a_panic_ends_no_process() {
     });
     assert_eq!(panic, "the first");
 }
+
+#[test]
+fn l10_a_flood_of_ticks_does_not_keep_tasks_from_running() {
+    let mut event_loop = event_loop();
+    let handle = event_loop.handle();
+    let warnings = warnings(&handle, LIMIT);
+    fn forever(handle: &Handle) {
+        handle.next_tick(forever);
+    }
+    forever(&handle);
+    event_loop
+        .block_on(handle.sleep(Duration::from_millis(10)))
+        .unwrap();
+    assert!(!warnings.borrow().is_empty());
+}

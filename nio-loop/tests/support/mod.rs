@@ -7,7 +7,10 @@ mod alone;
 use std::{
     cell::RefCell,
     future::poll_fn,
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::net::UnixStream,
+    },
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
@@ -244,4 +247,14 @@ impl Wake for Wakes {
 pub(crate) fn poll_with<F: Future>(wakes: &Arc<Wakes>, future: Pin<&mut F>) -> Poll<F::Output> {
     let waker = Waker::from(Arc::clone(wakes));
     future.poll(&mut Context::from_waker(&waker))
+}
+
+pub(crate) fn set_nonblocking(descriptor: &impl AsRawFd) {
+    let fd = descriptor.as_raw_fd();
+    // SAFETY: changes a flag of a descriptor that is open.
+    let result = unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK)
+    };
+    assert_ne!(result, -1);
 }
