@@ -13,14 +13,11 @@ use crate::{Handle, registration::Registration};
 pub enum Error {
     /// The system refused an operation; the text names it and the reason. The kind is that of the
     /// system's error.
-    #[error("{0}{advice}", advice = advice(.0))]
+    #[error(transparent)]
     Poll(#[from] nio_poll::Error),
     /// The descriptor, file or process is registered with this loop already
     /// ([`AlreadyExists`](io::ErrorKind::AlreadyExists)).
-    #[error(
-        "{subject} is in use by this loop already{since}: clear that first, change it with \
-         set_interest, or give the loop a duplicate (try_clone)", since = since(*.place)
-    )]
+    #[error("{subject} is in use by this loop already{}", end_of_in_use(subject, *.place))]
     InUse {
         /// The descriptor, file or process.
         subject: Subject,
@@ -64,11 +61,8 @@ pub enum Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         let kind = match &error {
-            Error::Poll(nio_poll::Error::AlreadyRegistered { .. }) | Error::InUse { .. } => {
-                io::ErrorKind::AlreadyExists
-            }
-            Error::Poll(nio_poll::Error::NotRegistered { .. }) => io::ErrorKind::NotFound,
-            Error::Poll(error) => system_error(error).map_or(io::ErrorKind::Other, io::Error::kind),
+            Error::Poll(error) => error.kind(),
+            Error::InUse { .. } => io::ErrorKind::AlreadyExists,
             Error::Closed => io::ErrorKind::BrokenPipe,
             Error::Thread(error) => error.kind(),
             Error::NeverWoken { .. } => io::ErrorKind::Deadlock,
@@ -78,43 +72,19 @@ impl From<Error> for io::Error {
     }
 }
 
-/// The system's error in an error of the poll.
-fn system_error(error: &nio_poll::Error) -> Option<&io::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
-/// What to do about an error; empty if there is no advice.
-fn advice(error: &nio_poll::Error) -> &'static str {
-    // The same on every system.
-    const EPERM: i32 = 1;
-    const EBADF: i32 = 9;
-    const EINVAL: i32 = 22;
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    let errno = system_error(error).and_then(io::Error::raw_os_error);
-    match (error, errno) {
-        (_, Some(EMFILE | ENFILE)) => "; raise the limit on open files (ulimit -n), or close some",
-        (nio_poll::Error::Refused { subject, .. }, Some(errno)) => match (subject, errno) {
-            (Subject::Signal(signal), EINVAL) => match signal.as_raw() {
-                9 => "; no program can catch SIGKILL: to end cleanly, listen to SIGTERM",
-                _ => "; it is no signal, or a signal like SIGSTOP that no program can catch",
-            },
-            (Subject::Descriptor(_), EPERM | EINVAL) => {
-                "; the loop can wait only for sockets, pipes, terminals and the like: read a file \
-                 with spawn_blocking"
-            }
-            (_, EBADF) => {
-                "; it was closed: pass the value that owns it (like a File), so that it stays open"
-            }
-            _ => "",
-        },
-        _ => "",
-    }
-}
-
-/// The place of a registration, as a part of a sentence.
-fn since(place: Option<&'static Location<'static>>) -> String {
-    place.map_or(String::new(), |place| format!(", from {place}"))
+/// The place of the registration, and the ways out.
+fn end_of_in_use(subject: &Subject, place: Option<&'static Location<'static>>) -> String {
+    let Some(place) = place else {
+        return ", by a Source: wait with that one, or give the loop a duplicate (try_clone)"
+            .into();
+    };
+    let instead = match subject {
+        Subject::Descriptor(_) => {
+            "change it with set_interest, or give the loop a duplicate (try_clone)"
+        }
+        _ => "or use the callback that it has",
+    };
+    format!(", from {place}: clear that first, {instead}")
 }
 
 impl Handle {

@@ -5,6 +5,7 @@ mod support;
 use std::{
     cell::{Cell, RefCell},
     io::{Read, Write},
+    net::{TcpListener, TcpStream},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::UnixStream,
@@ -13,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use nio_loop::{CallbackId, Error, Event, Handle, Interest, Subject};
+use nio_loop::{CallbackId, Direction, Error, Event, Handle, Interest, Source, Subject};
 use support::{Log, OnDrop, event_loop, ms, pair, panic_of, readable};
 
 type Ids = Rc<RefCell<Vec<CallbackId>>>;
@@ -659,4 +660,57 @@ fn a_descriptor_that_clears_its_watch_while_its_interest_changes_is_gone() {
     ids.borrow_mut().push(id);
     assert!(!handle.set_interest(id, Interest::WRITABLE).unwrap());
     assert!(!event_loop.run().unwrap());
+}
+
+/// FreeBSD and NetBSD do not report urgent data.
+#[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
+#[test]
+fn a_watch_for_urgent_data_is_called_when_it_has_come() {
+    let mut event_loop = event_loop();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    let calls = Rc::new(Cell::new(0));
+    let count = Rc::clone(&calls);
+    let watch = move |handle: &Handle, _: &TcpStream, event: Event| {
+        assert!(event.is_priority());
+        count.set(count.get() + 1);
+        handle.stop();
+    };
+    let handle = event_loop.handle();
+    handle.watch(ours, Interest::PRIORITY, watch).unwrap();
+    // SAFETY: one byte, which lives until the call returns.
+    let sent = unsafe { libc::send(theirs.as_raw_fd(), [1_u8].as_ptr().cast(), 1, libc::MSG_OOB) };
+    assert_eq!(sent, 1);
+    assert!(event_loop.run().unwrap());
+    assert_eq!(calls.get(), 1);
+}
+
+#[test]
+fn the_error_of_a_descriptor_in_use_says_what_to_do() {
+    let event_loop = event_loop();
+    let handle = event_loop.handle();
+    let (ours, _theirs) = pair();
+    let ours = Rc::new(ours);
+    handle
+        .watch(Rc::clone(&ours), Interest::READABLE, |_, _, _| {})
+        .unwrap();
+    let refused = handle.watch(Rc::clone(&ours), Interest::WRITABLE, |_, _, _| {});
+    let text = refused.unwrap_err().to_string();
+    assert!(
+        text.contains("watch.rs") && text.contains("set_interest"),
+        "{text}"
+    );
+    let (ours, _theirs) = pair();
+    let ours = Rc::new(ours);
+    let source = Source::new(&handle, Rc::clone(&ours)).unwrap();
+    source
+        .try_io(Direction::Read, |stream| (&**stream).read(&mut [0]))
+        .unwrap_err();
+    let refused = handle.watch(ours, Interest::WRITABLE, |_, _, _| {});
+    let text = refused.unwrap_err().to_string();
+    assert!(
+        text.contains("by a Source") && !text.contains("set_interest"),
+        "{text}"
+    );
 }

@@ -56,7 +56,7 @@ impl Subject {
                 " (it is closed, or the poll belongs to the parent of this process)"
             }
             (Subject::Descriptor(_), Some(libc::EPERM | libc::EINVAL)) => {
-                " (a descriptor of this kind cannot be polled)"
+                " (a file or device of this kind cannot be polled; read it on another thread)"
             }
             _ => advice_of_limit(error),
         }
@@ -65,7 +65,7 @@ impl Subject {
 
 fn advice_of_limit(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EMFILE) => " (raise the limit on open descriptors, `ulimit -n`)",
+        Some(libc::EMFILE | libc::ENFILE) => " (raise the limit on open descriptors, `ulimit -n`)",
         _ => "",
     }
 }
@@ -134,9 +134,11 @@ pub enum Error {
     Wait(#[source] io::Error),
 }
 
-impl From<Error> for io::Error {
-    fn from(error: Error) -> io::Error {
-        let kind = match &error {
+impl Error {
+    /// The kind of the [`io::Error`] that it converts into.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
             Error::AlreadyRegistered { .. } => io::ErrorKind::AlreadyExists,
             Error::NotRegistered { .. } => io::ErrorKind::NotFound,
             Error::Unsupported { .. } => io::ErrorKind::Unsupported,
@@ -144,8 +146,13 @@ impl From<Error> for io::Error {
             | Error::Create(source)
             | Error::Waker(source)
             | Error::Wait(source) => source.kind(),
-        };
-        io::Error::new(kind, error)
+        }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        io::Error::new(error.kind(), error)
     }
 }
 
