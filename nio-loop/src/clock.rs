@@ -117,9 +117,9 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// Only timers use a test's clock. Sockets, signals and other threads run in real time, so their order
 /// with timers is not fixed. Use a test's clock for code that waits only for timers, for tasks of the
 /// same loop, and for [`spawn_blocking`](Handle::spawn_blocking).
-pub struct Clock(Source);
+pub struct Clock(Kind);
 
-enum Source {
+enum Kind {
     Real(Instant),
     Test { now: Cell<Time>, automatic: bool },
 }
@@ -129,7 +129,7 @@ impl Clock {
     /// the machine is suspended.
     #[must_use]
     pub fn real() -> Clock {
-        Clock(Source::Real(Instant::now()))
+        Clock(Kind::Real(Instant::now()))
     }
 
     /// A clock that moves only by [`Handle::advance`] and [`Handle::advance_to_next`]. Run its loop with
@@ -151,25 +151,25 @@ impl Clock {
 
     fn test(automatic: bool) -> Clock {
         let now = Cell::new(Time::START);
-        Clock(Source::Test { now, automatic })
+        Clock(Kind::Test { now, automatic })
     }
 
     pub(crate) fn now(&self) -> Time {
         match &self.0 {
-            Source::Real(start) => Time(nanos(start.elapsed())),
-            Source::Test { now, .. } => now.get(),
+            Kind::Real(start) => Time(nanos(start.elapsed())),
+            Kind::Test { now, .. } => now.get(),
         }
     }
 
     /// Whether time passes while the loop waits.
     pub(crate) fn is_real(&self) -> bool {
-        matches!(self.0, Source::Real(_))
+        matches!(self.0, Kind::Real(_))
     }
 
     pub(crate) fn is_automatic(&self) -> bool {
         matches!(
             self.0,
-            Source::Test {
+            Kind::Test {
                 automatic: true,
                 ..
             }
@@ -178,7 +178,7 @@ impl Clock {
 
     /// Moves a test's clock forwards. Returns false if the clock is real.
     pub(crate) fn advance_to(&self, time: Time) -> bool {
-        let Source::Test { now, .. } = &self.0 else {
+        let Kind::Test { now, .. } = &self.0 else {
             return false;
         };
         now.set(now.get().max(time));
@@ -189,9 +189,9 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.0 {
-            Source::Real(_) => "real",
-            Source::Test { automatic, .. } if automatic => "automatic",
-            Source::Test { .. } => "manual",
+            Kind::Real(_) => "real",
+            Kind::Test { automatic, .. } if automatic => "automatic",
+            Kind::Test { .. } => "manual",
         };
         write!(f, "Clock({name}, {:?})", self.now())
     }

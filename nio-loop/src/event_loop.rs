@@ -156,6 +156,10 @@ impl EventLoop {
     /// # Errors
     ///
     /// See [`run`](EventLoop::run).
+    ///
+    /// # Panics
+    ///
+    /// See [`run`](EventLoop::run).
     #[doc(alias("UV_RUN_ONCE"))]
     pub fn run_once(&mut self) -> Result<bool, Error> {
         self.run_with(|turn, _| turn.take_timers_last(Wait::Alive))
@@ -164,6 +168,10 @@ impl EventLoop {
     /// Takes one turn that does not wait. Returns whether something keeps the loop alive.
     ///
     /// # Errors
+    ///
+    /// See [`run`](EventLoop::run).
+    ///
+    /// # Panics
     ///
     /// See [`run`](EventLoop::run).
     #[doc(alias("UV_RUN_NOWAIT"))]
@@ -273,6 +281,7 @@ impl AsFd for EventLoop {
 }
 
 impl Drop for EventLoop {
+    /// Drops all callbacks and futures. If some panic, the first panic goes on when all are gone.
     fn drop(&mut self) {
         self.handle.state.close();
     }

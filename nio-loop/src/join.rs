@@ -153,6 +153,10 @@ impl<T> JoinHandle<T> {
     /// Aborts the task: its future is dropped, and awaiting this handle returns a [`JoinError`] with
     /// [`is_aborted`](JoinError::is_aborted). Has no effect on a task that has finished. If a task
     /// aborts itself, its future is dropped when its poll returns.
+    ///
+    /// # Panics
+    ///
+    /// If the future panics when it is dropped.
     #[doc(alias("cancel", "CancellationToken", "AbortController", "AbortHandle"))]
     pub fn abort(&self) {
         if let Some(task) = &self.task {

@@ -16,7 +16,6 @@ use std::{
     mem,
     panic::Location,
     rc::Rc,
-    thread,
 };
 
 use crate::{AbortOnDrop, Handle, JoinError, channel::OneWaiter, panics::Panics};
@@ -79,7 +78,7 @@ impl<T: 'static> JoinSet<T> {
     #[doc(alias("spawn_local"))]
     #[track_caller]
     pub fn spawn(&mut self, future: impl Future<Output = T> + 'static) {
-        /// Dropped after the future, also when that panics or is aborted.
+        /// Dropped after the future, also when that panics or is aborted before its first poll.
         struct ReportEnd(Rc<Finished>, u64, Handle);
         impl Drop for ReportEnd {
             fn drop(&mut self) {
@@ -90,6 +89,8 @@ impl<T: 'static> JoinSet<T> {
         self.last += 1;
         let report_end = ReportEnd(Rc::clone(&self.finished), self.last, self.handle.clone());
         let future = async move {
+            // A task that was never polled drops its captures in the order of their first use.
+            let future = future;
             let _report_end = report_end;
             future.await
         };
@@ -128,6 +129,10 @@ impl<T: 'static> JoinSet<T> {
 
     /// Aborts all tasks. They stay in the group, and their outcomes are errors with
     /// [`is_aborted`](JoinError::is_aborted). Tasks that had finished keep their outcomes.
+    ///
+    /// # Panics
+    ///
+    /// If a future panics when it is dropped; all are dropped before.
     pub fn abort_all(&self) {
         let mut panics = Panics::default();
         for task in self.tasks.values() {
@@ -138,6 +143,10 @@ impl<T: 'static> JoinSet<T> {
 
     /// Aborts all tasks, and waits until they are gone. Their outcomes are dropped, and the group is
     /// empty.
+    ///
+    /// # Panics
+    ///
+    /// As [`abort_all`](JoinSet::abort_all).
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while self.join_next().await.is_some() {}
@@ -166,9 +175,7 @@ impl<T> Drop for JoinSet<T> {
         for task in mem::take(&mut self.tasks).into_values() {
             panics.catch(|| drop(task));
         }
-        if !thread::panicking() {
-            panics.resume();
-        }
+        panics.resume();
     }
 }
 

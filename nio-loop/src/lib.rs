@@ -45,11 +45,11 @@
 //! | closing | what follows a [close](Handle::close) |
 //!
 //! After each callback, [ticks](Handle::next_tick) run and then woken [tasks](Handle::spawn), until
-//! there are none.
+//! there are none or their budget is spent.
 //!
 //! # Laws
 //!
-//! 1. **A phase runs what was there when it began.** What it adds to itself waits for the next turn.
+//! 1. **A phase runs the callbacks that were there when it began.** Those that it adds to itself wait for the next turn.
 //! 2. **A cleared callback never runs**, even if it was due in this turn. Ids are not used twice, and an id of
 //!    one loop names nothing in another.
 //! 3. **No timer is early**, and timers run in the order of their deadlines, equal ones in the order in which they
@@ -57,8 +57,10 @@
 //! 4. **Nothing of the loop is borrowed while your code runs**: callbacks, wakers and `Drop` may use the loop.
 //! 5. **Nothing starves the rest**: polls of tasks, ticks and events have budgets ([`poll_budget`]).
 //! 6. **A future that is dropped while it waits leaves nothing behind**: no waker, no timer, no registration.
-//! 7. **A call that fails changes nothing**, and gives back the value that it was given ([`Refused`]).
-//! 8. **No wake-up is lost**: what another thread [posts](Remote::post) runs, or the thread is told that the loop is gone.
+//! 7. **A call that fails changes nothing**, and gives back the descriptor, child or closure that it was given
+//!    ([`Refused`]).
+//! 8. **No wake-up is lost**: a closure that another thread [posts](Remote::post) runs, or the thread gets it back because
+//!    the loop is gone.
 //! 9. **The loop runs while something keeps it alive**: timers, immediates, watches, children and tasks do, unless
 //!    they are [unreferenced](Handle::unref); callbacks of signals do not. [`Handle::report`] lists what does.
 //!
@@ -67,7 +69,7 @@
 //! Both, on one loop and one thread, as in NodeJS. A future is run by [`run`], [`Handle::spawn`] or
 //! [`EventLoop::block_on`], waits with [`Handle::sleep`], for any descriptor with [`Source`], and for
 //! [signals](Handle::signals), [children](Handle::wait) and [files](Handle::changes).
-//! What blocks runs on other threads, by [`Handle::spawn_blocking`].
+//! Blocking closures run on other threads, by [`Handle::spawn_blocking`].
 //!
 //! # Optional features
 //!
@@ -88,26 +90,25 @@
 //! | `event_loop` | the owner, and the ways to run |
 //! | `turn`, `park`, `drain` | one turn; how long it sleeps; ticks and tasks between two callbacks |
 //! | `state` | the parts of a loop, what keeps it alive, and its end |
-//! | `handle`, `sleep`, `join`, `join_set`, `watch`, `source`, `signals`, `children`, `files`, `remote`, `blocking`, `callbacks` | the handle, through which the parts are used |
+//! | `handle`, `sleep`, `join`, `join_set`, `watch`, `source`, `signals`, `children`, `files`, `channel`, `remote`, `blocking`, `callbacks` | the handle, through which the parts are used |
 //! | `meter`, `report`, `trace` | metrics and warnings; the report; events for `tracing` |
 //! | `recorder`, `timeline`, `timeline_page`, `timeline_trace` | what it did, as a timeline to look at (feature `timeline`) |
 //!
-//! The parts do not know the loop:
+//! The parts, which hold the data of a loop and know neither turns nor the poll:
 //!
 //! | file | its subject |
 //! |---|---|
 //! | `timers`, `clock` | the timer heap; time, also that of tests |
 //! | `queues`, `next_turn` | callbacks that run soon; waiters of the next turn |
-//! | `sources`, `registration` | futures that wait for descriptors; what is registered |
-//! | `listeners`, `channel` | which callbacks listen to which signal; how a callback notifies a future |
+//! | `readiness`, `registration` | futures that wait for descriptors; the registrations with the poll |
+//! | `listeners` | the callbacks of each signal |
 //! | `task`, `tasks`, `wakers`, `budget` | tasks; how they are woken; how long they may go on |
 //! | `mailbox`, `alarm` | posts of other threads, and how they wake the loop |
 //! | `pool` | threads for blocking closures |
 //!
 //! # Features and systems
 //!
-//! Off by default: `futures-core` (`Stream` for intervals) and `tracing` (an event for each turn, callback, task and
-//! warning). The loop is the same on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux; children need Linux 5.3 or
+//! The optional features are off by default. The loop is the same on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux; children need Linux 5.3 or
 //! later. Differences of the systems are documented with the methods.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -163,13 +164,13 @@ mod panics;
 mod park;
 mod pool;
 mod queues;
+mod readiness;
 #[cfg(feature = "timeline")]
 mod recorder;
 #[cfg(not(feature = "timeline"))]
 #[path = "no_recorder.rs"]
 mod recorder;
 mod registration;
-mod sources;
 mod state;
 mod task;
 mod tasks;
@@ -195,6 +196,7 @@ pub use join::{AbortOnDrop, JoinError, JoinHandle};
 pub use join_set::JoinSet;
 pub use meter::{Metrics, Warning};
 pub use nio_poll::{Event, FileChange, Interest, Signal, Subject};
+pub use readiness::Direction;
 #[cfg(feature = "timeline")]
 pub use recorder::{Phase, Recording};
 pub use remote::Remote;
@@ -202,7 +204,6 @@ pub use report::{CallbackKind, Report, ReportEntry};
 pub use signals::Signals;
 pub use sleep::{Elapsed, Interval, NextTurn, Sleep};
 pub use source::{Source, Waiting};
-pub use sources::Direction;
 #[cfg(feature = "timeline")]
 pub use timeline::{Recorded, Timeline, TimelineEntry};
 pub use timers::MissedTicks;

@@ -305,11 +305,13 @@ impl Handle {
     }
 
     /// In debug builds, warns of a task of another loop that waits for this loop while it is not
-    /// running. Not if this loop is embedded and parked: then the outer loop will run it.
+    /// running. Not if this loop is embedded and parked or notified: then the outer loop will run it.
     #[inline]
     pub(crate) fn check_loop(&self) {
         let State { tasks, mailbox, .. } = &*self.state;
-        if cfg!(debug_assertions) && !tasks.is_running() && !mailbox.alarm.is_parked() {
+        let alarm = &mailbox.alarm;
+        let will_run = tasks.is_running() || alarm.is_parked() || alarm.is_notified();
+        if cfg!(debug_assertions) && !will_run {
             let warned = &self.state.meter.warned_of_other_loop;
             if is_any_running() && !warned.replace(true) {
                 self.warn(&Warning::OtherLoop);

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    thread,
 };
 
 /// Catches panics, and keeps the first one until [`resume`](Panics::resume).
@@ -28,9 +29,13 @@ impl Panics {
         }
     }
 
+    /// Lets the first panic go on. In a thread that panics already it is dropped, as two panics at once end the
+    /// process.
     pub(crate) fn resume(self) {
-        if let Some(payload) = self.0 {
-            resume_unwind(payload);
+        match self.0 {
+            Some(payload) if thread::panicking() => discard(payload),
+            Some(payload) => resume_unwind(payload),
+            None => {}
         }
     }
 }

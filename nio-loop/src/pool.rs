@@ -12,7 +12,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
@@ -93,18 +93,29 @@ impl Pool {
     pub(crate) fn add(&self, job: Arc<dyn Run>, pace: Pace) -> io::Result<()> {
         self.0.lock().queues[pace as usize].push_back(job);
         let started = self.start_threads();
-        if started.is_err() {
-            // There is no thread, so the job is still the last one.
-            let job = self.0.lock().queues[pace as usize].pop_back();
-            drop(job);
+        match started {
+            // Each job wakes one thread. A thread that is awake looks for another job before it waits.
+            Ok(()) => self.0.work.notify_one(),
+            Err(_) => {
+                // There is no thread, so the job is still the last one.
+                let job = self.0.lock().queues[pace as usize].pop_back();
+                drop(job);
+            }
         }
         started
     }
 
     /// Sets the limit, and starts threads for waiting jobs.
     pub(crate) fn set_limit(&self, limit: usize) -> io::Result<()> {
-        self.0.lock().limit = limit.max(1);
-        self.start_threads()
+        let old = mem::replace(&mut self.0.lock().limit, limit.max(1));
+        match self.start_threads() {
+            Ok(()) => self.0.work.notify_all(),
+            Err(error) => {
+                self.0.lock().limit = old;
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Starts threads for the waiting jobs. Fails only if there is no thread at all.
@@ -129,7 +140,6 @@ impl Pool {
                 }
             }
         }
-        self.0.work.notify_all();
         Ok(())
     }
 }
@@ -138,7 +148,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut jobs = self.0.lock();
         jobs.closed = true;
-        let left = std::mem::take(&mut jobs.queues);
+        let left = mem::take(&mut jobs.queues);
         drop(jobs);
         drop(left);
         self.0.work.notify_all();

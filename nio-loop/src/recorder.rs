@@ -5,9 +5,9 @@
 //! 1. Nothing is recorded, and no clock is read for it, unless there is a [`Recording`].
 //! 2. At most as many entries are kept as the recording has room for. The oldest are dropped, and
 //!    counted.
-//! 3. What has begun when a recording stops ends there; what had begun before it started is not in it.
-//!    What a panic ends is in it.
-//! 4. A phase in which nothing ran is not recorded, nor is a wake-up that brought nothing.
+//! 3. An entry that has not ended when the recording stops ends there. One that began before the recording
+//!    is not in it. A panic ends an entry, which stays.
+//! 4. A phase without callbacks is not recorded, nor is an empty wake-up.
 //! 5. The times are those of the loop's clock. A loop that a callback runs is a part of that
 //!    callback, and is recorded only by a recording of its own.
 
@@ -21,7 +21,7 @@ use crate::{
     timeline::{Recorded, Timeline, TimelineEntry},
 };
 
-/// A phase of a turn, of which a [`Timeline`] says when callbacks or tasks ran in it.
+/// A phase of a turn. A [`Timeline`] has the phases in which callbacks or tasks ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Timeouts, intervals, and sleeps that have ended.
@@ -50,15 +50,15 @@ struct Log {
     entries: VecDeque<(u64, TimelineEntry)>,
     dropped: u64,
     turns: u64,
-    /// How many have begun.
+    /// The number of entries that have begun.
     begun: u64,
-    /// What has not ended: a turn, in it a phase, in that a callback.
+    /// The entries that have not ended: a turn, in it a phase, in that a callback.
     open: Vec<Begun>,
 }
 
 struct Begun {
     number: u64,
-    /// How many entries there had been when it began.
+    /// The number of entries before it.
     count: u64,
     entry: TimelineEntry,
 }
@@ -76,7 +76,7 @@ impl Log {
         }
     }
 
-    /// How many entries there have been.
+    /// The number of entries so far.
     fn count(&self) -> u64 {
         self.entries.len() as u64 + self.dropped
     }

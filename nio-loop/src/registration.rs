@@ -4,9 +4,7 @@ use std::{os::fd::AsFd, process::Child, process::ExitStatus, rc::Rc};
 
 use nio_poll::{Event, Interest, Signal};
 
-use crate::{
-    CallbackKind, Handle, listeners::Order, queues::Origin, sources::Readiness, state::State,
-};
+use crate::{CallbackKind, Handle, listeners::Order, queues::Origin, readiness::Readiness};
 
 /// A registration with the poll. Its key is the token.
 pub(crate) enum Registration {
@@ -76,26 +74,7 @@ impl Watch {
         };
         event.is_readable() && interest.is_readable()
             || event.is_writable() && interest.is_writable()
-    }
-
-    pub(crate) fn deregister(&self, state: &State) {
-        let Ok(poll) = state.poll() else {
-            return;
-        };
-        // It was registered, so this cannot fail, except for a process that has exited.
-        let _ = match &self.watched {
-            Watched::Descriptor(descriptor, ..) => poll.deregister(descriptor),
-            Watched::File(file, _) => poll.deregister_file(file),
-            Watched::Signal(signal, order, _) => {
-                let Some(registration) = state.listeners.remove(*signal, *order) else {
-                    return; // others listen
-                };
-                drop(state.registrations.borrow_mut().remove(registration));
-                poll.deregister_signal(*signal)
-            }
-            Watched::Child(child, _) => poll.deregister_process(child.id()),
-            Watched::Process(pid, _) => poll.deregister_process(*pid),
-        };
+            || event.is_priority() && interest.is_priority()
     }
 }
 

@@ -98,6 +98,7 @@ impl Remote {
     }
 
     /// Wakes the loop: it takes a turn, even if there is nothing to do. Does nothing if the loop is gone.
+    /// It takes a lock, so a signal handler must not call it: use [`Handle::on_signal`].
     #[doc(alias("uv_async_send", "Notify", "Waker"))]
     pub fn wake(&self) {
         self.mailbox.notify();

@@ -1,6 +1,10 @@
 //! Signals, for callbacks and for futures.
 
-use std::{fmt, future::Future, panic::Location};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    panic::Location,
+};
 
 use nio_poll::{Signal, Token};
 
@@ -8,6 +12,7 @@ use crate::{
     CallbackId, Error, Handle,
     callbacks::Target,
     channel::Receiver,
+    poll_budget,
     registration::{OnEvent, Registration, Watched},
 };
 
@@ -143,7 +148,10 @@ impl Handle {
     #[track_caller]
     pub fn ctrl_c(&self) -> impl Future<Output = Result<(), Error>> + use<> {
         let signals = self.signals(Signal::INTERRUPT);
-        async move { signals?.next().await.map(drop) }
+        async move {
+            poll_fn(poll_budget).await;
+            signals?.next().await.map(drop)
+        }
     }
 }
 

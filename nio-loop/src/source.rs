@@ -22,8 +22,8 @@ use nio_poll::{Interest, Token};
 
 use crate::{
     Direction, Error, Handle, Refused, budget,
+    readiness::{Level, NO_TICKET, Readiness, Ticket},
     registration::{Attached, Registration},
-    sources::{Level, NO_TICKET, Readiness, Ticket},
     timers::Timer,
 };
 
@@ -157,7 +157,8 @@ impl<S: AsFd> Source<S> {
 
     /// Pauses a direction: its operations wait for `duration`, whatever events come, and then try
     /// again. For an operation that failed for want of memory (ENOBUFS) or descriptors (EMFILE), where
-    /// no event tells when it may succeed. The pause does not keep the loop alive.
+    /// no event tells when it may succeed. The pause does not keep the loop alive. It has no effect on a
+    /// direction that is paused already.
     ///
     /// # Errors
     ///
@@ -165,7 +166,10 @@ impl<S: AsFd> Source<S> {
     pub fn pause(&self, direction: Direction, duration: Duration) -> io::Result<()> {
         let state = &self.handle().state;
         self.block(direction)?;
-        self.readiness().level(direction).set(Level::Paused);
+        let level = self.readiness().level(direction);
+        if level.replace(Level::Paused) == Level::Paused {
+            return Ok(());
+        }
         let timer = Timer::Pause(Rc::clone(&self.attached), direction);
         state.timers.insert(self.handle().now() + duration, timer);
         state.mailbox.notify_if_parked();

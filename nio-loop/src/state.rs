@@ -28,7 +28,7 @@ use crate::{
     pool::Pool,
     queues::{Origin, Queues},
     recorder::Recorder,
-    registration::{OnEvent, Registration},
+    registration::{OnEvent, Registration, Watch, Watched},
     task::{Join, Outcome, Task},
     tasks::Tasks,
     timers::{Timer, Timers},
@@ -204,9 +204,29 @@ impl State {
         drop(registrations);
         if let Registration::Watch(watch) = &removed {
             self.release(watch.referenced);
-            watch.deregister(self);
+            self.deregister(watch);
         }
         Some(removed)
+    }
+
+    fn deregister(&self, watch: &Watch) {
+        let Ok(poll) = self.poll() else {
+            return;
+        };
+        // It was registered, so this cannot fail, except for a process that has exited.
+        let _ = match &watch.watched {
+            Watched::Descriptor(descriptor, ..) => poll.deregister(descriptor),
+            Watched::File(file, _) => poll.deregister_file(file),
+            Watched::Signal(signal, order, _) => {
+                let Some(registration) = self.listeners.remove(*signal, *order) else {
+                    return; // others listen
+                };
+                drop(self.registrations.borrow_mut().remove(registration));
+                poll.deregister_signal(*signal)
+            }
+            Watched::Child(child, _) => poll.deregister_process(child.id()),
+            Watched::Process(pid, _) => poll.deregister_process(*pid),
+        };
     }
 
     /// Puts the callback of a watch back after its run. Returns it if the watch was cleared meanwhile.
@@ -323,7 +343,7 @@ impl State {
                 // The last listener of a signal deregisters it.
                 Registration::Pending | Registration::Signal(_) => {}
                 Registration::Source(attached) => attached.readiness.close(&self.tasks),
-                Registration::Watch(watch) => watch.deregister(self),
+                Registration::Watch(watch) => self.deregister(watch),
             });
             panics.catch(|| drop(registration));
         }

@@ -32,7 +32,7 @@ pub struct Timeline {
     pub begin: Time,
     /// When it was stopped.
     pub end: Time,
-    /// How many entries there was no room for: the oldest.
+    /// The number of entries that were dropped for want of room, the oldest first.
     pub dropped: u64,
 }
 
@@ -44,7 +44,7 @@ pub struct TimelineEntry {
     pub what: Recorded,
     /// When it began, by the loop's clock.
     pub begin: Time,
-    /// When it ended; if the recording was stopped before, then that.
+    /// When it ended, or when the recording was stopped if that was before.
     pub end: Time,
 }
 
@@ -145,7 +145,7 @@ pub(crate) enum Row {
     Tasks,
 }
 
-/// A few words.
+/// The entry as a short text.
 impl fmt::Display for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -166,7 +166,7 @@ impl fmt::Display for Recorded {
     }
 }
 
-/// A text as the inside of a JSON string, which may also stand in a script of an HTML page: that ends at no `<` of it.
+/// A text as the inside of a JSON string. Every `<` is escaped, so that a script of an HTML page may contain it.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {

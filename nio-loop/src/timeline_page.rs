@@ -1,5 +1,4 @@
-//! A timeline as one HTML page, which needs nothing else: no network, no library. The page is `timeline.html`; here the
-//! data is put into it.
+//! A timeline as one self-contained HTML page: `timeline.html` with the data put into it.
 
 use std::{
     collections::HashMap,
@@ -8,7 +7,7 @@ use std::{
 
 use crate::{Recorded, Timeline, TimelineEntry, timeline::Escaped};
 
-/// The page. In it, this is where the data comes.
+/// The page, and the place in it for the data.
 const PAGE: &str = include_str!("timeline.html");
 const DATA: &str = "@DATA@";
 

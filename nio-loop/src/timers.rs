@@ -15,8 +15,8 @@ use crate::{
     Handle,
     clock::{Time, nanos},
     queues::{Once, Origin},
+    readiness::Direction,
     registration::Attached,
-    sources::Direction,
     task::Waiter,
 };
 

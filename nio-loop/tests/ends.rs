@@ -236,6 +236,10 @@ fn a_pause_ends_by_its_timer_and_by_nothing_else() {
         stream.read(&mut [0])
     };
     source.pause(Direction::Read, secs(5)).unwrap();
+    // Another pause has no effect, and leaves no timer.
+    for _ in 0..10 {
+        source.pause(Direction::Read, secs(1)).unwrap();
+    }
     theirs.write_all(b"x").unwrap();
     source.wake(Direction::Read);
     let tried = source.try_io(Direction::Read, |_| Ok(()));
@@ -243,6 +247,7 @@ fn a_pause_ends_by_its_timer_and_by_nothing_else() {
     let read = event_loop.block_on(source.io(Direction::Read, read));
     assert_eq!((read.unwrap().unwrap(), tries), (1, 1));
     assert_eq!(handle.now() - start, secs(5));
+    assert_eq!(handle.metrics().timers, 1);
     // The other direction is not paused.
     source.try_io(Direction::Write, |_| Ok(())).unwrap();
 }
