@@ -115,12 +115,13 @@ impl Loop {
         source: F,
         mut callback: impl FnMut(&mut Loop, &F) + 'static,
     ) -> io::Result<()> {
-        let mut changes = [Kevent::read(&source, EventFlags::ADD).with_udata(self.next_id)];
+        let id = self.next_id;
+        self.next_id += 1; // also if this fails: the caller may have used the id
+        let mut changes = [Kevent::read(&source, EventFlags::ADD).with_udata(id)];
         self.queue.apply(&mut changes)?;
         changes[0].receipt()?;
-        let callback: Callback = Box::new(move |this| callback(this, &source));
-        self.watches.insert(self.next_id, Some(callback));
-        self.next_id += 1;
+        self.watches
+            .insert(id, Some(Box::new(move |this| callback(this, &source))));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! One thread, many clients: a socket that has nothing to read says so, and the next one is asked.
 
 use std::{
+    env,
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     thread,
@@ -11,13 +12,17 @@ use std::{
 fn main() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let clients = thread::spawn(move || clients(address));
+    let seconds = env::args()
+        .nth(1)
+        .map_or(Ok(1), |argument| argument.parse());
+    let silence = Duration::from_secs(seconds.expect("a number of seconds"));
+    let clients = thread::spawn(move || clients(address, silence));
     serve(&listener, 3)?;
     clients.join().expect("the clients do not panic")
 }
 
-/// Client 1 is silent for a second; meanwhile, clients 2 and 3 ask.
-fn clients(address: SocketAddr) -> io::Result<()> {
+/// Client 1 is silent; meanwhile, clients 2 and 3 ask.
+fn clients(address: SocketAddr, silence: Duration) -> io::Result<()> {
     let silent = TcpStream::connect(address)?;
     println!("client 1 connects, and says nothing");
     for number in [2, 3] {
@@ -27,7 +32,7 @@ fn clients(address: SocketAddr) -> io::Result<()> {
         stream.read_to_string(&mut answer)?;
         println!("client {number} reads {answer}");
     }
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(silence);
     println!("client 1 leaves");
     drop(silent);
     Ok(())

@@ -26,7 +26,10 @@ fn main() {
             assert_eq!(heap.next_deadline(), Some(deadline + 1));
             heap.remove(0);
         }
-        let (pops, stale, key) = (heap.moves, keys[0], heap.insert(7));
+        let pops = heap.moves;
+        let stale = heap.insert(7);
+        assert!(heap.cancel(stale));
+        let key = heap.insert(8); // in the slot of the other one
         assert!(!heap.cancel(stale) && heap.cancel(key));
         println!(
             "{arity}-ary heap: {inserts} moves to insert, {pushes} to push later, {pops} to pop"

@@ -112,6 +112,10 @@ fn the_exercises_are_not_done_yet() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let file = fs::read_to_string(&path).unwrap();
-        assert!(file.contains("NOT_DONE"), "{}: a solution?", path.display());
+        assert!(
+            file.contains("NOT_DONE"),
+            "{} is written. If you have done the exercise, all is well; it is not to be committed",
+            path.display()
+        );
     }
 }

@@ -85,6 +85,22 @@ fn each_file_that_the_text_names_exists() {
     assert!(wrong.is_empty(), "no such files:\n{}", wrong.join("\n"));
 }
 
+/// Whether a command runs a program of this package, or tests what a reader wrote for an exercise.
+fn runs_a_program(command: &str) -> bool {
+    let programs = include_str!("../../Cargo.toml");
+    let program = command.strip_prefix("cargo run --bin ").map(|it| {
+        let name = it.split(' ').next().unwrap();
+        programs.contains(&format!("name = \"{name}\""))
+    });
+    let exercises = include_str!("../exercises.rs");
+    let tests = "cargo test -p nio-guide --test exercises -- --ignored ";
+    let exercise = command.strip_prefix(tests).map(|name| {
+        let mut lines = exercises.lines().map(str::trim);
+        lines.any(|line| line.starts_with(&format!("{name} solution_")))
+    });
+    program.or(exercise).unwrap_or(false)
+}
+
 #[test]
 fn each_command_is_known() {
     let known = include_str!("commands.txt");
@@ -94,8 +110,7 @@ fn each_command_is_known() {
         for block in page.blocks().iter().filter(|block| block.language == "sh") {
             for line in block.code.lines().filter(|line| !line.is_empty()) {
                 let command = line.split(" #").next().unwrap().trim_end();
-                let runs_a_program = command.starts_with("cargo run --bin ch");
-                if !runs_a_program && !known.contains(command) {
+                if !runs_a_program(command) && !known.contains(command) {
                     unknown.insert(format!("{}: {command}", page.name()));
                 }
             }
