@@ -106,8 +106,8 @@
 //!
 //! # Features and systems
 //!
-//! Off by default: `futures-core` (`Stream` for intervals) and `tracing` (an event for each turn, callback, task and
-//! warning). The loop is the same on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux; children need Linux 5.3 or
+//! Off by default: `futures-core` (`Stream` for intervals), `tracing` (an event for each turn, callback, task and
+//! warning) and `timeline` (records each turn, callback and wait; writes an HTML page or a Chrome trace). The loop is the same on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux; children need Linux 5.3 or
 //! later. Differences of the systems are documented with the methods.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
