@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example echo [ADDRESS]
-//! nc 127.0.0.1 7000
+//! nc 127.0.0.1 7070
 //! ```
 //!
 //! Ctrl-C starts a graceful shutdown: it accepts no more connections, and ends when the open ones are
@@ -15,7 +15,7 @@ use nio_loop::{EventLoop, Handle, Signal};
 use nio_net::{TcpListener, TcpStream};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:7070".into());
 
     let mut event_loop = EventLoop::new()?;
     let handle = event_loop.handle();

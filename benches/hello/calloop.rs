@@ -4,7 +4,7 @@ use calloop::{EventLoop, Interest, Mode, PostAction, generic::Generic};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::<()>::try_new()?;
-    let listener = TcpListener::bind("127.0.0.1:7000")?;
+    let listener = TcpListener::bind("127.0.0.1:7070")?;
     listener.set_nonblocking(true)?;
     let source = Generic::new(listener, Interest::READ, Mode::Level);
     event_loop

@@ -8,7 +8,7 @@ use mio::{Events, Interest, Poll, Token, net::TcpListener};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
-    let mut listener = TcpListener::bind("127.0.0.1:7000".parse()?)?;
+    let mut listener = TcpListener::bind("127.0.0.1:7070".parse()?)?;
     poll.registry()
         .register(&mut listener, Token(0), Interest::READABLE)?;
     loop {

@@ -5,7 +5,7 @@ use polling::{Event, Events, Poller};
 fn main() -> Result<(), Box<dyn Error>> {
     let poller = Poller::new()?;
     let mut events = Events::new();
-    let listener = TcpListener::bind("127.0.0.1:7000")?;
+    let listener = TcpListener::bind("127.0.0.1:7070")?;
     listener.set_nonblocking(true)?;
     // SAFETY: the listener lives as long as the poller.
     unsafe { poller.add(&listener, Event::readable(0))? };

@@ -7,7 +7,7 @@ use futures_lite::AsyncWriteExt;
 fn main() -> Result<(), Box<dyn Error>> {
     let executor = LocalExecutor::new();
     block_on(executor.run(async {
-        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 7000))?;
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 7070))?;
         loop {
             let (mut stream, _) = listener.accept().await?;
             let serve = async move { stream.write_all(b"hello\n").await };

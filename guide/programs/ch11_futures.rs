@@ -24,7 +24,9 @@ fn main() -> io::Result<()> {
             println!("C: never comes here");
         });
     }
-    let left = executor.run()?;
-    println!("{left} tasks are left, and nothing will wake them");
+    match executor.run()? {
+        0 => println!("all tasks have finished"),
+        left => println!("not finished, and nothing will wake them: {left}"),
+    }
     Ok(())
 }

@@ -1,5 +1,7 @@
 // ANCHOR: main
 //! A server for strings: `SET name value` and `GET name`, a line each. With `by-read`, a read is taken for a line.
+//!
+//! Arguments: the address, `by-line` or `by-read`, the idle limit in seconds. All may be left out.
 
 use std::{cell::RefCell, collections::HashMap, env, io, rc::Rc, time::Duration};
 
@@ -16,12 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = env::args().skip(1);
     let address = arguments.next().unwrap_or("127.0.0.1:6400".into());
     let by_read = arguments.next().as_deref() == Some("by-read");
+    let idle = arguments.next().map_or(Ok(60), |it| it.parse())?;
     nio_loop::run(async |handle| {
         let listener = TcpListener::bind(&handle, address.as_str()).await?;
         println!("listening on {}", listener.local_addr()?);
         let options = ServeOptions::new()
             .connections(CONNECTIONS)
-            .idle(Duration::from_secs(60))
+            .idle(Duration::from_secs(idle))
             .grace(Duration::from_secs(10));
         let server = Server::with(&handle, options).on_error(|error| println!("{error}"));
         let values = Values::default();

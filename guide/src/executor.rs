@@ -2,7 +2,7 @@
 //! Chapter 11: an executor. It polls the tasks that were woken, and sleeps when none was.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     io, mem,
     pin::Pin,
@@ -46,6 +46,7 @@ impl Executor {
                 queue: Kqueue::new()?,
                 timers: RefCell::new(TimerHeap::new()),
                 waiting: RefCell::new(HashMap::new()),
+                last_id: Cell::new(0),
             }),
         })
     }
@@ -57,8 +58,7 @@ impl Executor {
         self.woken.lock().expect("no panic").push(self.last_id);
     }
 
-    /// Polls tasks until all have finished, or until those that are left wait for nothing. Returns
-    /// how many are left.
+    /// Polls tasks until all have finished, or nothing can wake the others. Returns how many are left.
     pub fn run(&mut self) -> io::Result<usize> {
         loop {
             let woken = mem::take(&mut *self.woken.lock().expect("no panic"));
@@ -96,11 +96,11 @@ pub struct Sources {
     timers: RefCell<TimerHeap<Instant, Waker>>,
     /// By the udata of the event.
     pub(crate) waiting: RefCell<HashMap<usize, Waker>>,
+    pub(crate) last_id: Cell<usize>,
 }
 
 impl Sources {
-    /// Sleeps until a deadline or an event, and wakes its task. Returns false if there is nothing to
-    /// wait for.
+    /// Sleeps until a deadline or an event, and wakes its task. False if there is nothing to wait for.
     fn wait(&self) -> io::Result<bool> {
         let next = self.timers.borrow_mut().next_deadline();
         if next.is_none() && self.waiting.borrow().is_empty() {
@@ -109,15 +109,15 @@ impl Sources {
         let until = |next: Instant| next.saturating_duration_since(Instant::now());
         let mut events = EventList::with_capacity(64);
         self.queue.wait(&mut events, next.map(until))?;
+        let mut wakers = Vec::new();
         for event in &events {
-            let waker = self.waiting.borrow_mut().remove(&event.udata());
-            waker.into_iter().for_each(Waker::wake);
+            wakers.extend(self.waiting.borrow_mut().remove(&event.udata()));
         }
         let now = Instant::now();
-        let mut timers = self.timers.borrow_mut();
-        while let Some((_, _, waker)) = timers.pop_expired(now) {
-            waker.wake();
+        while let Some((_, _, waker)) = self.timers.borrow_mut().pop_expired(now) {
+            wakers.push(waker);
         }
+        wakers.into_iter().for_each(Waker::wake); // now nothing is borrowed
         Ok(true)
     }
     // ANCHOR_END: sources

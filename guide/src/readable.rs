@@ -38,9 +38,8 @@ impl Future for Readable<'_> {
                 }
             };
         }
-        let id = (1..)
-            .find(|id| !waiting.contains_key(id))
-            .expect("a number");
+        let id = self.sources.last_id.get() + 1; // no number is used twice
+        self.sources.last_id.set(id);
         let change = Kevent::read(self.stream, EventFlags::ADD | EventFlags::ONESHOT);
         apply(&self.sources.queue, &[change.with_udata(id)])?;
         waiting.insert(id, context.waker().clone());

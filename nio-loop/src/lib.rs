@@ -108,8 +108,8 @@
 //!
 //! # Features and systems
 //!
-//! The optional features are off by default. The loop is the same on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux; children need Linux 5.3 or
-//! later. Differences of the systems are documented with the methods.
+//! The optional features are off by default. The loop is the same on macOS, FreeBSD, NetBSD, OpenBSD, DragonFly and
+//! Linux; children need Linux 5.3 or later. Differences of the systems are documented with the methods.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]

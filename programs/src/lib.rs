@@ -85,7 +85,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 ///
 /// The reason, if it is not one.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
-    let fail = |_| "not of the form ADDRESS:PORT; try 127.0.0.1:7000, or 127.0.0.1:0".into();
+    let fail = |_| "not of the form ADDRESS:PORT; try 127.0.0.1:7070, or 127.0.0.1:0".into();
     text.parse().map_err(fail)
 }
 

@@ -272,7 +272,7 @@ fn impossible_arguments_are_errors_at_the_start() {
         ),
         (
             ["here", "127.0.0.1:1"],
-            "not of the form ADDRESS:PORT; try 127.0.0.1:7000",
+            "not of the form ADDRESS:PORT; try 127.0.0.1:7070",
         ),
     ] {
         let mut proxy = Program::start(PROXY, &arguments);

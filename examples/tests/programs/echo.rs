@@ -85,7 +85,7 @@ fn echo_handles_sigterm_like_ctrl_c() {
 fn echo_says_what_is_wrong_with_an_address() {
     fails("echo", "here", "it has no port");
     fails("echo", "127.0.0.1", "it has no port");
-    fails("echo", "192.0.2.1:7000", "cannot listen on");
+    fails("echo", "192.0.2.1:7070", "cannot listen on");
 }
 
 #[test]

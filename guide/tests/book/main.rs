@@ -4,6 +4,7 @@
 
 mod blocks;
 mod links;
+mod names;
 mod pictures;
 mod programs;
 mod template;
