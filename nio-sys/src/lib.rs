@@ -128,7 +128,7 @@
 //! |---|---|
 //! | a closed descriptor | keeps its registrations while a duplicate of it is open (K99). Delete before closing, or close the duplicates |
 //! | closing without `DELETE` | saves no system call: the next registration of the same number makes one epoll_ctl(2) more |
-//! | a level-triggered registration that was left so, once the number belongs to another file | the queue makes its epoll set again. While no descriptor is free for that, waits spin: they return nothing for it and use the processor |
+//! | a level-triggered registration that was left so, once the number belongs to another file | the queue makes its epoll set again. While it lacks the descriptor or the memory for that, waits spin: they return nothing for it and use the processor |
 //! | a change of one filter | may report the other one again if that is registered with `CLEAR` and its condition holds (K128) |
 //! | `WRITE` with `CLEAR` | may be reported again when something arrives, if `READ` of the descriptor is registered too (K128) |
 //! | `data` of [`READ`](Filter::READ) and [`WRITE`](Filter::WRITE), and the error in `fflags` | are 0, unless the queue was made by [`Kqueue::with_counts`] |

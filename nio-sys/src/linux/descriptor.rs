@@ -206,16 +206,27 @@ impl Descriptors {
         self.slots.set(fd, VACANT);
     }
 
-    /// Registers every descriptor with a new epoll set, as it is with the old one.
-    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd, active: &mut Active) {
+    /// Registers every descriptor with a new epoll set, as it is with the old one. Without the memory for all of them
+    /// it is an error, and only the knotes of closed descriptors are dropped.
+    pub(super) fn attach(
+        &mut self,
+        old: &OwnedFd,
+        new: &OwnedFd,
+        active: &mut Active,
+    ) -> io::Result<()> {
         for fd in self.slots.registered() {
             let slot = self.slots.get(fd);
-            let is_used = slot.has_knotes() && check_entry(old, fd).is_ok();
-            // Without the memory for an entry in the new set, the knotes are dropped.
-            if !is_used || add(new, fd, slot.told, slot.payload).is_err() {
-                self.forget(fd, active);
+            let is_in_old = if slot.has_knotes() {
+                check_entry(old, fd)
+            } else {
+                Err(no_such_knote())
+            };
+            match is_in_old.and_then(|()| add(new, fd, slot.told, slot.payload)) {
+                Err(error) if is_lost(&error) => self.forget(fd, active),
+                result => result?,
             }
         }
+        Ok(())
     }
 }
 

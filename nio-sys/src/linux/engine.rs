@@ -349,9 +349,7 @@ impl Engine {
             }
         }
         self.watches.attach(new)?;
-        self.descriptors.attach(old, new, &mut self.active);
-        self.stale.clear();
-        Ok(())
+        self.descriptors.attach(old, new, &mut self.active)
     }
 }
 

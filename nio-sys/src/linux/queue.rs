@@ -235,7 +235,9 @@ impl Queue {
         // The limit on descriptors may be below the number of this one by now.
         epoll::replace(&self.epoll, &new).inspect_err(|_| {
             let _ = epoll::control(&self.epoll, libc::EPOLL_CTL_DEL, release, 0, 0);
-        })
+        })?;
+        engine.stale.clear();
+        Ok(())
     }
 
     /// A child of fork(2) does not have the queue (K4).
