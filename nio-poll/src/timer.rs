@@ -80,7 +80,9 @@ impl Poll {
             .with_time(nanoseconds, TimerUnit::Nanoseconds);
         let subject = Subject::Timer(token);
         let shared = self.shared();
-        let mut registry = shared.lock();
+        let mut registry = shared
+            .lock()
+            .map_err(|source| Error::Refused { subject, source })?;
         // Deleted first: the mode is fixed when a knote is added, and DragonFly does not restart a
         // running timer.
         let deleted = shared.apply(&[knote.with_flags(EventFlags::DELETE)]);

@@ -7,7 +7,8 @@
 //! - every descriptor is owned by an `OwnedFd` as soon as the kernel has returned it;
 //! - no argument is cut silently: one that a kernel cannot take is refused, or changed to one that means the
 //!   same;
-//! - a child of fork(2) never closes the number of its parent's queue, which may be another file's there (K4).
+//! - a child of fork(2) never closes the number of its parent's queue, which may be another file's there (K4). Calls
+//!   do not check this: it would be a system call more for each wait.
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -73,6 +74,10 @@ impl Queue {
             fd: ManuallyDrop::new(open()?),
             creator: process::id(),
         })
+    }
+
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        process::id() == self.creator
     }
 
     pub(crate) fn kevent(
@@ -186,7 +191,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         // In a child of fork(2) the number is free, or belongs to another file (K4).
-        if process::id() == self.creator {
+        if self.is_of_this_process() {
             // SAFETY: `fd` is not used again: this is the drop of its only owner.
             unsafe { ManuallyDrop::drop(&mut self.fd) };
         }

@@ -242,6 +242,11 @@ impl Queue {
 
     /// A child of fork(2) does not have the queue (K4).
     #[inline]
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.home.is_here()
+    }
+
+    #[inline]
     fn check_home(&self) -> io::Result<()> {
         if self.home.is_here() {
             Ok(())
