@@ -201,6 +201,7 @@
 //! | registering or deregistering a descriptor | 1 |
 //! | reregistering a descriptor | 1 (NetBSD, OpenBSD and DragonFly: 2); with another trigger up to 3 |
 //! | [`Poll::register_all`] of n descriptors | 1; n |
+//! | [`Poll::register_timer`] | 2; 3. If the timer is set already, 1 (DragonFly: 2) |
 //! | [`Waker::wake`] | 1; 1 if no other wake-up is pending, else 0 |
 //! | an event of a poll made [`with_counts`](Poll::with_counts) | 0; 1 to 3 |
 //! | arming [`Trigger::Oneshot`] again | 1 |

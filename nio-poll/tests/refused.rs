@@ -6,8 +6,9 @@ mod support;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
-use nio_poll::{Error, Interest, Poll, Token, Trigger};
+use nio_poll::{Error, Interest, Poll, Timer, Token, Trigger};
 use support::seccomp::refuse_if;
 use support::*;
 
@@ -47,5 +48,32 @@ fn a_refused_register_all_undoes_all_additions() {
         poll.register(&second, Token(2), Interest::READABLE)
             .unwrap();
         assert_eq!(tokens(&poll), [2]);
+    });
+}
+
+#[test]
+fn a_timer_that_is_set_again_at_the_limit_on_descriptors_restarts() {
+    in_child(|| {
+        let poll = Poll::new().unwrap();
+        let set = |timer| poll.register_timer(timer, Token(1));
+        let short = Duration::from_millis(2);
+        set(Timer::After(short)).unwrap();
+        // Below the number of each descriptor of the poll.
+        let rlim_cur = poll.as_fd().as_raw_fd() as libc::rlim_t;
+        let limit = libc::rlimit {
+            rlim_cur,
+            rlim_max: rlim_cur,
+        };
+        // SAFETY: the struct lives until the call returns.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).unwrap();
+        set(Timer::After(Duration::from_secs(60))).unwrap();
+        set(Timer::After(short)).unwrap();
+        assert_eq!(one(&poll).token(), Token(1));
+        // That timer has ended, and another one needs a descriptor.
+        assert!(matches!(
+            set(Timer::Every(short)),
+            Err(Error::Refused { .. })
+        ));
+        assert!(format!("{poll:?}").ends_with("registered: [] }"));
     });
 }
