@@ -131,28 +131,27 @@ impl Descriptors {
         renews: bool,
     ) -> io::Result<()> {
         let (told, wanted) = (slot.told, slot.wanted());
-        let mut number = generation(slot.payload);
-        if renews || told == 0 {
+        let mut new = payload(fd, generation(slot.payload), wanted);
+        if renews || told == 0 || new != slot.payload {
             // 31 bits of the payload, and never 0.
             self.generation = ((self.generation + 1) & (u32::MAX >> 1)).max(1);
-            number = self.generation;
+            new = payload(fd, self.generation, wanted);
         }
-        let payload = payload(fd, number, wanted);
         match (told, wanted) {
             (0, 0) => match check_entry(epoll, fd) {
                 // No entry, as it should be.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 result => result?,
             },
-            (0, _) => add(epoll, fd, wanted, payload)?,
+            (0, _) => add(epoll, fd, wanted, new)?,
             (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
             _ if told != wanted || renews => {
-                epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, payload)?;
+                epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, new)?;
             }
             // Nothing changes for epoll, but it has to be asked (law 2).
             _ => check_entry(epoll, fd)?,
         }
-        (slot.told, slot.payload) = (wanted, payload);
+        (slot.told, slot.payload) = (wanted, new);
         if matches!(told, 0 | IDLE) {
             slot.error = 0;
         }
@@ -277,5 +276,34 @@ fn add(set: &OwnedFd, fd: RawFd, mask: u32, payload: u64) -> io::Result<()> {
             epoll::control(set, EPOLL_CTL_MOD, fd, mask, payload)
         }
         result => result,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::os::{fd::AsRawFd, unix::net::UnixStream};
+
+    use super::{super::slot::is_level, *};
+
+    #[test]
+    fn a_change_between_level_and_edge_makes_a_new_generation() {
+        let (set, probe) = (epoll::create().unwrap(), epoll::eventfd().unwrap());
+        let mut descriptors = Descriptors::new(false, probe.as_raw_fd());
+        let mut active = Active::default();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let clear = EventFlags::ADD | EventFlags::CLEAR;
+        for change in [
+            Kevent::read(&socket, EventFlags::ADD),
+            Kevent::write(&socket, clear),
+        ] {
+            descriptors.change(&set, &[change], &mut active).unwrap();
+        }
+        let edge = descriptors.slots.get(socket.as_raw_fd()).payload;
+        // Deletes the edge-triggered one, which evaluates no condition.
+        let delete = Kevent::write(&socket, EventFlags::DELETE);
+        descriptors.change(&set, &[delete], &mut active).unwrap();
+        let level = descriptors.slots.get(socket.as_raw_fd()).payload;
+        assert!(is_level(level) && !is_level(edge));
+        assert_ne!(generation(level), generation(edge));
     }
 }

@@ -5,8 +5,9 @@
 //! 1. A slot has the index of its descriptor in one vector. The queue's lock guards it.
 //! 2. An event of epoll belongs to a slot if its payload is the slot's: descriptor, generation, and whether
 //!    the entry is level-triggered. Any other event is stale.
-//! 3. A change with EV_ADD or EV_ENABLE makes a new generation (K90). So an event of an earlier registration, or
-//!    of a batch that another thread holds, is recognised as stale.
+//! 3. A change with EV_ADD or EV_ENABLE makes a new generation (K90), and so does one between level and edge. So an
+//!    event of an earlier registration, or of a batch that another thread holds, is recognised as stale, and no
+//!    payload that was stale is a slot's again.
 //! 4. An event of a slot that is not *special* needs only the knotes to become kevents.
 
 use std::os::fd::RawFd;
