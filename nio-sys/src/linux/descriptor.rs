@@ -70,7 +70,7 @@ impl Descriptors {
         let first = &changes[0];
         let fd = descriptor(first)?;
         let mut slot = self.slots.get(fd);
-        let had_entry = slot.told != 0;
+        let had_entry = slot.mask != 0;
         let (mut count, mut renews) = (0, false);
         for change in changes.iter().take(RUN) {
             if change.ident() != first.ident() {
@@ -130,14 +130,14 @@ impl Descriptors {
         slot: &mut Slot,
         renews: bool,
     ) -> io::Result<()> {
-        let (told, wanted) = (slot.told, slot.wanted());
+        let (mask, wanted) = (slot.mask, slot.wanted());
         let mut new = payload(fd, generation(slot.payload), wanted);
-        if renews || told == 0 || new != slot.payload {
+        if renews || mask == 0 || new != slot.payload {
             // 31 bits of the payload, and never 0.
             self.generation = ((self.generation + 1) & (u32::MAX >> 1)).max(1);
             new = payload(fd, self.generation, wanted);
         }
-        match (told, wanted) {
+        match (mask, wanted) {
             (0, 0) => match check_entry(epoll, fd) {
                 // No entry, as it should be.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
@@ -145,14 +145,14 @@ impl Descriptors {
             },
             (0, _) => add(epoll, fd, wanted, new)?,
             (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
-            _ if told != wanted || renews => {
+            _ if mask != wanted || renews => {
                 epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, new)?;
             }
             // Nothing changes for epoll, but it has to be asked (law 2).
             _ => check_entry(epoll, fd)?,
         }
-        (slot.told, slot.payload) = (wanted, new);
-        if matches!(told, 0 | IDLE) {
+        (slot.mask, slot.payload) = (wanted, new);
+        if matches!(mask, 0 | IDLE) {
             slot.error = 0;
         }
         Ok(())
@@ -168,7 +168,7 @@ impl Descriptors {
                 }
             }
         }
-        if slot.told == 0 {
+        if slot.mask == 0 {
             *slot = VACANT;
         }
         slot.special = slot.is_special() || self.counts;
@@ -184,10 +184,10 @@ impl Descriptors {
         mut slot: Slot,
         active: &mut Active,
     ) {
-        let (told, wanted) = (slot.told, slot.wanted());
+        let (mask, wanted) = (slot.mask, slot.wanted());
         // A disarmed entry reports nothing: it stays until a knote is enabled again.
         let waits = matches!(wanted, 0 | IDLE) || slot.queued != [NOWHERE; 3];
-        if told != wanted && !(told == DISARMED && waits) {
+        if mask != wanted && !(mask == DISARMED && waits) {
             let result = self.sync(epoll, fd, &mut slot, false);
             if result.is_err_and(|error| is_lost(&error)) {
                 return self.forget(fd, active);
@@ -220,7 +220,7 @@ impl Descriptors {
             } else {
                 Err(no_such_knote())
             };
-            match is_in_old.and_then(|()| add(new, fd, slot.told, slot.payload)) {
+            match is_in_old.and_then(|()| add(new, fd, slot.mask, slot.payload)) {
                 Err(error) if is_lost(&error) => self.forget(fd, active),
                 result => result?,
             }

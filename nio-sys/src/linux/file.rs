@@ -12,7 +12,7 @@
 use std::{io, os::fd::RawFd};
 
 use super::{
-    filterops::{Filterops, Host, Report, Told},
+    filterops::{Answer, Filterops, Host, Report},
     inotify::{self, FileState, Inode, Notice, Wd},
     knote::{descriptor, invalid, unsupported},
     vnode::replace,
@@ -73,9 +73,9 @@ impl Filterops for File {
         check_fflags(change)
     }
 
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         let ready = |data| {
-            Told::Event(Report {
+            Answer::Event(Report {
                 data,
                 ..Report::default()
             })
@@ -85,7 +85,7 @@ impl Filterops for File {
         }
         // Negative if the file was truncated to less than the offset (K145).
         match FileState::of(self.fd).map(|now| now.size - inotify::offset(self.fd)) {
-            Ok(0) | Err(_) => Told::Nothing,
+            Ok(0) | Err(_) => Answer::Nothing,
             Ok(left) => ready(left),
         }
     }

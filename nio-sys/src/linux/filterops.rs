@@ -65,7 +65,7 @@ pub(super) trait Filterops: Debug + Send {
     fn touch(&mut self, change: &Kevent, host: &mut Host<'_>) -> io::Result<()>;
 
     /// The event, if the condition holds.
-    fn report(&mut self) -> Told;
+    fn report(&mut self) -> Answer;
 
     /// Resets the condition that was reported.
     fn clear(&mut self) {}
@@ -79,7 +79,7 @@ pub(super) trait Filterops: Debug + Send {
 
 /// The answer of a filter about its condition.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Told {
+pub(super) enum Answer {
     /// It does not hold.
     Nothing,
     Event(Report),

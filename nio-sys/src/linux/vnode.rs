@@ -17,7 +17,7 @@ use libc::{
 };
 
 use super::{
-    filterops::{Filterops, Host, Report, Told},
+    filterops::{Answer, Filterops, Host, Report},
     inotify::{FileState, Inode, Notice, Wd},
     knote::{descriptor, invalid, unsupported},
     watch::Watches,
@@ -223,12 +223,12 @@ impl Filterops for Vnode {
         Ok(())
     }
 
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         let bits = self.happened & self.asked;
         if bits.is_empty() {
-            return Told::Nothing;
+            return Answer::Nothing;
         }
-        Told::Event(Report {
+        Answer::Event(Report {
             fflags: bits.bits(),
             ..Report::default()
         })
