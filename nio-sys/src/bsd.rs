@@ -12,7 +12,7 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::event_list::EventList;
 use crate::flags::EventFlags;
 use crate::kevent::Kevent;
+use crate::owned::owned;
 use crate::raw;
 
 // These kernels do not change the disposition of a watched signal.
@@ -139,13 +140,9 @@ impl Queue {
     }
 
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
-        changes
-            .chunks_mut(MAX_COUNT)
-            .try_for_each(|chunk| self.apply_chunk(chunk))
-    }
-
-    /// Applies at most `MAX_COUNT` changes.
-    fn apply_chunk(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        if changes.len() > MAX_COUNT {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
         for change in changes.iter_mut() {
             // Kernels ignore ERROR in a change (K30). It is removed, so that only an answer has
             // it.
@@ -161,8 +158,8 @@ impl Queue {
         let count = changes.len() as Count;
 
         // SAFETY: `list` is valid for reading and writing `count` structs, Kevent being
-        // `repr(transparent)` over them, and `count` fits Count as a chunk has at most MAX_COUNT
-        // entries. One array may serve as both lists: the kernel copies each change in before it
+        // `repr(transparent)` over them, and `count` fits Count as there are at most MAX_COUNT
+        // changes. One array may serve as both lists: the kernel copies each change in before it
         // writes the entry that answers it (K27).
         let returned =
             unsafe { libc::kevent(self.fd.as_raw_fd(), list, count, list, count, &at_once) };
@@ -208,9 +205,7 @@ impl AsFd for Queue {
 #[cfg(target_os = "netbsd")]
 fn open() -> io::Result<OwnedFd> {
     // SAFETY: kqueue1 takes no pointers.
-    let fd = check(unsafe { libc::kqueue1(libc::O_CLOEXEC) })?;
-    // SAFETY: `fd` was just opened and has no other owner.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    owned(unsafe { libc::kqueue1(libc::O_CLOEXEC) })
 }
 
 /// A new close-on-exec queue.
@@ -221,9 +216,7 @@ fn open() -> io::Result<OwnedFd> {
 #[cfg(not(target_os = "netbsd"))]
 fn open() -> io::Result<OwnedFd> {
     // SAFETY: kqueue takes no arguments.
-    let fd = check(unsafe { libc::kqueue() })?;
-    // SAFETY: `fd` was just opened and has no other owner.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let fd = owned(unsafe { libc::kqueue() })?;
     // SAFETY: F_SETFD takes an int and touches nothing but the descriptor's flags.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
     Ok(fd)

@@ -78,7 +78,7 @@
 //! The source is meant to be read, in this order:
 //!
 //! 1. `kevent.rs`, then `filter.rs` and `flags.rs`: changes and events. `fflags.rs`, its directory and `raw.rs`
-//!    are tables: values and widths on each system. `accept.rs` stands alone.
+//!    are tables: values and widths on each system. `accept.rs` and `owned.rs` stand alone.
 //! 2. `kqueue.rs`: the calls and their promises.
 //! 3. `bsd.rs`: fits arguments to what each kernel takes. `lib.rs` chooses between it and `linux/`; the one that
 //!    is compiled is the module `sys`.
@@ -189,6 +189,7 @@ mod filter;
 mod flags;
 mod kevent;
 mod kqueue;
+mod owned;
 mod per_process;
 mod raw;
 mod signal;

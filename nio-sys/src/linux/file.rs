@@ -15,7 +15,6 @@ use super::{
     filterops::{Answer, Filterops, Host, Report},
     inotify::{self, FileState, Inode, Notice, Wd},
     knote::{descriptor, invalid, unsupported},
-    vnode::replace,
     watch::Watches,
 };
 use crate::{Filter, Kevent};
@@ -60,7 +59,7 @@ impl File {
     }
 
     fn watch(&mut self, host: &mut Host<'_>) -> io::Result<()> {
-        replace(&mut self.wd, Inode::Of(self.fd), libc::IN_MODIFY, host)
+        host.watch(&mut self.wd, Inode::Of(self.fd), libc::IN_MODIFY)
     }
 }
 

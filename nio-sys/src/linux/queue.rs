@@ -27,6 +27,7 @@ use super::{
     engine::{Engine, WAKE, is_descriptor},
     epoll::{self, EDGE},
     fork::Home,
+    slot::IN,
     wake::{Duty, Pending},
 };
 use crate::{EventFlags, EventList, Kevent};
@@ -230,8 +231,8 @@ impl Queue {
         }
         engine.attach(&self.epoll, &new)?;
         let release = engine.release.as_ref().map_or(eventfd, AsRawFd::as_raw_fd);
-        let level = libc::EPOLLIN as u32;
-        epoll::control(&self.epoll, libc::EPOLL_CTL_ADD, release, level, WAKE)?;
+        // Level-triggered.
+        epoll::control(&self.epoll, libc::EPOLL_CTL_ADD, release, IN, WAKE)?;
         // The limit on descriptors may be below the number of this one by now.
         epoll::replace(&self.epoll, &new).inspect_err(|_| {
             let _ = epoll::control(&self.epoll, libc::EPOLL_CTL_DEL, release, 0, 0);

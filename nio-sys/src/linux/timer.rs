@@ -19,11 +19,10 @@ use std::{
 };
 
 use super::{
-    epoll,
     filterops::{Answer, Filterops, Host, Report},
     knote::invalid,
 };
-use crate::{EventFlags, Kevent, TimerFlags, TimerUnit};
+use crate::{EventFlags, Kevent, TimerFlags, TimerUnit, owned::owned};
 
 /// A point in time of a clock, or a duration, in nanoseconds.
 type Nanos = u64;
@@ -104,7 +103,7 @@ impl Timer {
             libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK)
         };
         let timer = Timer {
-            timerfd: epoll::owned(timerfd)?,
+            timerfd: owned(timerfd)?,
             once,
             schedule,
             reported: 0,

@@ -118,11 +118,11 @@ impl Vnode {
         let wanted = wanted.filter(|(flags, _)| asked.intersects(*flags));
         // A mask must not be empty.
         let mask = wanted.fold(IN_DELETE_SELF, |mask, (_, bits)| mask | bits);
-        replace(&mut self.wd, Inode::Of(self.fd), mask, host)?;
+        host.watch(&mut self.wd, Inode::Of(self.fd), mask)?;
         if !self.state.is_directory() || !asked.contains(VnodeFlags::DELETE) {
             return Ok(());
         }
-        match replace(&mut self.parent, Inode::ParentOf(self.fd), OF_PARENT, host) {
+        match host.watch(&mut self.parent, Inode::ParentOf(self.fd), OF_PARENT) {
             // Without permission to read the parent, the removal is not reported.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(()),
             result => result,
@@ -279,19 +279,4 @@ fn asked(change: &Kevent) -> io::Result<VnodeFlags> {
     } else {
         Err(unsupported())
     }
-}
-
-/// Watches an inode, and ends the watch of the one before if it was another.
-pub(super) fn replace(
-    wd: &mut Option<Wd>,
-    inode: Inode,
-    mask: u32,
-    host: &mut Host<'_>,
-) -> io::Result<()> {
-    let new = host.watches.add(host.epoll, inode, mask, host.id)?;
-    let old = wd.replace(new).filter(|old| *old != new);
-    if let Some(old) = old {
-        host.watches.remove(old, host.id);
-    }
-    Ok(())
 }
