@@ -330,11 +330,10 @@ impl Engine {
                 else {
                     continue;
                 };
-                if entry.condition.is_named(host.watches) {
-                    entry.condition.notice(&notice, &mut host);
-                    entry.evaluate(id, &mut self.active);
-                } else {
+                if !entry.condition.is_named(host.watches) {
                     self.remove(epoll, id);
+                } else if entry.condition.notice(&notice, &mut host) {
+                    entry.evaluate(id, &mut self.active);
                 }
             }
         }

@@ -89,19 +89,22 @@ impl Filterops for File {
         }
     }
 
-    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) {
+    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) -> bool {
         let unwatched = notice.mask & libc::IN_IGNORED != 0 && self.wd == Some(notice.wd);
         if unwatched {
             self.wd = None;
             if FileState::of(self.fd).is_ok_and(|now| now.links > 0) {
                 // Another file has the inode and the descriptor's number (as in `vnode`).
-                return self.state.forget();
+                self.state.forget();
+                return true;
             }
         }
-        if unwatched || notice.mask & libc::IN_Q_OVERFLOW != 0 {
+        let overflow = notice.mask & libc::IN_Q_OVERFLOW != 0;
+        if unwatched || overflow {
             // If that fails, growth is not reported.
             let _ = self.watch(host);
         }
+        unwatched || overflow || notice.mask & libc::IN_MODIFY != 0
     }
 
     fn detach(&mut self, watches: &mut Watches, id: u32) {

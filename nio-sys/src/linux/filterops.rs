@@ -70,8 +70,11 @@ pub(super) trait Filterops: Debug + Send {
     /// Resets the condition that was reported.
     fn clear(&mut self) {}
 
-    /// A notice of inotify for a watch of this knote.
-    fn notice(&mut self, _notice: &Notice, _host: &mut Host<'_>) {}
+    /// A notice of inotify for a watch of this knote. False if its condition is as before: another knote has asked
+    /// for the notice.
+    fn notice(&mut self, _notice: &Notice, _host: &mut Host<'_>) -> bool {
+        false
+    }
 
     /// Releases the watches of the knote.
     fn detach(&mut self, _watches: &mut Watches, _id: u32) {}

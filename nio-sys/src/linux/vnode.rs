@@ -238,12 +238,13 @@ impl Filterops for Vnode {
         self.happened = VnodeFlags::empty();
     }
 
-    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) {
+    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) -> bool {
         let Ok(now) = FileState::of(self.fd) else {
-            return;
+            return false;
         };
         if notice.mask & IN_IGNORED != 0 {
-            return self.unwatched(notice.wd, &now, host);
+            self.unwatched(notice.wd, &now, host);
+            return false;
         }
         let mut bits = VnodeFlags::empty();
         if notice.mask & IN_Q_OVERFLOW != 0 {
@@ -262,6 +263,7 @@ impl Filterops for Vnode {
             let _ = self.watch(host, self.asked);
         }
         self.happened |= bits & self.asked;
+        bits.intersects(self.asked)
     }
 
     fn detach(&mut self, watches: &mut Watches, id: u32) {
