@@ -383,3 +383,14 @@ fn already_registered(fd: RawFd, known: Registration) -> Error {
         token: known.token,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_registration_takes_16_bytes() {
+        assert_eq!(size_of::<Option<Registration>>(), 16);
+    }
+}

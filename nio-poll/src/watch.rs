@@ -63,12 +63,12 @@ impl Watch {
 }
 
 impl Registry {
-    /// Adds an entry, and returns the one it replaces.
-    pub(crate) fn insert(&mut self, shared: &Shared, watch: Watch) -> Option<Watch> {
+    /// Adds an entry, or replaces one.
+    pub(crate) fn insert(&mut self, shared: &Shared, watch: Watch) {
         if self.watches.len() >= self.most_watches.max(FEW) {
             self.remove_ended(shared);
         }
-        self.watches.insert(watch.key(), watch)
+        self.watches.insert(watch.key(), watch);
     }
 
     /// Removes the entries of watches that have ended by themselves (law 1).

@@ -68,7 +68,7 @@ impl Kqueue {
     /// room to write in `data`, and with EOF the error of the socket in `fflags`.
     ///
     /// This differs from [`new`](Kqueue::new) on Linux alone. There the events of other queues leave both at
-    /// 0: each amount costs one system call or two, and asking for the error of a socket clears it.
+    /// 0: each amount costs one to three system calls, and asking for the error of a socket clears it.
     ///
     /// ```
     /// use std::{io::Write, os::unix::net::UnixStream};

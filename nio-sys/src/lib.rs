@@ -50,7 +50,7 @@
 //! 1. **Each change has its own answer.** A refused change has its errno in its [receipt](Kevent::receipt), and the
 //!    changes after it are made all the same (K38, K43).
 //! 2. **No event is lost.** Those that do not fit into the list come with the next call (K85).
-//! 3. **An event says what is so now.** It is reported for a registration that still exists, with the `udata` that
+//! 3. **An event describes the present state.** It is reported for a registration that still exists, with the `udata` that
 //!    the program gave last.
 //! 4. **A wait without an event is never shorter than its timeout** (K20).
 //! 5. **One thread may wait while others make changes**, and their changes take part in that wait (K89).

@@ -15,7 +15,7 @@ use crate::owned::owned;
 /// A watch descriptor: the number of a watched inode in an inotify descriptor.
 pub(super) type Wd = c_int;
 
-/// The bytes of one read: some 200 notices without a name, and at least 15 with the longest name.
+/// The bytes of one read: 256 notices without a name, and at least 15 with the longest name.
 const READ_SIZE: usize = 4096;
 
 /// The size of a notice without its name: wd, mask, cookie and length of the name, 4 bytes each.
