@@ -25,7 +25,7 @@ use super::{
     readiness::is_queue,
     slot::{
         DISARMED, EXCEPT, IDLE, NO_MARK, READ, Slot, Slots, VACANT, WRITE, generation, index,
-        payload,
+        is_level, payload,
     },
 };
 use crate::{EventFlags, Kevent, ReadWriteFlags};
@@ -131,27 +131,28 @@ impl Descriptors {
         renews: bool,
     ) -> io::Result<()> {
         let (mask, wanted) = (slot.mask, slot.wanted());
-        let mut new = payload(fd, generation(slot.payload), wanted);
-        if renews || mask == 0 || new != slot.payload {
+        let mut number = generation(slot.payload);
+        if renews || mask == 0 || is_level(payload(0, 0, wanted)) != is_level(slot.payload) {
             // 31 bits of the payload, and never 0.
             self.generation = ((self.generation + 1) & (u32::MAX >> 1)).max(1);
-            new = payload(fd, self.generation, wanted);
+            number = self.generation;
         }
+        let payload = payload(fd, number, wanted);
         match (mask, wanted) {
             (0, 0) => match check_entry(epoll, fd) {
                 // No entry, as it should be.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 result => result?,
             },
-            (0, _) => add(epoll, fd, wanted, new)?,
+            (0, _) => add(epoll, fd, wanted, payload)?,
             (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
             _ if mask != wanted || renews => {
-                epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, new)?;
+                epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, payload)?;
             }
             // Nothing changes for epoll, but it has to be asked (law 2).
             _ => check_entry(epoll, fd)?,
         }
-        (slot.mask, slot.payload) = (wanted, new);
+        (slot.mask, slot.payload) = (wanted, payload);
         if matches!(mask, 0 | IDLE) {
             slot.error = 0;
         }
@@ -283,7 +284,7 @@ fn add(set: &OwnedFd, fd: RawFd, mask: u32, payload: u64) -> io::Result<()> {
 mod tests {
     use std::os::{fd::AsRawFd, unix::net::UnixStream};
 
-    use super::{super::slot::is_level, *};
+    use super::*;
 
     #[test]
     fn a_change_between_level_and_edge_makes_a_new_generation() {
