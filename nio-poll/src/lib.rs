@@ -226,8 +226,8 @@
 //!
 //! **A child of fork(2)** does not have its parent's poll: calls fail with `EBADF`, and dropping the poll
 //! or a waker at most closes descriptors. On a kernel with kqueues, do not poll or wake there: the number of the
-//! queue is free, and a poll that the child makes may have it. A program started by exec(2) does not have it either: the
-//! descriptor is close-on-exec.
+//! queue is free, and a poll that the child makes may have it. A program started by exec(2) does not have its
+//! parent's poll either: the descriptor is close-on-exec.
 //!
 //! # Systems
 //!

@@ -64,8 +64,8 @@ impl Poll {
     /// ([`Event::error`](crate::Event::error)).
     ///
     /// On the kqueue systems events always have them. On Linux they cost one to three system calls for
-    /// each event, and up to two more at an end, so a poll of [`new`](Poll::new) does without. Reading the error of a socket clears it:
-    /// [`take_error`](std::net::TcpStream::take_error) returns none afterwards.
+    /// each event, and up to two more at an end, so a poll of [`new`](Poll::new) does without. Reading the error
+    /// of a socket clears it: [`take_error`](std::net::TcpStream::take_error) returns none afterwards.
     ///
     /// ```
     /// use std::{io::Write, os::unix::net::UnixStream};
