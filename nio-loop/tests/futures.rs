@@ -158,7 +158,10 @@ fn the_error_of_a_signal_that_cannot_be_caught_gives_advice() {
     let error = handle
         .on_signal(Signal::from_raw(0), |_, _| {})
         .unwrap_err();
-    assert!(error.to_string().contains("it is no signal"), "{error}");
+    assert!(
+        error.to_string().contains("no signal of this system"),
+        "{error}"
+    );
     let kind = std::io::Error::from(error).kind();
     assert_eq!(kind, std::io::ErrorKind::InvalidInput);
 }

@@ -58,20 +58,15 @@ impl Subject {
             (Subject::Descriptor(_), Some(libc::EPERM | libc::EINVAL)) => {
                 " (a file or device of this kind cannot be polled; read it on another thread)"
             }
-            _ => advice_of_limit(error),
+            _ => advice_for(error),
         }
     }
 }
 
-fn advice_of_limit(error: &io::Error) -> &'static str {
+/// Advice for an error that is not about a descriptor of the program.
+fn advice_for(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => " (raise the limit on open descriptors, `ulimit -n`)",
-        _ => "",
-    }
-}
-
-fn advice_of_fork(error: &io::Error) -> &'static str {
-    match error.raw_os_error() {
         Some(libc::EBADF) => {
             " (a child of fork(2) does not have its parent's poll; make a new one)"
         }
@@ -124,13 +119,13 @@ pub enum Error {
     },
     /// The poll itself could not be made, usually because the limit on open descriptors is reached
     /// (`EMFILE`).
-    #[error("cannot create a poll: {0}{advice}", advice = advice_of_limit(.0))]
+    #[error("cannot create a poll: {0}{advice}", advice = advice_for(.0))]
     Create(#[source] io::Error),
     /// A waker could not be made.
-    #[error("cannot create a waker: {0}{advice}", advice = advice_of_limit(.0))]
+    #[error("cannot create a waker: {0}{advice}", advice = advice_for(.0))]
     Waker(#[source] io::Error),
     /// Waiting for events failed.
-    #[error("cannot wait for events: {0}{advice}", advice = advice_of_fork(.0))]
+    #[error("cannot wait for events: {0}{advice}", advice = advice_for(.0))]
     Wait(#[source] io::Error),
 }
 
@@ -211,7 +206,10 @@ mod tests {
         assert!(text(Subject::Process(9), libc::ESRCH).contains("no such process"));
         assert!(text(Subject::Timer(Token(1)), libc::EMFILE).contains("ulimit -n"));
         assert!(text(Subject::File(3), libc::EACCES).ends_with(')')); // the text of the system alone
-        let wait = Error::Wait(io::Error::from_raw_os_error(libc::EBADF));
-        assert!(wait.to_string().contains("make a new one"));
+        let ebadf = || io::Error::from_raw_os_error(libc::EBADF);
+        for error in [Error::Wait(ebadf()), Error::Waker(ebadf())] {
+            assert!(error.to_string().contains("make a new one"));
+        }
+        assert!(text(Subject::Process(9), libc::EBADF).contains("make a new one"));
     }
 }

@@ -17,6 +17,10 @@ pub struct Events {
 
 impl Events {
     /// A buffer for at most `capacity` events. A poll with a capacity of zero returns at once.
+    ///
+    /// # Panics
+    ///
+    /// If the capacity takes more than `isize::MAX` bytes.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Events {
         Events {
@@ -286,7 +290,7 @@ impl Event {
     /// | signal | the deliveries since its last event; several pending signals may be one delivery, so this is a hint |
     ///
     /// On Linux the first two are 0, unless the poll was made
-    /// [`with_counts`](crate::Poll::with_counts): then each costs a system call. They are hints, too, and
+    /// [`with_counts`](crate::Poll::with_counts), which says what they cost. They are hints, too, and
     /// may be out of date at once. For other events the count has no meaning.
     #[must_use]
     pub fn count(&self) -> i64 {

@@ -74,7 +74,7 @@ mod tests {
         };
         let shared = poll.shared();
         shared.report_hang_up(fd, 77, registration.mode()).unwrap();
-        let mut registry = shared.lock();
+        let mut registry = shared.lock().unwrap();
         registry.set_descriptor(fd, Some(registration));
         registration
     }

@@ -2,8 +2,7 @@
 //!
 //! Laws:
 //! 1. A change that the kernel refuses changes nothing. The kernel stops at the first refusal of a list (K40).
-//!    A first registration is undone then. In a re-registration the additions come first, so the old knotes are
-//!    untouched.
+//!    The additions are undone then. In a re-registration they come first, so the old knotes are untouched.
 //! 2. The mode of a knote is fixed when it is added (K60): another trigger is a new knote.
 //! 3. A change without EV_ADD says ENOENT if there is no knote (K49). So a re-registration asks for at
 //!    least one old knote without EV_ADD.
@@ -196,7 +195,8 @@ impl Shared {
             match self.add(fd, new) {
                 Ok(added) => all[index].1 = added,
                 Err(error) => {
-                    for &(fd, added) in &all[..index] {
+                    // Also of those after it: the first call may have come further.
+                    for &(fd, added) in &*all {
                         self.undo(fd, added);
                     }
                     return Err((fd, error));
@@ -221,7 +221,7 @@ impl Shared {
         none_deleted(answers)
     }
 
-    /// Takes back knotes that were added just now. They were accepted, so they can be deleted.
+    /// Takes back knotes that may have been added just now. Those that were can be deleted.
     #[cold]
     fn undo(&self, fd: RawFd, added: Registration) {
         let _ = self.delete(fd, added);
@@ -239,16 +239,16 @@ impl Shared {
         if !ENABLE_IS_ENOUGH && !self.has(fd, old) {
             return Ok(None);
         }
-        match self.apply(Changes::between(fd, old, new).as_slice()) {
-            Ok(()) => Ok(Some(new)),
-            Err(error) if is_absent(&error) || is_refusal(&error) => {
-                // Undo the addition that may have been made, and go step by step.
-                let added = new.only(new.interest.without(old.interest));
-                self.undo(fd, added);
-                self.replace(fd, old, new)
-            }
-            Err(error) => Err(error),
+        let Err(error) = self.apply(Changes::between(fd, old, new).as_slice()) else {
+            return Ok(Some(new));
+        };
+        // The additions that may have been made.
+        self.undo(fd, new.only(new.interest.without(old.interest)));
+        if is_absent(&error) || is_refusal(&error) {
+            // Step by step.
+            return self.replace(fd, old, new);
         }
+        Err(error)
     }
 
     /// From any registration to any other, in three steps. `None` if the kernel knows nothing of the old
@@ -269,7 +269,9 @@ impl Shared {
                 let _ = self.report_hang_up(fd, old.token.0, old.mode());
             }
         })?;
-        let had = self.delete(fd, known)?;
+        let had = self
+            .delete(fd, known)
+            .inspect_err(|_| self.undo(fd, added))?;
         if !had && !added.hung_up && !self.is_refused_writer(fd, old) {
             self.undo(fd, added);
             return Ok(None);

@@ -184,7 +184,7 @@
 //!
 //! An [`Error`] names the problem, the thing and the way out: ``descriptor 7 is already registered, with
 //! Token(3): use `reregister` to change it``. It converts into an [`io::Error`](std::io::Error). A call that fails leaves all registrations as they
-//! were. `{:?}` of a poll lists them:
+//! were. `{:?}` of a poll lists them, also a descriptor that was closed and not deregistered:
 //!
 //! ```text
 //! Poll { kqueue: 3, registered: [descriptor 7: READABLE, Edge, Token(3), SIGTERM: Token(0), waker: Token(1)] }
@@ -193,16 +193,18 @@
 //! # What it costs
 //!
 //! System calls; where there are two numbers, the first is for a kernel with kqueues, the second for
-//! Linux.
+//! Linux. On a kernel with kqueues each change of a registration also asks for the process id.
 //!
 //! | | |
 //! |---|---|
 //! | [`Poll::poll`] | 1, however many events there are; no allocation |
-//! | registering or deregistering a descriptor | 1 |
+//! | registering a descriptor | 1; 1, and one or two more for [`Interest::WRITABLE`] and [`Interest::PRIORITY`] (fstat(2); for a descriptor that is no pipe or socket, epoll_ctl(2)) |
+//! | deregistering a descriptor | 1 |
 //! | reregistering a descriptor | 1 (NetBSD, OpenBSD and DragonFly: 2); with another trigger up to 3 |
 //! | [`Poll::register_all`] of n descriptors | 1; n |
+//! | [`Poll::register_timer`] | 2; 3. If the timer is set already, 1 (DragonFly: 2) |
 //! | [`Waker::wake`] | 1; 1 if no other wake-up is pending, else 0 |
-//! | an event of a poll made [`with_counts`](Poll::with_counts) | 0; 1 to 3 |
+//! | an event of a poll made [`with_counts`](Poll::with_counts) | 0; 1 to 3, at an end up to 5 |
 //! | arming [`Trigger::Oneshot`] again | 1 |
 //!
 //! # Special problems
@@ -223,8 +225,9 @@
 //! [`WouldBlock`](std::io::ErrorKind::WouldBlock), and put sockets into non-blocking mode.
 //!
 //! **A child of fork(2)** does not have its parent's poll: calls fail with `EBADF`, and dropping the poll
-//! or a waker only closes descriptors. A program started by exec(2) does not have it either: the
-//! descriptor is close-on-exec.
+//! or a waker at most closes descriptors. On a kernel with kqueues, do not poll or wake there: the number of the
+//! queue is free, and a poll that the child makes may have it. A program started by exec(2) does not have its
+//! parent's poll either: the descriptor is close-on-exec.
 //!
 //! # Systems
 //!

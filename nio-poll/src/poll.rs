@@ -64,8 +64,8 @@ impl Poll {
     /// ([`Event::error`](crate::Event::error)).
     ///
     /// On the kqueue systems events always have them. On Linux they cost one to three system calls for
-    /// each event, so a poll of [`new`](Poll::new) does without. Reading the error of a socket clears it:
-    /// [`take_error`](std::net::TcpStream::take_error) returns none afterwards.
+    /// each event, and up to two more at an end, so a poll of [`new`](Poll::new) does without. Reading the error
+    /// of a socket clears it: [`take_error`](std::net::TcpStream::take_error) returns none afterwards.
     ///
     /// ```
     /// use std::{io::Write, os::unix::net::UnixStream};
@@ -138,11 +138,16 @@ impl fmt::Debug for Poll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The lock is not held while the caller's writer runs.
         let registered = self.shared.lines();
-        let registered = registered.iter().map(|line| Line(line)).collect::<Vec<_>>();
-        f.debug_struct("Poll")
-            .field("kqueue", &self.shared.kqueue.as_raw_fd())
-            .field("registered", &registered)
-            .finish()
+        let mut poll = f.debug_struct("Poll");
+        poll.field("kqueue", &self.shared.kqueue.as_raw_fd());
+        match &registered {
+            Ok(lines) => {
+                let lines = lines.iter().map(|line| Line(line)).collect::<Vec<_>>();
+                poll.field("registered", &lines)
+            }
+            Err(_) => poll.field("registered", &Line("by the parent process")),
+        };
+        poll.finish()
     }
 }
 
@@ -156,9 +161,9 @@ impl fmt::Debug for Line<'_> {
 }
 
 impl Shared {
-    /// All registrations, a line each.
-    fn lines(&self) -> Vec<String> {
-        let mut registry = self.lock();
+    /// All registrations, a line each, descriptors as they were last registered: no change tells that one was closed.
+    fn lines(&self) -> io::Result<Vec<String>> {
+        let mut registry = self.lock()?;
         registry.remove_ended(self);
         let descriptors = registry.descriptors.iter().enumerate();
         let descriptors = descriptors.filter_map(|(fd, known)| Some((fd, (*known)?)));
@@ -167,6 +172,6 @@ impl Shared {
             format!("descriptor {fd}: {interest:?}, {trigger:?}, {token:?}")
         });
         let watches = registry.watches.values().map(Watch::line);
-        descriptors.chain(watches).collect()
+        Ok(descriptors.chain(watches).collect())
     }
 }

@@ -63,9 +63,10 @@ impl Poll {
     /// # Platform differences
     ///
     /// Linux supports this from 5.3 on (`EINVAL` before), with a descriptor for each process. The status is
-    /// not known ([`exit_status`](crate::Event::exit_status) is `None`) on Linux and macOS for a process that
-    /// is not a child of this one; and on Linux before 6.15 for a child that was waited for before the poll,
-    /// or that the kernel reaps because `SIGCHLD` is ignored.
+    /// not known ([`exit_status`](crate::Event::exit_status) is `None`) on macOS for a process that is not a
+    /// child of this one. On Linux it is known of a child that was not reaped before the poll: waited for, or
+    /// reaped by the kernel because `SIGCHLD` is ignored. From 6.15 on it is also known of any process that was
+    /// reaped before.
     pub fn register_process(&self, process: impl Into<Process>, token: Token) -> Result<(), Error> {
         let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);

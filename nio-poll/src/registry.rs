@@ -6,10 +6,11 @@
 //! 3. A registration belongs to a file, not to its number. The kernel forgets a closed descriptor (K98),
 //!    so its answer decides: no knote means that this file was never registered.
 //! 4. No foreign code runs under the lock.
+//! 5. A child of fork(2) takes no lock and drops nothing that the lock guards.
 
 use std::{
     collections::BTreeMap,
-    io,
+    io, mem,
     os::fd::{AsFd, AsRawFd, RawFd},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -23,8 +24,6 @@ pub(crate) struct Shared {
     /// Dropped first: while a signal has a knote, it is kept from its default action.
     pub(crate) kqueue: Kqueue,
     registry: Mutex<Registry>,
-    /// The process that made it. A child of fork(2) takes no lock: another thread may have held it.
-    pub(crate) process: u32,
 }
 
 /// The registrations of one poll.
@@ -234,7 +233,7 @@ impl Poll {
     fn register_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
         let shared = self.shared();
         check_interest(fd, new)?;
-        let mut registry = shared.lock();
+        let mut registry = shared.lock().map_err(|error| refused(fd, error))?;
         shared.check_free(&mut registry, fd)?;
         let new = shared.add(fd, new).map_err(|error| refused(fd, error))?;
         registry.set_descriptor(fd, Some(new));
@@ -242,8 +241,11 @@ impl Poll {
     }
 
     fn register_descriptors(&self, mut all: Vec<(RawFd, Registration)>) -> Result<(), Error> {
+        let Some(&(first, _)) = all.first() else {
+            return Ok(());
+        };
         let shared = self.shared();
-        let mut registry = shared.lock();
+        let mut registry = shared.lock().map_err(|error| refused(first, error))?;
         let mut seen = BTreeMap::new();
         for &(fd, new) in &all {
             check_interest(fd, new)?;
@@ -264,7 +266,7 @@ impl Poll {
     fn reregister_descriptor(&self, fd: RawFd, new: Registration) -> Result<(), Error> {
         check_interest(fd, new)?;
         let shared = self.shared();
-        let mut registry = shared.lock();
+        let mut registry = shared.lock().map_err(|error| refused(fd, error))?;
         let old = registry.descriptor(fd).ok_or_else(|| not_registered(fd))?;
         let result = if old.trigger == new.trigger && !old.hung_up {
             shared.change(fd, old, new)
@@ -278,7 +280,7 @@ impl Poll {
 
     fn deregister_descriptor(&self, fd: RawFd) -> Result<(), Error> {
         let shared = self.shared();
-        let mut registry = shared.lock();
+        let mut registry = shared.lock().map_err(|error| refused(fd, error))?;
         let known = registry.descriptor(fd).ok_or_else(|| not_registered(fd))?;
         let had = shared
             .delete(fd, known)
@@ -297,14 +299,25 @@ impl Shared {
         Shared {
             kqueue,
             registry: Mutex::default(),
-            process: std::process::id(),
         }
     }
 
+    /// EBADF in a child of fork(2): another thread of the parent may have held the lock.
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
+    pub(crate) fn lock(&self) -> io::Result<MutexGuard<'_, Registry>> {
+        self.check_process()?;
         // No panic leaves it half changed.
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An error in a child of the process that made the poll.
+    #[inline]
+    pub(crate) fn check_process(&self) -> io::Result<()> {
+        if self.kqueue.is_of_this_process() {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::EBADF))
+        }
     }
 
     /// Refuses a descriptor that is registered already.
@@ -333,6 +346,16 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    /// In a child of fork(2) the registry is a copy, perhaps half changed by another thread of the parent.
+    fn drop(&mut self) {
+        if self.check_process().is_err() {
+            let registry = self.registry.get_mut();
+            mem::forget(mem::take(registry.unwrap_or_else(PoisonError::into_inner)));
+        }
+    }
+}
+
 /// Refuses an interest that the system cannot report.
 #[inline]
 fn check_interest(fd: RawFd, new: Registration) -> Result<(), Error> {
@@ -358,5 +381,16 @@ fn already_registered(fd: RawFd, known: Registration) -> Error {
     Error::AlreadyRegistered {
         subject: Subject::Descriptor(fd),
         token: known.token,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_registration_takes_16_bytes() {
+        assert_eq!(size_of::<Option<Registration>>(), 16);
     }
 }

@@ -1,6 +1,9 @@
 //! Timers of the kernel.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use nio_sys::{EventFlags, Filter, Kevent, TimerUnit};
 
@@ -60,8 +63,9 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the system has no more timers (FreeBSD has a limit). A timer that was set
-    /// before restarts then, with its old time.
+    /// [`Error::Refused`] if the system has no more timers (FreeBSD) or descriptors (Linux). A timer that was set
+    /// before goes on then. But if it was to change between once and repeatedly, it starts again with its old
+    /// time, and is lost if the system refuses that as well.
     ///
     /// # Platform differences
     ///
@@ -79,28 +83,32 @@ impl Poll {
             .with_udata(token.0)
             .with_time(nanoseconds, TimerUnit::Nanoseconds);
         let subject = Subject::Timer(token);
+        self.set_timer(knote)
+            .map_err(|source| Error::Refused { subject, source })
+    }
+
+    fn set_timer(&self, knote: Kevent) -> io::Result<()> {
         let shared = self.shared();
-        let mut registry = shared.lock();
-        // Deleted first: the mode is fixed when a knote is added, and DragonFly does not restart a
-        // running timer.
-        let deleted = shared.apply(&[knote.with_flags(EventFlags::DELETE)]);
-        if let Err(source) = shared.apply(&[knote]) {
-            let old = registry.watches.get(&(Filter::TIMER, token.0));
-            if let (Ok(()), Some(old)) = (deleted, old) {
-                let _ = shared.apply(&[old.knote]); // restore the old timer
+        let mut registry = shared.lock()?;
+        let key = (Filter::TIMER, knote.ident());
+        let old = registry.watches.get(&key).map(|watch| watch.knote);
+        // A change restarts a timer (K183), but its mode is fixed (K60), and DragonFly restarts none.
+        let restarts = old.is_some_and(|old| old.flags() == knote.flags());
+        let deleted = (!restarts || cfg!(target_os = "dragonfly"))
+            && shared
+                .apply(&[knote.with_flags(EventFlags::DELETE)])
+                .is_ok();
+        let result = shared.apply(&[knote]);
+        if result.is_ok() {
+            registry.insert(shared, started(knote));
+        } else if deleted {
+            registry.watches.remove(&key);
+            // Back to the old timer.
+            if let Some(old) = old.filter(|old| shared.apply(&[*old]).is_ok()) {
+                registry.insert(shared, started(old));
             }
-            return Err(Error::Refused { subject, source });
         }
-        let expires = match timer {
-            Timer::After(_) => Instant::now().checked_add(time),
-            Timer::Every(_) => None,
-        };
-        let watch = Watch {
-            expires,
-            ..Watch::new(knote)
-        };
-        registry.insert(shared, watch);
-        Ok(())
+        result
     }
 
     /// Stops a timer. This is not needed for a one-shot timer that has expired, which has ended: the call is
@@ -111,5 +119,37 @@ impl Poll {
     /// [`Error::NotRegistered`] if there is no timer with this token.
     pub fn deregister_timer(&self, token: Token) -> Result<(), Error> {
         self.unwatch(Subject::Timer(token), Filter::TIMER, token.0)
+    }
+}
+
+/// The watch of a timer that has just been started.
+fn started(knote: Kevent) -> Watch {
+    let expires = match Timer::of(&knote) {
+        Timer::After(time) => Instant::now().checked_add(time),
+        Timer::Every(_) => None,
+    };
+    Watch {
+        expires,
+        ..Watch::new(knote)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_is_restored_after_a_refusal_expires_after_its_whole_time() {
+        let poll = Poll::new().unwrap();
+        let hour = Duration::from_secs(3600);
+        poll.register_timer(Timer::After(hour), Token(1)).unwrap();
+        // A negative time is refused.
+        let refused = Kevent::timer(1, EventFlags::ADD | EventFlags::CLEAR).with_data(-1);
+        let before = Instant::now();
+        assert!(poll.set_timer(refused).is_err());
+        let registry = poll.shared().lock().unwrap();
+        let watch = &registry.watches[&(Filter::TIMER, 1)];
+        assert_eq!(Timer::of(&watch.knote), Timer::After(hour));
+        assert!(watch.expires.unwrap() >= before + hour);
     }
 }

@@ -13,7 +13,6 @@ use std::{
     fmt,
     io::{self, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
-    process,
     sync::{Arc, Weak},
 };
 
@@ -78,7 +77,7 @@ impl Waker {
         watch: impl FnOnce(&Shared, Kevent) -> io::Result<Watch>,
     ) -> io::Result<Waker> {
         let shared = poll.shared();
-        let mut registry = shared.lock();
+        let mut registry = shared.lock()?;
         let ident = registry.take_ident();
         // Added with fflags 0, and triggered by a change of its own (K163).
         let knote = Kevent::user(ident, EventFlags::ADD | EventFlags::CLEAR).with_udata(token.0);
@@ -104,6 +103,7 @@ impl Waker {
             return Ok(());
         };
         if let Some(pair) = &self.pair {
+            shared.check_process()?;
             let pair = pair.upgrade();
             return pair.map_or(Ok(()), |pair| write_one(&pair.0, &pair.1));
         }
@@ -123,10 +123,9 @@ impl Drop for Waker {
         let Some(shared) = self.shared.upgrade() else {
             return;
         };
-        if process::id() != shared.process {
+        let Ok(mut registry) = shared.lock() else {
             return; // law 3
-        }
-        let mut registry = shared.lock();
+        };
         let watch = registry.watches.remove(&(Filter::USER, self.ident));
         let knote = match watch.as_ref().and_then(|watch| watch.pair.as_ref()) {
             Some(pair) => Kevent::read(&pair.0, EventFlags::DELETE),

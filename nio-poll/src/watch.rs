@@ -63,12 +63,12 @@ impl Watch {
 }
 
 impl Registry {
-    /// Adds an entry, and returns the one it replaces.
-    pub(crate) fn insert(&mut self, shared: &Shared, watch: Watch) -> Option<Watch> {
+    /// Adds an entry, or replaces one.
+    pub(crate) fn insert(&mut self, shared: &Shared, watch: Watch) {
         if self.watches.len() >= self.most_watches.max(FEW) {
             self.remove_ended(shared);
         }
-        self.watches.insert(watch.key(), watch)
+        self.watches.insert(watch.key(), watch);
     }
 
     /// Removes the entries of watches that have ended by themselves (law 1).
@@ -98,15 +98,15 @@ impl Poll {
     /// Registers a watch.
     pub(crate) fn watch(&self, subject: Subject, watch: Watch) -> Result<(), Error> {
         let shared = self.shared();
-        let mut registry = shared.lock();
+        let refused = |source| Error::Refused { subject, source };
+        let mut registry = shared.lock().map_err(refused)?;
         if let Some(known) = registry.watches.get(&watch.key()) {
             if !shared.has_ended(known, Instant::now()) {
                 let token = Token(known.knote.udata());
                 return Err(Error::AlreadyRegistered { subject, token });
             }
         }
-        let result = shared.apply(&[watch.knote]);
-        result.map_err(|source| Error::Refused { subject, source })?;
+        shared.apply(&[watch.knote]).map_err(refused)?;
         registry.insert(shared, watch);
         Ok(())
     }
@@ -119,14 +119,13 @@ impl Poll {
         ident: usize,
     ) -> Result<(), Error> {
         let shared = self.shared();
-        let mut registry = shared.lock();
+        let refused = |source| Error::Refused { subject, source };
+        let mut registry = shared.lock().map_err(refused)?;
         let known = registry.watches.contains_key(&(filter, ident));
         match shared.apply(&[Kevent::new(ident, filter, EventFlags::DELETE)]) {
             Ok(()) => {}
             Err(error) if known && is_absent(&error) && ends_by_itself(filter) => {}
-            Err(source) if known && !is_absent(&source) => {
-                return Err(Error::Refused { subject, source });
-            }
+            Err(error) if known && !is_absent(&error) => return Err(refused(error)),
             Err(_) => {
                 registry.watches.remove(&(filter, ident));
                 return Err(Error::NotRegistered { subject });
@@ -159,7 +158,7 @@ mod tests {
         for token in 10..5000 {
             let once = Timer::After(Duration::from_nanos(1));
             poll.register_timer(once, Token(token)).unwrap();
-            assert!(poll.shared().lock().watches.len() <= FEW + 1);
+            assert!(poll.shared().lock().unwrap().watches.len() <= FEW + 1);
         }
         for token in 0..10 {
             poll.deregister_timer(Token(token)).unwrap();

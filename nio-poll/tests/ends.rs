@@ -130,68 +130,6 @@ fn a_poll_may_be_dropped_while_others_wake_it() {
     });
 }
 
-/// Another thread holds the poll's lock nearly all the time. An alarm would end a child that waits for it.
-#[test]
-fn k4_a_child_of_fork_drops_a_poll_and_its_wakers_without_a_lock() {
-    in_child(|| {
-        let poll = Poll::new().unwrap();
-        let (socket, _peer) = pair();
-        let stop = AtomicBool::new(false);
-        let mut wakers: Vec<_> = (0..40)
-            .map(|token| Waker::new(&poll, Token(token)).unwrap())
-            .collect();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    poll.register(&socket, Token(100), both()).unwrap();
-                    poll.deregister(&socket).unwrap();
-                }
-            });
-            while let Some(waker) = wakers.pop() {
-                // SAFETY: the child drops a waker, which takes no lock, and ends.
-                match unsafe { libc::fork() } {
-                    0 => {
-                        // SAFETY: takes no pointers.
-                        unsafe { libc::alarm(5) };
-                        drop(waker);
-                        // SAFETY: ends the process; nothing of the parent's is flushed or dropped.
-                        unsafe { libc::_exit(0) }
-                    }
-                    pid => {
-                        let mut status = 0;
-                        // SAFETY: the status has a place that lives until the call returns.
-                        check(unsafe { libc::waitpid(pid, &mut status, 0) }).unwrap();
-                        assert_eq!(status, 0, "the child waited for a lock");
-                    }
-                }
-                waker.wake().unwrap();
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-    });
-}
-
-#[test]
-fn k4_a_waker_dropped_in_a_child_of_fork_leaves_the_parents_and_the_childs_own() {
-    in_child(|| {
-        let poll = Poll::new().unwrap();
-        let waker = Waker::new(&poll, Token(1)).unwrap();
-        let mut inherited = Some((poll, waker));
-        in_fork(|| {
-            let (poll, waker) = inherited.take().unwrap();
-            let own = Poll::new().unwrap();
-            let own_waker = Waker::new(&own, Token(2)).unwrap();
-            own_waker.wake().unwrap();
-            drop(waker);
-            drop(poll);
-            assert_eq!(tokens(&own), [2]);
-        });
-        let (poll, waker) = inherited.take().unwrap();
-        waker.wake().unwrap();
-        assert_eq!(tokens(&poll), [1]);
-    });
-}
-
 #[test]
 fn one_shot_timers_that_have_expired_leave_the_table() {
     let poll = Poll::new().unwrap();

@@ -7,9 +7,11 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     ptr,
 };
+
+use crate::owned::owned;
 
 /// Accepts a connection, non-blocking and close-on-exec: accept4(2).
 ///
@@ -89,15 +91,6 @@ fn add_flag(socket: &OwnedFd, [get, set]: [libc::c_int; 2], flag: libc::c_int) -
     match result {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
-    }
-}
-
-/// Owns the descriptor that a call returned, or takes its errno.
-fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
-    match fd {
-        -1 => Err(io::Error::last_os_error()),
-        // SAFETY: the kernel has just made this descriptor, and no other code knows its number.
-        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
     }
 }
 

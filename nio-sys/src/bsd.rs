@@ -7,11 +7,12 @@
 //! - every descriptor is owned by an `OwnedFd` as soon as the kernel has returned it;
 //! - no argument is cut silently: one that a kernel cannot take is refused, or changed to one that means the
 //!   same;
-//! - a child of fork(2) never closes the number of its parent's queue, which may be another file's there (K4).
+//! - a child of fork(2) never closes the number of its parent's queue, which may be another file's there (K4). Calls
+//!   do not check this: it would be a system call more for each wait.
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::event_list::EventList;
 use crate::flags::EventFlags;
 use crate::kevent::Kevent;
+use crate::owned::owned;
 use crate::raw;
 
 // These kernels do not change the disposition of a watched signal.
@@ -73,6 +75,10 @@ impl Queue {
             fd: ManuallyDrop::new(open()?),
             creator: process::id(),
         })
+    }
+
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        process::id() == self.creator
     }
 
     pub(crate) fn kevent(
@@ -134,13 +140,9 @@ impl Queue {
     }
 
     pub(crate) fn apply(&self, changes: &mut [Kevent]) -> io::Result<()> {
-        changes
-            .chunks_mut(MAX_COUNT)
-            .try_for_each(|chunk| self.apply_chunk(chunk))
-    }
-
-    /// Applies at most `MAX_COUNT` changes.
-    fn apply_chunk(&self, changes: &mut [Kevent]) -> io::Result<()> {
+        if changes.len() > MAX_COUNT {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
         for change in changes.iter_mut() {
             // Kernels ignore ERROR in a change (K30). It is removed, so that only an answer has
             // it.
@@ -156,8 +158,8 @@ impl Queue {
         let count = changes.len() as Count;
 
         // SAFETY: `list` is valid for reading and writing `count` structs, Kevent being
-        // `repr(transparent)` over them, and `count` fits Count as a chunk has at most MAX_COUNT
-        // entries. One array may serve as both lists: the kernel copies each change in before it
+        // `repr(transparent)` over them, and `count` fits Count as there are at most MAX_COUNT
+        // changes. One array may serve as both lists: the kernel copies each change in before it
         // writes the entry that answers it (K27).
         let returned =
             unsafe { libc::kevent(self.fd.as_raw_fd(), list, count, list, count, &at_once) };
@@ -186,7 +188,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         // In a child of fork(2) the number is free, or belongs to another file (K4).
-        if process::id() == self.creator {
+        if self.is_of_this_process() {
             // SAFETY: `fd` is not used again: this is the drop of its only owner.
             unsafe { ManuallyDrop::drop(&mut self.fd) };
         }
@@ -203,9 +205,7 @@ impl AsFd for Queue {
 #[cfg(target_os = "netbsd")]
 fn open() -> io::Result<OwnedFd> {
     // SAFETY: kqueue1 takes no pointers.
-    let fd = check(unsafe { libc::kqueue1(libc::O_CLOEXEC) })?;
-    // SAFETY: `fd` was just opened and has no other owner.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    owned(unsafe { libc::kqueue1(libc::O_CLOEXEC) })
 }
 
 /// A new close-on-exec queue.
@@ -216,9 +216,7 @@ fn open() -> io::Result<OwnedFd> {
 #[cfg(not(target_os = "netbsd"))]
 fn open() -> io::Result<OwnedFd> {
     // SAFETY: kqueue takes no arguments.
-    let fd = check(unsafe { libc::kqueue() })?;
-    // SAFETY: `fd` was just opened and has no other owner.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let fd = owned(unsafe { libc::kqueue() })?;
     // SAFETY: F_SETFD takes an int and touches nothing but the descriptor's flags.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
     Ok(fd)

@@ -37,6 +37,10 @@ impl EventList {
     /// An empty list with room for exactly `capacity` entries.
     ///
     /// With a capacity of 0 a call cannot wait: it applies its changes and returns at once (K17).
+    ///
+    /// # Panics
+    ///
+    /// If the capacity takes more than `isize::MAX` bytes.
     #[inline]
     pub fn with_capacity(capacity: usize) -> EventList {
         EventList {

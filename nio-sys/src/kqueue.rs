@@ -24,7 +24,8 @@ use crate::sys;
 /// it as a hint, and call with a timeout of zero. poll(2) of macOS does not take a queue; select(2) does.
 ///
 /// A child of fork(2) does not have the queue (K4): there every call fails with `EBADF`, and dropping the
-/// value leaves the parent's queue as it is.
+/// value leaves the parent's queue as it is. On the kqueue systems the number is free in the child: if the child has
+/// made another queue with it, calls are for that one, so ask [`is_of_this_process`](Kqueue::is_of_this_process).
 ///
 /// ```
 /// use nio_sys::{EventFlags, EventList, Kevent, Kqueue, UserFlags};
@@ -67,7 +68,7 @@ impl Kqueue {
     /// room to write in `data`, and with EOF the error of the socket in `fflags`.
     ///
     /// This differs from [`new`](Kqueue::new) on Linux alone. There the events of other queues leave both at
-    /// 0: each amount costs one system call or two, and asking for the error of a socket clears it.
+    /// 0: each amount costs one to three system calls, and asking for the error of a socket clears it.
     ///
     /// ```
     /// use std::{io::Write, os::unix::net::UnixStream};
@@ -209,6 +210,19 @@ impl Kqueue {
             return Ok(());
         }
         self.0.apply(changes)
+    }
+
+    /// Whether this process made the queue. A child of fork(2) does not have it (K4).
+    ///
+    /// This takes no lock, and on Linux makes no system call.
+    ///
+    /// ```
+    /// assert!(nio_sys::Kqueue::new()?.is_of_this_process());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn is_of_this_process(&self) -> bool {
+        self.0.is_of_this_process()
     }
 }
 

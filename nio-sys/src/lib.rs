@@ -50,7 +50,7 @@
 //! 1. **Each change has its own answer.** A refused change has its errno in its [receipt](Kevent::receipt), and the
 //!    changes after it are made all the same (K38, K43).
 //! 2. **No event is lost.** Those that do not fit into the list come with the next call (K85).
-//! 3. **An event says what is so now.** It is reported for a registration that still exists, with the `udata` that
+//! 3. **An event describes the present state.** It is reported for a registration that still exists, with the `udata` that
 //!    the program gave last.
 //! 4. **A wait without an event is never shorter than its timeout** (K20).
 //! 5. **One thread may wait while others make changes**, and their changes take part in that wait (K89).
@@ -78,7 +78,7 @@
 //! The source is meant to be read, in this order:
 //!
 //! 1. `kevent.rs`, then `filter.rs` and `flags.rs`: changes and events. `fflags.rs`, its directory and `raw.rs`
-//!    are tables: values and widths on each system. `accept.rs` stands alone.
+//!    are tables: values and widths on each system. `accept.rs` and `owned.rs` stand alone.
 //! 2. `kqueue.rs`: the calls and their promises.
 //! 3. `bsd.rs`: fits arguments to what each kernel takes. `lib.rs` chooses between it and `linux/`; the one that
 //!    is compiled is the module `sys`.
@@ -128,7 +128,7 @@
 //! |---|---|
 //! | a closed descriptor | keeps its registrations while a duplicate of it is open (K99). Delete before closing, or close the duplicates |
 //! | closing without `DELETE` | saves no system call: the next registration of the same number makes one epoll_ctl(2) more |
-//! | a level-triggered registration that was left so, once the number belongs to another file | the queue makes its epoll set again. While no descriptor is free for that, waits spin: they return nothing for it and use the processor |
+//! | a level-triggered registration that was left so, once the number belongs to another file | the queue makes its epoll set again. While it lacks the descriptor or the memory for that, waits spin: they return nothing for it and use the processor |
 //! | a change of one filter | may report the other one again if that is registered with `CLEAR` and its condition holds (K128) |
 //! | `WRITE` with `CLEAR` | may be reported again when something arrives, if `READ` of the descriptor is registered too (K128) |
 //! | `data` of [`READ`](Filter::READ) and [`WRITE`](Filter::WRITE), and the error in `fflags` | are 0, unless the queue was made by [`Kqueue::with_counts`] |
@@ -189,6 +189,7 @@ mod filter;
 mod flags;
 mod kevent;
 mod kqueue;
+mod owned;
 mod per_process;
 mod raw;
 mod signal;

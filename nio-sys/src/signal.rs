@@ -14,8 +14,9 @@ use crate::{
     sys::{disposition_beneath, set_disposition_beneath},
 };
 
-/// The highest number of a signal on any of the systems, and one more.
-const SIGNALS: usize = 129;
+/// The highest number of a signal on any of the systems, and one more: 128 on FreeBSD and on Linux for MIPS, 64 on
+/// Linux elsewhere.
+pub(crate) const SIGNALS: usize = 129;
 
 /// How many [`CaughtSignal`]s of each signal this process has.
 static CAUGHT: PerProcess<Caught> = PerProcess::new();

@@ -114,3 +114,17 @@ fn k10_a_number_that_was_a_queue_can_be_watched_for_writing() {
         first.one();
     });
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k205_a_refused_signal_takes_no_descriptor() {
+    in_child(|| {
+        let queue = Queue::new();
+        let before = open();
+        // The C library keeps 32 and 33 to itself.
+        for number in [libc::SIGKILL, libc::SIGSTOP, 32, 33, 65] {
+            queue.refused(Kevent::signal(number, ADD));
+            assert_eq!(open(), before, "signal {number}");
+        }
+    });
+}

@@ -7,9 +7,13 @@ mod support;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use nio_sys::Filter;
 use nio_sys::{Kevent, VnodeFlags};
 use support::*;
 
@@ -152,6 +156,28 @@ fn k147_with_clear_each_growth_is_reported_once() {
         queue.add(&file, READ, LEVEL, 1);
         assert_eq!(data(&queue), 5);
         queue.assert_silent();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn k147_with_clear_a_file_is_not_reported_again_for_a_notice_that_another_knote_asked_for() {
+    in_child(|| {
+        let scratch = Scratch::new();
+        let (path, file) = scratch.file("file", "abc");
+        let queue = Queue::new();
+        queue.add(&file, READ, CLEAR, 1);
+        let other = File::open(&path).unwrap();
+        let attributes = VnodeFlags::ATTRIB;
+        queue.make(Kevent::vnode(&other, ADD | CLEAR).with_fflags(attributes));
+        assert_eq!(data(&queue), 3);
+        for mode in [0o600, 0o640] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(queue.one().filter(), Filter::VNODE);
+            queue.assert_silent();
+        }
+        append(&path, "d");
+        assert_eq!(data(&queue), 4);
     });
 }
 

@@ -4,41 +4,14 @@
 
 mod support;
 
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nio_sys::{Filter, Kevent, ProcFlags, VnodeFlags};
+use support::seccomp::{refuse, refuse_if};
 use support::*;
-
-/// Makes a system call fail in this process from now on.
-fn refuse(system_call: libc::c_long, errno: i32) {
-    let statement = |code: u32, jt, jf, k| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    };
-    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    let answer = libc::BPF_RET | libc::BPF_K;
-    let mut filter = [
-        // The number of the system call is the first word of the data of the filter.
-        statement(load, 0, 0, 0),
-        statement(equal, 0, 1, system_call as u32),
-        statement(answer, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
-        statement(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: the kernel copies the program, which lives until the call returns.
-    unsafe {
-        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)).unwrap();
-        let mode = libc::SECCOMP_MODE_FILTER;
-        check(libc::prctl(libc::PR_SET_SECCOMP, mode, &program)).unwrap();
-    }
-}
 
 #[test]
 fn k20_without_epoll_pwait2_a_timeout_is_a_minimum_too() {
@@ -136,5 +109,37 @@ fn k224_a_limit_on_watches_is_a_lack_of_memory_for_every_filter() {
         }
         cat.kill().unwrap();
         cat.wait().unwrap();
+    });
+}
+
+/// epoll has no memory for another entry of a socket, when the queue makes its set again because of a descriptor that
+/// was closed while a duplicate of it is open.
+#[test]
+fn k99_no_knote_is_lost_if_there_is_no_memory_to_make_the_epoll_set_again() {
+    in_child(|| {
+        let queue = Queue::new();
+        let (socket, mut peer) = pair();
+        queue.add(&socket, READ, CLEAR, 3);
+        let (closed, mut old_peer) = pair();
+        queue.add(&closed, READ, LEVEL, 1);
+        let _duplicate = closed.try_clone().unwrap();
+        let (new, mut new_peer) = pair();
+        // SAFETY: both are open, and `closed` goes on owning its number.
+        check(unsafe { libc::dup2(new.as_raw_fd(), closed.as_raw_fd()) }).unwrap();
+        queue.add(&closed, READ, LEVEL, 2);
+
+        let in_another_set = (0, false, queue.as_raw_fd() as u32);
+        let an_entry = (1, true, libc::EPOLL_CTL_ADD as u32);
+        let of_the_socket = (2, true, socket.as_raw_fd() as u32);
+        let arguments = [in_another_set, an_entry, of_the_socket];
+        refuse_if(libc::SYS_epoll_ctl, &arguments, libc::ENOSPC);
+        old_peer.write_all(b"x").unwrap();
+        for _ in 0..4 {
+            queue.assert_silent();
+        }
+        peer.write_all(b"x").unwrap();
+        assert_eq!(queue.one().udata(), 3);
+        new_peer.write_all(b"x").unwrap();
+        assert_eq!(queue.one().udata(), 2);
     });
 }

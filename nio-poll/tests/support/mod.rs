@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 mod alone;
+#[cfg(target_os = "linux")]
+pub mod seccomp;
 
 use std::fs::File;
 use std::io::{self, Read, Write};

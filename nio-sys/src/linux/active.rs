@@ -1,4 +1,4 @@
-//! The list of active knotes: those whose condition holds or may hold, as user space knows, oldest first.
+//! The list of active knotes: those whose condition holds or may hold, by the engine's own state, oldest first.
 //!
 //! The laws:
 //!

@@ -1,7 +1,7 @@
-//! What a socket or pipe knows of itself: the number of bytes that can be read or written, for queues that ask for
-//! the `data` of READ and WRITE; its error; whether it was disconnected.
+//! The amounts, the error and the past of a socket or pipe, asked by system calls.
 //!
-//! A BSD kernel knows it when it makes an event; here each answer is one system call or two.
+//! A BSD kernel has them when it makes an event. Here an amount, for queues that ask for the `data` of READ and WRITE,
+//! takes one to three system calls.
 
 use std::{mem::size_of, os::fd::RawFd, ptr};
 

@@ -16,7 +16,7 @@ use std::{
 use libc::c_int;
 
 use super::{fork::this_process, signal_handler::exchange, signal_layer::layer};
-use crate::signal::disposition;
+use crate::signal::{SIGNALS, disposition};
 
 /// No thread takes the default action.
 const IDLE: usize = 0;
@@ -25,7 +25,7 @@ const TAKING: usize = 1;
 /// Another thread has asked it for one more round.
 const AGAIN: usize = 2;
 
-static STATES: [AtomicUsize; 65] = [const { AtomicUsize::new(IDLE) }; 65];
+static STATES: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(IDLE) }; SIGNALS];
 
 /// Takes the default action of a signal, if the handler of this layer has to (law 5).
 pub(super) fn take(number: c_int, own_layer: usize) {

@@ -108,8 +108,8 @@ impl Descriptors {
         if slot.payload != payload {
             return false;
         }
-        if slot.told & ONCE != 0 {
-            slot.told = DISARMED;
+        if slot.mask & ONCE != 0 {
+            slot.mask = DISARMED;
         }
         let ready = readiness(fd, mask, &mut slot);
         for (index, flags) in ready.into_iter().enumerate() {

@@ -25,7 +25,7 @@ use super::{
     readiness::is_queue,
     slot::{
         DISARMED, EXCEPT, IDLE, NO_MARK, READ, Slot, Slots, VACANT, WRITE, generation, index,
-        payload,
+        is_level, payload,
     },
 };
 use crate::{EventFlags, Kevent, ReadWriteFlags};
@@ -70,7 +70,7 @@ impl Descriptors {
         let first = &changes[0];
         let fd = descriptor(first)?;
         let mut slot = self.slots.get(fd);
-        let had_entry = slot.told != 0;
+        let had_entry = slot.mask != 0;
         let (mut count, mut renews) = (0, false);
         for change in changes.iter().take(RUN) {
             if change.ident() != first.ident() {
@@ -130,15 +130,15 @@ impl Descriptors {
         slot: &mut Slot,
         renews: bool,
     ) -> io::Result<()> {
-        let (told, wanted) = (slot.told, slot.wanted());
+        let (mask, wanted) = (slot.mask, slot.wanted());
         let mut number = generation(slot.payload);
-        if renews || told == 0 {
+        if renews || mask == 0 || is_level(payload(0, 0, wanted)) != is_level(slot.payload) {
             // 31 bits of the payload, and never 0.
             self.generation = ((self.generation + 1) & (u32::MAX >> 1)).max(1);
             number = self.generation;
         }
         let payload = payload(fd, number, wanted);
-        match (told, wanted) {
+        match (mask, wanted) {
             (0, 0) => match check_entry(epoll, fd) {
                 // No entry, as it should be.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
@@ -146,14 +146,14 @@ impl Descriptors {
             },
             (0, _) => add(epoll, fd, wanted, payload)?,
             (_, 0) => epoll::control(epoll, EPOLL_CTL_DEL, fd, 0, 0)?,
-            _ if told != wanted || renews => {
+            _ if mask != wanted || renews => {
                 epoll::control(epoll, EPOLL_CTL_MOD, fd, wanted, payload)?;
             }
             // Nothing changes for epoll, but it has to be asked (law 2).
             _ => check_entry(epoll, fd)?,
         }
-        (slot.told, slot.payload) = (wanted, payload);
-        if matches!(told, 0 | IDLE) {
+        (slot.mask, slot.payload) = (wanted, payload);
+        if matches!(mask, 0 | IDLE) {
             slot.error = 0;
         }
         Ok(())
@@ -169,7 +169,7 @@ impl Descriptors {
                 }
             }
         }
-        if slot.told == 0 {
+        if slot.mask == 0 {
             *slot = VACANT;
         }
         slot.special = slot.is_special() || self.counts;
@@ -185,10 +185,10 @@ impl Descriptors {
         mut slot: Slot,
         active: &mut Active,
     ) {
-        let (told, wanted) = (slot.told, slot.wanted());
+        let (mask, wanted) = (slot.mask, slot.wanted());
         // A disarmed entry reports nothing: it stays until a knote is enabled again.
         let waits = matches!(wanted, 0 | IDLE) || slot.queued != [NOWHERE; 3];
-        if told != wanted && !(told == DISARMED && waits) {
+        if mask != wanted && !(mask == DISARMED && waits) {
             let result = self.sync(epoll, fd, &mut slot, false);
             if result.is_err_and(|error| is_lost(&error)) {
                 return self.forget(fd, active);
@@ -206,16 +206,27 @@ impl Descriptors {
         self.slots.set(fd, VACANT);
     }
 
-    /// Registers every descriptor with a new epoll set, as it is with the old one.
-    pub(super) fn attach(&mut self, old: &OwnedFd, new: &OwnedFd, active: &mut Active) {
+    /// Registers every descriptor with a new epoll set, as it is with the old one. Without the memory for all of them
+    /// it is an error, and only the knotes of closed descriptors are dropped.
+    pub(super) fn attach(
+        &mut self,
+        old: &OwnedFd,
+        new: &OwnedFd,
+        active: &mut Active,
+    ) -> io::Result<()> {
         for fd in self.slots.registered() {
             let slot = self.slots.get(fd);
-            let is_used = slot.has_knotes() && check_entry(old, fd).is_ok();
-            // Without the memory for an entry in the new set, the knotes are dropped.
-            if !is_used || add(new, fd, slot.told, slot.payload).is_err() {
-                self.forget(fd, active);
+            let is_in_old = if slot.has_knotes() {
+                check_entry(old, fd)
+            } else {
+                Err(no_such_knote())
+            };
+            match is_in_old.and_then(|()| add(new, fd, slot.mask, slot.payload)) {
+                Err(error) if is_lost(&error) => self.forget(fd, active),
+                result => result?,
             }
         }
+        Ok(())
     }
 }
 
@@ -266,5 +277,34 @@ fn add(set: &OwnedFd, fd: RawFd, mask: u32, payload: u64) -> io::Result<()> {
             epoll::control(set, EPOLL_CTL_MOD, fd, mask, payload)
         }
         result => result,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::os::{fd::AsRawFd, unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn a_change_between_level_and_edge_makes_a_new_generation() {
+        let (set, probe) = (epoll::create().unwrap(), epoll::eventfd().unwrap());
+        let mut descriptors = Descriptors::new(false, probe.as_raw_fd());
+        let mut active = Active::default();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let clear = EventFlags::ADD | EventFlags::CLEAR;
+        for change in [
+            Kevent::read(&socket, EventFlags::ADD),
+            Kevent::write(&socket, clear),
+        ] {
+            descriptors.change(&set, &[change], &mut active).unwrap();
+        }
+        let edge = descriptors.slots.get(socket.as_raw_fd()).payload;
+        // Deletes the edge-triggered one, which evaluates no condition.
+        let delete = Kevent::write(&socket, EventFlags::DELETE);
+        descriptors.change(&set, &[delete], &mut active).unwrap();
+        let level = descriptors.slots.get(socket.as_raw_fd()).payload;
+        assert!(is_level(level) && !is_level(edge));
+        assert_ne!(generation(level), generation(edge));
     }
 }

@@ -20,7 +20,7 @@ use super::{
     descriptor::{Descriptors, is_of_another},
     epoll::{self, EDGE},
     file,
-    filterops::{self, Filterops, Host, Told, attach},
+    filterops::{self, Answer, Filterops, Host, attach},
     knote::{Knote, invalid, no_such_knote},
     slot,
     stale::Stale,
@@ -81,7 +81,7 @@ impl Entry {
     /// Puts the knote into the list if it is enabled and its condition holds; takes it out otherwise.
     #[inline]
     fn evaluate(&mut self, id: u32, active: &mut Active) {
-        if !self.knote.is_enabled() || matches!(self.condition.report(), Told::Nothing) {
+        if !self.knote.is_enabled() || matches!(self.condition.report(), Answer::Nothing) {
             active.remove(&mut self.queued);
         } else {
             active.push(Key::Knote(id), &mut self.queued);
@@ -168,7 +168,7 @@ impl Engine {
         });
         let (condition, implied) = made.inspect_err(|_| self.vacant.push(id))?;
         let knote = Knote::NONE.changed(&change.with_flags(change.flags() | implied))?;
-        let is_told = condition.descriptor().is_some();
+        let has_descriptor = condition.descriptor().is_some();
         let entry = self.knotes[id as usize].insert(Entry {
             filter: change.filter(),
             ident: change.ident(),
@@ -177,7 +177,7 @@ impl Engine {
             condition,
             queued: NOWHERE,
         });
-        if !is_told {
+        if !has_descriptor {
             // A knote with a descriptor needs no look: epoll reports a condition that holds already.
             entry.evaluate(id, &mut self.active);
         }
@@ -291,15 +291,15 @@ impl Engine {
     fn report(&mut self, epoll: &OwnedFd, id: u32) -> Option<Kevent> {
         let entry = self.knotes[id as usize].as_mut()?;
         entry.queued = NOWHERE;
-        let told = if entry.condition.is_named(&mut self.watches) {
+        let answer = if entry.condition.is_named(&mut self.watches) {
             entry.condition.report()
         } else {
-            Told::Last(None)
+            Answer::Last(None)
         };
-        let report = match told {
-            Told::Nothing => return None,
-            Told::Event(report) => Some(report),
-            Told::Last(report) => report,
+        let report = match answer {
+            Answer::Nothing => return None,
+            Answer::Event(report) => Some(report),
+            Answer::Last(report) => report,
         };
         let event = report.map(|report| {
             let flags = entry.knote.mode() | report.flags;
@@ -309,7 +309,7 @@ impl Engine {
                 .with_data(report.data)
         });
         let after = entry.knote.reported();
-        if matches!(told, Told::Last(_)) || !after.exists() {
+        if matches!(answer, Answer::Last(_)) || !after.exists() {
             self.remove(epoll, id);
             return event;
         }
@@ -330,11 +330,10 @@ impl Engine {
                 else {
                     continue;
                 };
-                if entry.condition.is_named(host.watches) {
-                    entry.condition.notice(&notice, &mut host);
-                    entry.evaluate(id, &mut self.active);
-                } else {
+                if !entry.condition.is_named(host.watches) {
                     self.remove(epoll, id);
+                } else if entry.condition.notice(&notice, &mut host) {
+                    entry.evaluate(id, &mut self.active);
                 }
             }
         }
@@ -349,9 +348,7 @@ impl Engine {
             }
         }
         self.watches.attach(new)?;
-        self.descriptors.attach(old, new, &mut self.active);
-        self.stale.clear();
-        Ok(())
+        self.descriptors.attach(old, new, &mut self.active)
     }
 }
 

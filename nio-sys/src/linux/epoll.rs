@@ -3,13 +3,15 @@
 use std::{
     io,
     mem::size_of,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     ptr,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use libc::{c_int, epoll_event};
+
+use crate::owned::owned;
 
 /// Set once epoll_pwait2 has been refused: a kernel before Linux 5.11 answers ENOSYS, the seccomp filter of an
 /// old container EPERM.
@@ -200,15 +202,6 @@ fn wait_ms(
 fn milliseconds(timeout: Duration) -> c_int {
     let up = timeout.as_nanos().div_ceil(1_000_000);
     c_int::try_from(up).unwrap_or(c_int::MAX)
-}
-
-/// Owns the descriptor that a system call returned, or takes its errno.
-pub(super) fn owned(fd: c_int) -> io::Result<OwnedFd> {
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor, and nothing else knows its number.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]

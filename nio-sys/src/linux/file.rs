@@ -12,10 +12,9 @@
 use std::{io, os::fd::RawFd};
 
 use super::{
-    filterops::{Filterops, Host, Report, Told},
+    filterops::{Answer, Filterops, Host, Report},
     inotify::{self, FileState, Inode, Notice, Wd},
     knote::{descriptor, invalid, unsupported},
-    vnode::replace,
     watch::Watches,
 };
 use crate::{Filter, Kevent};
@@ -60,7 +59,7 @@ impl File {
     }
 
     fn watch(&mut self, host: &mut Host<'_>) -> io::Result<()> {
-        replace(&mut self.wd, Inode::Of(self.fd), libc::IN_MODIFY, host)
+        host.watch(&mut self.wd, Inode::Of(self.fd), libc::IN_MODIFY)
     }
 }
 
@@ -73,9 +72,9 @@ impl Filterops for File {
         check_fflags(change)
     }
 
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         let ready = |data| {
-            Told::Event(Report {
+            Answer::Event(Report {
                 data,
                 ..Report::default()
             })
@@ -85,24 +84,27 @@ impl Filterops for File {
         }
         // Negative if the file was truncated to less than the offset (K145).
         match FileState::of(self.fd).map(|now| now.size - inotify::offset(self.fd)) {
-            Ok(0) | Err(_) => Told::Nothing,
+            Ok(0) | Err(_) => Answer::Nothing,
             Ok(left) => ready(left),
         }
     }
 
-    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) {
+    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) -> bool {
         let unwatched = notice.mask & libc::IN_IGNORED != 0 && self.wd == Some(notice.wd);
         if unwatched {
             self.wd = None;
             if FileState::of(self.fd).is_ok_and(|now| now.links > 0) {
                 // Another file has the inode and the descriptor's number (as in `vnode`).
-                return self.state.forget();
+                self.state.forget();
+                return true;
             }
         }
-        if unwatched || notice.mask & libc::IN_Q_OVERFLOW != 0 {
+        let overflow = notice.mask & libc::IN_Q_OVERFLOW != 0;
+        if unwatched || overflow {
             // If that fails, growth is not reported.
             let _ = self.watch(host);
         }
+        unwatched || overflow || notice.mask & libc::IN_MODIFY != 0
     }
 
     fn detach(&mut self, watches: &mut Watches, id: u32) {

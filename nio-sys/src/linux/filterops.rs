@@ -65,13 +65,16 @@ pub(super) trait Filterops: Debug + Send {
     fn touch(&mut self, change: &Kevent, host: &mut Host<'_>) -> io::Result<()>;
 
     /// The event, if the condition holds.
-    fn report(&mut self) -> Told;
+    fn report(&mut self) -> Answer;
 
     /// Resets the condition that was reported.
     fn clear(&mut self) {}
 
-    /// A notice of inotify for a watch of this knote.
-    fn notice(&mut self, _notice: &Notice, _host: &mut Host<'_>) {}
+    /// A notice of inotify for a watch of this knote. False if its condition is as before: another knote has asked
+    /// for the notice.
+    fn notice(&mut self, _notice: &Notice, _host: &mut Host<'_>) -> bool {
+        false
+    }
 
     /// Releases the watches of the knote.
     fn detach(&mut self, _watches: &mut Watches, _id: u32) {}
@@ -79,7 +82,7 @@ pub(super) trait Filterops: Debug + Send {
 
 /// The answer of a filter about its condition.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Told {
+pub(super) enum Answer {
     /// It does not hold.
     Nothing,
     Event(Report),

@@ -10,11 +10,12 @@ use std::{
 use libc::c_int;
 
 use super::{epoll, watch::Watches};
+use crate::owned::owned;
 
 /// A watch descriptor: the number of a watched inode in an inotify descriptor.
 pub(super) type Wd = c_int;
 
-/// The bytes of one read: some 200 notices without a name, and at least 15 with the longest name.
+/// The bytes of one read: 256 notices without a name, and at least 15 with the longest name.
 const READ_SIZE: usize = 4096;
 
 /// The size of a notice without its name: wd, mask, cookie and length of the name, 4 bytes each.
@@ -52,7 +53,7 @@ impl Inode {
 /// A new inotify descriptor: close-on-exec, non-blocking.
 pub(super) fn create() -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
-    epoll::owned(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })
+    owned(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })
 }
 
 /// Watches an inode; `mask` is added to the mask of a watch that exists. The same inode has the same watch

@@ -117,9 +117,9 @@ impl Knote {
     }
 }
 
-/// The flags that a change may have; any other is an error (K243). The last four bits are EV_SYSFLAGS, which
-/// belong to the system and are ignored (K30).
-const KNOWN: EventFlags = EventFlags::from_bits_retain(0xF000)
+/// The flags that a change may have; any other is an error (K243). EV_SYSFLAGS belong to the
+/// system and are ignored (K30).
+const KNOWN: EventFlags = EventFlags::SYSFLAGS
     .union(EventFlags::ADD)
     .union(EventFlags::DELETE)
     .union(EventFlags::ENABLE)

@@ -19,7 +19,7 @@
 //! The laws:
 //!
 //! 1. The queue's descriptor is an epoll descriptor, so it can itself be polled or nested.
-//! 2. epoll reports the conditions that the kernel watches. A knote whose condition user space knows is in the
+//! 2. epoll reports the conditions that the kernel watches. A knote whose condition the engine itself knows is in the
 //!    list of active knotes. While the list is not empty, the queue's eventfd has an edge that no wait has
 //!    returned, or a thread is about to write it ([`wake`]). So one wait on epoll sees both.
 //! 3. The lock is never held across a wait, and no foreign code runs under it.

@@ -9,12 +9,11 @@ use std::{
 
 use libc::c_int;
 
-use super::{epoll::owned, readiness::poll_now};
-
-/// The process has exited.
-const IN: u32 = libc::EPOLLIN as u32;
-/// It has been reaped.
-const HUP: u32 = libc::EPOLLHUP as u32;
+use super::{
+    readiness::poll_now,
+    slot::{HUP, IN},
+};
+use crate::owned::owned;
 
 /// A new pidfd of a process: close-on-exec.
 pub(super) fn open(pid: libc::pid_t) -> io::Result<OwnedFd> {

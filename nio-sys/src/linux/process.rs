@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    filterops::{Filterops, Host, Report, Told},
+    filterops::{Answer, Filterops, Host, Report},
     knote::{descriptor, invalid, unsupported},
     pidfd::{self, Exit},
     watch::Watches,
@@ -67,13 +67,13 @@ impl Filterops for Process {
     }
 
     /// The exit. The knote is removed then, also if it did not ask for NOTE_EXIT (K211, K218).
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         let (fflags, status) = match pidfd::exit(self.pidfd.as_raw_fd()) {
-            Exit::NotYet => return Told::Nothing,
+            Exit::NotYet => return Answer::Nothing,
             Exit::Status(status) => (ProcFlags::EXIT, status),
             Exit::Unknown => (ProcFlags::EXIT | ProcFlags::NO_STATUS, 0),
         };
-        Told::Last((self.fflags != 0).then(|| Report {
+        Answer::Last((self.fflags != 0).then(|| Report {
             flags: EventFlags::EOF | EventFlags::ONESHOT,
             fflags: fflags.bits(),
             data: status.into(),

@@ -27,6 +27,7 @@ use super::{
     engine::{Engine, WAKE, is_descriptor},
     epoll::{self, EDGE},
     fork::Home,
+    slot::IN,
     wake::{Duty, Pending},
 };
 use crate::{EventFlags, EventList, Kevent};
@@ -230,15 +231,22 @@ impl Queue {
         }
         engine.attach(&self.epoll, &new)?;
         let release = engine.release.as_ref().map_or(eventfd, AsRawFd::as_raw_fd);
-        let level = libc::EPOLLIN as u32;
-        epoll::control(&self.epoll, libc::EPOLL_CTL_ADD, release, level, WAKE)?;
+        // Level-triggered.
+        epoll::control(&self.epoll, libc::EPOLL_CTL_ADD, release, IN, WAKE)?;
         // The limit on descriptors may be below the number of this one by now.
         epoll::replace(&self.epoll, &new).inspect_err(|_| {
             let _ = epoll::control(&self.epoll, libc::EPOLL_CTL_DEL, release, 0, 0);
-        })
+        })?;
+        engine.stale.clear();
+        Ok(())
     }
 
     /// A child of fork(2) does not have the queue (K4).
+    #[inline]
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.home.is_here()
+    }
+
     #[inline]
     fn check_home(&self) -> io::Result<()> {
         if self.home.is_here() {

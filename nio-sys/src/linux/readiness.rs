@@ -15,10 +15,11 @@
 //!
 //! With ERR, READ and WRITE have PENDING_ERROR too. EXCEPT is ready with PRI. epoll adds HUP and ERR to every mask, asked for or not.
 
-use std::{io, mem::MaybeUninit, os::fd::RawFd};
+use std::{io, os::fd::RawFd};
 
 use super::{
     count, epoll,
+    inotify::FileState,
     slot::{ERR, HUP, IN, Kind, OUT, PRI, RDHUP, Slot},
 };
 use crate::EventFlags;
@@ -66,24 +67,12 @@ fn ends_both(fd: RawFd, mask: u32, slot: &mut Slot) -> bool {
 
 /// Whether a descriptor is a pipe or a socket: asked once for each registration.
 fn kind(fd: RawFd, slot: &mut Slot) -> Kind {
-    *slot.kind.get_or_insert_with(|| match file_type(fd) {
-        libc::S_IFIFO => Kind::Pipe,
-        libc::S_IFSOCK => Kind::Socket,
+    let file_type = || FileState::of(fd).map(|state| state.file_type());
+    *slot.kind.get_or_insert_with(|| match file_type() {
+        Ok(libc::S_IFIFO) => Kind::Pipe,
+        Ok(libc::S_IFSOCK) => Kind::Socket,
         _ => Kind::Other,
     })
-}
-
-/// The type of the file that a descriptor names: one of the `S_IF…` constants; 0 for an epoll set, an eventfd
-/// and others without a type, and if fstat(2) fails.
-fn file_type(fd: RawFd) -> libc::mode_t {
-    let mut stat = MaybeUninit::<libc::stat64>::uninit();
-    // SAFETY: fstat64 fills in the whole struct when it returns 0, and only then is it read.
-    unsafe {
-        match libc::fstat64(fd, stat.as_mut_ptr()) {
-            0 => stat.assume_init().st_mode & libc::S_IFMT,
-            _ => 0,
-        }
-    }
 }
 
 /// The answer of poll(2) for a descriptor now, asked for `events`, in the bits of epoll. Never blocks.
@@ -128,6 +117,7 @@ mod tests {
     };
 
     use super::{super::slot::VACANT, *};
+    use crate::owned::owned;
 
     const READY: Option<EventFlags> = Some(EventFlags::empty());
     const EOF: Option<EventFlags> = Some(EventFlags::EOF);
@@ -144,7 +134,7 @@ mod tests {
         // SAFETY: the array has room for the two numbers.
         let result = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
         assert_eq!(result, 0);
-        let [reader, writer] = ends.map(|end| epoll::owned(end).unwrap());
+        let [reader, writer] = ends.map(|end| owned(end).unwrap());
         (reader, writer)
     }
 
@@ -191,7 +181,7 @@ mod tests {
     fn k115_a_socket_that_was_never_connected_is_not_ready() {
         // SAFETY: takes no pointers.
         let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
-        let socket = epoll::owned(socket).unwrap();
+        let socket = owned(socket).unwrap();
         let mut slot = VACANT;
         let nothing = readiness(socket.as_raw_fd(), OUT | HUP, &mut slot);
         assert_eq!(nothing, [None; 3]);
@@ -202,11 +192,11 @@ mod tests {
     fn terminal() -> (OwnedFd, OwnedFd) {
         // SAFETY: the two calls take no pointers, and TIOCGPTPEER takes flags and returns a descriptor.
         unsafe {
-            let near = epoll::owned(libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY)).unwrap();
+            let near = owned(libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY)).unwrap();
             assert_eq!(libc::unlockpt(near.as_raw_fd()), 0);
             let flags = libc::O_RDWR | libc::O_NOCTTY;
             let far = libc::ioctl(near.as_raw_fd(), libc::TIOCGPTPEER as _, flags);
-            (near, epoll::owned(far).unwrap())
+            (near, owned(far).unwrap())
         }
     }
 

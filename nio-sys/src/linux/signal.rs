@@ -5,7 +5,7 @@
 use std::{io, os::fd::RawFd};
 
 use super::{
-    filterops::{Filterops, Host, Report, Told},
+    filterops::{Answer, Filterops, Host, Report},
     signal_handler::Installed,
 };
 use crate::{EventFlags, Kevent};
@@ -43,12 +43,12 @@ impl Filterops for Signal {
         Ok(())
     }
 
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         self.reported = self.installed.count().wrapping_sub(self.seen);
         if self.reported == 0 {
-            return Told::Nothing;
+            return Answer::Nothing;
         }
-        Told::Event(Report {
+        Answer::Event(Report {
             data: self.reported as i64,
             ..Report::default()
         })

@@ -42,11 +42,8 @@ use super::{
 };
 use crate::{
     per_process::PerProcess,
-    signal::{disposition, set_disposition},
+    signal::{SIGNALS, disposition, set_disposition},
 };
-
-/// Signals are numbered from 1 to 64.
-pub(super) const SIGNALS: usize = 65;
 
 /// The deliveries of each signal; wraps round.
 static COUNTS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
@@ -89,16 +86,18 @@ pub(super) struct Installed {
 impl Installed {
     /// Installs the handler, unless it is there already.
     pub(super) fn new(number: usize) -> io::Result<Installed> {
-        // sigaction(2) answers EINVAL for SIGKILL and SIGSTOP, which have no handlers.
+        // For other numbers that no handler can have sigaction(2) answers EINVAL.
         if number == 0 || number >= SIGNALS {
             return Err(invalid());
         }
         let (watched, mut knotes) = Watched::lock();
         let eventfd = &watched.eventfds[number];
-        if eventfd.load(Ordering::Acquire) < 0 {
-            eventfd.store(epoll::eventfd()?.into_raw_fd(), Ordering::Release);
-        }
+        let new = (eventfd.load(Ordering::Acquire) < 0).then(epoll::eventfd);
+        let new = new.transpose()?;
         install(number)?;
+        if let Some(new) = new {
+            eventfd.store(new.into_raw_fd(), Ordering::Release);
+        }
         knotes[number] += 1;
         Ok(Installed { number, watched })
     }

@@ -10,11 +10,8 @@ use std::{
 
 use libc::{c_int, c_void, siginfo_t};
 
-use super::{
-    default_action,
-    signal_handler::{SIGNALS, count},
-};
-use crate::signal::disposition;
+use super::{default_action, signal_handler::count};
+use crate::signal::{SIGNALS, disposition};
 
 /// How many previous actions a signal can have in the life of a process. Most signals have one; each handler of
 /// the program that stays above a layer takes another.

@@ -5,8 +5,9 @@
 //! 1. A slot has the index of its descriptor in one vector. The queue's lock guards it.
 //! 2. An event of epoll belongs to a slot if its payload is the slot's: descriptor, generation, and whether
 //!    the entry is level-triggered. Any other event is stale.
-//! 3. A change with EV_ADD or EV_ENABLE makes a new generation (K90). So an event of an earlier registration, or
-//!    of a batch that another thread holds, is recognised as stale.
+//! 3. A change with EV_ADD or EV_ENABLE makes a new generation (K90), and so does one between level and edge. So an
+//!    event of an earlier registration, or of a batch that another thread holds, is recognised as stale, and no
+//!    payload that was stale is a slot's again.
 //! 4. An event of a slot that is not *special* needs only the knotes to become kevents.
 
 use std::os::fd::RawFd;
@@ -67,7 +68,7 @@ pub(super) struct Slot {
     /// The positions of its knotes in the list of active ones.
     pub(super) queued: [Position; 3],
     /// The mask of its entry; 0 is "no entry".
-    pub(super) told: u32,
+    pub(super) mask: u32,
     /// The error that the socket has reported: asking a socket for its error clears it (K108).
     pub(super) error: u16,
     pub(super) knotes: [Knote; 3],
@@ -89,7 +90,7 @@ pub(super) const VACANT: Slot = Slot {
     payload: 0,
     low_water: NO_MARK,
     queued: [NOWHERE; 3],
-    told: 0,
+    mask: 0,
     error: 0,
     knotes: [Knote::NONE; 3],
     unconnected: false,
@@ -148,7 +149,7 @@ impl Slot {
     /// list of active knotes while its condition holds.
     pub(super) fn looks_again(&self, index: usize) -> bool {
         let knote = self.knotes[index];
-        self.told & ET != 0 && !knote.is_clear() && !knote.fires_once()
+        self.mask & ET != 0 && !knote.is_clear() && !knote.fires_once()
     }
 
     /// Whether an event needs more than the knotes.
@@ -225,7 +226,7 @@ impl Slots {
     /// The descriptors that have an entry of epoll.
     pub(super) fn registered(&self) -> Vec<RawFd> {
         let slots = self.0.iter().enumerate();
-        let registered = slots.filter(|(_, slot)| slot.told != 0);
+        let registered = slots.filter(|(_, slot)| slot.mask != 0);
         registered.map(|(fd, _)| fd as RawFd).collect()
     }
 }
@@ -290,8 +291,8 @@ mod tests {
                 // One mode for both, no disarming, nothing to look at again.
                 prop_assert!(slot.wanted() & (ONCE | PRI) == 0);
                 prop_assert!(!enabled.clone().any(|knote| knote.fires_once()));
-                let told = Slot { told: slot.wanted(), ..slot };
-                let again = |index: usize| knotes[index].is_enabled() && told.looks_again(index);
+                let stored = Slot { mask: slot.wanted(), ..slot };
+                let again = |index: usize| knotes[index].is_enabled() && stored.looks_again(index);
                 prop_assert!(!again(READ) && !again(WRITE));
             }
         }

@@ -19,11 +19,10 @@ use std::{
 };
 
 use super::{
-    epoll,
-    filterops::{Filterops, Host, Report, Told},
+    filterops::{Answer, Filterops, Host, Report},
     knote::invalid,
 };
-use crate::{EventFlags, Kevent, TimerFlags, TimerUnit};
+use crate::{EventFlags, Kevent, TimerFlags, TimerUnit, owned::owned};
 
 /// A point in time of a clock, or a duration, in nanoseconds.
 type Nanos = u64;
@@ -104,7 +103,7 @@ impl Timer {
             libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK)
         };
         let timer = Timer {
-            timerfd: epoll::owned(timerfd)?,
+            timerfd: owned(timerfd)?,
             once,
             schedule,
             reported: 0,
@@ -155,16 +154,16 @@ impl Filterops for Timer {
         Ok(())
     }
 
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         self.reported = self.schedule.expirations(now(self.schedule.clock));
         if self.reported == 0 {
             if !self.is_relative() {
                 // The wall clock was set back (law 3).
                 self.arm();
             }
-            return Told::Nothing;
+            return Answer::Nothing;
         }
-        Told::Event(Report {
+        Answer::Event(Report {
             data: i64::try_from(self.reported).unwrap_or(i64::MAX),
             ..Report::default()
         })
@@ -215,7 +214,7 @@ mod tests {
         assert!(!timer.is_relative());
         // It has expired, and then the clock is set back by a minute.
         timer.schedule.next = now(libc::CLOCK_REALTIME) + 60_000_000_000;
-        assert!(matches!(timer.report(), Told::Nothing));
+        assert!(matches!(timer.report(), Answer::Nothing));
         let left = armed_for(&timer);
         assert!((30_000_000_000..=60_000_000_000).contains(&left), "{left}");
     }
@@ -226,7 +225,7 @@ mod tests {
         let mut timer = Timer::new(&change).unwrap();
         let begin = now(libc::CLOCK_MONOTONIC) - 2_500_000_000;
         timer.schedule.next = begin;
-        let Told::Event(report) = timer.report() else {
+        let Answer::Event(report) = timer.report() else {
             panic!("the timer is due");
         };
         assert_eq!(report.data, 3);

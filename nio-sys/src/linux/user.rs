@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::filterops::{Filterops, Host, Report, Told};
+use super::filterops::{Answer, Filterops, Host, Report};
 use crate::{EventFlags, Kevent, UserFlags};
 
 /// The state of a user event.
@@ -44,11 +44,11 @@ impl Filterops for User {
         Ok(())
     }
 
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         if !self.triggered {
-            return Told::Nothing;
+            return Answer::Nothing;
         }
-        Told::Event(Report {
+        Answer::Event(Report {
             fflags: self.fflags,
             data: self.data,
             ..Report::default()

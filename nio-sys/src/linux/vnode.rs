@@ -17,7 +17,7 @@ use libc::{
 };
 
 use super::{
-    filterops::{Filterops, Host, Report, Told},
+    filterops::{Answer, Filterops, Host, Report},
     inotify::{FileState, Inode, Notice, Wd},
     knote::{descriptor, invalid, unsupported},
     watch::Watches,
@@ -118,11 +118,11 @@ impl Vnode {
         let wanted = wanted.filter(|(flags, _)| asked.intersects(*flags));
         // A mask must not be empty.
         let mask = wanted.fold(IN_DELETE_SELF, |mask, (_, bits)| mask | bits);
-        replace(&mut self.wd, Inode::Of(self.fd), mask, host)?;
+        host.watch(&mut self.wd, Inode::Of(self.fd), mask)?;
         if !self.state.is_directory() || !asked.contains(VnodeFlags::DELETE) {
             return Ok(());
         }
-        match replace(&mut self.parent, Inode::ParentOf(self.fd), OF_PARENT, host) {
+        match host.watch(&mut self.parent, Inode::ParentOf(self.fd), OF_PARENT) {
             // Without permission to read the parent, the removal is not reported.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(()),
             result => result,
@@ -223,12 +223,12 @@ impl Filterops for Vnode {
         Ok(())
     }
 
-    fn report(&mut self) -> Told {
+    fn report(&mut self) -> Answer {
         let bits = self.happened & self.asked;
         if bits.is_empty() {
-            return Told::Nothing;
+            return Answer::Nothing;
         }
-        Told::Event(Report {
+        Answer::Event(Report {
             fflags: bits.bits(),
             ..Report::default()
         })
@@ -238,12 +238,13 @@ impl Filterops for Vnode {
         self.happened = VnodeFlags::empty();
     }
 
-    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) {
+    fn notice(&mut self, notice: &Notice, host: &mut Host<'_>) -> bool {
         let Ok(now) = FileState::of(self.fd) else {
-            return;
+            return false;
         };
         if notice.mask & IN_IGNORED != 0 {
-            return self.unwatched(notice.wd, &now, host);
+            self.unwatched(notice.wd, &now, host);
+            return false;
         }
         let mut bits = VnodeFlags::empty();
         if notice.mask & IN_Q_OVERFLOW != 0 {
@@ -262,6 +263,7 @@ impl Filterops for Vnode {
             let _ = self.watch(host, self.asked);
         }
         self.happened |= bits & self.asked;
+        bits.intersects(self.asked)
     }
 
     fn detach(&mut self, watches: &mut Watches, id: u32) {
@@ -279,19 +281,4 @@ fn asked(change: &Kevent) -> io::Result<VnodeFlags> {
     } else {
         Err(unsupported())
     }
-}
-
-/// Watches an inode, and ends the watch of the one before if it was another.
-pub(super) fn replace(
-    wd: &mut Option<Wd>,
-    inode: Inode,
-    mask: u32,
-    host: &mut Host<'_>,
-) -> io::Result<()> {
-    let new = host.watches.add(host.epoll, inode, mask, host.id)?;
-    let old = wd.replace(new).filter(|old| *old != new);
-    if let Some(old) = old {
-        host.watches.remove(old, host.id);
-    }
-    Ok(())
 }

@@ -18,7 +18,9 @@ use std::{
 use super::{
     engine::WATCH,
     epoll,
+    filterops::Host,
     inotify::{self, Inode, Notice, Wd},
+    slot::IN,
 };
 
 /// The watches of one queue: by watch descriptor, the numbers of the knotes that listen.
@@ -30,13 +32,7 @@ pub(super) struct Watches {
 
 impl Watches {
     /// Makes a knote a listener of an inode.
-    pub(super) fn add(
-        &mut self,
-        epoll: &OwnedFd,
-        inode: Inode,
-        mask: u32,
-        id: u32,
-    ) -> io::Result<Wd> {
+    fn add(&mut self, epoll: &OwnedFd, inode: Inode, mask: u32, id: u32) -> io::Result<Wd> {
         let inotify = match self.inotify.take() {
             Some(inotify) => inotify,
             None => {
@@ -118,8 +114,18 @@ impl Watches {
     }
 }
 
+impl Host<'_> {
+    /// Watches an inode for the knote, and ends the watch of the one before if it was another.
+    pub(super) fn watch(&mut self, wd: &mut Option<Wd>, inode: Inode, mask: u32) -> io::Result<()> {
+        let new = self.watches.add(self.epoll, inode, mask, self.id)?;
+        if let Some(old) = wd.replace(new).filter(|old| *old != new) {
+            self.watches.remove(old, self.id);
+        }
+        Ok(())
+    }
+}
+
 /// Level-triggered: the notices that one wait leaves, the next one finds.
 fn attach(inotify: &OwnedFd, epoll: &OwnedFd) -> io::Result<()> {
-    let (fd, mask) = (inotify.as_raw_fd(), libc::EPOLLIN as u32);
-    epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, mask, WATCH)
+    epoll::control(epoll, libc::EPOLL_CTL_ADD, inotify.as_raw_fd(), IN, WATCH)
 }

@@ -4,6 +4,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 mod alone;
+#[cfg(target_os = "linux")]
+pub mod seccomp;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
