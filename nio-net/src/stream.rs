@@ -9,7 +9,8 @@
 //!    [`read_with`](ByteStream::read_with) of a thread.
 //! 3. After a short read or a partial write, no call is made before the loop reports readiness: it would
 //!    block. (For reads only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
-//! 4. Every byte that is read or written is counted, by every operation. A peek is not a read.
+//! 4. Every byte that is read or written is counted, by every operation except the system calls of the user (`io`,
+//!    `try_io`). A peek is not a read.
 //! 5. After writing has ended, ending it again makes no system call. On the BSDs a second one would end reading
 //!    too, and lose the bytes that the peer still sends.
 //! 6. A descriptor that leaves the loop is in blocking mode.
@@ -248,7 +249,8 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Makes a system call of yours on the descriptor, and waits while the call would block. Use it for
-    /// calls that this crate does not have, such as an ioctl(2) of a device.
+    /// calls that this crate does not have, such as an ioctl(2) of a device. Bytes that the call reads or writes
+    /// are not counted: an [`Idle`](crate::Idle) limit does not see them, so [`touch`](crate::Idle::touch) it.
     ///
     /// ```
     /// # use std::io::Read;
@@ -281,7 +283,7 @@ impl<S: Stream> ByteStream<S> {
         self.source.io(direction, call).await
     }
 
-    /// As [`io`](Self::io), without waiting.
+    /// As [`io`](Self::io), without waiting; bytes are not counted here either.
     ///
     /// # Errors
     ///

@@ -210,8 +210,7 @@ impl<S: Stream> Future for WriteAll<'_, '_, S> {
     }
 }
 
-/// Handles the result of a write of `len` bytes. After a partial write there is no room left. If the system
-/// has no memory (ENOBUFS), the write would block, and is tried again after a pause.
+/// Handles the result of a write of `len` bytes. After a partial write there is no room left.
 #[inline(always)]
 pub(crate) fn sent<S: Stream>(
     source: &Source<Descriptor<S>>,
@@ -238,8 +237,9 @@ fn sent_less(n: usize) -> io::Error {
     }
 }
 
+/// Handles an error of a write: if the system has no memory, the write would block until a pause is over.
 #[cold]
-fn not_sent<S: Stream>(source: &Source<Descriptor<S>>, error: io::Error) -> io::Error {
+pub(crate) fn not_sent<S: Stream>(source: &Source<Descriptor<S>>, error: io::Error) -> io::Error {
     if error.raw_os_error() != Some(libc::ENOBUFS) {
         return error;
     }
