@@ -17,7 +17,7 @@ use std::{
     task::Poll,
 };
 
-use nio_loop::{Handle, Signal};
+use nio_loop::{Handle, Signal, poll_budget};
 
 use crate::{ByteStream, Error, PipeReader, PipeWriter, Refused, Stream, error::adopt, raw};
 
@@ -156,6 +156,7 @@ impl Child {
     ///
     /// Those of [`spawn`](Self::spawn) and [`wait`](Self::wait).
     pub async fn status(handle: &Handle, command: &mut Command) -> io::Result<ExitStatus> {
+        poll_fn(poll_budget).await;
         let mut child = Child::spawn(handle, command)?;
         child.kill_on_drop(true);
         drop((child.stdout.take(), child.stderr.take()));
@@ -191,6 +192,7 @@ impl Child {
         command: &mut Command,
         limit: usize,
     ) -> io::Result<Output> {
+        poll_fn(poll_budget).await;
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Child::spawn(handle, command)?;
         child.kill_on_drop(true);

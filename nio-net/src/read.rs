@@ -304,7 +304,7 @@ impl<S: Stream> ByteStream<S> {
     ) -> Poll<io::Result<usize>> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         if room == 0 {
-            return Poll::Ready(Ok(0));
+            return poll_budget(context).map(|()| Ok(0));
         }
         let source = &self.source;
         source.poll_io(context, Direction::Read, |fd| {

@@ -1,12 +1,13 @@
 //! UDP sockets, with the multicast options that the standard library does not have.
 
 use std::{
+    future::poll_fn,
     io,
     net::{self, Ipv4Addr, SocketAddr},
 };
 
 use libc::{c_int, c_uint};
-use nio_loop::Handle;
+use nio_loop::{Handle, poll_budget};
 
 use crate::{
     DatagramSocket, Error, Options, ToAddresses,
@@ -103,10 +104,14 @@ impl DatagramSocket<net::UdpSocket> {
     /// As [`send`](Self::send); an [`Error`] if it is no address, or its name cannot be looked up.
     #[doc(alias = "uv_udp_send")]
     pub async fn send_to(&self, bytes: &[u8], to: impl ToAddresses) -> io::Result<usize> {
-        let addresses = match to.to_addresses()? {
-            Addresses::One(address) => return self.send_to_one(bytes, &address).await,
-            Addresses::Several(addresses) => addresses,
-            Addresses::Host(host) => look_up(self.handle(), &host).await?,
+        let addresses = match to.to_addresses() {
+            Ok(Addresses::One(address)) => return self.send_to_one(bytes, &address).await,
+            Ok(Addresses::Several(addresses)) => addresses,
+            Ok(Addresses::Host(host)) => look_up(self.handle(), &host).await?,
+            Err(error) => {
+                poll_fn(poll_budget).await;
+                return Err(error.into());
+            }
         };
         let (last, others) = addresses.split_last().expect("at least one address");
         for address in others {

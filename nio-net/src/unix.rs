@@ -282,7 +282,13 @@ impl DatagramSocket<net::UnixDatagram> {
     ///
     /// As [`send`](Self::send); [`Error::Path`] if it cannot be the path of a socket.
     pub async fn send_to(&self, bytes: &[u8], to: impl ToUnixAddress) -> io::Result<usize> {
-        self.send_to_one(bytes, &to.to_unix_address()?.0).await
+        match to.to_unix_address() {
+            Ok(address) => self.send_to_one(bytes, &address.0).await,
+            Err(error) => {
+                poll_fn(poll_budget).await;
+                Err(error.into())
+            }
+        }
     }
 
     /// As [`send_to`](Self::send_to), without waiting.

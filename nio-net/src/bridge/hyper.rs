@@ -48,7 +48,7 @@ use std::{
 };
 
 use ::hyper::rt::{self, ReadBufCursor};
-use nio_loop::{CallbackId, Handle, Remote};
+use nio_loop::{CallbackId, Handle, Remote, poll_budget};
 
 use crate::{ByteStream, Stream};
 
@@ -94,11 +94,18 @@ macro_rules! streams {
                 stream.poll_write(context, bytes)
             }
 
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
+            fn poll_flush(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                poll_budget(context).map(Ok)
             }
 
-            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            fn poll_shutdown(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                ready!(poll_budget(context));
                 Poll::Ready(self.end_writing())
             }
 
