@@ -9,6 +9,8 @@
 //!    on.
 //! 3. A thread that fails or panics shuts down the others, and is reported.
 //! 4. When `start` returns, each thread has its loop, and listens to the signals if the options say so.
+//! 5. `main` runs when all threads have their loops. If one has failed, it runs on none, so that `start` waits for
+//!    no function of the user.
 
 use std::{
     error::Error as StdError,
@@ -20,7 +22,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Sender, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     task::{Poll, Waker},
     thread,
@@ -102,7 +104,7 @@ impl<L: Listen> Cores<L> {
     /// # Errors
     ///
     /// [`CoresError`] if a thread or its loop cannot be made, usually because the descriptors have run out.
-    /// Then the other threads have ended.
+    /// Then the other threads have ended, and `main` has run on none.
     pub fn start<F, E>(self, options: ServeOptions, main: F) -> Result<RunningCores, CoresError>
     where
         L: Send,
@@ -117,7 +119,11 @@ impl<L: Listen> Cores<L> {
             threads: Vec::with_capacity(count),
             shutdown: shutdown.clone(),
         };
+        // A thread that receives the signal runs `main`. If the senders are dropped, it ends.
+        let mut gates = Vec::with_capacity(count);
         for (number, listener) in self.listeners.into_iter().enumerate() {
+            let (gate, open) = channel();
+            gates.push(gate);
             let start = Start {
                 number,
                 listener,
@@ -125,24 +131,30 @@ impl<L: Listen> Cores<L> {
                 permits: permits.clone(),
                 shutdown: shutdown.clone(),
                 begun: begun.clone(),
+                open,
             };
             let main = Arc::clone(&main);
             let thread = thread::Builder::new().name(format!("core-{number}"));
             match thread.spawn(move || start.run(&*main)) {
                 Ok(thread) => running.threads.push(thread),
-                Err(error) => return Err(running.fail(error.into(), count)),
+                Err(error) => {
+                    drop(gates);
+                    return Err(running.fail(error.into(), count));
+                }
             }
         }
         drop(begun);
         // It ends when all have begun, or have failed.
-        match beginning.iter().count() {
-            n if n == count => Ok(running),
-            _ => {
-                shutdown.begin();
-                let failures = running.failures();
-                Err(CoresError { failures, count })
-            }
+        if beginning.iter().count() < count {
+            drop(gates);
+            let failures = running.failures();
+            return Err(CoresError { failures, count });
         }
+        for gate in gates {
+            // The thread waits for this.
+            let _ = gate.send(());
+        }
+        Ok(running)
     }
 }
 
@@ -203,6 +215,8 @@ struct Start<L: Listen> {
     shutdown: CoresShutdown,
     /// Notified when the thread has begun.
     begun: Sender<()>,
+    /// Notifies the thread when all have begun; disconnected if one has failed.
+    open: Receiver<()>,
 }
 
 type Failure = Box<dyn StdError + Send + Sync>;
@@ -241,6 +255,9 @@ impl<L: Listen> Start<L> {
         begins.unref();
         let _ = self.begun.send(());
         drop(self.begun);
+        if self.open.recv().is_err() {
+            return Ok(());
+        }
         let core = Core {
             number: self.number,
             handle,
@@ -267,8 +284,8 @@ impl RunningCores {
         &self.shutdown
     }
 
-    /// Blocks until all threads have ended: after a shutdown, or when the functions that they run have
-    /// returned.
+    /// Blocks until all threads have ended: when the functions that they run have returned. So they must return
+    /// after the shutdown begins, as [`Server::serve`] does.
     ///
     /// # Errors
     ///
@@ -292,9 +309,8 @@ impl RunningCores {
         failures.collect()
     }
 
-    /// Ends the running threads, because the next one cannot be made.
+    /// Waits for the threads that have begun, because the next one cannot be made.
     fn fail(mut self, failure: Failure, count: usize) -> CoresError {
-        self.shutdown.begin();
         let number = self.threads.len();
         let mut failures = self.failures();
         failures.push((number, failure));
