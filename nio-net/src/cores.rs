@@ -14,25 +14,22 @@
 
 use std::{
     error::Error as StdError,
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     net::{self, SocketAddr},
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         mpsc::{Receiver, Sender, channel},
     },
-    task::{Poll, Waker},
     thread,
 };
 
 use nio_loop::{EventLoop, Handle};
 
 use crate::{
-    Error, Listen, Listener, Semaphore, ServeOptions, Server, TcpSocket, listener::BACKLOG,
-    panics::text_of, raw,
+    CoresShutdown, Error, Listen, Listener, Semaphore, ServeOptions, Server, TcpSocket,
+    listener::BACKLOG, panics::text_of, raw,
 };
 
 /// A listener for each of several threads, which [`start`](Cores::start) begins.
@@ -248,8 +245,9 @@ impl<L: Listen> Start<L> {
         let server = Server::with_permits(&handle, self.options, self.permits);
         server.listen_to_signals()?;
         let (all, own) = (self.shutdown.clone(), server.shutdown().clone());
+        let number = self.number;
         let begins = handle.spawn(async move {
-            all.begun().await;
+            all.begun(number).await;
             own.begin();
         });
         begins.unref();
@@ -259,7 +257,7 @@ impl<L: Listen> Start<L> {
             return Ok(());
         }
         let core = Core {
-            number: self.number,
+            number,
             handle,
             listener,
             server,
@@ -315,56 +313,6 @@ impl RunningCores {
         let mut failures = self.failures();
         failures.push((number, failure));
         CoresError { failures, count }
-    }
-}
-
-/// Shuts down the servers of all threads, from any of them.
-#[derive(Clone, Default)]
-pub struct CoresShutdown {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    begun: bool,
-    waiting: Vec<Waker>,
-}
-
-impl CoresShutdown {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under the lock, so it is never poisoned by a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Begins the shutdown of all threads. Further calls have no effect.
-    pub fn begin(&self) {
-        let mut state = self.lock();
-        state.begun = true;
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// Waits until it begins. Polled once for each thread, so the wakers are few.
-    async fn begun(&self) {
-        poll_fn(|context| {
-            let waker = context.waker().clone();
-            let mut state = self.lock();
-            if state.begun {
-                return Poll::Ready(());
-            }
-            state.waiting.push(waker);
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-impl fmt::Debug for CoresShutdown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CoresShutdown")
-            .field("begun", &self.lock().begun)
-            .finish()
     }
 }
 
