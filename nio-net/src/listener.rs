@@ -92,8 +92,19 @@ impl<L: Listen> Listener<L> {
     /// [`Error::Option`](crate::Error::Option) if it cannot be made non-blocking;
     /// [`Error::Loop`](crate::Error::Loop) if the loop is gone. The listener comes back with the error.
     pub fn from_std(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
-        let listener = Listener::new(handle, [listener])?;
-        match set_nonblocking(listener.get_ref(), false) {
+        Listener::from_all(handle, [listener])
+    }
+
+    /// As [`from_std`](Self::from_std), of a socket for each address. The error has the first of them.
+    pub(crate) fn from_all(
+        handle: &Handle,
+        sockets: impl IntoIterator<Item = L>,
+    ) -> Result<Listener<L>, Refused<L>> {
+        let listener = Listener::new(handle, sockets)?;
+        let made = listener
+            .sockets()
+            .try_for_each(|socket| set_nonblocking(socket, false));
+        match made {
             Ok(()) => Ok(listener),
             Err(error) => Err(Refused {
                 error,

@@ -188,6 +188,36 @@ fn a_thread_without_descriptors_for_its_loop_is_an_error_and_no_thread_runs_its_
 }
 
 #[test]
+fn several_addresses_and_those_of_a_host_have_one_port_and_all_threads_accept_there() {
+    let both: [SocketAddr; 2] = ["127.0.0.1:0", "[::1]:0"].map(|text| text.parse().unwrap());
+    for cores in [
+        Cores::bind(both, NonZero::new(2).unwrap()).unwrap(),
+        Cores::bind("localhost:0", NonZero::new(2).unwrap()).unwrap(),
+        Cores::bind("127.0.0.1:0", NonZero::<usize>::MIN).unwrap(),
+    ] {
+        let addresses = cores.local_addrs().unwrap();
+        assert_eq!(cores.local_addr().unwrap(), addresses[0]);
+        let running = cores.start(options(), async |core| {
+            let greet = async |client: Connection<'_>| client.write_all(b"!").await;
+            core.server.serve(core.listener, greet).await
+        });
+        let running = running.unwrap();
+        for address in addresses.iter().cycle().take(20) {
+            assert_eq!(address.port(), addresses[0].port());
+            client(*address);
+        }
+        running.shutdown().begin();
+        running.join().unwrap();
+    }
+}
+
+#[test]
+fn a_text_that_is_no_address_is_refused() {
+    let error = Cores::bind("nonsense", NonZero::<usize>::MIN).unwrap_err();
+    assert!(matches!(error, nio_net::Error::Address { .. }), "{error}");
+}
+
+#[test]
 fn another_server_does_not_share_the_address() {
     let cores = bind(ANY_PORT, 2).unwrap();
     let address = cores.local_addr().unwrap();
