@@ -251,15 +251,7 @@ impl<S: Stream> ByteStream<S> {
         self.poll_read_into(context, room, |fd| raw::read_spare(fd, buffer, limit))
     }
 
-    /// [`read_with`](Self::read_with), for futures written by hand.
-    pub fn poll_read_with<R>(
-        &self,
-        context: &mut Context<'_>,
-        take: impl FnOnce(&[u8]) -> R,
-    ) -> Poll<io::Result<Option<R>>> {
-        self.poll_read_up_to_with(context, shared_buffer::SIZE, take)
-    }
-
+    /// [`read_up_to_with`](Self::read_up_to_with), for futures written by hand.
     pub(crate) fn poll_read_up_to_with<R>(
         &self,
         context: &mut Context<'_>,

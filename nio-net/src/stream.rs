@@ -43,7 +43,7 @@ use crate::{
 /// | waits | does not wait | for futures written by hand |
 /// |---|---|---|
 /// | [`read`](Self::read), [`read_vectored`](Self::read_vectored), [`read_buf`](Self::read_buf) | [`try_read`](Self::try_read), [`try_read_vectored`](Self::try_read_vectored), [`try_read_buf`](Self::try_read_buf) | [`poll_read`](Self::poll_read), [`poll_read_vectored`](Self::poll_read_vectored), [`poll_read_buf`](Self::poll_read_buf) |
-/// | [`read_with`](Self::read_with) | [`try_read_with`](Self::try_read_with) | [`poll_read_with`](Self::poll_read_with) |
+/// | [`read_with`](Self::read_with) | [`try_read_with`](Self::try_read_with) | |
 /// | [`read_exact`](Self::read_exact), [`read_to_end`](Self::read_to_end) | | |
 /// | [`peek`](Self::peek) | [`try_peek`](Self::try_peek) | |
 /// | [`write`](Self::write), [`write_vectored`](Self::write_vectored) | [`try_write`](Self::try_write), [`try_write_vectored`](Self::try_write_vectored) | [`poll_write`](Self::poll_write), [`poll_write_vectored`](Self::poll_write_vectored) |
