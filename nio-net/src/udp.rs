@@ -42,7 +42,7 @@ const HOPS_V6: Name = name!(IPPROTO_IPV6, IPV6_MULTICAST_HOPS);
 /// # }
 /// ```
 ///
-/// Broadcast, and joining and leaving multicast groups, are operations of the standard library's
+/// Broadcast, the multicast TTL, and joining and leaving multicast groups, are operations of the standard library's
 /// socket: [`get_ref`](DatagramSocket::get_ref).
 #[doc(alias = "dgram.Socket")]
 #[doc(alias = "uv_udp_t")]
@@ -138,27 +138,6 @@ impl DatagramSocket<net::UdpSocket> {
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
-    }
-
-    /// How many routers a packet to a multicast group of IP version 4 may pass, plus one
-    /// (IP_MULTICAST_TTL): 1, the default, is this network; 0 is this machine. (The standard library's
-    /// function truncates larger numbers.)
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is more than 255; those of setsockopt(2).
-    pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        if ttl > u8::MAX.into() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is at most 255");
-            let (name, value) = ("IP_MULTICAST_TTL", Some(ttl.to_string()));
-            return Err(Error::Option {
-                name,
-                value,
-                source,
-            }
-            .into());
-        }
-        self.get_ref().set_multicast_ttl_v4(ttl)
     }
 
     /// How many routers a packet to a multicast group of IP version 6 may pass, plus one
