@@ -33,7 +33,7 @@ impl<S: Stream> ByteStream<S> {
 
     /// As [`read`](Self::read), into several buffers, one after the other.
     pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let room = room_of(buffers);
+        let room = raw::room_of(buffers.iter().map(|buffer| buffer.len()));
         self.read_into(room, |fd| raw::read_vectored(fd, buffers))
             .await
     }
@@ -236,7 +236,7 @@ impl<S: Stream> ByteStream<S> {
         context: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let room = room_of(buffers);
+        let room = raw::room_of(buffers.iter().map(|buffer| buffer.len()));
         self.poll_read_into(context, room, |fd| raw::read_vectored(fd, buffers))
     }
 
@@ -303,12 +303,6 @@ impl<S: Stream> ByteStream<S> {
             after_read(source, read(fd)?, room)
         })
     }
-}
-
-/// How many bytes one call can read into some buffers. Of too many buffers it fills the first.
-fn room_of(buffers: &[IoSliceMut<'_>]) -> usize {
-    let taken = buffers.iter().take(raw::SLICES);
-    taken.map(|buffer| buffer.len()).sum()
 }
 
 /// The error of a peer that has ended writing too early.

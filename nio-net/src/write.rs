@@ -148,9 +148,7 @@ impl<S: Stream> ByteStream<S> {
     }
 
     fn send_vectored(&self, fd: &Descriptor<S>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One call takes only the first `SLICES` pieces.
-        let taken = pieces.iter().take(raw::SLICES);
-        let len = taken.map(|piece| piece.len()).sum();
+        let len = raw::room_of(pieces.iter().map(|piece| piece.len()));
         sent(&self.source, raw::send_vectored(fd, pieces), len)
     }
 
