@@ -201,6 +201,11 @@ impl<L: Listen> Listener<L> {
     }
 
     /// As [`accept`](Listener::accept), but waits without an error while descriptors or memory have run out.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Listener::accept), except for a shortage: a listener that was shut down, or if the loop is
+    /// gone.
     pub async fn next(&self) -> io::Result<Accepted<L>> {
         loop {
             match self.accept().await {
@@ -249,6 +254,10 @@ impl<L: Listen> Listener<L> {
     /// Waits until [`try_accept`](Self::try_accept) would not block: there is a connection or an error, and
     /// the listener is not paused. It calls poll(2) each time, and may be ready in several tasks for the same
     /// connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of poll(2); if the loop is gone.
     pub async fn readable(&self) -> io::Result<()> {
         let look = self.sockets.io(|listener| {
             self.check_open()?;
@@ -259,6 +268,10 @@ impl<L: Listen> Listener<L> {
 
     /// Waits for a connection and resets it, so that the peer knows at once that it is not served. Returns the
     /// peer's address.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Listener::accept).
     pub async fn reject(&self) -> io::Result<L::Address> {
         let (stream, peer) = self.accept().await?;
         // If this fails, the peer reads the end instead.
@@ -339,11 +352,19 @@ impl<L: Listen> Listener<L> {
     }
 
     /// The address it listens on; the first, if there are several.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<L::Address> {
         raw::local_addr(self)
     }
 
     /// All addresses it listens on.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addrs(&self) -> io::Result<Vec<L::Address>> {
         self.sockets().map(raw::local_addr).collect()
     }
@@ -358,6 +379,10 @@ impl<L: Listen> Listener<L> {
 
     /// Takes the error that is pending on the listening socket (SO_ERROR). Errors of connections are not
     /// reported here.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }

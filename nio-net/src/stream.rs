@@ -338,6 +338,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Takes the error that is pending on the connection (SO_ERROR). Reads and writes report it, too.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2), also if it is no socket.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }

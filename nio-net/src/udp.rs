@@ -64,8 +64,11 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// As [`bind`](Self::bind), with options that must be set before, such as
-    /// [`set_reuse_port`](Options::set_reuse_port) for several receivers of one multicast group. An error
-    /// of `set` is returned as it is.
+    /// [`set_reuse_port`](Options::set_reuse_port) for several receivers of one multicast group.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind); an error of `set`, as it is.
     pub async fn bind_with(
         handle: &Handle,
         to: impl ToAddresses,
@@ -135,7 +138,10 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// The address that the socket is connected to.
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
@@ -153,6 +159,10 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// How many routers a packet to a multicast group of IP version 6 may pass, plus one.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn multicast_hops_v6(&self) -> io::Result<u32> {
         let hops: c_int = self.options().value(HOPS_V6)?;
         Ok(hops.unsigned_abs())
@@ -176,6 +186,10 @@ impl DatagramSocket<net::UdpSocket> {
     /// The address of the interface by which packets to multicast groups of IP version 4 are sent;
     /// the unspecified one if the system chooses. Where the interface has several addresses, it may be
     /// another than the one that was [set](Self::set_multicast_interface_v4).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn multicast_interface_v4(&self) -> io::Result<Ipv4Addr> {
         let interface: libc::in_addr = self.options().value(INTERFACE_V4)?;
         Ok(u32::from_be(interface.s_addr).into())
@@ -197,6 +211,10 @@ impl DatagramSocket<net::UdpSocket> {
 
     /// The index of the interface by which packets to multicast groups of IP version 6 are sent; 0 if
     /// the system chooses.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn multicast_interface_v6(&self) -> io::Result<u32> {
         let interface: c_uint = self.options().value(INTERFACE_V6)?;
         Ok(interface)

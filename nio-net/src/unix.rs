@@ -94,11 +94,18 @@ impl ByteStream<net::UnixStream> {
     }
 
     /// The local address.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
 
     /// The address of the peer. A stream that has connected is usually unnamed.
+    ///
+    /// # Errors
+    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
@@ -302,7 +309,10 @@ impl DatagramSocket<net::UnixDatagram> {
     }
 
     /// The address that the socket is connected to.
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }

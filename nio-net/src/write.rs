@@ -31,6 +31,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`write`](Self::write), of several pieces in one system call.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
     #[doc(alias = "cork")]
     #[doc(alias = "writev")]
     pub async fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -38,6 +42,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Writes everything. If the future is dropped, a part of it may have been written.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write). It is not known how many bytes were written before.
     #[doc(alias = "socket.write")]
     #[doc(alias = "uv_write")]
     #[doc(alias = "drain")]
@@ -71,6 +79,10 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write). It is not known how many bytes were written before.
     pub async fn write_all_vectored(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         // A write of only empty pieces would return 0, which means an end.
         IoSlice::advance_slices(&mut pieces, 0);
@@ -88,6 +100,10 @@ impl<S: Stream> ByteStream<S> {
 
     /// Waits until a write would not block: there is room, or an error. It calls poll(2) each time, and may be
     /// ready in several tasks for the same room.
+    ///
+    /// # Errors
+    ///
+    /// Those of poll(2); if the loop is gone. An error of the stream is left to the write.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Write, raw::ready_to_write)
     }
@@ -117,6 +133,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`write_vectored`](Self::write_vectored), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_write_with(|fd| self.send_vectored(fd, pieces))
     }
