@@ -28,7 +28,8 @@ use crate::Error;
 /// | an array, a slice or a [`Vec`] of `SocketAddr` | several addresses |
 ///
 /// A host name is looked up on a thread of the loop's pool; a numeric address is used at once. Functions that
-/// are not `async` accept only numeric addresses.
+/// are not `async` accept only numeric addresses; [`Cores::bind`](crate::Cores::bind), which runs before the loops,
+/// blocks while it looks a name up.
 ///
 /// It cannot be implemented for other types.
 #[doc(alias = "ToSocketAddrs")]

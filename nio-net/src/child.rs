@@ -9,17 +9,17 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
     os::fd::OwnedFd,
-    pin::pin,
     process::{self, Command, ExitStatus, Output, Stdio},
-    task::Poll,
 };
 
-use nio_loop::{Handle, Signal};
+use nio_loop::{Handle, Signal, poll_budget};
 
-use crate::{ByteStream, Error, PipeReader, PipeWriter, Refused, Stream, error::adopt, raw};
+use crate::{
+    ByteStream, Error, PipeReader, PipeWriter, Refused, Stream, both::try_both, error::adopt, raw,
+};
 
 /// A child process, with its pipes as streams of the loop.
 ///
@@ -156,6 +156,7 @@ impl Child {
     ///
     /// Those of [`spawn`](Self::spawn) and [`wait`](Self::wait).
     pub async fn status(handle: &Handle, command: &mut Command) -> io::Result<ExitStatus> {
+        poll_fn(poll_budget).await;
         let mut child = Child::spawn(handle, command)?;
         child.kill_on_drop(true);
         drop((child.stdout.take(), child.stderr.take()));
@@ -191,6 +192,7 @@ impl Child {
         command: &mut Command,
         limit: usize,
     ) -> io::Result<Output> {
+        poll_fn(poll_budget).await;
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Child::spawn(handle, command)?;
         child.kill_on_drop(true);
@@ -363,30 +365,4 @@ async fn read_all(pipe: Option<&PipeReader>, limit: usize) -> io::Result<Vec<u8>
         pipe.read_to_end(&mut bytes, limit).await?;
     }
     Ok(bytes)
-}
-
-/// Polls two futures together, and returns both results or the first error.
-async fn try_both<T, E>(
-    one: impl Future<Output = Result<T, E>>,
-    other: impl Future<Output = Result<T, E>>,
-) -> Result<(T, T), E> {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    let (mut first, mut second) = (None, None);
-    poll_fn(|context| {
-        if first.is_none() {
-            if let Poll::Ready(result) = one.as_mut().poll(context) {
-                first = Some(result?);
-            }
-        }
-        if second.is_none() {
-            if let Poll::Ready(result) = other.as_mut().poll(context) {
-                second = Some(result?);
-            }
-        }
-        match first.is_some() && second.is_some() {
-            true => Poll::Ready(Ok(first.take().zip(second.take()).expect("both are there"))),
-            false => Poll::Pending,
-        }
-    })
-    .await
 }

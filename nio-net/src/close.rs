@@ -7,7 +7,9 @@
 //!    that still arrive (lingering close).
 //! 2. The lingering has a limit in time and in bytes, whatever the peer does.
 
-use std::{io, time::Duration};
+use std::{future::poll_fn, io, time::Duration};
+
+use nio_loop::poll_budget;
 
 use crate::{ByteStream, Stream};
 
@@ -61,6 +63,7 @@ impl<S: Stream> ByteStream<S> {
     #[doc(alias("lingering_close", "destroySoon", "shutdown"))]
     pub async fn close_gracefully(&self, limit: Duration) -> io::Result<()> {
         const { assert!(S::SOCKET, "only a socket is closed gracefully") };
+        poll_fn(poll_budget).await;
         self.end_writing()?;
         if self.read_has_ended() {
             return Ok(());

@@ -11,16 +11,9 @@
 //! 4. Bytes are read into the buffer of the loop. A direction has memory of its own only for bytes that
 //!    could not be written at once: a proxy keeps none for connections that are idle.
 
-use std::{
-    cell::RefCell,
-    fmt,
-    future::{Future, poll_fn},
-    io,
-    pin::pin,
-    task::Poll,
-};
+use std::{cell::RefCell, fmt, io};
 
-use crate::{ByteStream, Stream};
+use crate::{ByteStream, Stream, both::try_both};
 
 /// How many bytes are read at once. Four times as many are not noticeably faster, and must be kept for a slow
 /// receiver.
@@ -180,26 +173,9 @@ where
 {
     let written = RefCell::new(written);
     let written = |way, n| (written.borrow_mut())(way, n);
-    let mut a_to_b = pin!(pass(Way::AToB, first, second, &written));
-    let mut b_to_a = pin!(pass(Way::BToA, second, first, &written));
-    let mut copied = (None, None);
-    poll_fn(|context| {
-        if copied.0.is_none() {
-            if let Poll::Ready(result) = a_to_b.as_mut().poll(context) {
-                copied.0 = Some(result?);
-            }
-        }
-        if copied.1.is_none() {
-            if let Poll::Ready(result) = b_to_a.as_mut().poll(context) {
-                copied.1 = Some(result?);
-            }
-        }
-        match copied {
-            (Some(a_to_b), Some(b_to_a)) => Poll::Ready(Ok((a_to_b, b_to_a))),
-            _ => Poll::Pending,
-        }
-    })
-    .await
+    let a_to_b = pass(Way::AToB, first, second, &written);
+    let b_to_a = pass(Way::BToA, second, first, &written);
+    try_both(a_to_b, b_to_a).await
 }
 
 /// Copies one direction, until its end is passed on.

@@ -9,28 +9,32 @@
 //!    on.
 //! 3. A thread that fails or panics shuts down the others, and is reported.
 //! 4. When `start` returns, each thread has its loop, and listens to the signals if the options say so.
+//! 5. `main` runs when all threads have their loops. If one has failed, it runs on none, so that `start` waits for
+//!    no function of the user.
 
 use std::{
     error::Error as StdError,
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     net::{self, SocketAddr},
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Sender, channel},
+        Arc,
+        mpsc::{Receiver, Sender, channel},
     },
-    task::{Poll, Waker},
     thread,
 };
 
 use nio_loop::{EventLoop, Handle};
 
 use crate::{
-    Error, Listen, Listener, Semaphore, ServeOptions, Server, TcpSocket, listener::BACKLOG,
-    panics::text_of, raw,
+    CoresShutdown, Error, Listen, Listener, Semaphore, ServeOptions, Server, ToAddresses,
+    address::Addresses,
+    listener::BACKLOG,
+    panics::text_of,
+    raw,
+    resolve::look_up_here,
+    tcp_listener::{is_foreign, listen_on_all, socket},
 };
 
 /// A listener for each of several threads, which [`start`](Cores::start) begins.
@@ -41,7 +45,7 @@ use crate::{
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-/// let cores = Cores::bind("127.0.0.1:0".parse()?, threads)?;
+/// let cores = Cores::bind("localhost:0", threads)?;
 /// println!("listening on {}", cores.local_addr()?);
 /// let running = cores.start(ServeOptions::new(), async |core| {
 ///     let greet = async |client: nio_net::Connection<'_>| client.write_all(b"hello\n").await;
@@ -55,19 +59,37 @@ use crate::{
 #[derive(Debug)]
 #[doc(alias("cluster", "worker_threads", "thread per core", "SO_REUSEPORT"))]
 pub struct Cores<L: Listen = net::TcpListener> {
-    listeners: Vec<L>,
+    /// The sockets of each thread: one for each address, at least one.
+    listeners: Vec<Vec<L>>,
 }
 
 impl Cores {
-    /// Listens on an address, for a number of threads. With port 0 the system chooses a port:
-    /// [`local_addr`](Cores::local_addr) returns it.
+    /// Listens on an address, or on several, for a number of threads, as
+    /// [`TcpListener::bind`](crate::TcpListener::bind) does for one. With port 0 the system chooses a port:
+    /// [`local_addr`](Cores::local_addr) returns it. It does not run on a loop, so a host name is looked up by a call
+    /// that blocks.
     ///
     /// # Errors
     ///
-    /// [`Error::Bind`] with the address, also if another server already listens there with SO_REUSEPORT.
-    pub fn bind(address: SocketAddr, threads: NonZero<usize>) -> Result<Cores, Error> {
-        let listeners = listeners(address, threads.get());
-        let listeners = listeners.map_err(|source| Error::Bind { address, source })?;
+    /// [`Error::Bind`] with the first address that fails, also if another server already listens there with
+    /// SO_REUSEPORT; [`Error::Address`] if it is no address; [`Error::Resolve`] with the name.
+    pub fn bind(to: impl ToAddresses, threads: NonZero<usize>) -> Result<Cores, Error> {
+        let threads = threads.get();
+        let listen = |address, only_v6| {
+            let listeners = listeners(address, only_v6, threads);
+            listeners.map_err(|source| Error::Bind { address, source })
+        };
+        let of_addresses = match to.to_addresses()? {
+            Addresses::One(address) => vec![listen(address, false)?],
+            Addresses::Several(addresses) => listen_on_all(&addresses, |_| false, listen)?,
+            Addresses::Host(host) => listen_on_all(&look_up_here(&host)?, is_foreign, listen)?,
+        };
+        let mut listeners: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
+        for sockets in of_addresses {
+            for (listener, socket) in listeners.iter_mut().zip(sockets) {
+                listener.push(socket);
+            }
+        }
         Ok(Cores { listeners })
     }
 }
@@ -77,23 +99,36 @@ impl<L: Listen> Cores<L> {
     /// Unix socket or one that the program was started with, make clones of it (`try_clone`): the
     /// threads share it then.
     pub fn of(listeners: impl IntoIterator<Item = L>) -> Cores<L> {
-        let listeners = listeners.into_iter().collect();
+        let listeners = listeners
+            .into_iter()
+            .map(|listener| vec![listener])
+            .collect();
         Cores { listeners }
     }
 
-    /// The address that is listened on.
+    /// The address that is listened on; the first, if there are several.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no listener.
     pub fn local_addr(&self) -> io::Result<L::Address> {
         match self.listeners.first() {
-            Some(listener) => raw::local_addr(listener),
+            Some(sockets) => raw::local_addr(&sockets[0]),
             None => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "no listener: give one for each thread",
             )),
         }
+    }
+
+    /// All addresses that are listened on.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    pub fn local_addrs(&self) -> io::Result<Vec<L::Address>> {
+        let first = self.listeners.first().into_iter().flatten();
+        first.map(raw::local_addr).collect()
     }
 
     /// Starts a thread for each listener, with its own loop that runs `main`. The limit on connections in
@@ -102,7 +137,7 @@ impl<L: Listen> Cores<L> {
     /// # Errors
     ///
     /// [`CoresError`] if a thread or its loop cannot be made, usually because the descriptors have run out.
-    /// Then the other threads have ended.
+    /// Then the other threads have ended, and `main` has run on none.
     pub fn start<F, E>(self, options: ServeOptions, main: F) -> Result<RunningCores, CoresError>
     where
         L: Send,
@@ -117,48 +152,63 @@ impl<L: Listen> Cores<L> {
             threads: Vec::with_capacity(count),
             shutdown: shutdown.clone(),
         };
-        for (number, listener) in self.listeners.into_iter().enumerate() {
+        // A thread that receives the signal runs `main`. If the senders are dropped, it ends.
+        let mut gates = Vec::with_capacity(count);
+        for (number, sockets) in self.listeners.into_iter().enumerate() {
+            let (gate, open) = channel();
+            gates.push(gate);
             let start = Start {
                 number,
-                listener,
+                sockets,
                 options: options.clone(),
                 permits: permits.clone(),
                 shutdown: shutdown.clone(),
                 begun: begun.clone(),
+                open,
             };
             let main = Arc::clone(&main);
             let thread = thread::Builder::new().name(format!("core-{number}"));
             match thread.spawn(move || start.run(&*main)) {
                 Ok(thread) => running.threads.push(thread),
-                Err(error) => return Err(running.fail(error.into(), count)),
+                Err(error) => {
+                    drop(gates);
+                    return Err(running.fail(error.into(), count));
+                }
             }
         }
         drop(begun);
         // It ends when all have begun, or have failed.
-        match beginning.iter().count() {
-            n if n == count => Ok(running),
-            _ => {
-                shutdown.begin();
-                let failures = running.failures();
-                Err(CoresError { failures, count })
-            }
+        if beginning.iter().count() < count {
+            drop(gates);
+            let failures = running.failures();
+            return Err(CoresError { failures, count });
         }
+        for gate in gates {
+            // The thread waits for this.
+            let _ = gate.send(());
+        }
+        Ok(running)
     }
 }
 
 /// Makes a listener for each thread, all of one address.
-fn listeners(mut address: SocketAddr, threads: usize) -> io::Result<Vec<net::TcpListener>> {
+fn listeners(
+    mut address: SocketAddr,
+    only_v6: bool,
+    threads: usize,
+) -> io::Result<Vec<net::TcpListener>> {
     let mut listeners: Vec<net::TcpListener> = Vec::with_capacity(threads);
     let mut spreads = threads > 1;
     if spreads {
-        claim(address)?;
+        // It fails if another program listens on the address. SO_REUSEPORT alone would not fail: a second server of
+        // the same user would get half of the connections of the first.
+        raw::bind(&socket(address, only_v6)?, &address)?;
     }
     while listeners.len() < threads {
         let listener = match listeners.first() {
             Some(first) if !spreads => first.try_clone()?,
             _ => {
-                let socket = TcpSocket::new(address)?;
-                socket.options().set_reuse_addr(true)?;
+                let socket = socket(address, only_v6)?;
                 spreads = spreads && socket.options().spread_connections();
                 socket.listen_on(address, BACKLOG)?
             }
@@ -167,14 +217,6 @@ fn listeners(mut address: SocketAddr, threads: usize) -> io::Result<Vec<net::Tcp
         listeners.push(listener);
     }
     Ok(listeners)
-}
-
-/// Fails if another program listens on the address. SO_REUSEPORT alone would not fail: a second server of
-/// the same user would get half of the connections of the first.
-fn claim(address: SocketAddr) -> io::Result<()> {
-    let socket = TcpSocket::new(address)?;
-    socket.options().set_reuse_addr(true)?;
-    raw::bind(&socket, &address)
 }
 
 /// The loop of a thread, for the function that runs on it.
@@ -197,12 +239,14 @@ pub struct Core<L: Listen = net::TcpListener> {
 /// The values that are moved to a new thread.
 struct Start<L: Listen> {
     number: usize,
-    listener: L,
+    sockets: Vec<L>,
     options: ServeOptions,
     permits: Semaphore,
     shutdown: CoresShutdown,
     /// Notified when the thread has begun.
     begun: Sender<()>,
+    /// Notifies the thread when all have begun; disconnected if one has failed.
+    open: Receiver<()>,
 }
 
 type Failure = Box<dyn StdError + Send + Sync>;
@@ -230,19 +274,23 @@ impl<L: Listen> Start<L> {
     {
         let mut event_loop = EventLoop::new()?;
         let handle = event_loop.handle();
-        let listener = Listener::from_std(&handle, self.listener).map_err(Error::from)?;
+        let listener = Listener::from_all(&handle, self.sockets).map_err(Error::from)?;
         let server = Server::with_permits(&handle, self.options, self.permits);
         server.listen_to_signals()?;
         let (all, own) = (self.shutdown.clone(), server.shutdown().clone());
+        let number = self.number;
         let begins = handle.spawn(async move {
-            all.begun().await;
+            all.begun(number).await;
             own.begin();
         });
         begins.unref();
         let _ = self.begun.send(());
         drop(self.begun);
+        if self.open.recv().is_err() {
+            return Ok(());
+        }
         let core = Core {
-            number: self.number,
+            number,
             handle,
             listener,
             server,
@@ -267,8 +315,8 @@ impl RunningCores {
         &self.shutdown
     }
 
-    /// Blocks until all threads have ended: after a shutdown, or when the functions that they run have
-    /// returned.
+    /// Blocks until all threads have ended: when the functions that they run have returned. So they must return
+    /// after the shutdown begins, as [`Server::serve`] does.
     ///
     /// # Errors
     ///
@@ -292,63 +340,12 @@ impl RunningCores {
         failures.collect()
     }
 
-    /// Ends the running threads, because the next one cannot be made.
+    /// Waits for the threads that have begun, because the next one cannot be made.
     fn fail(mut self, failure: Failure, count: usize) -> CoresError {
-        self.shutdown.begin();
         let number = self.threads.len();
         let mut failures = self.failures();
         failures.push((number, failure));
         CoresError { failures, count }
-    }
-}
-
-/// Shuts down the servers of all threads, from any of them.
-#[derive(Clone, Default)]
-pub struct CoresShutdown {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    begun: bool,
-    waiting: Vec<Waker>,
-}
-
-impl CoresShutdown {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under the lock, so it is never poisoned by a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Begins the shutdown of all threads. Further calls have no effect.
-    pub fn begin(&self) {
-        let mut state = self.lock();
-        state.begun = true;
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// Waits until it begins. Polled once for each thread, so the wakers are few.
-    async fn begun(&self) {
-        poll_fn(|context| {
-            let waker = context.waker().clone();
-            let mut state = self.lock();
-            if state.begun {
-                return Poll::Ready(());
-            }
-            state.waiting.push(waker);
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-impl fmt::Debug for CoresShutdown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CoresShutdown")
-            .field("begun", &self.lock().begun)
-            .finish()
     }
 }
 

@@ -83,6 +83,10 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// The local address.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<S::Address> {
         raw::local_addr(self)
     }
@@ -123,6 +127,10 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// Takes the error that is pending on the socket (SO_ERROR). Operations on the socket report it, too.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }
@@ -142,6 +150,10 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// As [`recv`](Self::recv), with the address of the sender.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
     #[doc(alias = "on message")]
     #[doc(alias = "uv_udp_recv_start")]
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
@@ -151,17 +163,29 @@ impl<S: Datagrams> DatagramSocket<S> {
 
     /// As [`recv_from`](Self::recv_from), into the spare capacity of `buffer`, which need not be
     /// initialised; the datagram is appended.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
     pub async fn recv_buf_from(&self, buffer: &mut Vec<u8>) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive_spare(socket, buffer))
             .await
     }
 
     /// As [`recv`](Self::recv), and leaves the datagram to be received again.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(self.peek_from(buffer).await?.0)
     }
 
     /// As [`recv_from`](Self::recv_from), and leaves the datagram to be received again.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.receive(|socket| raw::datagram::receive(socket, buffer, libc::MSG_PEEK))
             .await
@@ -174,22 +198,37 @@ impl<S: Datagrams> DatagramSocket<S> {
     }
 
     /// As [`recv`](Self::recv), without waiting.
+    ///
+    /// # Errors
+    ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; those of [`recv`](Self::recv).
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.try_recv_from(buffer).map(|(n, _)| n)
     }
 
     /// As [`try_recv`](Self::try_recv), with the address of the sender.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.try_receive(|socket| raw::datagram::receive(socket, buffer, 0))
     }
 
     /// As [`peek`](Self::peek), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.try_peek_from(buffer).map(|(n, _)| n)
     }
 
     /// As [`peek_from`](Self::peek_from), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
     pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         self.try_receive(|socket| raw::datagram::receive(socket, buffer, libc::MSG_PEEK))
     }
@@ -258,12 +297,20 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// # })?
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
     pub async fn recv_many(&self, batch: &mut Batch<S::Address>) -> io::Result<usize> {
         let receive = |socket: &S| batch.receive(socket);
         self.source.io(Direction::Read, receive).await
     }
 
     /// As [`recv_many`](Self::recv_many), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
     pub fn try_recv_many(&self, batch: &mut Batch<S::Address>) -> io::Result<usize> {
         self.source
             .try_io(Direction::Read, |socket| batch.receive(socket))

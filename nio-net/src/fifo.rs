@@ -83,14 +83,14 @@ impl ByteStream<WriteEnd> {
     }
 }
 
-/// Opens a named pipe, non-blocking.
+/// Opens a named pipe, non-blocking. A terminal that is opened by mistake does not become the controlling terminal.
 fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
     let fail = |source| Error::Fifo {
         path: path.into(),
         source,
     };
-    let file = options.custom_flags(libc::O_NONBLOCK).open(path);
-    let file = file.map_err(fail)?;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = options.custom_flags(flags).open(path).map_err(fail)?;
     match file.metadata().map_err(fail)?.file_type().is_fifo() {
         true => Ok(file),
         false => {

@@ -17,7 +17,7 @@ use std::{
 
 use nio_loop::poll_budget;
 
-use crate::{ByteStream, Stream, raw, shared_buffer, stream::Descriptor};
+use crate::{ByteStream, Stream, raw, shared_buffer, stream::Descriptor, write};
 
 /// The limit on the bytes of one call. Reading as many from the page cache takes about 30 µs.
 const CHUNK: usize = 256 * 1024;
@@ -45,7 +45,11 @@ impl<S: Stream> ByteStream<S> {
             return Ok(0);
         }
         let count = count.min(CHUNK);
-        self.write_with(|fd| send(fd, file, offset, count)).await
+        self.write_with(|fd| {
+            let sent = send(fd, file, offset, count);
+            sent.map_err(|error| write::not_sent(&self.source, error))
+        })
+        .await
     }
 
     /// Writes a range of a file, `..` for all of it, and returns how many bytes it has written: fewer than the

@@ -150,11 +150,14 @@
 //! # How to read the source
 //!
 //! `kinds` has the traits, `stream` is the stream with `read`, `write`, `file`, `ready` and its `half`s;
-//! `tcp`, `unix`, `pipe` and `fifo` add to it. `shared_buffer` has the buffer of the loop, `buffered` reads lines.
+//! `tcp`, `unix`, `pipe` and `fifo` add to it. `shared_buffer` has the buffer of the thread, `buffered` reads lines, and
+//! `copy` copies. `socket` and `unix_socket` are sockets before they are a stream or a listener, and `options` sets their
+//! options.
 //! `listener` accepts, with `round_robin` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
 //! `address` has the ways to write an address, `resolve` looks names up, `connect` tries several addresses.
-//! `serve` is the server, of `semaphore`, `graceful`, `idle`, `close` and `panics`; `cores` runs it on several threads.
-//! `child` starts processes, and `stdin` reads the standard input.
+//! `serve` is the server, of `semaphore`, `graceful`, `idle`, `close` and `panics`; `cores` runs it on several threads,
+//! until `cores_shutdown`. `child` starts processes, and `stdin` reads the standard input.
+//! `waiters` is a queue of waiting tasks, `both` waits for two futures, and `bridge` has the traits of other crates.
 //! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.
 
@@ -166,6 +169,7 @@
 mod address;
 mod advice;
 mod batch;
+mod both;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper"))]
 pub mod bridge;
 mod buffered;
@@ -174,6 +178,7 @@ mod close;
 mod connect;
 mod copy;
 mod cores;
+mod cores_shutdown;
 mod datagram;
 mod error;
 mod fifo;
@@ -213,7 +218,8 @@ pub use batch::{Batch, Datagram};
 pub use buffered::{AsStream, BufReader, Lines};
 pub use child::Child;
 pub use copy::{CopyError, Way, copy, copy_bidirectional, copy_bidirectional_with};
-pub use cores::{Core, Cores, CoresError, CoresShutdown, RunningCores};
+pub use cores::{Core, Cores, CoresError, RunningCores};
+pub use cores_shutdown::CoresShutdown;
 pub use datagram::DatagramSocket;
 pub use error::{Error, Refused};
 pub use graceful::{GracefulShutdown, Guard, Unfinished};

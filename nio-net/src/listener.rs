@@ -92,8 +92,19 @@ impl<L: Listen> Listener<L> {
     /// [`Error::Option`](crate::Error::Option) if it cannot be made non-blocking;
     /// [`Error::Loop`](crate::Error::Loop) if the loop is gone. The listener comes back with the error.
     pub fn from_std(handle: &Handle, listener: L) -> Result<Listener<L>, Refused<L>> {
-        let listener = Listener::new(handle, [listener])?;
-        match set_nonblocking(listener.get_ref(), false) {
+        Listener::from_all(handle, [listener])
+    }
+
+    /// As [`from_std`](Self::from_std), of a socket for each address. The error has the first of them.
+    pub(crate) fn from_all(
+        handle: &Handle,
+        sockets: impl IntoIterator<Item = L>,
+    ) -> Result<Listener<L>, Refused<L>> {
+        let listener = Listener::new(handle, sockets)?;
+        let made = listener
+            .sockets()
+            .try_for_each(|socket| set_nonblocking(socket, false));
+        match made {
             Ok(()) => Ok(listener),
             Err(error) => Err(Refused {
                 error,
@@ -190,6 +201,11 @@ impl<L: Listen> Listener<L> {
     }
 
     /// As [`accept`](Listener::accept), but waits without an error while descriptors or memory have run out.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Listener::accept), except for a shortage: a listener that was shut down, or if the loop is
+    /// gone.
     pub async fn next(&self) -> io::Result<Accepted<L>> {
         loop {
             match self.accept().await {
@@ -238,6 +254,10 @@ impl<L: Listen> Listener<L> {
     /// Waits until [`try_accept`](Self::try_accept) would not block: there is a connection or an error, and
     /// the listener is not paused. It calls poll(2) each time, and may be ready in several tasks for the same
     /// connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of poll(2); if the loop is gone.
     pub async fn readable(&self) -> io::Result<()> {
         let look = self.sockets.io(|listener| {
             self.check_open()?;
@@ -248,6 +268,10 @@ impl<L: Listen> Listener<L> {
 
     /// Waits for a connection and resets it, so that the peer knows at once that it is not served. Returns the
     /// peer's address.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Listener::accept).
     pub async fn reject(&self) -> io::Result<L::Address> {
         let (stream, peer) = self.accept().await?;
         // If this fails, the peer reads the end instead.
@@ -328,11 +352,19 @@ impl<L: Listen> Listener<L> {
     }
 
     /// The address it listens on; the first, if there are several.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<L::Address> {
         raw::local_addr(self)
     }
 
     /// All addresses it listens on.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addrs(&self) -> io::Result<Vec<L::Address>> {
         self.sockets().map(raw::local_addr).collect()
     }
@@ -347,6 +379,10 @@ impl<L: Listen> Listener<L> {
 
     /// Takes the error that is pending on the listening socket (SO_ERROR). Errors of connections are not
     /// reported here.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }

@@ -197,7 +197,7 @@ impl<'a> Options<'a> {
         self.is(name!(IPPROTO_TCP, TCP_NODELAY))
     }
 
-    /// RoundRobin keepalive probes on or off (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). OpenBSD has
+    /// Turns keepalive probes on or off (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). OpenBSD has
     /// only one setting for the whole system, so there every field must be `None`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::{
     task::Poll,
 };
 
-/// RoundRobin a panic of the handler into an error.
+/// Turns a panic of the handler into an error.
 pub(crate) async fn without_panic(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     let mut work = pin!(work);
     poll_fn(|context| {

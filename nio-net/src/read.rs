@@ -32,8 +32,12 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read`](Self::read), into several buffers, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
     pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let room = room_of(buffers);
+        let room = raw::room_of(buffers.iter().map(|buffer| buffer.len()));
         self.read_into(room, |fd| raw::read_vectored(fd, buffers))
             .await
     }
@@ -58,6 +62,10 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
     pub async fn read_buf(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         self.read_buf_up_to(buffer, usize::MAX).await
     }
@@ -165,6 +173,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read`](Self::read), but leaves the bytes to be read again. Only for sockets.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); ENOTSOCK if the stream is no socket.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             poll_fn(poll_budget).await;
@@ -176,11 +188,18 @@ impl<S: Stream> ByteStream<S> {
 
     /// Waits until a read would not block: there are bytes, the end, or an error. It calls poll(2) each time,
     /// so [`read`](Self::read) is cheaper. It may be ready in several tasks for the same byte.
+    ///
+    /// # Errors
+    ///
+    /// Those of poll(2); if the loop is gone. An error of the stream is left to the read.
     pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Read, raw::ready_to_read)
     }
 
     /// As [`read`](Self::read), without waiting.
+    ///
+    /// # Errors
+    ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no bytes have arrived; those of [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
@@ -189,6 +208,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read_vectored`](Self::read_vectored), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no bytes have arrived; those of [`read`](Self::read).
     pub fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         let read = |fd: &Descriptor<S>| raw::read_vectored(fd, buffers);
@@ -196,6 +219,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read_buf`](Self::read_buf), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no bytes have arrived; those of [`read`](Self::read).
     pub fn try_read_buf(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         if buffer.len() == buffer.capacity() {
@@ -206,6 +233,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`read_with`](Self::read_with), without waiting. If no bytes have arrived, `take` is not called.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no bytes have arrived; those of [`read`](Self::read).
     pub fn try_read_with<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         shared_buffer::with_buffer(|buffer| {
@@ -215,6 +246,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`peek`](Self::peek), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no bytes have arrived; those of [`peek`](Self::peek).
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let peek = |fd: &Descriptor<S>| raw::peek(fd, buffer);
         self.source.try_io(Direction::Read, peek)
@@ -236,7 +271,7 @@ impl<S: Stream> ByteStream<S> {
         context: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let room = room_of(buffers);
+        let room = raw::room_of(buffers.iter().map(|buffer| buffer.len()));
         self.poll_read_into(context, room, |fd| raw::read_vectored(fd, buffers))
     }
 
@@ -251,15 +286,7 @@ impl<S: Stream> ByteStream<S> {
         self.poll_read_into(context, room, |fd| raw::read_spare(fd, buffer, limit))
     }
 
-    /// [`read_with`](Self::read_with), for futures written by hand.
-    pub fn poll_read_with<R>(
-        &self,
-        context: &mut Context<'_>,
-        take: impl FnOnce(&[u8]) -> R,
-    ) -> Poll<io::Result<Option<R>>> {
-        self.poll_read_up_to_with(context, shared_buffer::SIZE, take)
-    }
-
+    /// [`read_up_to_with`](Self::read_up_to_with), for futures written by hand.
     pub(crate) fn poll_read_up_to_with<R>(
         &self,
         context: &mut Context<'_>,
@@ -304,19 +331,13 @@ impl<S: Stream> ByteStream<S> {
     ) -> Poll<io::Result<usize>> {
         const { assert!(S::READABLE, "this stream cannot be read") };
         if room == 0 {
-            return Poll::Ready(Ok(0));
+            return poll_budget(context).map(|()| Ok(0));
         }
         let source = &self.source;
         source.poll_io(context, Direction::Read, |fd| {
             after_read(source, read(fd)?, room)
         })
     }
-}
-
-/// How many bytes one call can read into some buffers. Of too many buffers it fills the first.
-fn room_of(buffers: &[IoSliceMut<'_>]) -> usize {
-    let taken = buffers.iter().take(raw::SLICES);
-    taken.map(|buffer| buffer.len()).sum()
 }
 
 /// The error of a peer that has ended writing too early.

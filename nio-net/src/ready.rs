@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, io, task::Poll};
 
-use nio_loop::{Direction, Interest};
+use nio_loop::{Direction, Interest, poll_budget};
 
 use crate::{ByteStream, Stream, raw};
 
@@ -22,7 +22,7 @@ pub struct Ready {
 
 impl<S: Stream> ByteStream<S> {
     /// Waits until one of the directions is ready, and returns which are ready and which have ended. It calls
-    /// poll(2) each time, and may be ready in several tasks for the same byte.
+    /// poll(2) each time, and may be ready in several tasks for the same byte. Urgent data is not waited for.
     ///
     /// ```
     /// # use nio_loop::{EventLoop, Interest};
@@ -40,9 +40,20 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the interest has neither direction; those of poll(2); if
+    /// the loop is gone.
     #[doc(alias = "is_read_closed")]
     #[doc(alias = "is_write_closed")]
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        if !interest.is_readable() && !interest.is_writable() {
+            poll_fn(poll_budget).await;
+            let text = format!(
+                "no direction to wait for in {interest:?}; give Interest::READABLE or Interest::WRITABLE"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let read = self.source.waiting(Direction::Read);
         let write = self.source.waiting(Direction::Write);
         poll_fn(|context| {

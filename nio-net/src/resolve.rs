@@ -1,4 +1,4 @@
-//! Looking up host names, by a blocking call on another thread.
+//! Looking up host names by a blocking call, on another thread unless no loop runs yet.
 
 use std::{
     future::poll_fn,
@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
 };
 
-use nio_loop::{Handle, JoinHandle, poll_budget};
+use nio_loop::{Handle, poll_budget};
 
 use crate::{
     Error, ToAddresses,
@@ -52,33 +52,31 @@ pub async fn resolve(handle: &Handle, host: impl ToAddresses) -> Result<Vec<Sock
 /// The addresses of a host name.
 pub(crate) async fn look_up(handle: &Handle, host: &Host) -> Result<Vec<SocketAddr>, Error> {
     let owned = host.clone();
-    let lookup = move || -> io::Result<Vec<SocketAddr>> {
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for address in (owned.name.as_str(), owned.port).to_socket_addrs()? {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        Ok(addresses)
-    };
-    let mut lookup = Lookup(handle.spawn_slow(lookup)?);
-    let addresses = match (&mut lookup.0).await {
-        Ok(Ok(addresses)) if addresses.is_empty() => Err(io::ErrorKind::NotFound.into()),
+    let lookup = handle.spawn_slow(move || look_up_here(&owned))?;
+    match lookup.abort_on_drop().await {
         Ok(addresses) => addresses,
         // The closure does not panic, so the loop is gone.
-        Err(_) => return Err(nio_loop::Error::Closed.into()),
-    };
-    addresses.map_err(|source| Error::Resolve {
-        name: host.name.clone(),
-        source,
-    })
+        Err(_) => Err(nio_loop::Error::Closed.into()),
+    }
 }
 
-/// A look-up that is cancelled when this is dropped.
-struct Lookup(JoinHandle<io::Result<Vec<SocketAddr>>>);
-
-impl Drop for Lookup {
-    fn drop(&mut self) {
-        self.0.abort();
+/// The addresses of a host name, by a call that blocks.
+pub(crate) fn look_up_here(host: &Host) -> Result<Vec<SocketAddr>, Error> {
+    let fail = |source| Error::Resolve {
+        name: host.name.clone(),
+        source,
+    };
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in (host.name.as_str(), host.port)
+        .to_socket_addrs()
+        .map_err(fail)?
+    {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    match addresses.is_empty() {
+        true => Err(fail(io::ErrorKind::NotFound.into())),
+        false => Ok(addresses),
     }
 }

@@ -126,6 +126,10 @@ impl Semaphore {
     /// Waits for a connection and a permit for it. As [`Listener::next`], it waits without an error while
     /// descriptors or memory have run out. Several listeners may share a semaphore. Dropping the future loses
     /// no connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Listener::next`].
     pub async fn accept<L: Listen>(&self, listener: &Listener<L>) -> io::Result<Admitted<L>> {
         let passes = |error: &io::Error| {
             let would_block = error.kind() == io::ErrorKind::WouldBlock;

@@ -44,12 +44,20 @@ impl<S: Datagrams> DatagramSocket<S> {
     /// reports its error.
     ///
     /// It is one system call on Linux (with glibc), FreeBSD and NetBSD, and one for each datagram elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
     pub async fn send_many(&self, datagrams: &[&[u8]]) -> io::Result<usize> {
         self.send_each(datagrams.len(), |i| (datagrams[i], None))
             .await
     }
 
     /// As [`send_many`](Self::send_many), each to an address of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
     pub async fn send_many_to(&self, datagrams: &[(&[u8], S::Address)]) -> io::Result<usize> {
         self.send_each(datagrams.len(), |i| (datagrams[i].0, Some(&datagrams[i].1)))
             .await

@@ -46,8 +46,17 @@ impl ServeOptions {
     /// queue. By default 1000. Each takes a descriptor; a process may have 256 (macOS) or 1024 (Linux)
     /// unless it raises its limit (setrlimit(2)). When they have run out, accepting pauses until some are
     /// free.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is 0.
     #[doc(alias("max connections", "maxConnections", "backpressure"))]
+    #[track_caller]
     pub fn connections(self, connections: usize) -> ServeOptions {
+        assert!(
+            connections > 0,
+            "a limit of no connections serves none; give at least 1"
+        );
         ServeOptions {
             connections,
             ..self

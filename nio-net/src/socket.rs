@@ -46,12 +46,20 @@ impl TcpSocket {
         TcpSocket::of_family(libc::AF_INET)
     }
 
-    /// A socket for IP version 6; an error if the system does not support it.
+    /// A socket for IP version 6.
+    ///
+    /// # Errors
+    ///
+    /// If the process or the system has no more descriptors, or the system does not support it.
     pub fn new_v6() -> io::Result<TcpSocket> {
         TcpSocket::of_family(libc::AF_INET6)
     }
 
     /// A socket for the version of IP of an address.
+    ///
+    /// # Errors
+    ///
+    /// As [`new_v4`](Self::new_v4) and [`new_v6`](Self::new_v6).
     pub fn new(address: SocketAddr) -> io::Result<TcpSocket> {
         if address.is_ipv4() {
             TcpSocket::new_v4()
@@ -83,6 +91,10 @@ impl TcpSocket {
     }
 
     /// The address that it is bound to; all zeroes if it is not bound.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }

@@ -6,21 +6,30 @@
 //!    thread of the loop's pool calls it.
 //! 2. A thread reads only when a future waits and the descriptor is readable. So bytes that no future waits for
 //!    are left to other processes, and no thread blocks. (poll(2) reports files as readable.)
-//! 3. Bytes that a thread has read are kept until they are taken: dropping a future loses none.
+//! 3. Bytes that a thread has read are kept until they are taken, or until the loop is dropped: dropping a
+//!    future loses none.
+//! 4. At most one thread reads, and nothing else waits on a thread: while one reads, futures wait in a queue.
 
 use std::{
+    cell::{Cell, RefCell},
     collections::VecDeque,
     fmt,
     fs::File,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io::{self, Read},
     os::fd::{AsFd, BorrowedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
-use nio_loop::{Direction, Handle, JoinHandle, Source, poll_budget};
+use nio_loop::{Direction, Handle, Source, poll_budget};
 
-use crate::{error::adopt, raw};
+use crate::{error::adopt, raw, waiters::Waiters};
 
 /// The limit on one read(2): as many bytes as a pipe holds.
 const CHUNK: usize = 64 * 1024;
@@ -30,12 +39,26 @@ const CHUNK: usize = 64 * 1024;
 /// All operations take `&self`. Dropping a future of it loses no byte.
 pub struct Stdin {
     source: Source<Arc<Input>>,
+    state: Rc<State>,
 }
 
-/// The descriptor, and the bytes that threads have read from it. A closure on another thread has a clone.
+/// The descriptor, for the thread that reads it.
 struct Input {
     file: File,
-    unread: Mutex<Unread>,
+    /// How many futures wait for bytes.
+    wanted: AtomicUsize,
+}
+
+/// The state that the futures share with the task that waits for the thread.
+#[derive(Default)]
+struct State {
+    unread: RefCell<Unread>,
+    /// Whether a thread reads, or is about to.
+    reading: Cell<bool>,
+    /// How many reads of threads have ended.
+    ended: Cell<u64>,
+    /// The futures, which are woken when a read has ended.
+    waiters: Waiters,
 }
 
 /// The bytes that were read and not taken yet.
@@ -86,9 +109,10 @@ pub fn stdin(handle: &Handle) -> io::Result<Stdin> {
 
 impl Stdin {
     fn new(handle: &Handle, file: File) -> io::Result<Stdin> {
-        let unread = Mutex::default();
-        let source = adopt(handle, Arc::new(Input { file, unread }))?;
-        Ok(Stdin { source })
+        let wanted = AtomicUsize::new(0);
+        let source = adopt(handle, Arc::new(Input { file, wanted }))?;
+        let state = Rc::default();
+        Ok(Stdin { source, state })
     }
 
     /// Reads the bytes that have arrived, or waits for some, and returns how many. 0 means that the input has
@@ -167,67 +191,115 @@ impl Stdin {
         &self,
         mut look: impl FnMut(&mut Unread) -> Option<io::Result<T>>,
     ) -> io::Result<T> {
-        let input = self.source.get_ref();
+        let (state, _wanted) = (&self.state, Wanted::new(self.source.get_ref()));
         loop {
-            // A read that was dropped may have left a thread, which holds the lock until it has read.
-            if Arc::strong_count(input) > 1 {
-                self.on_a_thread(|input| drop(input.lock())).await?;
-                continue;
-            }
             poll_fn(poll_budget).await;
-            if let Some(found) = look(&mut input.lock()) {
+            if let Some(found) = look(&mut state.unread.borrow_mut()) {
                 return found;
             }
-            // If the loop cannot wait for the descriptor (/dev/tty on macOS), the thread blocks instead.
-            let _ = self.source.io(Direction::Read, raw::ready_to_read).await;
-            if Arc::strong_count(input) == 1 {
-                self.on_a_thread(Input::read).await?;
+            let ended = state.ended.get();
+            let has_ended = || (state.ended.get() != ended).then_some(());
+            if !state.reading.get() {
+                // If the loop cannot wait for the descriptor (/dev/tty on macOS), the thread blocks instead.
+                let readable = self.source.io(Direction::Read, raw::ready_to_read);
+                first(readable, state.waiters.until(has_ended)).await;
+                if has_ended().is_none() && !state.reading.get() {
+                    self.start_reading()?;
+                }
             }
+            state.waiters.until(has_ended).await;
         }
     }
 
-    /// Runs a closure on another thread. If the future is dropped before the closure has begun, it never runs.
-    async fn on_a_thread(&self, closure: impl FnOnce(&Input) + Send + 'static) -> io::Result<()> {
-        struct Job(JoinHandle<()>);
-        impl Drop for Job {
-            fn drop(&mut self) {
-                self.0.abort();
-            }
-        }
+    /// Reads on another thread. The task that waits for the thread does not keep the loop alive.
+    fn start_reading(&self) -> io::Result<()> {
+        let handle = self.source.handle();
         let input = Arc::clone(self.source.get_ref());
-        let mut job = Job(self
-            .source
-            .handle()
-            .spawn_blocking(move || closure(&input))?);
-        let done = (&mut job.0).await;
-        // The closure does not panic, so the loop is gone.
-        done.map_err(|_| nio_loop::Error::Closed.into())
+        let thread = handle.spawn_blocking(move || input.read())?;
+        thread.unref();
+        self.state.reading.set(true);
+        let reading = Reading(Rc::clone(&self.state));
+        let task = handle.spawn(async move {
+            // An error means that the loop is gone: the closure does not panic.
+            if let Ok(Some(read)) = thread.await {
+                reading.0.unread.borrow_mut().add(read);
+            }
+            drop(reading);
+        });
+        task.unref();
+        task.detach();
+        Ok(())
+    }
+}
+
+/// Waits for one of two futures.
+async fn first<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => other.as_mut().poll(context).map(drop),
+    })
+    .await
+}
+
+/// A future that waits for bytes.
+struct Wanted<'a>(&'a Input);
+
+impl Wanted<'_> {
+    fn new(input: &Input) -> Wanted<'_> {
+        input.wanted.fetch_add(1, Ordering::Relaxed);
+        Wanted(input)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.wanted.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A read on another thread. It also ends when the loop does.
+struct Reading(Rc<State>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.reading.set(false);
+        self.0.ended.set(self.0.ended.get() + 1);
+        self.0.waiters.wake_all();
     }
 }
 
 impl Input {
-    fn lock(&self) -> MutexGuard<'_, Unread> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read(&self) {
-        let mut unread = self.lock();
+    /// Reads if a future still waits for bytes.
+    fn read(&self) -> Option<io::Result<Vec<u8>>> {
+        if self.wanted.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
         let mut chunk = vec![0; CHUNK];
-        let read = loop {
+        loop {
             match (&self.file).read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
+                read => {
+                    return Some(read.map(|n| {
+                        chunk.truncate(n);
+                        chunk
+                    }));
+                }
             }
-        };
-        match read {
-            Ok(0) => unread.end = Some(Ok(())),
-            Ok(n) => unread.bytes.extend(&chunk[..n]),
-            Err(error) => unread.end = Some(Err(error)),
         }
     }
 }
 
 impl Unread {
+    /// Adds the result of a read.
+    fn add(&mut self, read: io::Result<Vec<u8>>) {
+        match read {
+            Ok(bytes) if bytes.is_empty() => self.end = Some(Ok(())),
+            Ok(bytes) => self.bytes.extend(bytes),
+            Err(error) => self.end = Some(Err(error)),
+        }
+    }
+
     /// The end, as a read of 0 bytes, or an error: once.
     fn take_end(&mut self) -> Option<io::Result<usize>> {
         Some(self.end.take()?.map(|()| 0))
@@ -249,112 +321,4 @@ impl AsFd for Input {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        future::Future,
-        io::Write,
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
-
-    use nio_loop::EventLoop;
-
-    use super::*;
-
-    /// A standard input that is a pipe in blocking mode, and its other end.
-    fn a_pipe(handle: &Handle) -> (Stdin, File) {
-        let (reader, writer) = raw::pipe().unwrap();
-        raw::set_nonblocking(&reader, false).unwrap();
-        raw::set_nonblocking(&writer, false).unwrap();
-        (Stdin::new(handle, reader.into()).unwrap(), writer.into())
-    }
-
-    fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    #[test]
-    fn l86_bytes_that_a_thread_has_read_for_a_dropped_read_go_to_the_next() {
-        let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
-        let (stdin, mut writer) = a_pipe(&handle);
-        event_loop
-            .block_on(async {
-                for n in 0..100_u8 {
-                    // A thread begins to read, sooner or later, where another process was quicker.
-                    assert!(poll_once(stdin.on_a_thread(Input::read)).is_pending());
-                    writer.write_all(&[n, n]).unwrap();
-                    let mut bytes = [0];
-                    for _ in 0..2 {
-                        assert_eq!(stdin.read(&mut bytes).await.unwrap(), 1);
-                        assert_eq!(bytes, [n]);
-                    }
-                    assert!(stdin.source.get_ref().lock().bytes.is_empty());
-                }
-            })
-            .unwrap();
-    }
-
-    #[test]
-    fn l101_a_thread_that_waits_for_bytes_does_not_stop_the_loop() {
-        let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
-        let (stdin, mut writer) = a_pipe(&handle);
-        event_loop
-            .block_on(async {
-                let mut thread = pin!(stdin.on_a_thread(Input::read));
-                let mut context = Context::from_waker(Waker::noop());
-                assert!(thread.as_mut().poll(&mut context).is_pending());
-                let unread = &stdin.source.get_ref().unread;
-                while unread.try_lock().is_ok() {
-                    std::thread::yield_now();
-                }
-                assert!(poll_once(stdin.read(&mut [0])).is_pending());
-                writer.write_all(b"!").unwrap();
-                assert_eq!(stdin.read(&mut [0]).await.unwrap(), 1);
-            })
-            .unwrap();
-    }
-
-    #[test]
-    fn two_tasks_read_all_bytes() {
-        let mut event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
-        let (stdin, mut writer) = a_pipe(&handle);
-        let stdin = std::rc::Rc::new(stdin);
-        let tasks = [(); 2].map(|()| {
-            let stdin = std::rc::Rc::clone(&stdin);
-            handle.spawn(async move {
-                let (mut sum, mut byte) = (0, [0]);
-                while stdin.read(&mut byte).await.unwrap() > 0 {
-                    sum += u32::from(byte[0]);
-                }
-                sum
-            })
-        });
-        handle.set_immediate(move |_| {
-            for _ in 0..10 {
-                writer.write_all(&[1; 100]).unwrap();
-            }
-        });
-        let sum = event_loop.block_on(async move {
-            let mut sum = 0;
-            for task in tasks {
-                sum += task.await.unwrap();
-            }
-            sum
-        });
-        assert_eq!(sum.unwrap(), 1000);
-    }
-
-    #[test]
-    fn l105_a_read_after_the_end_of_the_loop_is_an_error() {
-        let event_loop = EventLoop::new().unwrap();
-        let handle = event_loop.handle();
-        let (stdin, _writer) = a_pipe(&handle);
-        assert!(poll_once(stdin.read(&mut [0])).is_pending());
-        drop(event_loop);
-        let read = poll_once(stdin.read(&mut [0]));
-        assert!(matches!(read, Poll::Ready(Err(_))));
-    }
-}
+mod tests;

@@ -9,7 +9,8 @@
 //!    [`read_with`](ByteStream::read_with) of a thread.
 //! 3. After a short read or a partial write, no call is made before the loop reports readiness: it would
 //!    block. (For reads only where [`SHORT_READ_IS_ALL`](Stream::SHORT_READ_IS_ALL).)
-//! 4. Every byte that is read or written is counted, by every operation. A peek is not a read.
+//! 4. Every byte that is read or written is counted, by every operation except the system calls of the user (`io`,
+//!    `try_io`). A peek is not a read.
 //! 5. After writing has ended, ending it again makes no system call. On the BSDs a second one would end reading
 //!    too, and lose the bytes that the peer still sends.
 //! 6. A descriptor that leaves the loop is in blocking mode.
@@ -42,7 +43,7 @@ use crate::{
 /// | waits | does not wait | for futures written by hand |
 /// |---|---|---|
 /// | [`read`](Self::read), [`read_vectored`](Self::read_vectored), [`read_buf`](Self::read_buf) | [`try_read`](Self::try_read), [`try_read_vectored`](Self::try_read_vectored), [`try_read_buf`](Self::try_read_buf) | [`poll_read`](Self::poll_read), [`poll_read_vectored`](Self::poll_read_vectored), [`poll_read_buf`](Self::poll_read_buf) |
-/// | [`read_with`](Self::read_with) | [`try_read_with`](Self::try_read_with) | [`poll_read_with`](Self::poll_read_with) |
+/// | [`read_with`](Self::read_with) | [`try_read_with`](Self::try_read_with) | |
 /// | [`read_exact`](Self::read_exact), [`read_to_end`](Self::read_to_end) | | |
 /// | [`peek`](Self::peek) | [`try_peek`](Self::try_peek) | |
 /// | [`write`](Self::write), [`write_vectored`](Self::write_vectored) | [`try_write`](Self::try_write), [`try_write_vectored`](Self::try_write_vectored) | [`poll_write`](Self::poll_write), [`poll_write_vectored`](Self::poll_write_vectored) |
@@ -248,7 +249,8 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Makes a system call of yours on the descriptor, and waits while the call would block. Use it for
-    /// calls that this crate does not have, such as an ioctl(2) of a device.
+    /// calls that this crate does not have, such as an ioctl(2) of a device. Bytes that the call reads or writes
+    /// are not counted: an [`Idle`](crate::Idle) limit does not see them, so [`touch`](crate::Idle::touch) it.
     ///
     /// ```
     /// # use std::io::Read;
@@ -281,7 +283,7 @@ impl<S: Stream> ByteStream<S> {
         self.source.io(direction, call).await
     }
 
-    /// As [`io`](Self::io), without waiting.
+    /// As [`io`](Self::io), without waiting; bytes are not counted here either.
     ///
     /// # Errors
     ///
@@ -336,6 +338,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Takes the error that is pending on the connection (SO_ERROR). Reads and writes report it, too.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2), also if it is no socket.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         raw::take_error(self)
     }

@@ -136,17 +136,28 @@ impl ByteStream<net::TcpStream> {
     }
 
     /// The local address.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
 
     /// The address of the peer.
+    ///
+    /// # Errors
+    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY), or may be delayed and joined (Nagle's algorithm).
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2): on some systems, if the connection is gone.
     #[doc(alias = "setNoDelay")]
     #[doc(alias = "uv_tcp_nodelay")]
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
@@ -154,6 +165,10 @@ impl ByteStream<net::TcpStream> {
     }
 
     /// Whether small writes are sent at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn nodelay(&self) -> io::Result<bool> {
         self.get_ref().nodelay()
     }

@@ -78,13 +78,13 @@ impl Listener<net::TcpListener> {
         poll_fn(poll_budget).await;
         let sockets = match to.to_addresses()? {
             Addresses::One(address) => vec![listen(address, false)?],
-            Addresses::Several(addresses) => listen_on_all(&addresses, |_| false)?,
+            Addresses::Several(addresses) => listen_on_all(&addresses, |_| false, listen)?,
             Addresses::Host(host) => {
                 let addresses = look_up(handle, &host).await?;
-                listen_on_all(&addresses, is_foreign)?
+                listen_on_all(&addresses, is_foreign, listen)?
             }
         };
-        Ok(Listener::new(handle, sockets)?)
+        Ok(Listener::new(handle, sockets.into_iter().flatten())?)
     }
 }
 
@@ -101,17 +101,20 @@ pub(crate) fn is_foreign(error: &Error) -> bool {
 /// first is free at all of them.
 const PORTS_TRIED: u32 = 8;
 
-/// Listens on all addresses except those with an error that is `passed_over`; an error if none is left.
-fn listen_on_all(
+/// Listens on all addresses except those with an error that is `passed_over`; an error if none is left. `listen`
+/// makes the sockets of an address, at least one, and is told whether those of IP version 6 are for that version
+/// only.
+pub(crate) fn listen_on_all(
     addresses: &[SocketAddr],
     passed_over: impl Fn(&Error) -> bool,
-) -> Result<Vec<net::TcpListener>, Error> {
+    listen: impl Fn(SocketAddr, bool) -> Result<Vec<net::TcpListener>, Error>,
+) -> Result<Vec<Vec<net::TcpListener>>, Error> {
     let mut more_ports = match addresses.iter().any(|address| address.port() == 0) {
         true => PORTS_TRIED - 1,
         false => 0,
     };
     loop {
-        match listen_at_one_port(addresses, &passed_over) {
+        match listen_at_one_port(addresses, &passed_over, &listen) {
             Err(Error::Bind { source, .. })
                 if more_ports > 0 && source.kind() == io::ErrorKind::AddrInUse =>
             {
@@ -126,7 +129,8 @@ fn listen_on_all(
 fn listen_at_one_port(
     addresses: &[SocketAddr],
     passed_over: impl Fn(&Error) -> bool,
-) -> Result<Vec<net::TcpListener>, Error> {
+    listen: impl Fn(SocketAddr, bool) -> Result<Vec<net::TcpListener>, Error>,
+) -> Result<Vec<Vec<net::TcpListener>>, Error> {
     let mut listeners = Vec::new();
     let (mut port, mut last_error) = (0, None);
     for &(mut address) in addresses {
@@ -134,12 +138,12 @@ fn listen_at_one_port(
             address.set_port(port);
         }
         match listen(address, true) {
-            Ok(listener) => {
-                let local = listener.local_addr();
+            Ok(sockets) => {
+                let local = sockets[0].local_addr();
                 port = local
                     .map_err(|source| Error::Bind { address, source })?
                     .port();
-                listeners.push(listener);
+                listeners.push(sockets);
             }
             Err(error) if passed_over(&error) => last_error = Some(error),
             Err(error) => return Err(error),
@@ -151,14 +155,18 @@ fn listen_at_one_port(
     }
 }
 
-fn listen(address: SocketAddr, only_v6: bool) -> Result<net::TcpListener, Error> {
-    let listen = || {
-        let socket = TcpSocket::new(address)?;
-        socket.options().set_reuse_addr(true)?;
-        if only_v6 && address.is_ipv6() {
-            socket.options().set_only_v6(true)?;
-        }
-        socket.listen_on(address, BACKLOG)
-    };
-    listen().map_err(|source| Error::Bind { address, source })
+fn listen(address: SocketAddr, only_v6: bool) -> Result<Vec<net::TcpListener>, Error> {
+    let listener = socket(address, only_v6).and_then(|socket| socket.listen_on(address, BACKLOG));
+    let listener = listener.map_err(|source| Error::Bind { address, source })?;
+    Ok(vec![listener])
+}
+
+/// A socket that may be bound to an address with connections in TIME_WAIT.
+pub(crate) fn socket(address: SocketAddr, only_v6: bool) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new(address)?;
+    socket.options().set_reuse_addr(true)?;
+    if only_v6 && address.is_ipv6() {
+        socket.options().set_only_v6(true)?;
+    }
+    Ok(socket)
 }

@@ -1,12 +1,13 @@
 //! UDP sockets, with the multicast options that the standard library does not have.
 
 use std::{
+    future::poll_fn,
     io,
     net::{self, Ipv4Addr, SocketAddr},
 };
 
 use libc::{c_int, c_uint};
-use nio_loop::Handle;
+use nio_loop::{Handle, poll_budget};
 
 use crate::{
     DatagramSocket, Error, Options, ToAddresses,
@@ -41,7 +42,7 @@ const HOPS_V6: Name = name!(IPPROTO_IPV6, IPV6_MULTICAST_HOPS);
 /// # }
 /// ```
 ///
-/// Broadcast, and joining and leaving multicast groups, are operations of the standard library's
+/// Broadcast, the multicast TTL, and joining and leaving multicast groups, are operations of the standard library's
 /// socket: [`get_ref`](DatagramSocket::get_ref).
 #[doc(alias = "dgram.Socket")]
 #[doc(alias = "uv_udp_t")]
@@ -63,8 +64,11 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// As [`bind`](Self::bind), with options that must be set before, such as
-    /// [`set_reuse_port`](Options::set_reuse_port) for several receivers of one multicast group. An error
-    /// of `set` is returned as it is.
+    /// [`set_reuse_port`](Options::set_reuse_port) for several receivers of one multicast group.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind); an error of `set`, as it is.
     pub async fn bind_with(
         handle: &Handle,
         to: impl ToAddresses,
@@ -103,10 +107,14 @@ impl DatagramSocket<net::UdpSocket> {
     /// As [`send`](Self::send); an [`Error`] if it is no address, or its name cannot be looked up.
     #[doc(alias = "uv_udp_send")]
     pub async fn send_to(&self, bytes: &[u8], to: impl ToAddresses) -> io::Result<usize> {
-        let addresses = match to.to_addresses()? {
-            Addresses::One(address) => return self.send_to_one(bytes, &address).await,
-            Addresses::Several(addresses) => addresses,
-            Addresses::Host(host) => look_up(self.handle(), &host).await?,
+        let addresses = match to.to_addresses() {
+            Ok(Addresses::One(address)) => return self.send_to_one(bytes, &address).await,
+            Ok(Addresses::Several(addresses)) => addresses,
+            Ok(Addresses::Host(host)) => look_up(self.handle(), &host).await?,
+            Err(error) => {
+                poll_fn(poll_budget).await;
+                return Err(error.into());
+            }
         };
         let (last, others) = addresses.split_last().expect("at least one address");
         for address in others {
@@ -130,30 +138,12 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// The address that the socket is connected to.
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.get_ref().peer_addr()
-    }
-
-    /// How many routers a packet to a multicast group of IP version 4 may pass, plus one
-    /// (IP_MULTICAST_TTL): 1, the default, is this network; 0 is this machine. (The standard library's
-    /// function truncates larger numbers.)
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is more than 255; those of setsockopt(2).
-    pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        if ttl > u8::MAX.into() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is at most 255");
-            let (name, value) = ("IP_MULTICAST_TTL", Some(ttl.to_string()));
-            return Err(Error::Option {
-                name,
-                value,
-                source,
-            }
-            .into());
-        }
-        self.get_ref().set_multicast_ttl_v4(ttl)
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().peer_addr()
     }
 
     /// How many routers a packet to a multicast group of IP version 6 may pass, plus one
@@ -169,6 +159,10 @@ impl DatagramSocket<net::UdpSocket> {
     }
 
     /// How many routers a packet to a multicast group of IP version 6 may pass, plus one.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn multicast_hops_v6(&self) -> io::Result<u32> {
         let hops: c_int = self.options().value(HOPS_V6)?;
         Ok(hops.unsigned_abs())
@@ -192,6 +186,10 @@ impl DatagramSocket<net::UdpSocket> {
     /// The address of the interface by which packets to multicast groups of IP version 4 are sent;
     /// the unspecified one if the system chooses. Where the interface has several addresses, it may be
     /// another than the one that was [set](Self::set_multicast_interface_v4).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn multicast_interface_v4(&self) -> io::Result<Ipv4Addr> {
         let interface: libc::in_addr = self.options().value(INTERFACE_V4)?;
         Ok(u32::from_be(interface.s_addr).into())
@@ -213,6 +211,10 @@ impl DatagramSocket<net::UdpSocket> {
 
     /// The index of the interface by which packets to multicast groups of IP version 6 are sent; 0 if
     /// the system chooses.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
     pub fn multicast_interface_v6(&self) -> io::Result<u32> {
         let interface: c_uint = self.options().value(INTERFACE_V6)?;
         Ok(interface)

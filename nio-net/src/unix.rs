@@ -94,11 +94,18 @@ impl ByteStream<net::UnixStream> {
     }
 
     /// The local address.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }
 
     /// The address of the peer. A stream that has connected is usually unnamed.
+    ///
+    /// # Errors
+    ///
     /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
@@ -282,7 +289,13 @@ impl DatagramSocket<net::UnixDatagram> {
     ///
     /// As [`send`](Self::send); [`Error::Path`] if it cannot be the path of a socket.
     pub async fn send_to(&self, bytes: &[u8], to: impl ToUnixAddress) -> io::Result<usize> {
-        self.send_to_one(bytes, &to.to_unix_address()?.0).await
+        match to.to_unix_address() {
+            Ok(address) => self.send_to_one(bytes, &address.0).await,
+            Err(error) => {
+                poll_fn(poll_budget).await;
+                Err(error.into())
+            }
+        }
     }
 
     /// As [`send_to`](Self::send_to), without waiting.
@@ -296,7 +309,10 @@ impl DatagramSocket<net::UnixDatagram> {
     }
 
     /// The address that the socket is connected to.
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.get_ref().peer_addr()
     }

@@ -99,6 +99,10 @@ impl UnixSocket {
     }
 
     /// The address that it is bound to; the unnamed address if it is not bound.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         raw::local_addr(self)
     }

@@ -31,6 +31,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`write`](Self::write), of several pieces in one system call.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
     #[doc(alias = "cork")]
     #[doc(alias = "writev")]
     pub async fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -38,6 +42,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// Writes everything. If the future is dropped, a part of it may have been written.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write). It is not known how many bytes were written before.
     #[doc(alias = "socket.write")]
     #[doc(alias = "uv_write")]
     #[doc(alias = "drain")]
@@ -71,6 +79,10 @@ impl<S: Stream> ByteStream<S> {
     /// # })?
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write). It is not known how many bytes were written before.
     pub async fn write_all_vectored(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         // A write of only empty pieces would return 0, which means an end.
         IoSlice::advance_slices(&mut pieces, 0);
@@ -88,6 +100,10 @@ impl<S: Stream> ByteStream<S> {
 
     /// Waits until a write would not block: there is room, or an error. It calls poll(2) each time, and may be
     /// ready in several tasks for the same room.
+    ///
+    /// # Errors
+    ///
+    /// Those of poll(2); if the loop is gone. An error of the stream is left to the write.
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
         self.source.io(Direction::Write, raw::ready_to_write)
     }
@@ -117,6 +133,10 @@ impl<S: Stream> ByteStream<S> {
     }
 
     /// As [`write_vectored`](Self::write_vectored), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_write_with(|fd| self.send_vectored(fd, pieces))
     }
@@ -148,9 +168,7 @@ impl<S: Stream> ByteStream<S> {
     }
 
     fn send_vectored(&self, fd: &Descriptor<S>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One call takes only the first `SLICES` pieces.
-        let taken = pieces.iter().take(raw::SLICES);
-        let len = taken.map(|piece| piece.len()).sum();
+        let len = raw::room_of(pieces.iter().map(|piece| piece.len()));
         sent(&self.source, raw::send_vectored(fd, pieces), len)
     }
 
@@ -210,8 +228,7 @@ impl<S: Stream> Future for WriteAll<'_, '_, S> {
     }
 }
 
-/// Handles the result of a write of `len` bytes. After a partial write there is no room left. If the system
-/// has no memory (ENOBUFS), the write would block, and is tried again after a pause.
+/// Handles the result of a write of `len` bytes. After a partial write there is no room left.
 #[inline(always)]
 pub(crate) fn sent<S: Stream>(
     source: &Source<Descriptor<S>>,
@@ -238,8 +255,9 @@ fn sent_less(n: usize) -> io::Error {
     }
 }
 
+/// Handles an error of a write: if the system has no memory, the write would block until a pause is over.
 #[cold]
-fn not_sent<S: Stream>(source: &Source<Descriptor<S>>, error: io::Error) -> io::Error {
+pub(crate) fn not_sent<S: Stream>(source: &Source<Descriptor<S>>, error: io::Error) -> io::Error {
     if error.raw_os_error() != Some(libc::ENOBUFS) {
         return error;
     }

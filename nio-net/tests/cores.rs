@@ -5,15 +5,20 @@ mod support;
 use std::{
     collections::HashSet,
     error::Error,
+    future::pending,
     io::{self, ErrorKind, Read},
     net::{SocketAddr, TcpStream},
     num::NonZero,
     os::unix,
-    sync::mpsc::channel,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
 };
 
 use nio_net::{Connection, Core, Cores, CoresError, RunningCores, ServeOptions};
-use support::{ANY_PORT, LIMIT, Place};
+use support::{ANY_PORT, LIMIT, Place, in_child, open_descriptors};
 
 /// Options of a server that listens to no signals: tests run side by side.
 fn options() -> ServeOptions {
@@ -144,6 +149,72 @@ fn a_thread_can_shut_down_all() {
         core.server.serve(core.listener, async |_| Ok(())).await
     });
     running.unwrap().join().unwrap();
+}
+
+/// Limits the descriptors of this process so that `room` more can be opened.
+fn limit_descriptors(room: usize) {
+    // SAFETY: F_GETFD takes no further argument.
+    let is_free = |fd: &i32| unsafe { libc::fcntl(*fd, libc::F_GETFD) } == -1;
+    let last = (0..).filter(is_free).nth(room - 1).unwrap();
+    let count = (last + 1) as libc::rlim_t;
+    let limit = libc::rlimit {
+        rlim_cur: count,
+        rlim_max: count,
+    };
+    // SAFETY: the pointer is to the structure that the call reads.
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
+#[test]
+fn a_thread_without_descriptors_for_its_loop_is_an_error_and_no_thread_runs_its_function() {
+    in_child(|| {
+        let before = open_descriptors();
+        let event_loop = nio_loop::EventLoop::new().unwrap();
+        let of_a_loop = open_descriptors() - before;
+        drop(event_loop);
+        let cores = bind(ANY_PORT, 3).unwrap();
+        limit_descriptors(2 * of_a_loop);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&runs);
+        let started = cores.start(options(), async move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            pending::<io::Result<()>>().await
+        });
+        let error = started.unwrap_err();
+        assert!(!error.failures.is_empty(), "{error}");
+        assert_eq!(runs.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn several_addresses_and_those_of_a_host_have_one_port_and_all_threads_accept_there() {
+    let both: [SocketAddr; 2] = ["127.0.0.1:0", "[::1]:0"].map(|text| text.parse().unwrap());
+    for cores in [
+        Cores::bind(both, NonZero::new(2).unwrap()).unwrap(),
+        Cores::bind("localhost:0", NonZero::new(2).unwrap()).unwrap(),
+        Cores::bind("127.0.0.1:0", NonZero::<usize>::MIN).unwrap(),
+    ] {
+        let addresses = cores.local_addrs().unwrap();
+        assert_eq!(cores.local_addr().unwrap(), addresses[0]);
+        let running = cores.start(options(), async |core| {
+            let greet = async |client: Connection<'_>| client.write_all(b"!").await;
+            core.server.serve(core.listener, greet).await
+        });
+        let running = running.unwrap();
+        for address in addresses.iter().cycle().take(20) {
+            assert_eq!(address.port(), addresses[0].port());
+            client(*address);
+        }
+        running.shutdown().begin();
+        running.join().unwrap();
+    }
+}
+
+#[test]
+fn a_text_that_is_no_address_is_refused() {
+    let error = Cores::bind("nonsense", NonZero::<usize>::MIN).unwrap_err();
+    assert!(matches!(error, nio_net::Error::Address { .. }), "{error}");
 }
 
 #[test]

@@ -366,18 +366,8 @@ fn members_of_a_group_receive_its_datagrams() {
 fn multicast_options_are_read_as_they_were_set() {
     run(async |handle| {
         let (socket, _) = udp(&handle);
-        assert_eq!(socket.get_ref().multicast_ttl_v4().unwrap(), 1);
         let chosen = socket.multicast_interface_v4().unwrap();
         assert_eq!(chosen, Ipv4Addr::UNSPECIFIED);
-        for ttl in [0, 255, 17] {
-            socket.set_multicast_ttl_v4(ttl).unwrap();
-            assert_eq!(socket.get_ref().multicast_ttl_v4().unwrap(), ttl);
-        }
-        for too_far in [256, u32::MAX] {
-            let error = socket.set_multicast_ttl_v4(too_far).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        }
-        assert_eq!(socket.get_ref().multicast_ttl_v4().unwrap(), 17);
         for interface in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
             socket.set_multicast_interface_v4(interface).unwrap();
             assert_eq!(socket.multicast_interface_v4().unwrap(), interface);
@@ -547,7 +537,7 @@ fn members_on_this_machine_receive_only_with_multicast_loop() {
             return println!("nothing to test here: groups are routed nowhere");
         }
         // There is no other datagram.
-        socket.set_multicast_ttl_v4(0).unwrap();
+        socket.get_ref().set_multicast_ttl_v4(0).unwrap();
         if let Err(error) = socket
             .get_ref()
             .join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)

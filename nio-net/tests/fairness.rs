@@ -4,24 +4,27 @@ mod support;
 
 use std::{
     cell::{Cell, RefCell},
-    future::ready,
+    future::{poll_fn, ready},
     io::{IoSlice, IoSliceMut, Read, Write},
     net::{self, Shutdown},
+    process::Command,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use nio_loop::Handle;
+use nio_loop::{Handle, Interest};
 use nio_net::{
-    Batch, GracefulShutdown, Idle, Semaphore, TcpListener, TcpSocket, TcpStream, UdpSocket,
+    Batch, Child, GracefulShutdown, Idle, Semaphore, TcpListener, TcpSocket, TcpStream, UdpSocket,
     UnixDatagram, UnixListener, UnixStream, copy_bidirectional, pipe, resolve,
 };
-use support::{ANY_PORT, Place, end_of_turn, fill, in_child, join, listen, pair_with_std, run};
+use support::{
+    ANY_PORT, Place, end_of_turn, fill, in_child, join, listen, pair_with_std, reset, run,
+};
 
 /// More operations than tasks make in a turn, and fewer than the bytes of [`never_dry`].
 const MANY: u32 = 20_000;
@@ -159,14 +162,16 @@ fn l63_a_queue_that_never_runs_dry_leaves_timers_their_turn() {
 /// Whether a time limit ends an await that is ready again and again.
 macro_rules! ends {
     ($handle:ident, $($await:expr;)*) => {$(
+        let began = Instant::now();
         let again = async {
-            loop {
+            // Without a budget the limit would not end it.
+            while began.elapsed() < Duration::from_secs(2) {
                 let _ = $await.await;
             }
         };
         let limit = Duration::from_millis(10);
-        let ended: Result<(), _> = $handle.timeout(limit, again).await;
-        ended.unwrap_err();
+        let ended = $handle.timeout(limit, again).await;
+        assert!(ended.is_err(), "{}", stringify!($await));
     )*};
 }
 
@@ -184,6 +189,11 @@ fn l95_a_time_limit_ends_each_read_that_is_ready_again_and_again() {
                 stream.read_buf(&mut none);
                 stream.peek(&mut []);
                 stream.peek(&mut [0]);
+                stream.ready(Interest::READABLE);
+                stream.ready(Interest::PRIORITY);
+                poll_fn(|context| stream.poll_read(context, &mut []));
+                poll_fn(|context| stream.poll_read_vectored(context, &mut []));
+                poll_fn(|context| stream.poll_read_buf(context, &mut Vec::new(), 9));
                 stream.readable();
             );
             stream.read_exact(&mut [0]).await.unwrap();
@@ -217,6 +227,8 @@ fn l95_a_time_limit_ends_each_write_that_is_ready_again_and_again() {
                 stream.write_all(b"");
                 stream.write_all_vectored(&mut []);
                 stream.writable();
+                poll_fn(|context| stream.poll_write(context, b""));
+                poll_fn(|context| stream.poll_write_vectored(context, &[]));
             );
             stream.shutdown(Shutdown::Write).unwrap();
             ends!(handle,
@@ -260,6 +272,7 @@ fn l95_a_time_limit_ends_datagrams_that_come_again_and_again() {
                 one.send_many(&[]);
                 one.send_many_to(&[]);
                 one.send_to(b"!", to);
+                one.send_to(b"!", "nonsense");
                 one.send_many_to(&[(b"!", to)]);
                 async {
                     one.send_to(b"!", to).await.unwrap();
@@ -280,6 +293,7 @@ fn l95_a_time_limit_ends_datagrams_that_come_again_and_again() {
             ends!(handle,
                 one.send(b"!");
                 one.send_many(&[b"!"]);
+                one.send_to(b"!", "");
             );
         });
     });
@@ -349,6 +363,62 @@ fn l95_a_time_limit_ends_the_awaits_of_servers_that_are_ready_at_once() {
                 shutdown.begun();
                 shutdown.unless_begun(ready(()));
                 shutdown.finish(Duration::ZERO);
+            );
+        });
+    });
+}
+
+#[test]
+fn l95_a_time_limit_ends_closes_that_are_done_at_once() {
+    in_child(|| {
+        run(async |handle| {
+            let (stream, peer) = pair_with_std(&handle);
+            peer.shutdown(Shutdown::Write).unwrap();
+            ends!(handle, stream.close_gracefully(Duration::ZERO););
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+            // The end has been read, so there is nothing to wait for.
+            ends!(handle, stream.close_gracefully(Duration::ZERO););
+            reset(peer);
+            let (stream, peer) = pair_with_std(&handle);
+            reset(peer);
+            stream.readable().await.unwrap();
+            ends!(handle, stream.close_gracefully(Duration::ZERO););
+        });
+    });
+}
+
+#[test]
+fn l95_a_time_limit_ends_children_that_have_ended_or_cannot_be_started() {
+    in_child(|| {
+        run(async |handle| {
+            let mut command = Command::new("/nonexistent");
+            ends!(handle,
+                Child::status(&handle, &mut command);
+                Child::output(&handle, &mut command, 9);
+            );
+            let mut child = Child::spawn(&handle, &mut Command::new("true")).unwrap();
+            child.wait().await.unwrap();
+            ends!(handle,
+                child.wait();
+                child.wait_with_output(9);
+            );
+        });
+    });
+}
+
+#[cfg(feature = "futures-io")]
+#[test]
+fn l95_a_time_limit_ends_the_calls_of_futures_io_that_are_ready_at_once() {
+    use futures_io::{AsyncRead, AsyncWrite};
+    use std::pin::Pin;
+    in_child(|| {
+        run(async |handle| {
+            let (mut stream, _peer) = pair_with_std(&handle);
+            let mut stream = Pin::new(&mut stream);
+            ends!(handle,
+                poll_fn(|context| AsyncRead::poll_read(stream.as_mut(), context, &mut []));
+                poll_fn(|context| stream.as_mut().poll_flush(context));
+                poll_fn(|context| stream.as_mut().poll_close(context));
             );
         });
     });

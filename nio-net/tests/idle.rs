@@ -3,6 +3,7 @@
 mod support;
 
 use std::{
+    fs,
     future::pending,
     io::{Read, Write},
     pin::pin,
@@ -14,7 +15,7 @@ use std::{
 
 use nio_loop::{Clock, EventLoop, Handle};
 use nio_net::{Idle, UnixStream};
-use support::{join, pair, pair_with_std, poll, poll_once, run, shrink_buffer};
+use support::{Place, join, pair, pair_with_std, poll, poll_once, run, shrink_buffer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -290,7 +291,12 @@ fn every_way_to_read_and_to_write_counts_the_bytes_and_peeking_does_not() {
         one.write_all(b"45").await.unwrap();
         one.try_write(b"6").unwrap();
         one.try_write_vectored(&[IoSlice::new(b"7")]).unwrap();
-        assert_eq!((one.bytes_read(), one.bytes_written()), (0, 7));
+        let place = Place::new("counted");
+        fs::write(&place.0, b"89").unwrap();
+        let file = fs::File::open(&place.0).unwrap();
+        one.send_file(&file, 0, 1).await.unwrap();
+        one.send_file_all(&file, 1..).await.unwrap();
+        assert_eq!((one.bytes_read(), one.bytes_written()), (0, 9));
         assert_eq!(other.peek(&mut [0]).await.unwrap(), 1);
         assert_eq!(other.bytes_read(), 0);
         other.read(&mut [0]).await.unwrap();

@@ -26,7 +26,8 @@ use std::{
 use libc::{c_int, c_long, c_void, size_t, sockaddr, socklen_t, ssize_t};
 use nio_net::{Error, TcpListener, TcpStream, UdpSocket};
 use support::{
-    ANY_PORT, Counted, end_of_turn, join, listen, pair_with_std, poll, poll_once, read_to_end, run,
+    ANY_PORT, Counted, Place, end_of_turn, join, listen, pair_with_std, poll, poll_once,
+    read_to_end, run,
 };
 
 /// The functions that are replaced.
@@ -38,6 +39,7 @@ enum Call {
     Peer,
     Receive,
     Send,
+    SendFile,
     Socket,
 }
 
@@ -123,6 +125,8 @@ replace! {
         = Send, SYS_sendto(fd, bytes, len, flags, 0_usize, 0_usize);
     sendto(fd: c_int, bytes: *const c_void, len: size_t, flags: c_int, to: *const sockaddr, to_len: socklen_t) -> ssize_t
         = Send, SYS_sendto(fd, bytes, len, flags, to, to_len);
+    sendfile(to: c_int, from: c_int, offset: *mut libc::off_t, count: size_t) -> ssize_t
+        = SendFile, SYS_sendfile(to, from, offset, count);
     socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int
         = Socket, SYS_socket(domain, kind, protocol);
 }
@@ -360,6 +364,22 @@ fn l65_a_write_that_finds_no_memory_waits_and_loses_nothing() {
         fail(Call::Send, libc::ENOBUFS, 1);
         let error = stream.try_write(b"hello").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        drop(stream);
+        assert_eq!(read_to_end(&peer).await.unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn l65_a_file_that_is_sent_without_memory_waits_and_loses_nothing() {
+    run(async |handle| {
+        let place = Place::new("no-memory");
+        std::fs::write(&place.0, b"hello").unwrap();
+        let file = std::fs::File::open(&place.0).unwrap();
+        let (stream, peer) = pair_with_std(&handle);
+        let peer = TcpStream::from_std(&handle, peer).unwrap();
+        fail(Call::SendFile, libc::ENOBUFS, 3);
+        assert_eq!(stream.send_file_all(&file, ..).await.unwrap(), 5);
+        assert_eq!(failures_left(), 0);
         drop(stream);
         assert_eq!(read_to_end(&peer).await.unwrap(), b"hello");
     });

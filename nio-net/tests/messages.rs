@@ -13,8 +13,9 @@ use std::{
     time::Duration,
 };
 
+use nio_loop::Interest;
 use nio_net::{Error, TcpListener, TcpSocket, UdpSocket, UnixDatagram, UnixListener, UnixStream};
-use support::{ANY_PORT, Place, listen, run};
+use support::{ANY_PORT, LIMIT, Place, listen, run};
 
 fn of(errno: i32) -> io::Error {
     io::Error::from_raw_os_error(errno)
@@ -223,13 +224,6 @@ fn an_option_that_cannot_be_set_is_named_with_its_value() {
             error.to_string().starts_with("cannot read TCP_NODELAY: "),
             "{error}"
         );
-
-        let socket = UdpSocket::bind(&handle, ANY_PORT).await.unwrap();
-        let error = socket.set_multicast_ttl_v4(300).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot set IP_MULTICAST_TTL to 300: it is at most 255"
-        );
     });
 }
 
@@ -247,5 +241,19 @@ fn too_many_descriptors_for_a_message_are_counted() {
             "{error}"
         );
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn waiting_for_no_direction_is_an_error_with_advice() {
+    run(async |handle| {
+        let (stream, _other) = UnixStream::pair(&handle).unwrap();
+        let ready = handle.timeout(LIMIT, stream.ready(Interest::PRIORITY));
+        let error = ready.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            error.to_string(),
+            "no direction to wait for in PRIORITY; give Interest::READABLE or Interest::WRITABLE"
+        );
     });
 }

@@ -50,6 +50,12 @@ async fn greeted(handle: &Handle, listener_address: std::net::SocketAddr) -> Tcp
 }
 
 #[test]
+#[should_panic = "a limit of no connections serves none; give at least 1"]
+fn a_limit_of_no_connections_panics() {
+    let _ = ServeOptions::new().connections(0);
+}
+
+#[test]
 fn connections_beyond_the_limit_are_served_when_others_have_ended() {
     run(async |handle| {
         let (listener, address) = listen(&handle);

@@ -9,10 +9,11 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
+use nio_loop::poll_budget;
 
 use crate::{ByteStream, OwnedReadHalf, OwnedWriteHalf, Stream};
 
@@ -63,11 +64,18 @@ macro_rules! writers {
                 stream.poll_write_vectored(context, pieces)
             }
 
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
+            fn poll_flush(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                poll_budget(context).map(Ok)
             }
 
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            fn poll_close(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                ready!(poll_budget(context));
                 Poll::Ready(self.end_writing())
             }
         }

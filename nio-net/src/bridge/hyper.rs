@@ -24,8 +24,8 @@
 //!
 //! The laws:
 //!
-//! 1. A stream is read through a buffer of its thread, of 64 KiB, so that hyper's memory is filled
-//!    without `unsafe`; nothing stays in that buffer.
+//! 1. A stream is read through the shared buffer of the thread, so that hyper's memory is filled without
+//!    `unsafe`; nothing stays in that buffer.
 //! 2. A sleep is one timer of the loop. It is armed when the sleep is first polled and cancelled when
 //!    the sleep is dropped. When the deadline is moved later, the timer stays and is armed again when
 //!    it fires.
@@ -48,16 +48,9 @@ use std::{
 };
 
 use ::hyper::rt::{self, ReadBufCursor};
-use nio_loop::{CallbackId, Handle, Remote};
+use nio_loop::{CallbackId, Handle, Remote, poll_budget};
 
-use crate::{ByteStream, Stream};
-
-/// The limit on one read: more than hyper's first buffer, and small enough to be in the cache when it is copied.
-const SCRATCH: usize = 64 * 1024;
-
-thread_local! {
-    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+use crate::{ByteStream, Stream, shared_buffer};
 
 /// Nothing is buffered, so flushing does nothing. Shutting down ends writing; a pipe ends when it is
 /// dropped.
@@ -71,13 +64,9 @@ macro_rules! streams {
                 mut buffer: ReadBufCursor<'_>,
             ) -> Poll<io::Result<()>> {
                 let stream: &ByteStream<S> = &self;
-                // Taken out, because the waker is foreign code and may read, too.
-                let mut scratch = READ.take();
-                scratch.reserve(SCRATCH);
-                let read = stream.poll_read_buf(context, &mut scratch, buffer.remaining());
-                buffer.put_slice(&scratch);
-                scratch.clear();
-                READ.set(scratch);
+                let limit = buffer.remaining().min(shared_buffer::SIZE);
+                let put = |bytes: &[u8]| buffer.put_slice(bytes);
+                let read = stream.poll_read_up_to_with(context, limit, put);
                 Poll::Ready(ready!(read).map(drop))
             }
         }
@@ -94,11 +83,18 @@ macro_rules! streams {
                 stream.poll_write(context, bytes)
             }
 
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
+            fn poll_flush(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                poll_budget(context).map(Ok)
             }
 
-            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            fn poll_shutdown(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                ready!(poll_budget(context));
                 Poll::Ready(self.end_writing())
             }
 

@@ -23,13 +23,44 @@ pub(super) const NO_SIGNAL: c_int = 0;
 /// The limit on the slices of one call: the lowest of all systems.
 pub(crate) const SLICES: usize = 1024;
 
-/// How many bytes one call reads or writes at most. Apple's systems refuse more (EINVAL); the others
-/// read or write a part.
+/// How many bytes one call reads or writes at most, in one slice or in several. Apple's systems refuse more
+/// (EINVAL); the others read or write a part.
 const MOST: usize = if cfg!(target_vendor = "apple") {
     c_int::MAX as usize
 } else {
     isize::MAX as usize
 };
+
+/// The part of several slices that one call takes.
+#[derive(Debug, PartialEq)]
+enum Part {
+    /// The first slices: how many, and the number of their bytes.
+    Slices(usize, usize),
+    /// The beginning of one slice, which is too long for a call.
+    Beginning(usize),
+}
+
+/// The part of slices of these lengths that a call of at most `most` bytes takes.
+fn part_of(lens: impl Iterator<Item = usize>, most: usize) -> Part {
+    let (mut count, mut bytes) = (0, 0_usize);
+    for len in lens.take(SLICES) {
+        match bytes.checked_add(len) {
+            Some(sum) if sum <= most => bytes = sum,
+            _ if bytes == 0 => return Part::Beginning(count),
+            _ => break,
+        }
+        count += 1;
+    }
+    Part::Slices(count, bytes)
+}
+
+/// How many bytes one call moves at most, of slices of these lengths.
+pub(crate) fn room_of(lens: impl Iterator<Item = usize>) -> usize {
+    match part_of(lens, MOST) {
+        Part::Slices(_, bytes) => bytes,
+        Part::Beginning(_) => MOST,
+    }
+}
 
 #[inline]
 pub(crate) fn read<S: Stream>(stream: &Descriptor<S>, buffer: &mut [u8]) -> io::Result<usize> {
@@ -90,9 +121,11 @@ pub(crate) fn read_vectored<S: Stream>(
     stream: &Descriptor<S>,
     buffers: &mut [IoSliceMut<'_>],
 ) -> io::Result<usize> {
+    let (count, room) = match part_of(buffers.iter().map(|buffer| buffer.len()), MOST) {
+        Part::Slices(count, room) => (count, room),
+        Part::Beginning(i) => return read(stream, &mut buffers[i]),
+    };
     let fd = stream.as_fd().as_raw_fd();
-    let count = buffers.len().min(SLICES);
-    let room = buffers[..count].iter().map(|buffer| buffer.len()).sum();
     let pointer = buffers.as_mut_ptr().cast();
     // SAFETY: an `IoSliceMut` is an iovec of bytes that are ours to write to, and there are at least
     // `count` of them.
@@ -122,8 +155,11 @@ pub(crate) fn send_vectored<S: Stream>(
     stream: &Descriptor<S>,
     bytes: &[IoSlice<'_>],
 ) -> io::Result<usize> {
+    let count = match part_of(bytes.iter().map(|slice| slice.len()), MOST) {
+        Part::Slices(count, _) => count,
+        Part::Beginning(i) => return send(stream, &bytes[i]),
+    };
     let fd = stream.as_fd().as_raw_fd();
-    let count = bytes.len().min(SLICES);
     let slices = bytes.as_ptr().cast::<libc::iovec>();
     let result = check_len(if S::SOCKET {
         // SAFETY: all zeroes is a message without an address, slices and ancillary data.
@@ -150,4 +186,29 @@ fn translate(error: io::Error) -> io::Error {
         return io::Error::from_raw_os_error(libc::ECONNRESET);
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_takes_slices_while_their_sum_fits() {
+        let part = |lens: &[usize]| part_of(lens.iter().copied(), 10);
+        assert_eq!(part(&[]), Part::Slices(0, 0));
+        assert_eq!(part(&[0, 0]), Part::Slices(2, 0));
+        assert_eq!(part(&[4, 0, 6]), Part::Slices(3, 10));
+        assert_eq!(part(&[4, 6, 1]), Part::Slices(2, 10));
+        assert_eq!(part(&[4, 7, 1]), Part::Slices(1, 4));
+        assert_eq!(part(&[4, usize::MAX]), Part::Slices(1, 4));
+        assert_eq!(part(&[1; SLICES + 1]), Part::Slices(10, 10));
+        assert_eq!(part(&[0; SLICES + 1]), Part::Slices(SLICES, 0));
+    }
+
+    #[test]
+    fn a_call_takes_the_beginning_of_a_slice_that_is_too_long_alone() {
+        let part = |lens: &[usize]| part_of(lens.iter().copied(), 10);
+        assert_eq!(part(&[11, 1]), Part::Beginning(0));
+        assert_eq!(part(&[0, 0, 11]), Part::Beginning(2));
+    }
 }

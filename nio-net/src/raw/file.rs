@@ -28,8 +28,12 @@ pub(crate) fn send_file<S: Stream>(
     let offset = libc::off_t::try_from(offset).ok()?;
     let (from, to) = (file.as_raw_fd(), stream.as_fd().as_raw_fd());
     match sendfile(from, to, offset, count) {
+        Ok(n) => {
+            stream.count_written(n);
+            Some(Ok(n))
+        }
         Err(error) if is_unsupported(&error) => None,
-        result => Some(result),
+        Err(error) => Some(Err(error)),
     }
 }
 
@@ -78,7 +82,7 @@ fn sendfile(
     super::check_len(unsafe { libc::sendfile(to, from, &mut offset, count) })
 }
 
-/// The call returns EAGAIN even if it has sent a part.
+/// The call returns EAGAIN, and other errors that pass, even if it has sent a part.
 #[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
 fn sendfile(
     from: libc::c_int,
@@ -111,7 +115,7 @@ fn sendfile(
 #[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
 fn is_pause(error: &io::Error) -> bool {
     matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::EINTR | libc::ENOBUFS)
     )
 }

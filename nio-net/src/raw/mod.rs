@@ -21,7 +21,7 @@ use libc::{c_int, c_short};
 pub use address::Address;
 pub(crate) use address::PATH_LEN;
 use address::RawAddress;
-pub(crate) use bytes::{SLICES, peek, read, read_spare, read_vectored, send, send_vectored};
+pub(crate) use bytes::{peek, read, read_spare, read_vectored, room_of, send, send_vectored};
 
 /// connect(2). Returns whether the connection is made. If not, it is in progress, also after EINTR; when the
 /// socket is writable, it is made or has failed.
