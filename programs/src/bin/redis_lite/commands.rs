@@ -34,7 +34,7 @@ pub(crate) struct Server {
     pub(crate) port: Rc<Cell<u16>>,
     pub(crate) connections: usize,
     pub(crate) started: Instant,
-    /// The memory of the buffers of all connections.
+    /// The memory of the buffers and transactions of all connections.
     pub(crate) buffers: Rc<Memory>,
 }
 
@@ -197,7 +197,7 @@ fn queue(context: &mut Context<'_>, request: &[&[u8]]) {
     match check(context.store, request).and_then(|_| transaction.queue(request)) {
         Ok(()) => context.answers.status("QUEUED"),
         Err(fault) => {
-            transaction.is_refused = true;
+            transaction.refuse();
             context.answers.error(&fault);
         }
     }
