@@ -4,11 +4,11 @@ mod support;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     time::Instant,
 };
 
-use support::{Program, ask, connect};
+use support::{Program, ask, connect, line};
 
 const REDIS_LITE: &str = env!("CARGO_BIN_EXE_redis_lite");
 
@@ -231,17 +231,6 @@ fn a_request_without_memory_for_it_is_not_executed() {
     let _ = client.write_all(&request("SET", "a", &vec![b'x'; LONGEST]));
     let _ = client.read_to_end(&mut Vec::new());
     ask(&connect(address), b"EXISTS a\r\n", b":0\r\n");
-}
-
-/// Reads a line.
-fn line(mut client: &TcpStream) -> String {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte).unwrap();
-        line.extend(byte);
-    }
-    String::from_utf8(line).unwrap().trim_end().to_owned()
 }
 
 /// How many bytes the server buffers for its clients.

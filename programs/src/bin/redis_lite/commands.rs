@@ -251,6 +251,14 @@ pub(crate) fn unknown_subcommand(command: &str, name: &[u8]) -> Fault {
     format!("ERR unknown subcommand '{name}'. Try {help} HELP.").into()
 }
 
+/// Answers HELP with the subcommands of a command.
+pub(crate) fn help(context: &mut Context<'_>, command: &str, subcommands: &[&str]) {
+    context.answers.array(subcommands.len());
+    for subcommand in subcommands {
+        context.answers.status(&format!("{command} {subcommand}"));
+    }
+}
+
 pub(crate) fn number(text: &[u8]) -> Result<i64, Fault> {
     integer(text).ok_or(NOT_AN_INTEGER)
 }
