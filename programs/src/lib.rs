@@ -14,7 +14,7 @@ use nio_loop::Handle;
 
 pub use connect::connect;
 pub use log::{exit, flush, print_error, print_line, print_status};
-pub use serve::{Serving, at_least_one, raise_limit, reset, serve, unless_idle, with_log};
+pub use serve::{Serving, at_least_one, raise_limit, reset, serve, with_log};
 
 /// The error that ends a program: its message says what failed and what to do.
 pub struct Failure(pub String);
@@ -33,7 +33,12 @@ impl fmt::Debug for Failure {
 
 /// Runs a program on a loop of its own. Its error goes to the standard error output.
 pub fn run(program: impl AsyncFnOnce(Handle) -> Result<(), Failure>) -> ExitCode {
-    let code = match nio_loop::run(program).unwrap_or_else(|error| Err(error.into())) {
+    finish(nio_loop::run(program).unwrap_or_else(|error| Err(error.into())))
+}
+
+/// The exit code of a program. Its error goes to the standard error output.
+pub fn finish(result: Result<(), Failure>) -> ExitCode {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
             print_error(format_args!("error: {text}"));

@@ -6,8 +6,8 @@
 use std::{io, net::SocketAddr, os::fd::AsFd, time::Duration};
 
 use clap::Args;
-use nio_loop::{Elapsed, Handle};
-use nio_net::{Connection, Idle, Options, ServeOptions, Server, TcpListener};
+use nio_loop::Handle;
+use nio_net::{Connection, Options, ServeOptions, Server, TcpListener};
 
 use crate::{Failure, exit, print_error, print_line, seconds};
 
@@ -91,22 +91,6 @@ pub fn with_log(server: Server) -> Server {
 /// select(2). If it cannot be raised, the server pauses accepting at the limit.
 pub fn raise_limit() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-}
-
-/// Runs the work of a connection, with a limit of the time without progress.
-///
-/// # Errors
-///
-/// Those of the work; [`TimedOut`](io::ErrorKind::TimedOut) after the limit.
-pub async fn unless_idle(
-    idle: &Idle<'_>,
-    work: impl Future<Output = io::Result<()>>,
-) -> io::Result<()> {
-    let ended = idle.limit(work).await;
-    ended.unwrap_or_else(|Elapsed { limit }| {
-        let text = format!("no progress for {limit:?}");
-        Err(io::Error::new(io::ErrorKind::TimedOut, text))
-    })
 }
 
 /// Makes dropping a connection reset it. Its peer then knows that data is missing, and the kernel keeps no

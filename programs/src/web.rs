@@ -1,10 +1,11 @@
-//! A small web site for `http` and `https`: its responses, and how a connection is served.
+//! How a connection of HTTP/1 is served, and a small web site for `http` and `https`.
 //!
 //! The idle limit of the server counts bytes that are sent. So a client has a time limit to send a request
 //! and to take a part of the response. An echoed body counts too, as it is sent while it arrives.
 
 use std::{
     convert::Infallible,
+    error::Error,
     future::ready,
     io,
     pin::{Pin, pin},
@@ -17,7 +18,7 @@ use hyper::{
     body::{Body, Bytes, Frame, Incoming, SizeHint},
     rt::{Read, Write},
     server::conn::http1,
-    service::service_fn,
+    service::{HttpService, service_fn},
 };
 use nio_loop::{Handle, Sleep};
 use nio_net::Connection;
@@ -31,23 +32,40 @@ GET  /ticks/N   N lines, one every tenth of a second
 POST /echo      the body of the request, as it comes
 ";
 
+/// Serves the web site. `stream` is the client's stream, or TLS over it.
+///
+/// # Errors
+///
+/// Those of [`serve_http`].
+pub async fn serve_site(
+    client: Connection<'_>,
+    stream: impl Read + Write + Unpin,
+) -> io::Result<()> {
+    let handle = client.handle();
+    let respond = |request| ready(Ok::<_, Infallible>(respond(handle, request)));
+    serve_http(client, stream, service_fn(respond)).await
+}
+
 /// Serves the requests of a connection one after the other, until the client ends it. When the server shuts
 /// down, the current request is the last one. `stream` is the client's stream, or TLS over it.
 ///
 /// # Errors
 ///
 /// Those of the connection, and requests that are not HTTP/1.
-pub async fn serve_http(
+pub async fn serve_http<S, B>(
     client: Connection<'_>,
     stream: impl Read + Write + Unpin,
-) -> io::Result<()> {
-    let handle = client.handle();
-    let respond = |request| ready(Ok::<_, Infallible>(respond(handle, request)));
+    service: S,
+) -> io::Result<()>
+where
+    S: HttpService<Incoming, ResBody = B, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+{
     let mut builder = http1::Builder::new();
     // A client may half-close after its last request and still read. hyper's limit for the head of a
     // request is not used: it counts from when the last response was written, not from when it arrived.
     builder.half_close(true).header_read_timeout(None);
-    let mut connection = pin!(builder.serve_connection(stream, service_fn(respond)));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let ended = match client.unless_shutdown(connection.as_mut()).await {
         Some(ended) => ended,
         None => {

@@ -6,12 +6,13 @@ mod support;
 
 use std::io::{Read, Write};
 
-use support::{Program, connect};
+use support::{Program, connect, trickle};
+
+const AXUM_HELLO: &str = env!("CARGO_BIN_EXE_axum_hello");
 
 #[test]
 fn routes_of_axum_are_answered() {
-    let path = env!("CARGO_BIN_EXE_axum_hello");
-    let (mut server, address) = Program::serve(path, &["127.0.0.1:0"]);
+    let (mut server, address) = Program::serve(AXUM_HELLO, &["127.0.0.1:0"]);
     for (request, status, body) in [
         ("GET /", "200 OK", "hello from axum on nio\n"),
         ("GET /hello/you", "200 OK", "hello, you\n"),
@@ -34,5 +35,15 @@ fn routes_of_axum_are_answered() {
         );
         assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
     }
+    server.interrupt();
+}
+
+#[test]
+fn the_head_of_a_request_has_a_time_limit_even_if_bytes_arrive() {
+    let (mut server, address) = Program::serve(AXUM_HELLO, &["127.0.0.1:0", "--idle", "0.5"]);
+    let mut client = connect(address);
+    client.write_all(b"GET / HTTP/1.1\r\nx: ").unwrap();
+    trickle(&client);
+    server.line("no progress for 500ms");
     server.interrupt();
 }

@@ -282,3 +282,21 @@ fn nc_is_a_client() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().last(), Some("* the server is shutting down"));
 }
+
+#[test]
+fn a_member_without_a_line_is_disconnected_even_if_it_receives_lines() {
+    let (mut server, address) = serve(&["--idle", "1"]);
+    let silent = Guest::enter(address, "silent");
+    let mut busy = Guest::enter(address, "busy");
+    loop {
+        busy.sends("hello");
+        busy.sends("/who");
+        match busy.line().as_str() {
+            "* members: silent, busy" => {}
+            line => break assert_eq!(line, "* silent has left"),
+        }
+    }
+    drop(silent);
+    server.line("no line for 1s");
+    server.interrupt();
+}

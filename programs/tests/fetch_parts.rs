@@ -102,6 +102,163 @@ fn a_fetch_that_was_cut_off_is_continued() {
     assert_eq!(folder.names(), ["file"]);
 }
 
+/// A response with a range.
+fn range(range: &str, body: &str) -> String {
+    let len = body.len();
+    format!(
+        "HTTP/1.1 206 Partial Content\r\ncontent-range: {range}\r\ncontent-length: {len}\r\n\r\n{body}"
+    )
+}
+
+#[test]
+fn after_a_shorter_range_than_requested_the_rest_is_requested() {
+    let (folder, server) = (Folder::new("shorter"), Server::new());
+    let file = folder.path("file");
+    fs::write(format!("{file}.part"), "hello ").unwrap();
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+    for (first, answer) in [
+        (6, range("bytes 6-8/11", "wor")),
+        (9, range("bytes 9-9/11", "l")),
+        (10, range("bytes 10-10/11", "d")),
+    ] {
+        let head = server.answer(&answer);
+        assert!(
+            head.contains(&format!("range: bytes={first}-\r\n")),
+            "{head}"
+        );
+    }
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fetch.seen, [format!("{file}: 11 bytes")]);
+    assert_eq!(fs::read(&file).unwrap(), b"hello world");
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
+fn a_shorter_range_without_the_rest_replaces_no_file() {
+    let (folder, server) = (Folder::new("without"), Server::new());
+    let file = folder.path("file");
+    fs::write(&file, "old").unwrap();
+    fs::write(format!("{file}.part"), "hello ").unwrap();
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+    server.answer(&range("bytes 6-8/11", "wor"));
+    server.answer("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(fetch.end().code(), Some(1));
+    assert_eq!(fs::read(&file).unwrap(), b"old");
+    assert_eq!(fs::read(format!("{file}.part")).unwrap(), b"hello wor");
+}
+
+#[test]
+fn a_range_up_to_the_end_of_an_unknown_length_is_the_rest() {
+    let (folder, server) = (Folder::new("unknown"), Server::new());
+    let file = folder.path("file");
+    fs::write(format!("{file}.part"), "hello ").unwrap();
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+    server.answer(&range("bytes 6-10/*", "world"));
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fs::read(&file).unwrap(), b"hello world");
+}
+
+#[test]
+fn a_body_of_another_length_than_its_range_is_an_error() {
+    const CHUNKED: &str = "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 6-10/11\r\n\
+         transfer-encoding: chunked\r\n\r\n";
+    for (answer, text, left) in [
+        (
+            range("bytes 6-10/11", "wor"),
+            "the server sent 3 bytes as a range of 5: bytes 6-10/11",
+            "hello ",
+        ),
+        (
+            range("bytes 6-10/11", "world!"),
+            "the server sent 6 bytes as a range of 5: bytes 6-10/11",
+            "hello ",
+        ),
+        (
+            format!("{CHUNKED}3\r\nwor\r\n0\r\n\r\n"),
+            "cut off after 9 bytes: the server announced bytes up to 11",
+            "hello wor",
+        ),
+        (
+            format!("{CHUNKED}5\r\nworld\r\n1\r\n!\r\n0\r\n\r\n"),
+            "cut off after 11 bytes: the server announced no more, but sent more",
+            "hello world",
+        ),
+    ] {
+        let (folder, server) = (Folder::new("length"), Server::new());
+        let file = folder.path("file");
+        fs::write(format!("{file}.part"), "hello ").unwrap();
+        let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+        server.answer(&answer);
+        assert_eq!(fetch.end().code(), Some(1), "{answer}");
+        assert!(fetch.seen[0].ends_with(text), "{:?}", fetch.seen);
+        assert_eq!(fs::read_to_string(format!("{file}.part")).unwrap(), left);
+        assert_eq!(folder.names(), ["file.part"]);
+    }
+}
+
+/// A part of the version "v1".
+fn leave_part(file: &str, validator: &str) {
+    fs::write(format!("{file}.part"), "hello ").unwrap();
+    fs::write(format!("{file}.part.validator"), validator).unwrap();
+}
+
+#[test]
+fn a_range_of_another_version_is_an_error_and_changes_nothing() {
+    const DATE: &str = "Mon, 01 Jan 2024 00:00:00 GMT";
+    for (validator, header) in [
+        ("\"v1\"", "etag: \"v2\""),
+        (DATE, "last-modified: Tue, 02 Jan 2024 00:00:00 GMT"),
+    ] {
+        let (folder, server) = (Folder::new("changed"), Server::new());
+        let file = folder.path("file");
+        leave_part(&file, validator);
+        let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+        // A server that does not know If-Range.
+        let head = server.answer(&REST.replacen("\r\n", &format!("\r\n{header}\r\n"), 1));
+        assert!(
+            head.contains(&format!("if-range: {validator}\r\n")),
+            "{head}"
+        );
+        assert_eq!(fetch.end().code(), Some(1), "{header}");
+        assert!(fetch.seen[0].ends_with("the file has changed since the earlier fetch"));
+        assert_eq!(fetch.seen[1], "fetch it without --continue");
+        assert_eq!(fs::read(format!("{file}.part")).unwrap(), b"hello ");
+        assert_eq!(folder.names(), ["file.part", "file.part.validator"]);
+    }
+}
+
+#[test]
+fn a_range_of_the_same_version_is_the_rest() {
+    let (folder, server) = (Folder::new("same"), Server::new());
+    let file = folder.path("file");
+    leave_part(&file, "\"v1\"");
+    let mut fetch = Program::start(FETCH, &[&server.url(), "-o", &file, "--continue"]);
+    let tags = "\r\netag: \"v1\"\r\nlast-modified: Tue, 02 Jan 2024 00:00:00 GMT\r\n";
+    server.answer(&REST.replacen("\r\n", tags, 1));
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fs::read(&file).unwrap(), b"hello world");
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
+fn a_version_that_replaces_a_part_is_continued_by_its_own_tag() {
+    let (folder, server) = (Folder::new("own"), Server::new());
+    let file = folder.path("file");
+    leave_part(&file, "\"v1\"");
+    let arguments = [&server.url(), "-o", &file, "--continue"];
+    let mut fetch = Program::start(FETCH, &arguments);
+    server.answer("HTTP/1.1 200 OK\r\netag: \"v2\"\r\ncontent-length: 5\r\n\r\nne");
+    assert_eq!(fetch.end().code(), Some(1));
+    assert_eq!(fs::read(format!("{file}.part")).unwrap(), b"ne");
+    let mut fetch = Program::start(FETCH, &arguments);
+    let head = server.answer(&range("bytes 2-4/5", "wer"));
+    let expected = "range: bytes=2-\r\nif-range: \"v2\"\r\n";
+    assert!(head.contains(expected), "{head}");
+    assert!(fetch.end().success(), "{:?}", fetch.seen);
+    assert_eq!(fs::read(&file).unwrap(), b"newer");
+    assert_eq!(folder.names(), ["file"]);
+}
+
 #[test]
 fn another_version_is_fetched_from_its_start() {
     let (folder, server) = (Folder::new("version"), Server::new());
@@ -140,6 +297,22 @@ fn a_response_that_does_not_fit_the_range_is_an_error_and_changes_nothing() {
         (
             "HTTP/1.1 206 Partial Content\r\ncontent-length: 5\r\n\r\nworld",
             "the server sent another range than the one from byte 6: nothing",
+        ),
+        (
+            "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 6-11/11\r\ncontent-length: 6\r\n\r\nworld!",
+            "the server sent another range than the one from byte 6: bytes 6-11/11",
+        ),
+        (
+            "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 6-5/11\r\ncontent-length: 0\r\n\r\n",
+            "the server sent another range than the one from byte 6: bytes 6-5/11",
+        ),
+        (
+            "HTTP/1.1 206 Partial Content\r\ncontent-range: lines 6-10/11\r\ncontent-length: 5\r\n\r\nworld",
+            "the server sent another range than the one from byte 6: lines 6-10/11",
+        ),
+        (
+            "HTTP/1.1 416 No\r\ncontent-length: 0\r\n\r\n",
+            "the 6 bytes of the earlier fetch are not the beginning of this file (nothing)",
         ),
         (
             "HTTP/1.1 416 No\r\ncontent-range: bytes */3\r\ncontent-length: 0\r\n\r\n",

@@ -7,7 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use support::{Program, ask, connect, is_closed};
+use support::{Program, ask, connect, is_closed, line};
 
 const REDIS_LITE: &str = env!("CARGO_BIN_EXE_redis_lite");
 
@@ -36,14 +36,7 @@ fn text(mut client: &TcpStream, question: &str) -> String {
     client
         .write_all(format!("{question}\r\n").as_bytes())
         .unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte).unwrap();
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let len: usize = head.trim_end()[1..].parse().unwrap();
+    let len: usize = line(client)[1..].parse().unwrap();
     let mut text = vec![0; len + 2];
     client.read_exact(&mut text).unwrap();
     String::from_utf8(text).unwrap().trim_end().to_owned()
@@ -393,6 +386,32 @@ fn commands_wait_for_exec_and_are_executed_together() {
             ("GET a", "$1|x"),
         ],
     );
+}
+
+#[test]
+fn the_help_that_an_error_names_is_there() {
+    let (_server, address) = serve();
+    let client = connect(address);
+    for (command, first) in [
+        ("CLIENT", "CLIENT ID"),
+        ("CONFIG", "CONFIG GET pattern [pattern ...]"),
+        ("COMMAND", "COMMAND COUNT"),
+    ] {
+        let error = format!("-ERR unknown subcommand 'NOSUCH'. Try {command} HELP.");
+        expect(&client, &[(&format!("{command} NOSUCH"), &error)]);
+        let question = format!("{command} HELP\r\n");
+        (&client).write_all(question.as_bytes()).unwrap();
+        let len: usize = line(&client).strip_prefix('*').unwrap().parse().unwrap();
+        let lines: Vec<_> = (0..len).map(|_| line(&client)).collect();
+        assert_eq!(lines[0], format!("+{first}"));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.starts_with(&format!("+{command} ")))
+        );
+    }
+    // Nothing else was sent.
+    expect(&client, &[("PING", "+PONG")]);
 }
 
 #[test]

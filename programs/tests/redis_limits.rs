@@ -5,9 +5,10 @@ mod support;
 use std::{
     io::{Read, Write},
     net::SocketAddr,
+    time::Instant,
 };
 
-use support::{Program, ask, connect};
+use support::{Program, ask, connect, line};
 
 const REDIS_LITE: &str = env!("CARGO_BIN_EXE_redis_lite");
 
@@ -121,7 +122,7 @@ fn requests_that_never_end_share_the_memory() {
     let (begin, end) = whole.split_at(whole.len() - 1);
     let mut first = connect(address);
     first.write_all(begin).unwrap();
-    while buffered(address) < whole.len() {}
+    while buffered(address) < 2 * LONGEST {} // the buffer has doubled for the last bytes
     for _ in 0..3 {
         let mut other = connect(address);
         let _ = other.write_all(begin); // the server may reset it before
@@ -135,6 +136,101 @@ fn requests_that_never_end_share_the_memory() {
     ask(&first, b"STRLEN a\r\n", b":8388608\r\n");
     while buffered(address) != 0 {}
     server.interrupt();
+}
+
+#[test]
+fn queued_commands_of_all_connections_share_the_memory() {
+    let (mut server, address) = serve(&["--memory", "1"]);
+    // A request of this length is no large buffer, so only the queued commands are charged.
+    let set = request("SET", "a", &[b'x'; 50_000]);
+    let clients: Vec<_> = (0..50).map(|_| connect(address)).collect();
+    let mut queued = 0;
+    for mut client in &clients {
+        ask(client, b"MULTI\r\n", b"+OK\r\n");
+        let answers = [(); 3].map(|()| {
+            client.write_all(&set).unwrap();
+            line(client)
+        });
+        if answers.iter().all(|answer| answer == "+QUEUED") {
+            queued += answers.len();
+        } else {
+            // The commands before it are dropped, and those after it are not kept.
+            let refusal = answers.iter().find(|answer| *answer != "+QUEUED");
+            let text = "-OOM the server has no memory for so large a transaction";
+            assert_eq!(refusal.unwrap(), text);
+        }
+    }
+    assert_eq!(queued, 18, "as many as fit into a megabyte");
+    assert!(buffered(address) <= 1 << 20);
+    // The first transaction fitted, the last did not.
+    ask(&clients[0], b"EXEC\r\n", b"*3\r\n+OK\r\n+OK\r\n+OK\r\n");
+    let error = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+    ask(clients.last().unwrap(), b"EXEC\r\n", error);
+    // The memory of a transaction is free after EXEC, DISCARD, RESET, or the end of the connection.
+    for client in &clients[1..5] {
+        ask(client, b"DISCARD\r\n", b"+OK\r\n");
+    }
+    for client in &clients[5..10] {
+        ask(client, b"RESET\r\n", b"+RESET\r\n");
+    }
+    drop(clients);
+    while buffered(address) != 0 {}
+    server.interrupt();
+}
+
+#[test]
+fn commands_after_a_refused_one_are_not_kept() {
+    let (_server, address) = serve(&[]);
+    let client = connect(address);
+    ask(&client, b"MULTI\r\n", b"+OK\r\n");
+    ask(&client, b"SET a 1\r\n", b"+QUEUED\r\n");
+    ask(&client, b"NOSUCH\r\n", b"-ERR unknown command 'NOSUCH'\r\n");
+    for _ in 0..5 {
+        let set = request("SET", "a", &vec![b'x'; LONGEST / 2]);
+        ask(&client, &set, b"+QUEUED\r\n"); // as Redis answers
+    }
+    ask(&client, b"PING\r\n", b"+QUEUED\r\n");
+    while buffered(address) != 0 {}
+    let error = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+    ask(&client, b"EXEC\r\n", error);
+}
+
+#[test]
+fn a_client_that_is_idle_after_a_large_request_is_not_charged_for_it() {
+    let (mut server, address) = serve(&["--memory", "20"]);
+    let set = request("SET", "a", &vec![b'x'; LONGEST]);
+    let clients: Vec<_> = (0..5).map(|_| connect(address)).collect();
+    for client in &clients {
+        ask(client, &set, b"+OK\r\n");
+    }
+    while buffered(address) != 0 {}
+    server.interrupt();
+}
+
+#[test]
+fn the_arguments_of_an_incomplete_request_are_charged() {
+    let (_server, address) = serve(&["--memory", "20"]);
+    let mut client = connect(address);
+    let arguments = b"$0\r\n\r\n".repeat(64 * 1024 - 1);
+    client.write_all(b"*65536\r\n").unwrap();
+    client.write_all(&arguments).unwrap();
+    // Each argument takes 6 bytes of the buffer, and 16 of the table of arguments.
+    let start = Instant::now();
+    while buffered(address) < (6 + 16) * (64 * 1024 - 1) {
+        assert!(start.elapsed() < support::LIMIT, "{}", buffered(address));
+    }
+    ask(&client, b"$0\r\n\r\n", b"-ERR unknown command ''\r\n");
+    while buffered(address) != 0 {}
+}
+
+#[test]
+fn a_request_without_memory_for_it_is_not_executed() {
+    let (_server, address) = serve(&["--memory", "12"]);
+    let mut client = connect(address);
+    // The end of the request grows the buffer from 8 to 16 megabytes.
+    let _ = client.write_all(&request("SET", "a", &vec![b'x'; LONGEST]));
+    let _ = client.read_to_end(&mut Vec::new());
+    ask(&connect(address), b"EXISTS a\r\n", b":0\r\n");
 }
 
 /// How many bytes the server buffers for its clients.

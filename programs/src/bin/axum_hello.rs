@@ -9,9 +9,7 @@
 //! posts closures to it.
 
 use std::{
-    io,
     net::SocketAddr,
-    pin::pin,
     process::ExitCode,
     sync::{
         Arc,
@@ -26,9 +24,8 @@ use axum::{
     routing::get,
 };
 use clap::Parser;
-use hyper::server::conn::http1;
 use hyper_util::service::TowerToHyperService;
-use nio_programs::{Serving, address, describe, run, seconds, serve};
+use nio_programs::{Serving, address, run, seconds, serve, web};
 
 /// A web server: axum on nio
 #[derive(Parser)]
@@ -40,7 +37,7 @@ struct Options {
     /// The address to listen on; port 0 chooses a free port
     #[arg(default_value = "127.0.0.1:7500", value_parser = address)]
     address: SocketAddr,
-    /// Close a connection after this many seconds without a request
+    /// Close a connection after this many seconds without a request, or without reading the response
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle: Duration,
     #[command(flatten)]
@@ -71,22 +68,11 @@ fn main() -> ExitCode {
         serve(
             &handle,
             options.address,
-            options.serving.options().idle(Some(options.idle)),
+            options.serving.options().idle_sending(options.idle),
             |address| format!("try: curl http://{address}/hello/world"),
             async move |client| {
                 let service = TowerToHyperService::new(routes.clone());
-                let mut builder = http1::Builder::new();
-                // The server's idle limit covers the head of a request too.
-                builder.header_read_timeout(None);
-                let mut connection = pin!(builder.serve_connection(&**client.stream, service));
-                let ended = match client.unless_shutdown(connection.as_mut()).await {
-                    Some(ended) => ended,
-                    None => {
-                        connection.as_mut().graceful_shutdown();
-                        connection.await
-                    }
-                };
-                ended.map_err(|error| io::Error::other(describe(&error)))
+                web::serve_http(client, &**client.stream, service).await
             },
         )
         .await

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             options.address,
             serving,
             |address| format!("try: curl http://{address}/ticks/10"),
-            async |client| web::serve_http(client, &**client.stream).await,
+            async |client| web::serve_site(client, &**client.stream).await,
         )
         .await
     })

@@ -88,7 +88,7 @@ fn main() -> ExitCode {
                     let text = format!("no TLS handshake within {limit:?}");
                     io::Error::new(io::ErrorKind::TimedOut, text)
                 });
-                web::serve_http(client, Tls(accepted??)).await
+                web::serve_site(client, Tls(accepted??)).await
             },
         )
         .await

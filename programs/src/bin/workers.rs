@@ -16,7 +16,7 @@ use std::{
 use clap::Parser;
 use nio_net::{Connection, Core, Cores, ServeError};
 use nio_programs::{
-    Failure, Serving, address, at_least_one, print_line, raise_limit, run, seconds, with_log,
+    Failure, Serving, address, at_least_one, finish, print_line, raise_limit, seconds, with_log,
 };
 
 /// Answers GET requests on all cores, with one loop on each
@@ -46,23 +46,23 @@ struct Options {
 const HEAD: usize = 8 * 1024;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    run(async move |_| {
-        raise_limit();
-        let workers = options.workers.and_then(NonZero::new);
-        let workers = workers.or_else(|| available_parallelism().ok());
-        let cores = Cores::bind(options.address, workers.unwrap_or(NonZero::<usize>::MIN));
-        let cores = cores?;
-        let address = cores.local_addr()?;
-        let serving = options.serving.options().idle_sending(options.idle);
-        let running = cores.start(serving, async move |core| work(core, options).await);
-        let running = running.map_err(|error| Failure(format!("{error}\ntry fewer --workers")))?;
-        print_line(format_args!(
-            "listening on {address}; try: curl http://{address}/"
-        ));
-        // This thread's loop has nothing else to do, so it may block.
-        Ok(running.join()?)
-    })
+    finish(serve(Options::parse()))
+}
+
+/// Serves on all cores. This thread needs no loop, as it only waits for the workers.
+fn serve(options: Options) -> Result<(), Failure> {
+    raise_limit();
+    let workers = options.workers.and_then(NonZero::new);
+    let workers = workers.or_else(|| available_parallelism().ok());
+    let cores = Cores::bind(options.address, workers.unwrap_or(NonZero::<usize>::MIN))?;
+    let address = cores.local_addr()?;
+    let serving = options.serving.options().idle_sending(options.idle);
+    let running = cores.start(serving, async move |core| work(core, options).await);
+    let running = running.map_err(|error| Failure(format!("{error}\ntry fewer --workers")))?;
+    print_line(format_args!(
+        "listening on {address}; try: curl http://{address}/"
+    ));
+    Ok(running.join()?)
 }
 
 /// Runs one worker.

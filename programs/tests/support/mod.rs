@@ -178,6 +178,17 @@ pub(crate) fn ask(mut stream: &TcpStream, question: &[u8], answer: &[u8]) {
     );
 }
 
+/// Reads a line that ends in CR LF.
+pub(crate) fn line(mut client: &TcpStream) -> String {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        line.extend(byte);
+    }
+    String::from_utf8(line).unwrap().trim_end().to_owned()
+}
+
 /// Whether the peer has closed: an end, or a reset.
 pub(crate) fn is_closed(mut stream: &TcpStream) -> bool {
     loop {

@@ -28,8 +28,9 @@ use std::{
 };
 
 use clap::Parser;
+use nio_loop::Elapsed;
 use nio_net::{GracefulShutdown, Idle, TcpStream};
-use nio_programs::{Serving, address, run, seconds, serve, unless_idle};
+use nio_programs::{Serving, address, run, seconds, serve};
 
 use names::{Look, NAME, check};
 use telnet::Telnet;
@@ -89,7 +90,11 @@ fn main() -> ExitCode {
                     idle: &idle,
                     shutdown: client.shutdown,
                 };
-                unless_idle(&idle, serve_member(&visitor)).await
+                let served = idle.limit(serve_member(&visitor)).await;
+                served.map_err(|Elapsed { limit }| {
+                    let text = format!("no line for {limit:?}");
+                    io::Error::new(io::ErrorKind::TimedOut, text)
+                })?
             },
         )
         .await

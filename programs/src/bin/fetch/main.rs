@@ -123,7 +123,8 @@ async fn fetch(
     if let Some(output) = &output {
         part.replace(output.part.clone());
     }
-    for _ in 0..=options.redirects {
+    let mut redirects = 0;
+    loop {
         let had = output.as_ref().filter(|output| output.had > 0);
         let response = ask(handle, &url, options, had).await?;
         let status = response.status();
@@ -132,39 +133,55 @@ async fn fetch(
             response.headers().get(header::LOCATION),
         ) {
             url = follow(&url, location.as_bytes())?;
+            redirects += 1;
+            if redirects > options.redirects {
+                let limit = options.redirects;
+                let text = format!("{url}: redirected more than {limit} times");
+                return Err(Failure(text));
+            }
             continue;
         }
         let check = check(&response, had).map_err(|reason| Failure(format!("{url}: {reason}")))?;
-        let mut output = match (output.take(), place.take()) {
+        let mut opened = match (output.take(), place.take()) {
             (Some(output), _) => output,
             (None, place) => place.unwrap_or(Place::Stdout).open(handle, false).await?,
         };
-        if check == Check::Rest || check == Check::Whole {
-            output.begin(check == Check::Rest, validator(response.headers()))?;
-            bar.set_position(output.had);
-            save(handle, response, options, &output, bar).await?;
-        } else {
-            bar.set_position(output.had);
+        if check != Check::Nothing {
+            let goes_on = check != Check::Whole;
+            opened.begin(goes_on, validator(response.headers()))?;
         }
-        if let (Some(path), false) = (output.complete()?, options.quiet) {
+        bar.set_position(opened.had);
+        match check {
+            Check::Nothing => {}
+            Check::Whole => save(handle, response, options, &opened, None, bar).await?,
+            Check::Range { end, is_last } => {
+                save(handle, response, options, &opened, Some(end), bar).await?;
+                if !is_last {
+                    opened.had = end;
+                    output = Some(opened);
+                    continue;
+                }
+            }
+        }
+        if let (Some(path), false) = (opened.complete()?, options.quiet) {
             let fetched = bar.position();
             print_error(format_args!("{}: {fetched} bytes", path.display()));
         }
         part.take();
         return Ok(());
     }
-    let limit = options.redirects;
-    Err(Failure(format!(
-        "{url}: redirected more than {limit} times"
-    )))
 }
 
 /// The content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Check {
     Whole,
-    /// The bytes after those that an earlier fetch has left.
-    Rest,
+    /// The bytes after those that an earlier fetch has left, up to an end. A server may send fewer than requested;
+    /// then it is not the last range.
+    Range {
+        end: u64,
+        is_last: bool,
+    },
     /// Nothing: an earlier fetch has left the whole file.
     Nothing,
 }
@@ -189,7 +206,7 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
         .map(|range| range.as_bytes());
     let range = range.map(|range| String::from_utf8_lossy(range).into_owned());
     let range = range.as_deref().unwrap_or("nothing");
-    let Some(had) = had.map(|output| output.had) else {
+    let Some(output) = had else {
         return match response.status() {
             StatusCode::PARTIAL_CONTENT => Err(format!(
                 "the server sent a range that was not requested: {range}"
@@ -198,13 +215,32 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
             status => Err(format!("the server answered {status}")),
         };
     };
+    let had = output.had;
     match response.status() {
-        StatusCode::PARTIAL_CONTENT => match range.strip_prefix(&format!("bytes {had}-")) {
-            Some(_) => Ok(Check::Rest),
-            None => Err(format!(
-                "the server sent another range than the one from byte {had}: {range}"
-            )),
-        },
+        StatusCode::PARTIAL_CONTENT => {
+            let Some((end, is_last)) = end_of(range, had) else {
+                return Err(format!(
+                    "the server sent another range than the one from byte {had}: {range}"
+                ));
+            };
+            let (len, expected) = (response.body().size_hint().exact(), end - had);
+            if let Some(len) = len.filter(|len| *len != expected) {
+                return Err(format!(
+                    "the server sent {len} bytes as a range of {expected}: {range}"
+                ));
+            }
+            // The server should have compared it with If-Range, but not every server does.
+            let is_changed = output
+                .validator()
+                .zip(validator(headers))
+                .is_some_and(|(old, new)| is_tag(&old) == is_tag(new) && old != new);
+            match is_changed {
+                true => Err("the file has changed since the earlier fetch\n\
+                     fetch it without --continue"
+                    .into()),
+                false => Ok(Check::Range { end, is_last }),
+            }
+        }
         StatusCode::RANGE_NOT_SATISFIABLE if range == format!("bytes */{had}") => {
             Ok(Check::Nothing)
         }
@@ -217,12 +253,33 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
     }
 }
 
+/// The end of a range that begins at `had`, and whether it is the end of the file. `None` if it begins elsewhere, or
+/// is invalid. If the length of the file is not given, the range counts as the last.
+fn end_of(range: &str, had: u64) -> Option<(u64, bool)> {
+    let (unit, range) = range.split_once(' ')?;
+    let (range, total) = range.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+    let end = last.checked_add(1)?;
+    let total = match total {
+        "*" => end,
+        total => total.parse().ok()?,
+    };
+    let fits = unit.eq_ignore_ascii_case("bytes") && first == had && had < end && end <= total;
+    fits.then_some((end, end == total))
+}
+
 /// The validator by which a later request asks for the same version. A weak tag will not do: several versions
 /// may have it.
 fn validator(headers: &HeaderMap) -> Option<&str> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let tag = text(header::ETAG).filter(|tag| tag.starts_with('"'));
+    let tag = text(header::ETAG).filter(|tag| is_tag(tag));
     tag.or_else(|| text(header::LAST_MODIFIED))
+}
+
+/// Whether a validator is a strong tag, not a date.
+fn is_tag(validator: &str) -> bool {
+    validator.starts_with('"')
 }
 
 /// Sends the request, and waits for the head of the response.
@@ -263,12 +320,13 @@ async fn ask(
     }
 }
 
-/// Writes the body of a response while it arrives.
+/// Writes the body of a response while it arrives. A body that is a range must lead to its end.
 async fn save(
     handle: &Handle,
     response: Response<Incoming>,
     options: &Options,
     output: &Output,
+    end: Option<u64>,
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
     let mut body = response.into_body();
@@ -282,6 +340,10 @@ async fn save(
     bar.set_style(ProgressStyle::with_template(template)?);
     while let Some(bytes) = next(handle, &mut body, options.idle, bar).await? {
         let len = bytes.len() as u64;
+        if end.is_some_and(|end| bar.position() + len > end) {
+            let reason = "the server announced no more, but sent more";
+            return Err(cut_off(bar, reason));
+        }
         match output.write(handle, bytes).await {
             // The reader has read enough, as head(1) does: not an error.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
@@ -289,7 +351,13 @@ async fn save(
         }
         bar.inc(len);
     }
-    Ok(())
+    match end {
+        Some(end) if bar.position() < end => {
+            let reason = format!("the server announced bytes up to {end}");
+            Err(cut_off(bar, &reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The next bytes of a body.
@@ -299,20 +367,21 @@ async fn next(
     limit: Duration,
     bar: &ProgressBar,
 ) -> Result<Option<Bytes>, Failure> {
-    let cut_off = |reason| {
-        let fetched = bar.position();
-        Failure(format!("cut off after {fetched} bytes: {reason}"))
-    };
     loop {
         let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
         let frame = handle.timeout(limit, frame).await;
-        let frame =
-            frame.map_err(|Elapsed { limit }| cut_off(format!("no progress for {limit:?}")))?;
+        let frame = frame
+            .map_err(|Elapsed { limit }| cut_off(bar, &format!("no progress for {limit:?}")))?;
         match frame.map(|frame| frame.map(Frame::into_data)) {
             None => return Ok(None),
             Some(Ok(Ok(bytes))) => return Ok(Some(bytes)),
             Some(Ok(Err(_))) => {} // trailers
-            Some(Err(error)) => return Err(cut_off(describe(&error))),
+            Some(Err(error)) => return Err(cut_off(bar, &describe(&error))),
         }
     }
+}
+
+fn cut_off(bar: &ProgressBar, reason: &str) -> Failure {
+    let fetched = bar.position();
+    Failure(format!("cut off after {fetched} bytes: {reason}"))
 }

@@ -34,7 +34,7 @@ pub(crate) struct Server {
     pub(crate) port: Rc<Cell<u16>>,
     pub(crate) connections: usize,
     pub(crate) started: Instant,
-    /// The memory of the buffers of all connections.
+    /// The memory of the buffers and transactions of all connections.
     pub(crate) buffers: Rc<Memory>,
 }
 
@@ -197,7 +197,7 @@ fn queue(context: &mut Context<'_>, request: &[&[u8]]) {
     match check(context.store, request).and_then(|_| transaction.queue(request)) {
         Ok(()) => context.answers.status("QUEUED"),
         Err(fault) => {
-            transaction.is_refused = true;
+            transaction.refuse();
             context.answers.error(&fault);
         }
     }
@@ -249,6 +249,14 @@ pub(crate) fn unknown_subcommand(command: &str, name: &[u8]) -> Fault {
     let name = shown(name);
     let help = command.to_uppercase();
     format!("ERR unknown subcommand '{name}'. Try {help} HELP.").into()
+}
+
+/// Answers HELP with the subcommands of a command.
+pub(crate) fn help(context: &mut Context<'_>, command: &str, subcommands: &[&str]) {
+    context.answers.array(subcommands.len());
+    for subcommand in subcommands {
+        context.answers.status(&format!("{command} {subcommand}"));
+    }
 }
 
 pub(crate) fn number(text: &[u8]) -> Result<i64, Fault> {

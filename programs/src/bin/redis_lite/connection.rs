@@ -2,7 +2,7 @@
 
 use crate::{
     answers::Version,
-    commands::{Context, Fault, SYNTAX, number, shown, unknown_subcommand, wrong_number},
+    commands::{Context, Fault, SYNTAX, help, number, shown, unknown_subcommand, wrong_number},
 };
 
 /// The version that the server reports: its answers are those of this version of Redis.
@@ -178,10 +178,7 @@ pub(crate) fn client(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(
                 "SETNAME name",
                 "SETINFO option value",
             ];
-            context.answers.array(lines.len());
-            for line in lines {
-                context.answers.status(&format!("CLIENT {line}"));
-            }
+            help(context, "CLIENT", &lines);
         }
         (name @ (b"ID" | b"INFO" | b"GETNAME" | b"SETNAME" | b"SETINFO"), _) => {
             let name = String::from_utf8_lossy(name).to_lowercase();

@@ -7,7 +7,7 @@
 //!
 //! Requests are parsed (`protocol`), executed in order on the store (`commands`, `store`), and answered
 //! together (`answers`), so pipelining costs nothing. There is one thread and no lock. Memory is bounded:
-//! requests, answers, values and buffers each have a limit.
+//! requests, answers and values each have a limit, and `memory` limits the sums.
 
 mod answers;
 mod clients;
@@ -58,7 +58,7 @@ struct Options {
     /// Close a connection after this many seconds without a command, or without reading the answer
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     idle: Duration,
-    /// Memory limit for values, in megabytes; the same again for requests and answers
+    /// Memory limit for values, in megabytes; the same again for requests, transactions and answers
     #[arg(long, value_name = "MEGABYTES", default_value_t = 512, value_parser = at_least_one)]
     memory: usize,
     #[command(flatten)]
@@ -68,6 +68,8 @@ struct Options {
 /// How many bytes are read at once, and how many bytes of answers are collected before they are sent.
 const READ: usize = 16 * 1024;
 const ANSWERS: usize = 64 * 1024;
+
+const NO_MEMORY: &str = "OOM the server has no memory for so large a request or answer";
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -114,9 +116,21 @@ struct Shared {
 async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) -> io::Result<()> {
     let (mut requests, mut answers) = (Requests::default(), Answers::default());
     let mut charge = Charge::new(&shared.server.buffers);
+    let mut fits = |requests: &Requests, answers: &Answers| {
+        // A small buffer is not charged.
+        let bytes = [requests.capacity(), answers.bytes.capacity()];
+        let large = bytes.into_iter().filter(|bytes| *bytes > 2 * ANSWERS);
+        charge.set(large.sum())
+    };
     loop {
-        let buffer = requests.buffer(READ, ANSWERS);
-        let read = client.unless_shutdown(client.read_buf(buffer)).await;
+        requests.make_room(READ, ANSWERS);
+        if !fits(&requests, &answers) {
+            answers.begin();
+            answers.replace(NO_MEMORY);
+            return client.write_all(&answers.bytes).await;
+        }
+        let read = client.read_buf(&mut requests.bytes);
+        let read = client.unless_shutdown(read).await;
         if read.unwrap_or(Ok(0))? == 0 {
             return Ok(());
         }
@@ -141,14 +155,11 @@ async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) 
                     then = Then::Close;
                 }
             }
-            // A small buffer is not charged.
-            let bytes = [requests.capacity(), answers.bytes.capacity()];
-            let large = bytes.into_iter().filter(|bytes| *bytes > 2 * ANSWERS);
-            if !charge.set(large.sum()) {
+            if !fits(&requests, &answers) {
                 if !is_complete {
                     answers.begin(); // earlier answers stay
                 }
-                answers.replace("OOM the server has no memory for so large a request or answer");
+                answers.replace(NO_MEMORY);
                 then = Then::Close;
             }
             if answers.bytes.len() >= ANSWERS {

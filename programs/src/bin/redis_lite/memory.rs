@@ -2,9 +2,10 @@
 //!
 //! The laws:
 //!
-//! 1. There are two accounts with the same limit: for values, and for large buffers of connections. Small buffers
-//!    are not charged: the limit on connections bounds them.
-//! 2. At the limit of an account, commands that need memory are refused, and buffers do not grow.
+//! 1. There are two accounts with the same limit: for values, and for connections. A connection is charged for
+//!    its large buffers and its queued commands. Small buffers are not charged: the limit on connections bounds
+//!    them.
+//! 2. At the limit of an account, commands that need memory are refused, and neither buffers nor transactions grow.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -37,7 +38,7 @@ impl Memory {
     }
 }
 
-/// The memory of the buffers of one connection; freed in the account when it is dropped.
+/// The memory of the buffers or the transaction of one connection; freed in the account when it is dropped.
 pub(crate) struct Charge {
     memory: Rc<Memory>,
     bytes: usize,

@@ -4,7 +4,7 @@
 //!
 //! 1. No byte is parsed twice, however the bytes are split; only an incomplete line is searched again.
 //! 2. An announced length allocates nothing.
-//! 3. The bytes that are kept of an incomplete request are limited.
+//! 3. The bytes that are kept of an incomplete request are limited, and [`Requests::capacity`] counts all memory.
 
 use std::{mem, ops::Range};
 
@@ -22,19 +22,20 @@ const LINE: usize = 64 * 1024;
 /// The bytes of a connection, and the requests in them.
 #[derive(Default)]
 pub(crate) struct Requests {
-    bytes: Vec<u8>,
+    /// The bytes that were read; new ones are appended.
+    pub(crate) bytes: Vec<u8>,
     /// The bytes before this index are parsed.
     position: usize,
     /// The number of arguments of the incomplete request, and those that have arrived.
     expected: Option<usize>,
     arguments: Vec<Range<usize>>,
-    /// The words of an inline command.
-    words: Vec<Vec<u8>>,
+    /// The words of an inline command, without a gap.
+    words: Vec<u8>,
 }
 
 impl Requests {
-    /// The buffer to append to. Requests that were taken are removed from it.
-    pub(crate) fn buffer(&mut self, more: usize, keep: usize) -> &mut Vec<u8> {
+    /// Makes room for `more` bytes. Removes the requests that were taken.
+    pub(crate) fn make_room(&mut self, more: usize, keep: usize) {
         let start = self
             .arguments
             .first()
@@ -49,12 +50,12 @@ impl Requests {
             self.bytes.shrink_to(keep);
         }
         self.bytes.reserve(more);
-        &mut self.bytes
     }
 
-    /// The capacity of the buffer, in bytes.
+    /// The memory in use, in bytes.
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        let arguments = self.arguments.capacity() * size_of::<Range<usize>>();
+        self.bytes.capacity() + self.words.capacity() + arguments
     }
 
     /// Takes the next request, as its name and its arguments; `None` if it is incomplete. A request may be
@@ -71,9 +72,10 @@ impl Requests {
                     return Ok(None);
                 };
                 let Some(count) = self.bytes[line.clone()].strip_prefix(b"*") else {
-                    let words = split(&self.bytes[line]);
-                    self.words = words.ok_or("unbalanced quotes in request")?;
-                    return Ok(Some(self.words.iter().map(Vec::as_slice).collect()));
+                    self.words.clear();
+                    let words = split(&self.bytes[line], &mut self.words);
+                    let words = words.ok_or("unbalanced quotes in request")?.into_iter();
+                    return Ok(Some(words.map(|range| &self.words[range]).collect()));
                 };
                 let count = number(count, ARGUMENTS).ok_or("invalid multibulk length")?;
                 *self.expected.insert(count)
@@ -142,19 +144,20 @@ fn number(text: &[u8], limit: usize) -> Option<usize> {
     (number <= limit).then_some(number)
 }
 
-/// The words of a line. Words in quotes may have spaces in them. Double quotes have escapes, single quotes only
-/// that of the quote itself. `None` if a quote has no end, or is not followed by a space.
-fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
+/// Appends the words of a line, and returns their ranges. Words in quotes may have spaces in them. Double quotes
+/// have escapes, single quotes only that of the quote itself. `None` if a quote has no end, or is not followed by
+/// a space.
+fn split(line: &[u8], words: &mut Vec<u8>) -> Option<Vec<Range<usize>>> {
+    let mut ranges = Vec::new();
     let mut line = line.trim_ascii_start();
     while !line.is_empty() {
-        let mut word = Vec::new();
+        let start = words.len();
         loop {
             match line {
-                [b'"', rest @ ..] => break line = double_quoted(rest, &mut word)?,
-                [b'\'', rest @ ..] => break line = single_quoted(rest, &mut word)?,
+                [b'"', rest @ ..] => break line = double_quoted(rest, words)?,
+                [b'\'', rest @ ..] => break line = single_quoted(rest, words)?,
                 [byte, rest @ ..] if !byte.is_ascii_whitespace() => {
-                    word.push(*byte);
+                    words.push(*byte);
                     line = rest;
                 }
                 _ => break,
@@ -163,10 +166,10 @@ fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
         if line.first().is_some_and(|byte| !byte.is_ascii_whitespace()) {
             return None;
         }
-        words.push(word);
+        ranges.push(start..words.len());
         line = line.trim_ascii_start();
     }
-    Some(words)
+    Some(ranges)
 }
 
 /// Both return the bytes after the quote.
@@ -217,7 +220,7 @@ mod tests {
 
     fn requests(bytes: &[u8]) -> Requests {
         let mut requests = Requests::default();
-        requests.buffer(0, 0).extend_from_slice(bytes);
+        requests.bytes.extend_from_slice(bytes);
         requests
     }
 
@@ -227,13 +230,15 @@ mod tests {
         for _ in 0..3 {
             for (i, byte) in SET.iter().enumerate() {
                 assert_eq!(requests.next(), Ok(None), "{i} bytes");
-                requests.buffer(1, 0).push(*byte);
+                requests.make_room(1, 0);
+                requests.bytes.push(*byte);
             }
             let request = requests.next().unwrap().unwrap();
             assert_eq!(request, [&b"SET"[..], b"a", b"\r\n\r\n"]);
         }
         assert_eq!(requests.next(), Ok(None));
-        assert_eq!(requests.buffer(0, 0).len(), 0);
+        requests.make_room(0, 0);
+        assert_eq!(requests.bytes.len(), 0);
     }
 
     #[test]
@@ -244,7 +249,8 @@ mod tests {
             assert_eq!(requests.next().unwrap().unwrap().len(), len);
         }
         assert_eq!(requests.next(), Ok(None));
-        requests.buffer(0, 0).extend_from_slice(b"$4\r\nPING\r\n");
+        requests.make_room(0, 0);
+        requests.bytes.extend_from_slice(b"$4\r\nPING\r\n");
         assert_eq!(requests.next(), Ok(Some(vec![&b"PING"[..]])));
     }
 
@@ -304,7 +310,24 @@ mod tests {
         .concat();
         let mut requests = requests(&[b"*1000\r\n", &argument[..]].concat());
         assert_eq!(requests.next(), Ok(None));
-        requests.buffer(0, 0).extend_from_slice(&argument);
+        requests.make_room(0, 0);
+        requests.bytes.extend_from_slice(&argument);
         assert!(requests.next().is_err());
+    }
+
+    #[test]
+    fn the_capacity_counts_all_memory() {
+        let mut requests = requests(&b"w ".repeat(LINE / 2 - 1));
+        requests.bytes.extend_from_slice(b"\r\n");
+        let before = requests.capacity();
+        assert_eq!(requests.next().unwrap().unwrap().len(), LINE / 2 - 1);
+        assert!((LINE / 2 - 1..=LINE).contains(&(requests.capacity() - before)));
+        requests.bytes.extend_from_slice(b"*1000\r\n");
+        let before = requests.capacity();
+        for _ in 0..999 {
+            requests.bytes.extend_from_slice(b"$0\r\n\r\n");
+        }
+        assert_eq!(requests.next(), Ok(None));
+        assert!(requests.capacity() >= before + 999 * 16);
     }
 }

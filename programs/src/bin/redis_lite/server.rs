@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use crate::{
     answers::Answers,
-    commands::{COMMANDS, Command, Context, Fault, SYNTAX, find, unknown_subcommand, wrong_number},
+    commands::{
+        COMMANDS, Command, Context, Fault, SYNTAX, find, help, unknown_subcommand, wrong_number,
+    },
     connection::VERSION,
     glob::matches,
     store::now,
@@ -141,6 +143,14 @@ pub(crate) fn config(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(
             context.answers.status("OK");
             return Ok(());
         }
+        (b"HELP", []) => {
+            help(
+                context,
+                "CONFIG",
+                &["GET pattern [pattern ...]", "RESETSTAT"],
+            );
+            return Ok(());
+        }
         (b"SET", _) => {
             return Err("ERR the configuration is set by the options of redis_lite".into());
         }
@@ -182,6 +192,10 @@ pub(crate) fn command(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<
             }
         }
         (b"INFO", names) => describe_all(context, names),
+        (b"HELP", []) => {
+            let lines = ["COUNT", "LIST", "INFO [name ...]", "DOCS [name ...]"];
+            help(context, "COMMAND", &lines);
+        }
         (b"DOCS", names) => {
             let commands: Vec<_> = match names {
                 [] => COMMANDS.iter().collect(),

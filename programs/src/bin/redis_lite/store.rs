@@ -26,7 +26,7 @@ pub(crate) struct Store {
     /// The keys by their numbers.
     order: BTreeMap<u64, Rc<[u8]>>,
     next: u64,
-    /// The loop of the timers.
+    /// This store, for the timers.
     this: Weak<RefCell<Store>>,
 }
 
