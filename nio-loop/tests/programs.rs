@@ -461,9 +461,12 @@ struct State {
     due: (u64, u64),
 }
 
-const POSTS: usize = 2;
-const IMMEDIATES: usize = 3;
-const CLOSING: usize = 4;
+#[derive(Clone, Copy)]
+enum Phase {
+    Posts,
+    Immediates,
+    Closing,
+}
 
 #[derive(Default)]
 struct Model(RefCell<State>);
@@ -546,24 +549,24 @@ impl State {
     }
 
     /// How many callbacks a phase has now.
-    fn count(&self, phase: usize) -> usize {
+    fn count(&self, phase: Phase) -> usize {
         match phase {
-            POSTS => self.posts.len(),
-            IMMEDIATES => self.immediates.len(),
-            _ => self.closing.len(),
+            Phase::Posts => self.posts.len(),
+            Phase::Immediates => self.immediates.len(),
+            Phase::Closing => self.closing.len(),
         }
     }
 
     /// The next callback of a phase, or a cleared one.
-    fn next(&mut self, phase: usize) -> Option<Job> {
+    fn next(&mut self, phase: Phase) -> Option<Job> {
         match phase {
-            POSTS => self.posts.pop_front(),
-            IMMEDIATES => {
+            Phase::Posts => self.posts.pop_front(),
+            Phase::Immediates => {
                 let id = self.immediates.pop_front()?;
                 let there = mem::take(&mut self.things[id].there);
                 there.then(|| self.things[id].job.clone())
             }
-            _ => self.closing.pop_front(),
+            Phase::Closing => self.closing.pop_front(),
         }
     }
 
@@ -622,15 +625,15 @@ impl Model {
 
     fn after_timers(&self, may_wait: bool) -> Outcome {
         self.poll(may_wait)?;
-        for phase in POSTS..=CLOSING {
-            self.phase(phase, self.with(|state| state.count(phase)))?;
-        }
-        Ok(())
+        self.phase(Phase::Posts)?;
+        self.wake_next_turn()?;
+        self.phase(Phase::Immediates)?;
+        self.phase(Phase::Closing)
     }
 
-    /// Runs this many callbacks of a phase.
-    fn phase(&self, phase: usize, count: usize) -> Outcome {
-        for _ in 0..count {
+    /// Runs the callbacks that a phase has now.
+    fn phase(&self, phase: Phase) -> Outcome {
+        for _ in 0..self.with(|state| state.count(phase)) {
             if let Some(job) = self.with(|state| state.next(phase)) {
                 self.call(&job, "")?;
             }
@@ -739,6 +742,11 @@ impl Model {
         if self.with(|state| mem::take(&mut state.event)) {
             self.byte()?;
         }
+        self.drain()
+    }
+
+    /// Wakes the tasks that wait for the I/O and the posts of this turn to be over.
+    fn wake_next_turn(&self) -> Outcome {
         self.with(|state| {
             for id in mem::take(&mut state.this_turn) {
                 state.wake_task(id);

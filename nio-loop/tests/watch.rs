@@ -5,7 +5,6 @@ mod support;
 use std::{
     cell::{Cell, RefCell},
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::UnixStream,
@@ -666,6 +665,8 @@ fn a_descriptor_that_clears_its_watch_while_its_interest_changes_is_gone() {
 #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
 #[test]
 fn a_watch_for_urgent_data_is_called_when_it_has_come() {
+    use std::net::{TcpListener, TcpStream};
+
     let mut event_loop = event_loop();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
