@@ -13,6 +13,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     process::{self, Command, ExitStatus, Output, Stdio},
+    time::Duration,
 };
 
 use nio_loop::{Handle, Signal, poll_budget};
@@ -308,14 +309,25 @@ impl Drop for Child {
             // Without the permission to kill it, the process goes on.
             let _ = child.kill();
         }
-        // After an error there is nothing to wait for: other code has waited for the process.
-        if let Ok(None) = child.try_wait() {
-            // If the loop is gone, a zombie stays.
-            if let Ok(id) = self.handle.on_exit(child, |_, _| {}) {
-                self.handle.unref(id);
-            }
-        }
+        reap(&self.handle, child);
     }
+}
+
+/// The delay before the loop is asked again to wait for a process that nobody owns any more.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Lets the loop wait for a process, which does not keep the loop alive.
+fn reap(handle: &Handle, mut child: process::Child) {
+    // After an error there is nothing to wait for: other code has waited for the process.
+    let Ok(None) = child.try_wait() else { return };
+    let id = match handle.on_exit(child, |_, _| {}) {
+        Ok(id) => id,
+        // Without a loop, a zombie stays.
+        Err(refused) if matches!(refused.error, nio_loop::Error::Closed) => return,
+        // Descriptors have run out, or the system has no way to watch a process (Linux before 5.3).
+        Err(refused) => handle.set_timeout(RETRY, |handle| reap(handle, refused.value)),
+    };
+    handle.unref(id);
 }
 
 impl fmt::Debug for Child {

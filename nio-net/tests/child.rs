@@ -14,7 +14,7 @@ use std::{
 
 use nio_loop::{EventLoop, Handle, Signal};
 use nio_net::{Child, PipeReader, PipeWriter, pipe};
-use support::{Counted, Place, in_child, join, pattern, poll_once, run};
+use support::{Counted, Place, hoard_descriptors, in_child, join, pattern, poll_once, run};
 
 /// More than a pipe holds.
 const MUCH: usize = 1 << 20;
@@ -260,16 +260,34 @@ fn a_child_that_is_dropped_leaves_no_zombie_and_does_not_keep_the_loop_alive() {
         assert!(!event_loop.run().unwrap(), "nothing keeps it alive");
         assert!(is_a_child(pid));
         drop(stdin);
-        event_loop
-            .block_on(async {
-                // The loop waits for it in one of its turns.
-                // SAFETY: takes no pointers, and signal 0 is none.
-                while unsafe { libc::kill(pid as libc::pid_t, 0) } == 0 {
-                    handle.sleep(Duration::from_millis(1)).await;
-                }
-            })
-            .unwrap();
+        event_loop.block_on(waited_for(&handle, pid)).unwrap();
     });
+}
+
+#[test]
+fn a_child_that_is_dropped_while_descriptors_have_run_out_leaves_no_zombie() {
+    in_child(|| {
+        let mut event_loop = EventLoop::new().unwrap();
+        let handle = event_loop.handle();
+        let mut child = piped(&handle, "read line");
+        let (pid, stdin) = (child.id(), child.stdin.take());
+        // Some systems need a descriptor to watch a process.
+        let hoard = hoard_descriptors();
+        drop(child);
+        drop(hoard);
+        assert!(!event_loop.run().unwrap(), "nothing keeps it alive");
+        assert!(is_a_child(pid));
+        drop(stdin);
+        event_loop.block_on(waited_for(&handle, pid)).unwrap();
+    });
+}
+
+/// Waits until the loop has waited for a process, in one of its turns.
+async fn waited_for(handle: &Handle, pid: u32) {
+    // SAFETY: takes no pointers, and signal 0 is none.
+    while unsafe { libc::kill(pid as libc::pid_t, 0) } == 0 {
+        handle.sleep(Duration::from_millis(1)).await;
+    }
 }
 
 #[test]

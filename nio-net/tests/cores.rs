@@ -18,7 +18,7 @@ use std::{
 };
 
 use nio_net::{Connection, Core, Cores, CoresError, RunningCores, ServeOptions};
-use support::{ANY_PORT, LIMIT, Place, in_child, open_descriptors};
+use support::{ANY_PORT, LIMIT, Place, in_child, limit_descriptors, open_descriptors};
 
 /// Options of a server that listens to no signals: tests run side by side.
 fn options() -> ServeOptions {
@@ -152,18 +152,11 @@ fn a_thread_can_shut_down_all() {
 }
 
 /// Limits the descriptors of this process so that `room` more can be opened.
-fn limit_descriptors(room: usize) {
+fn leave_descriptors(room: usize) {
     // SAFETY: F_GETFD takes no further argument.
     let is_free = |fd: &i32| unsafe { libc::fcntl(*fd, libc::F_GETFD) } == -1;
     let last = (0..).filter(is_free).nth(room - 1).unwrap();
-    let count = (last + 1) as libc::rlim_t;
-    let limit = libc::rlimit {
-        rlim_cur: count,
-        rlim_max: count,
-    };
-    // SAFETY: the pointer is to the structure that the call reads.
-    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
-    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    limit_descriptors(last as u64 + 1);
 }
 
 #[test]
@@ -174,7 +167,7 @@ fn a_thread_without_descriptors_for_its_loop_is_an_error_and_no_thread_runs_its_
         let of_a_loop = open_descriptors() - before;
         drop(event_loop);
         let cores = bind(ANY_PORT, 3).unwrap();
-        limit_descriptors(2 * of_a_loop);
+        leave_descriptors(2 * of_a_loop);
         let runs = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&runs);
         let started = cores.start(options(), async move |_| {

@@ -20,8 +20,8 @@ use std::{
 use nio_loop::{EventLoop, Handle};
 use nio_net::{Error, Options, TcpListener};
 use support::{
-    ANY_PORT, Counted, end_of_turn, in_child, join, listen, poll, poll_once, read_to_end, reset,
-    run,
+    ANY_PORT, Counted, end_of_turn, hoard_descriptors, in_child, join, listen, poll, poll_once,
+    read_to_end, reset, run,
 };
 
 #[test]
@@ -285,22 +285,6 @@ fn l64_a_shortage_does_not_keep_the_loop_alive() {
         );
         assert!(!event_loop.run().unwrap());
     });
-}
-
-/// Takes all the descriptors that this process may have, of which there are few from now on.
-fn hoard_descriptors() -> Vec<std::os::fd::OwnedFd> {
-    // SAFETY: the pointers are to a whole struct, which lives until the calls return.
-    unsafe {
-        let mut limit = std::mem::zeroed();
-        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
-        limit.rlim_cur = 64;
-        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
-    }
-    let mut hoard = Vec::new();
-    while let Ok(fd) = io::stdin().as_fd().try_clone_to_owned() {
-        hoard.push(fd);
-    }
-    hoard
 }
 
 #[test]

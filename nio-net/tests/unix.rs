@@ -14,7 +14,7 @@ use std::{
 };
 
 use nio_net::{Error, UnixDatagram, UnixListener, UnixStream};
-use support::{Place, in_child, join, open_descriptors, poll, poll_once, run};
+use support::{Place, in_child, join, limit_descriptors, open_descriptors, poll, poll_once, run};
 
 #[test]
 fn bytes_travel_both_ways_over_a_path() {
@@ -300,16 +300,6 @@ fn descriptors_that_find_no_room_are_an_error_and_none_stays_open() {
             assert_eq!(open_descriptors(), before);
         });
     });
-}
-
-fn limit_descriptors(to: u64) {
-    // SAFETY: the pointers are to a whole struct, which lives until the calls return.
-    unsafe {
-        let mut limit: libc::rlimit = std::mem::zeroed();
-        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
-        limit.rlim_cur = to as _;
-        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
-    }
 }
 
 #[test]

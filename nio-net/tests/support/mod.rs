@@ -10,7 +10,7 @@ use std::{
     future::{Future, poll_fn},
     io::{self, Write},
     net::{self, SocketAddr},
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     panic::resume_unwind,
     path::PathBuf,
     pin::{Pin, pin},
@@ -237,4 +237,25 @@ pub(crate) fn open_descriptors() -> usize {
     // SAFETY: F_GETFD takes no further argument.
     let is_open = |fd: &i32| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1;
     (0..4096).filter(is_open).count()
+}
+
+/// Sets the number of descriptors that this process may have open. Those that it has stay open.
+pub(crate) fn limit_descriptors(to: u64) {
+    // SAFETY: the pointers are to a whole struct, which lives until the calls return.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        limit.rlim_cur = to as _;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+    }
+}
+
+/// Takes all the descriptors that this process may have, of which there are few from now on.
+pub(crate) fn hoard_descriptors() -> Vec<OwnedFd> {
+    limit_descriptors(64);
+    let mut hoard = Vec::new();
+    while let Ok(fd) = io::stdin().as_fd().try_clone_to_owned() {
+        hoard.push(fd);
+    }
+    hoard
 }
