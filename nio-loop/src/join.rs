@@ -234,7 +234,7 @@ impl<T: 'static> JoinHandle<T> {
             return None;
         }
         let join = self.task.as_ref().and_then(|task| task.take_join());
-        Some(match join.map(|join| *join) {
+        Some(match join {
             Some(Join::Finished(Ok(output))) => {
                 let output = output.downcast();
                 Ok(*output.expect("the task of a handle has its output"))
@@ -268,7 +268,7 @@ impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.joinable.set(false);
-            if let Some(Join::Finished(Err(payload))) = task.take_join().map(|join| *join) {
+            if let Some(Join::Finished(Err(payload))) = task.take_join() {
                 self.handle.warn_of_panic(task.place, payload);
             }
         }

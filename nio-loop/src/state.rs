@@ -294,8 +294,8 @@ impl State {
         panics.catch(|| self.wake_joiner(task.take_join()));
     }
 
-    fn wake_joiner(&self, join: Option<Box<Join>>) {
-        if let Some(Join::Waiting(waiter)) = join.map(|join| *join) {
+    fn wake_joiner(&self, join: Option<Join>) {
+        if let Some(Join::Waiting(waiter)) = join {
             self.tasks.wake_waiter(waiter);
         }
     }

@@ -64,7 +64,7 @@ pub(crate) struct Task {
     work: RefCell<Option<BoxedWork>>,
     /// The task's own waker, since a clone of it was first kept (see `wakers`).
     own_waker: OnceCell<Box<OwnWaker>>,
-    join: Cell<Option<Box<Join>>>,
+    join: Cell<Option<Join>>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) since: Time,
     /// Whether it is in the ready queue.
@@ -126,11 +126,11 @@ impl Task {
         self.own_waker.get().map(|own| own.has_clones())
     }
 
-    pub(crate) fn set_join(&self, join: Join) -> Option<Box<Join>> {
-        self.join.replace(Some(Box::new(join)))
+    pub(crate) fn set_join(&self, join: Join) -> Option<Join> {
+        self.join.replace(Some(join))
     }
 
-    pub(crate) fn take_join(&self) -> Option<Box<Join>> {
+    pub(crate) fn take_join(&self) -> Option<Join> {
         self.join.take()
     }
 }
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_takes_72_bytes_and_a_waiter_16() {
-        assert_eq!(size_of::<Task>(), 72);
+    fn a_task_takes_88_bytes_and_a_waiter_16() {
+        assert_eq!(size_of::<Task>(), 88);
         assert_eq!(size_of::<Waiter>(), 16);
     }
 }

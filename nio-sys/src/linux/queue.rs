@@ -241,15 +241,15 @@ impl Queue {
         Ok(())
     }
 
-    /// A child of fork(2) does not have the queue (K4).
     #[inline]
     pub(crate) fn is_of_this_process(&self) -> bool {
         self.home.is_here()
     }
 
+    /// A child of fork(2) does not have the queue (K4).
     #[inline]
     fn check_home(&self) -> io::Result<()> {
-        if self.home.is_here() {
+        if self.is_of_this_process() {
             Ok(())
         } else {
             Err(io::Error::from_raw_os_error(libc::EBADF))
