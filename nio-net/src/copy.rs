@@ -8,7 +8,7 @@
 //!    is dropped.
 //! 3. A direction reads at most [`BUFFER`] bytes, and reads again when all of them are written: a slow
 //!    receiver slows down its sender (backpressure).
-//! 4. Bytes are read into the buffer of the loop. A direction has memory of its own only for bytes that
+//! 4. Bytes are read into the shared buffer of the thread. A direction has memory of its own only for bytes that
 //!    could not be written at once: a proxy keeps none for connections that are idle.
 
 use std::{cell::RefCell, fmt, io};

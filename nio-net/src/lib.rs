@@ -156,7 +156,7 @@
 //! `listener` accepts, with `round_robin` and `tcp_listener`; `datagram` receives and `send` sends, with `udp` and `batch`.
 //! `address` has the ways to write an address, `resolve` looks names up, `connect` tries several addresses.
 //! `serve` is the server, of `semaphore`, `graceful`, `idle`, `close` and `panics`; `cores` runs it on several threads,
-//! until `cores_shutdown`. `child` starts processes, and `stdin` reads the standard input.
+//! and `cores_shutdown` shuts down all of them. `child` starts processes, and `stdin` reads the standard input.
 //! `waiters` is a queue of waiting tasks, `both` waits for two futures, and `bridge` has the traits of other crates.
 //! `error` has the errors, and `advice` the ends of their messages. Calls that the standard library does not
 //! make are in `raw`, and so is all `unsafe` code.

@@ -165,6 +165,9 @@ impl<L: Listen> Listener<L> {
     /// If descriptors (`EMFILE`, `ENFILE`) or memory have run out. The connection stays in the queue, and
     /// the next accept waits for a pause of 5 ms to 1 s, doubled with each failure, so a program that logs
     /// the error and accepts again does not spin. [`next`](Listener::next) does not return this error.
+    ///
+    /// If the loop is gone. On Linux also if the socket was shut down by shutdown(2); on other systems, drop the
+    /// listener instead.
     #[doc(alias = "on connection")]
     #[doc(alias = "uv_accept")]
     pub async fn accept(&self) -> io::Result<Accepted<L>> {
@@ -204,8 +207,7 @@ impl<L: Listen> Listener<L> {
     ///
     /// # Errors
     ///
-    /// As [`accept`](Listener::accept), except for a shortage: a listener that was shut down, or if the loop is
-    /// gone.
+    /// As [`accept`](Listener::accept), except for a shortage.
     pub async fn next(&self) -> io::Result<Accepted<L>> {
         loop {
             match self.accept().await {

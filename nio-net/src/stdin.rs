@@ -279,6 +279,13 @@ impl Input {
         loop {
             match (&self.file).read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It came in non-blocking mode, and another process has taken the bytes.
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && raw::ready_to_read(&self.file).is_err() =>
+                {
+                    return None;
+                }
                 read => {
                     return Some(read.map(|n| {
                         chunk.truncate(n);

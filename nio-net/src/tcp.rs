@@ -43,7 +43,7 @@ use crate::{ByteStream, Error, TcpSocket, ToAddresses, connect, raw, stream::Des
 /// | to | there is |
 /// |---|---|
 /// | make one | [`connect`](Self::connect), [`connect_with`](Self::connect_with) options, [`TcpListener::accept`](crate::Listener::accept), [`from_std`](ByteStream::from_std) |
-/// | read | [`read`](ByteStream::read), [`read_with`](ByteStream::read_with) a buffer of the loop, [`read_exact`](ByteStream::read_exact), [`read_to_end`](ByteStream::read_to_end); lines by a [`BufReader`](crate::BufReader) |
+/// | read | [`read`](ByteStream::read), [`read_with`](ByteStream::read_with) the shared buffer of the thread, [`read_exact`](ByteStream::read_exact), [`read_to_end`](ByteStream::read_to_end); lines by a [`BufReader`](crate::BufReader) |
 /// | write | [`write_all`](ByteStream::write_all), [`write_all_vectored`](ByteStream::write_all_vectored), [`send_file_all`](ByteStream::send_file_all) |
 /// | copy | [`copy`](crate::copy), [`copy_bidirectional`](crate::copy_bidirectional) |
 /// | end writing | [`shutdown`](ByteStream::shutdown); dropping it closes the connection |

@@ -92,7 +92,7 @@ async fn use_stream<S: Stream>(one: &ByteStream<S>, other: &ByteStream<S>, reser
 fn no_operation_allocates() {
     run(async |handle: Handle| {
         let mut reserve = Vec::with_capacity(64);
-        // The first time, the buffer of the loop is made.
+        // The first time, the shared buffer of the thread is made.
         let (one, other) = UnixStream::pair(&handle).unwrap();
         use_stream(&one, &other, &mut reserve).await;
         let (one, other) = pair(&handle).await;

@@ -8,7 +8,6 @@ use std::{
     future::{Future, poll_fn},
     io::{self, ErrorKind, Read, Write},
     net::{self, SocketAddr},
-    os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     rc::Rc,
@@ -381,6 +380,8 @@ fn a_paused_listener_of_a_loop_that_is_gone_is_not_waited_for() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_accept_that_waits_fails_when_the_listener_is_shut_down() {
+    use std::os::fd::AsFd;
+
     for how in [net::Shutdown::Read, net::Shutdown::Both] {
         run(async |handle| {
             let (listener, _) = listen(&handle);

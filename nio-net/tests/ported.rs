@@ -4,14 +4,12 @@
 mod support;
 
 use std::{
-    ffi::CStr,
     fs::File,
     io::{self, ErrorKind, Read, Write},
     net::{self, Shutdown},
     os::{fd::OwnedFd, unix},
     path::Path,
     process::Command,
-    ptr,
     sync::Arc,
     time::Duration,
 };
@@ -21,7 +19,9 @@ use nio_net::{
     Error, Options, PipeReader, PipeWriter, TcpSocket, UdpSocket, UnixDatagram, UnixSocket,
     UnixStream, pipe,
 };
-use support::{ANY_PORT, Counted, Place, fill, in_child, listen, pair_with_std, poll_once, run};
+use support::{
+    ANY_PORT, Counted, Place, a_terminal, fill, in_child, listen, pair_with_std, poll_once, run,
+};
 
 const BOTH: [Interest; 2] = [Interest::READABLE, Interest::WRITABLE];
 
@@ -376,24 +376,9 @@ fn a_terminal_that_is_opened_by_mistake_is_refused_and_does_not_control_the_proc
         // that it opens next.
         assert_ne!(unsafe { libc::setsid() }, -1);
         File::open("/dev/tty").unwrap_err();
-        let (mut user, mut program) = (-1, -1);
-        let mut name = [0; 128];
-        // SAFETY: the call writes two numbers and a name, which is shorter than the array; the other pointers may
-        // be null.
-        let result = unsafe {
-            libc::openpty(
-                &mut user,
-                &mut program,
-                name.as_mut_ptr(),
-                ptr::null_mut(),
-                ptr::null_mut(),
-            )
-        };
-        assert_eq!(result, 0);
-        // SAFETY: the call has ended the name by a zero.
-        let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_str().unwrap();
+        let (_user, _program, name) = a_terminal();
         run(async |handle| {
-            let error = PipeReader::open(&handle, name).unwrap_err();
+            let error = PipeReader::open(&handle, &name).unwrap_err();
             assert!(error.to_string().contains("not a named pipe"), "{error}");
         });
         File::open("/dev/tty").unwrap_err();

@@ -1,4 +1,4 @@
-//! Reading into the buffer of the loop.
+//! Reading into the shared buffer of the thread.
 
 mod support;
 
@@ -13,7 +13,7 @@ use std::{
 use nio_net::UnixStream;
 use support::{fill, join, pair_with_std, pattern, poll, poll_once, run, shrink_buffer};
 
-/// Longer than the buffer of the loop.
+/// Longer than the shared buffer of the thread.
 const LONG: usize = 1 << 20;
 
 #[test]

@@ -7,11 +7,10 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, ErrorKind, Read, Seek, Write},
     os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     process::{Child, Command, Stdio},
-    ptr,
     sync::Arc,
     thread,
     time::Duration,
@@ -19,7 +18,7 @@ use std::{
 
 use nio_loop::Handle;
 use nio_net::{Stdin, stdin};
-use support::{Counted, Place, either, pattern, poll_once, run};
+use support::{Counted, Place, a_terminal, either, pattern, poll_once, run};
 
 /// Set in the process whose standard input is tested.
 const INNER: &str = "NIO_TEST_STDIN";
@@ -185,29 +184,11 @@ fn a_standard_input_that_this_process_has_closed_is_at_its_end() {
     );
 }
 
-/// A terminal: the side of the user, and that of a program.
-fn a_terminal() -> (File, File) {
-    let (mut user, mut program) = (-1, -1);
-    // SAFETY: the call writes two numbers; the other pointers may be null.
-    let result = unsafe {
-        libc::openpty(
-            &mut user,
-            &mut program,
-            ptr::null_mut(),
-            ptr::null_mut(),
-            ptr::null_mut(),
-        )
-    };
-    assert_eq!(result, 0, "{}", io::Error::last_os_error());
-    // SAFETY: the call has just opened them, and no other code knows them.
-    unsafe { (File::from_raw_fd(user), File::from_raw_fd(program)) }
-}
-
 #[test]
 fn l103_a_terminal_is_read_by_lines_until_ctrl_d_and_left_in_its_mode() {
     with_stdin(
         |start| {
-            let (mut user, program) = a_terminal();
+            let (mut user, program, _) = a_terminal();
             let mut child = start(program.try_clone().unwrap().into());
             until_it_waits(&mut child);
             // The same open file description as the child's.

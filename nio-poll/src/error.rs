@@ -76,7 +76,8 @@ fn advice_for(error: &io::Error) -> &'static str {
 
 /// An error of a [`Poll`](crate::Poll). Converts into an [`io::Error`] of the corresponding kind.
 ///
-/// A call that fails leaves all registrations as they were.
+/// A call that fails leaves all registrations as they were, except for a timer that was to be set again, see
+/// [`register_timer`](crate::Poll::register_timer).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

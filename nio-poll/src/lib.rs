@@ -193,16 +193,16 @@
 //! # What it costs
 //!
 //! System calls; where there are two numbers, the first is for a kernel with kqueues, the second for
-//! Linux. On a kernel with kqueues each change of a registration also asks for the process id.
+//! Linux. On a kernel with kqueues each change of a registration and each wake-up also asks for the process id.
 //!
 //! | | |
 //! |---|---|
 //! | [`Poll::poll`] | 1, however many events there are; no allocation |
 //! | registering a descriptor | 1; 1, and one or two more for [`Interest::WRITABLE`] and [`Interest::PRIORITY`] (fstat(2); for a descriptor that is no pipe or socket, epoll_ctl(2)) |
 //! | deregistering a descriptor | 1 |
-//! | reregistering a descriptor | 1 (NetBSD, OpenBSD and DragonFly: 2); with another trigger up to 3 |
-//! | [`Poll::register_all`] of n descriptors | 1; n |
-//! | [`Poll::register_timer`] | 2; 3. If the timer is set already, 1 (DragonFly: 2) |
+//! | reregistering a descriptor | 1 (NetBSD, OpenBSD and DragonFly: 2); 1, and what a registration takes for an interest that is new; with another trigger up to 3 |
+//! | [`Poll::register_all`] of n descriptors | 1; as n registrations |
+//! | [`Poll::register_timer`] | 2; 3. Set again: 1 (DragonFly: 2); but from once to repeatedly or back 2; 5 |
 //! | [`Waker::wake`] | 1; 1 if no other wake-up is pending, else 0 |
 //! | an event of a poll made [`with_counts`](Poll::with_counts) | 0; 1 to 3, at an end up to 5 |
 //! | arming [`Trigger::Oneshot`] again | 1 |
@@ -225,8 +225,8 @@
 //! [`WouldBlock`](std::io::ErrorKind::WouldBlock), and put sockets into non-blocking mode.
 //!
 //! **A child of fork(2)** does not have its parent's poll: calls fail with `EBADF`, and dropping the poll
-//! or a waker at most closes descriptors. On a kernel with kqueues, do not poll or wake there: the number of the
-//! queue is free, and a poll that the child makes may have it. A program started by exec(2) does not have its
+//! or a waker at most closes descriptors. On a kernel with kqueues, do not poll there: the number of the
+//! queue is free, and a file that the child opens may have it. A program started by exec(2) does not have its
 //! parent's poll either: the descriptor is close-on-exec.
 //!
 //! # Systems
@@ -237,6 +237,7 @@
 //! | FreeBSD | that a pipe has lost its reader is reported once, whatever the trigger |
 //! | NetBSD before 10, OpenBSD before 7.8 | no user events: a [`Waker`] is a pair of sockets |
 //! | NetBSD, OpenBSD | timeouts and timers count in clock ticks |
+//! | NetBSD before 10 | [`Poll::register_timer`] does not work: that kernel counts milliseconds whatever the unit, and does not restart a timer |
 //! | macOS | poll(2) does not accept the descriptor of a poll, select(2) does; timers may be late to save power |
 //!
 //! Other differences are documented with the methods.

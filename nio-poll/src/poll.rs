@@ -113,7 +113,8 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::Wait`]: `EBADF` in a child of fork(2).
+    /// [`Error::Wait`]: `EBADF` in a child of fork(2). On a kernel with kqueues that is only so while the child has
+    /// no other file of this number.
     #[inline]
     pub fn poll(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize, Error> {
         let wait = self.shared.kqueue.wait(&mut events.list, timeout);
@@ -161,7 +162,8 @@ impl fmt::Debug for Line<'_> {
 }
 
 impl Shared {
-    /// All registrations, a line each, descriptors as they were last registered: no change tells that one was closed.
+    /// All registrations, a line each. Closed descriptors are among them: asking the kernel about each might report
+    /// an edge again on macOS and FreeBSD.
     fn lines(&self) -> io::Result<Vec<String>> {
         let mut registry = self.lock()?;
         registry.remove_ended(self);

@@ -64,9 +64,9 @@ impl Poll {
     ///
     /// Linux supports this from 5.3 on (`EINVAL` before), with a descriptor for each process. The status is
     /// not known ([`exit_status`](crate::Event::exit_status) is `None`) on macOS for a process that is not a
-    /// child of this one. On Linux it is known of a child that was not reaped before the poll: waited for, or
-    /// reaped by the kernel because `SIGCHLD` is ignored. From 6.15 on it is also known of any process that was
-    /// reaped before.
+    /// child of this one. On Linux it is known of a child that nobody has reaped before the poll: neither this
+    /// program, by waiting for it, nor the kernel, which reaps children while `SIGCHLD` is ignored. From 6.15 on
+    /// it is also known of every process that was reaped before the poll.
     pub fn register_process(&self, process: impl Into<Process>, token: Token) -> Result<(), Error> {
         let Process(pid) = process.into();
         let knote = Kevent::process(pid, EventFlags::ADD | EventFlags::ONESHOT);

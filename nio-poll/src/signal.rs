@@ -83,8 +83,12 @@ impl Poll {
     /// handler that the program installs while the signal is watched ends the watching.
     pub fn register_signal(&self, signal: Signal, token: Token) -> Result<(), Error> {
         let subject = Subject::Signal(signal);
-        let caught = CaughtSignal::new(signal.as_raw());
-        let caught = caught.map_err(|source| Error::Refused { subject, source })?;
+        // A child of fork(2) has the dispositions of its parent, which a refused call leaves alone.
+        let caught = self
+            .shared()
+            .check_process()
+            .and_then(|()| CaughtSignal::new(signal.as_raw()))
+            .map_err(|source| Error::Refused { subject, source })?;
         let knote = Kevent::signal(signal.as_raw(), EventFlags::ADD | EventFlags::CLEAR);
         let watch = Watch {
             caught: Some(caught),

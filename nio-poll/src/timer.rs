@@ -63,9 +63,9 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the system has no more timers (FreeBSD) or descriptors (Linux). A timer that was set
-    /// before goes on then. But if it was to change between once and repeatedly, it starts again with its old
-    /// time, and is lost if the system refuses that as well.
+    /// [`Error::Refused`] if the system has no more timers (FreeBSD, DragonFly) or descriptors (Linux). A timer that
+    /// was set before goes on then. But if it was to change between once and repeatedly, and on DragonFly always, it
+    /// starts again with its old time; if the system refuses that as well, it is lost.
     ///
     /// # Platform differences
     ///

@@ -102,8 +102,9 @@ impl Waker {
         let Some(shared) = self.shared.upgrade() else {
             return Ok(());
         };
+        // On a kernel with kqueues the queue's number is free in the child, and may be another queue's.
+        shared.check_process()?;
         if let Some(pair) = &self.pair {
-            shared.check_process()?;
             let pair = pair.upgrade();
             return pair.map_or(Ok(()), |pair| write_one(&pair.0, &pair.1));
         }

@@ -13,10 +13,6 @@ use support::*;
 
 const TRIGGERS: [Trigger; 3] = [Trigger::Edge, Trigger::Level, Trigger::Oneshot];
 
-fn both() -> Interest {
-    Interest::READABLE | Interest::WRITABLE
-}
-
 /// Sockets that are readable and writable, and their peers.
 fn ready(count: usize) -> Vec<(UnixStream, UnixStream)> {
     let ready = |_| {

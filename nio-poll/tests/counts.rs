@@ -10,10 +10,6 @@ use std::ptr;
 use nio_poll::{Event, Interest, Poll, Token, Trigger};
 use support::*;
 
-fn both() -> Interest {
-    Interest::READABLE | Interest::WRITABLE
-}
-
 /// Closes a connection by resetting it.
 fn reset(socket: TcpStream) {
     let linger = libc::linger {

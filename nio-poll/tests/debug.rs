@@ -10,10 +10,6 @@ use std::time::Duration;
 use nio_poll::{FileChange, Interest, Poll, Timer, Token, Trigger, Waker};
 use support::*;
 
-fn both() -> Interest {
-    Interest::READABLE | Interest::WRITABLE
-}
-
 /// A socket that is readable and writable, and its peer.
 fn ready() -> (UnixStream, UnixStream) {
     let (socket, mut peer) = pair();

@@ -9,10 +9,6 @@ use std::time::Duration;
 use nio_poll::{Error, Events, FileChange, Interest, Poll, Signal, Timer, Token, Trigger, Waker};
 use support::*;
 
-fn both() -> Interest {
-    Interest::READABLE | Interest::WRITABLE
-}
-
 /// Another thread holds the poll's lock nearly all the time. An alarm would end a child that waits for it.
 #[test]
 fn k4_a_child_of_fork_drops_a_poll_and_its_wakers_without_a_lock() {
@@ -76,9 +72,8 @@ fn k4_each_call_on_a_parents_poll_is_ebadf_in_a_child_also_while_a_thread_holds_
         poll.register(&socket, Token(1), readable).unwrap();
         poll.register_timer(minute, Token(2)).unwrap();
         poll.register_process(this, Token(3)).unwrap();
-        poll.register_signal(Signal::WINDOW_CHANGE, Token(4))
-            .unwrap();
-        let calls: [&dyn Fn() -> Result<(), Error>; 14] = [
+        poll.register_signal(Signal::TERMINATE, Token(4)).unwrap();
+        let calls: [&dyn Fn() -> Result<(), Error>; 15] = [
             &|| poll.register(&other, Token(9), readable),
             &|| poll.register_all([(&other, Token(9), readable)], Trigger::Edge),
             &|| poll.reregister(&socket, Token(9), readable),
@@ -88,7 +83,8 @@ fn k4_each_call_on_a_parents_poll_is_ebadf_in_a_child_also_while_a_thread_holds_
             &|| poll.register_process(this, Token(9)),
             &|| poll.deregister_process(this),
             &|| poll.register_signal(Signal::USER_1, Token(9)),
-            &|| poll.deregister_signal(Signal::WINDOW_CHANGE),
+            &|| poll.register_signal(Signal::TERMINATE, Token(9)),
+            &|| poll.deregister_signal(Signal::TERMINATE),
             &|| poll.register_file(&file, Token(9), FileChange::DELETED),
             &|| poll.deregister_file(&file),
             &|| Waker::new(&poll, Token(9)).map(drop),
@@ -108,6 +104,7 @@ fn k4_each_call_on_a_parents_poll_is_ebadf_in_a_child_also_while_a_thread_holds_
                     for (number, call) in calls.iter().enumerate() {
                         assert_eq!(errno(call()), Some(libc::EBADF), "call {number}");
                     }
+                    raise(libc::SIGTERM); // it still has no default action
                     assert_eq!(waker.wake().unwrap_err().raw_os_error(), Some(libc::EBADF));
                     assert!(format!("{poll:?}").ends_with("registered: by the parent process }"));
                 })

@@ -28,10 +28,6 @@ fn reuse(old: UnixStream) -> (UnixStream, UnixStream) {
     (new, peer)
 }
 
-fn both() -> Interest {
-    Interest::READABLE | Interest::WRITABLE
-}
-
 #[test]
 fn a_descriptor_closed_while_registered_is_forgotten() {
     in_child(|| {
@@ -119,26 +115,12 @@ fn a_stale_registration_is_no_obstacle_for_a_batch() {
     });
 }
 
-/// Lowers the limit on open descriptors.
-fn limit_descriptors() {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the struct lives until each call returns.
-    unsafe {
-        check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit)).unwrap();
-        limit.rlim_cur = limit.rlim_cur.min(64);
-        check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).unwrap();
-    }
-}
-
 /// Only on Linux a timer takes a descriptor; the limits of the other systems are too high for a test.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_timer_that_has_ended_stays_ended_when_setting_it_again_is_refused() {
     in_child(|| {
-        limit_descriptors();
+        limit_descriptors(64);
         let poll = Poll::new().unwrap();
         let soon = Timer::After(Duration::from_nanos(1));
         poll.register_timer(soon, Token(1)).unwrap();
@@ -168,7 +150,7 @@ fn a_timer_that_has_ended_stays_ended_when_setting_it_again_is_refused() {
 #[test]
 fn a_poll_cannot_be_made_without_descriptors() {
     in_child(|| {
-        limit_descriptors();
+        limit_descriptors(64);
         let mut polls = Vec::new();
         let error = loop {
             match Poll::new() {

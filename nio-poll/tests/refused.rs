@@ -59,13 +59,7 @@ fn a_timer_that_is_set_again_at_the_limit_on_descriptors_restarts() {
         let short = Duration::from_millis(2);
         set(Timer::After(short)).unwrap();
         // Below the number of each descriptor of the poll.
-        let rlim_cur = poll.as_fd().as_raw_fd() as libc::rlim_t;
-        let limit = libc::rlimit {
-            rlim_cur,
-            rlim_max: rlim_cur,
-        };
-        // SAFETY: the struct lives until the call returns.
-        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).unwrap();
+        limit_descriptors(poll.as_fd().as_raw_fd() as u64);
         set(Timer::After(Duration::from_secs(60))).unwrap();
         set(Timer::After(short)).unwrap();
         assert_eq!(one(&poll).token(), Token(1));
@@ -74,6 +68,7 @@ fn a_timer_that_is_set_again_at_the_limit_on_descriptors_restarts() {
             set(Timer::Every(short)),
             Err(Error::Refused { .. })
         ));
-        assert!(format!("{poll:?}").ends_with("registered: [] }"));
+        until_empty(&poll);
+        limit_descriptors(64); // a sanitizer opens files at the end
     });
 }

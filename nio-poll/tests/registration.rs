@@ -12,10 +12,6 @@ use support::*;
 
 const TRIGGERS: [Trigger; 3] = [Trigger::Edge, Trigger::Level, Trigger::Oneshot];
 
-fn both() -> Interest {
-    Interest::READABLE | Interest::WRITABLE
-}
-
 /// A socket that is readable and writable, and its peer.
 fn ready() -> (UnixStream, UnixStream) {
     let (socket, mut peer) = pair();

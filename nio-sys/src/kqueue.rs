@@ -214,7 +214,7 @@ impl Kqueue {
 
     /// Whether this process made the queue. A child of fork(2) does not have it (K4).
     ///
-    /// This takes no lock, and on Linux makes no system call.
+    /// This takes no lock, and on Linux from 4.14 on it makes no system call.
     ///
     /// ```
     /// assert!(nio_sys::Kqueue::new()?.is_of_this_process());

@@ -71,14 +71,14 @@
 //! | [`ProcFlags`], [`UserFlags`] | `fflags` of processes and user events |
 //! | [`TimerUnit`], [`TimerFlags`] | `fflags` of timers |
 //! | [`CaughtSignal`] | keeps a signal from its default action |
-//! | [`accept()`] | accepts a connection in non-blocking mode, in one system call |
+//! | [`accept()`] | accepts a connection in non-blocking mode, in one system call where the kernel can |
 //!
 //! # Where to start reading
 //!
 //! The source is meant to be read, in this order:
 //!
 //! 1. `kevent.rs`, then `filter.rs` and `flags.rs`: changes and events. `fflags.rs`, its directory and `raw.rs`
-//!    are tables: values and widths on each system. `accept.rs` and `owned.rs` stand alone.
+//!    are tables: values and widths on each system. `accept.rs`, with `owned.rs`, stands alone.
 //! 2. `kqueue.rs`: the calls and their promises.
 //! 3. `bsd.rs`: fits arguments to what each kernel takes. `lib.rs` chooses between it and `linux/`; the one that
 //!    is compiled is the module `sys`.

@@ -463,6 +463,34 @@ fn k99_more_registrations_than_a_queue_remembers_do_not_wake_it() {
     });
 }
 
+/// A registered descriptor was closed, and its number belongs to a set that watches the queue, or to a duplicate of
+/// the queue: the epoll set of the queue takes neither.
+#[cfg(target_os = "linux")]
+#[test]
+fn k99_a_number_that_epoll_refuses_does_not_keep_the_epoll_set_from_being_made_again() {
+    in_child(|| {
+        for is_duplicate in [false, true] {
+            let queue = Queue::new();
+            let (closed, _peer) = pair();
+            queue.add(&closed, READ, CLEAR, 3);
+            let outside = Outside::watching(&queue);
+            let new = if is_duplicate {
+                queue.as_raw_fd()
+            } else {
+                outside.0.as_raw_fd()
+            };
+            // SAFETY: both are open, and `closed` goes on owning its number.
+            check(unsafe { libc::dup2(new, closed.as_raw_fd()) }).unwrap();
+            let mut leftover = leftover(&queue, LEVEL);
+            leftover.old_peer.write_all(b"x").unwrap();
+            for _ in 0..4 {
+                queue.assert_silent();
+            }
+            assert_eq!(poll_now(&queue, libc::POLLIN), 0, "{is_duplicate}");
+        }
+    });
+}
+
 /// The limit on descriptors is lowered below the number of the queue.
 #[cfg(target_os = "linux")]
 #[test]

@@ -122,7 +122,7 @@ fn k205_a_refused_signal_takes_no_descriptor() {
         let queue = Queue::new();
         let before = open();
         // The C library keeps 32 and 33 to itself.
-        for number in [libc::SIGKILL, libc::SIGSTOP, 32, 33, 65] {
+        for number in [libc::SIGKILL, libc::SIGSTOP, 32, 33, libc::SIGRTMAX() + 1] {
             queue.refused(Kevent::signal(number, ADD));
             assert_eq!(open(), before, "signal {number}");
         }

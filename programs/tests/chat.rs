@@ -285,7 +285,7 @@ fn nc_is_a_client() {
 
 #[test]
 fn a_member_without_a_line_is_disconnected_even_if_it_receives_lines() {
-    let (mut server, address) = serve(&["--idle", "1"]);
+    let (mut server, address) = serve(&["--idle", "3"]);
     let silent = Guest::enter(address, "silent");
     let mut busy = Guest::enter(address, "busy");
     loop {
@@ -297,6 +297,6 @@ fn a_member_without_a_line_is_disconnected_even_if_it_receives_lines() {
         }
     }
     drop(silent);
-    server.line("no line for 1s");
+    server.line("no line for 3s");
     server.interrupt();
 }

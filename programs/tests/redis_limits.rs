@@ -122,7 +122,8 @@ fn requests_that_never_end_share_the_memory() {
     let (begin, end) = whole.split_at(whole.len() - 1);
     let mut first = connect(address);
     first.write_all(begin).unwrap();
-    while buffered(address) < 2 * LONGEST {} // the buffer has doubled for the last bytes
+    // The buffer has doubled for the last bytes.
+    wait_until_buffered(address, |bytes| bytes >= 2 * LONGEST);
     for _ in 0..3 {
         let mut other = connect(address);
         let _ = other.write_all(begin); // the server may reset it before
@@ -134,7 +135,7 @@ fn requests_that_never_end_share_the_memory() {
     }
     ask(&first, end, b"+OK\r\n");
     ask(&first, b"STRLEN a\r\n", b":8388608\r\n");
-    while buffered(address) != 0 {}
+    wait_until_buffered(address, |bytes| bytes == 0);
     server.interrupt();
 }
 
@@ -174,7 +175,7 @@ fn queued_commands_of_all_connections_share_the_memory() {
         ask(client, b"RESET\r\n", b"+RESET\r\n");
     }
     drop(clients);
-    while buffered(address) != 0 {}
+    wait_until_buffered(address, |bytes| bytes == 0);
     server.interrupt();
 }
 
@@ -190,7 +191,7 @@ fn commands_after_a_refused_one_are_not_kept() {
         ask(&client, &set, b"+QUEUED\r\n"); // as Redis answers
     }
     ask(&client, b"PING\r\n", b"+QUEUED\r\n");
-    while buffered(address) != 0 {}
+    wait_until_buffered(address, |bytes| bytes == 0);
     let error = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
     ask(&client, b"EXEC\r\n", error);
 }
@@ -203,7 +204,7 @@ fn a_client_that_is_idle_after_a_large_request_is_not_charged_for_it() {
     for client in &clients {
         ask(client, &set, b"+OK\r\n");
     }
-    while buffered(address) != 0 {}
+    wait_until_buffered(address, |bytes| bytes == 0);
     server.interrupt();
 }
 
@@ -215,12 +216,9 @@ fn the_arguments_of_an_incomplete_request_are_charged() {
     client.write_all(b"*65536\r\n").unwrap();
     client.write_all(&arguments).unwrap();
     // Each argument takes 6 bytes of the buffer, and 16 of the table of arguments.
-    let start = Instant::now();
-    while buffered(address) < (6 + 16) * (64 * 1024 - 1) {
-        assert!(start.elapsed() < support::LIMIT, "{}", buffered(address));
-    }
+    wait_until_buffered(address, |bytes| bytes >= (6 + 16) * (64 * 1024 - 1));
     ask(&client, b"$0\r\n\r\n", b"-ERR unknown command ''\r\n");
-    while buffered(address) != 0 {}
+    wait_until_buffered(address, |bytes| bytes == 0);
 }
 
 #[test]
@@ -242,4 +240,16 @@ fn buffered(address: SocketAddr) -> usize {
     let mut lines = text.lines();
     let number = lines.find_map(|line| line.strip_prefix("mem_clients_normal:"));
     number.unwrap().parse().unwrap()
+}
+
+/// Waits until the memory that the buffers take is as expected.
+fn wait_until_buffered(address: SocketAddr, is_expected: impl Fn(usize) -> bool) {
+    let start = Instant::now();
+    loop {
+        let bytes = buffered(address);
+        if is_expected(bytes) {
+            return;
+        }
+        assert!(start.elapsed() < support::LIMIT, "{bytes} bytes");
+    }
 }

@@ -116,12 +116,13 @@ pub(crate) fn peek<S: Stream>(stream: &Descriptor<S>, buffer: &mut [u8]) -> io::
     check_len(unsafe { libc::recv(fd, pointer, len, libc::MSG_PEEK) })
 }
 
-/// readv(2).
+/// readv(2). No buffers are no bytes; some systems have an error for that.
 pub(crate) fn read_vectored<S: Stream>(
     stream: &Descriptor<S>,
     buffers: &mut [IoSliceMut<'_>],
 ) -> io::Result<usize> {
     let (count, room) = match part_of(buffers.iter().map(|buffer| buffer.len()), MOST) {
+        Part::Slices(0, _) => return Ok(0),
         Part::Slices(count, room) => (count, room),
         Part::Beginning(i) => return read(stream, &mut buffers[i]),
     };
@@ -150,12 +151,13 @@ pub(crate) fn send<S: Stream>(stream: &Descriptor<S>, bytes: &[u8]) -> io::Resul
     Ok(n)
 }
 
-/// sendmsg(2) of several slices, or writev(2).
+/// sendmsg(2) of several slices, or writev(2). No slices are no bytes; some systems have an error for that.
 pub(crate) fn send_vectored<S: Stream>(
     stream: &Descriptor<S>,
     bytes: &[IoSlice<'_>],
 ) -> io::Result<usize> {
     let count = match part_of(bytes.iter().map(|slice| slice.len()), MOST) {
+        Part::Slices(0, _) => return Ok(0),
         Part::Slices(count, _) => count,
         Part::Beginning(i) => return send(stream, &bytes[i]),
     };

@@ -82,7 +82,8 @@ fn sendfile(
     super::check_len(unsafe { libc::sendfile(to, from, &mut offset, count) })
 }
 
-/// The call returns EAGAIN, and other errors that pass, even if it has sent a part.
+/// The call may return an error although it has sent a part. The part is the result then, as of a write; an error that
+/// lasts is that of the next call.
 #[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
 fn sendfile(
     from: libc::c_int,
@@ -106,16 +107,7 @@ fn sendfile(
         (result, sent)
     };
     match super::check(result) {
-        Err(error) if sent <= 0 || !is_pause(&error) => Err(error),
+        Err(error) if sent <= 0 || is_unsupported(&error) => Err(error),
         _ => Ok(sent as usize),
     }
-}
-
-/// Whether the call may have sent a part in spite of the error.
-#[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
-fn is_pause(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAGAIN | libc::EINTR | libc::ENOBUFS)
-    )
 }

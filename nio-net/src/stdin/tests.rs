@@ -1,4 +1,4 @@
-//! Tests of the standard input as a pipe in blocking mode, within the process.
+//! Tests of the standard input as a pipe, within the process.
 
 use std::{
     future::Future,
@@ -182,4 +182,15 @@ fn l105_a_read_is_an_error_when_the_loop_has_ended_while_a_thread_reads() {
     drop(event_loop);
     let read = poll_once(stdin.read(&mut [0]));
     assert!(matches!(read, Poll::Ready(Err(_))));
+}
+
+#[test]
+fn a_read_that_would_block_has_no_result() {
+    let (reader, writer) = raw::pipe().unwrap(); // in non-blocking mode
+    let wanted = AtomicUsize::new(1);
+    let file = reader.into();
+    let input = Input { file, wanted };
+    assert!(input.read().is_none());
+    drop(writer);
+    assert!(input.read().unwrap().unwrap().is_empty());
 }

@@ -6,14 +6,16 @@ mod alone;
 
 use std::{
     cell::{Cell, RefCell},
-    fs,
+    ffi::CStr,
+    fs::{self, File},
     future::{Future, poll_fn},
     io::{self, Write},
     net::{self, SocketAddr},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     panic::resume_unwind,
     path::PathBuf,
     pin::{Pin, pin},
+    ptr,
     rc::Rc,
     sync::{
         Arc,
@@ -258,4 +260,27 @@ pub(crate) fn hoard_descriptors() -> Vec<OwnedFd> {
         hoard.push(fd);
     }
     hoard
+}
+
+/// A terminal: the side of the user, that of a program, and the name of the latter.
+pub(crate) fn a_terminal() -> (File, File, String) {
+    let (mut user, mut program) = (-1, -1);
+    let mut name = [0; 128];
+    // SAFETY: the call writes two numbers and a name, which is shorter than the array; the other pointers may be
+    // null.
+    let result = unsafe {
+        libc::openpty(
+            &mut user,
+            &mut program,
+            name.as_mut_ptr(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    // SAFETY: the call has ended the name by a zero.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    let name = name.to_str().unwrap().to_owned();
+    // SAFETY: the call has just opened them, and no other code knows them.
+    unsafe { (File::from_raw_fd(user), File::from_raw_fd(program), name) }
 }

@@ -11,9 +11,9 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nio_poll::{Event, Events, Poll};
+use nio_poll::{Event, Events, Interest, Poll};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use alone::{child, in_child, in_fork, raise};
@@ -21,6 +21,46 @@ pub(crate) use alone::{child, in_child, in_fork, raise};
 /// How long to wait for an event that must come. Far more than it takes, so that a busy machine does not
 /// fail a test.
 pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Whether this process has the default action for a signal.
+pub fn is_default(signal: i32) -> bool {
+    // SAFETY: zero is a valid sigaction, and a null new action only asks.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        check(libc::sigaction(signal, std::ptr::null(), &mut action)).unwrap();
+        action.sa_sigaction == libc::SIG_DFL
+    }
+}
+
+/// Waits until the table of a poll is empty. A one-shot timer leaves it a moment after its event.
+pub fn until_empty(poll: &Poll) {
+    let start = Instant::now();
+    loop {
+        let text = format!("{poll:?}");
+        if text.ends_with("registered: [] }") {
+            return;
+        }
+        assert!(start.elapsed() < LIMIT, "{text}");
+    }
+}
+
+/// Sets the number of descriptors that this process may have open. Those that it has stay open.
+pub fn limit_descriptors(to: u64) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the struct lives until each call returns.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit)).unwrap();
+        limit.rlim_cur = to as _;
+        check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).unwrap();
+    }
+}
+
+pub fn both() -> Interest {
+    Interest::READABLE | Interest::WRITABLE
+}
 
 /// The events that are pending.
 pub fn now(poll: &Poll) -> Vec<Event> {

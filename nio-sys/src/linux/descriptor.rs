@@ -206,8 +206,8 @@ impl Descriptors {
         self.slots.set(fd, VACANT);
     }
 
-    /// Registers every descriptor with a new epoll set, as it is with the old one. Without the memory for all of them
-    /// it is an error, and only the knotes of closed descriptors are dropped.
+    /// Registers every descriptor with a new epoll set, as it is with the old one, and drops the knotes of closed
+    /// descriptors. It is an error if there is not enough memory; then no other knote is dropped.
     pub(super) fn attach(
         &mut self,
         old: &OwnedFd,
@@ -216,12 +216,12 @@ impl Descriptors {
     ) -> io::Result<()> {
         for fd in self.slots.registered() {
             let slot = self.slots.get(fd);
-            let is_in_old = if slot.has_knotes() {
-                check_entry(old, fd)
-            } else {
-                Err(no_such_knote())
-            };
-            match is_in_old.and_then(|()| add(new, fd, slot.mask, slot.payload)) {
+            if !slot.has_knotes() || check_entry(old, fd).is_err() {
+                self.forget(fd, active);
+                continue;
+            }
+            match add(new, fd, slot.mask, slot.payload) {
+                // Closed meanwhile.
                 Err(error) if is_lost(&error) => self.forget(fd, active),
                 result => result?,
             }

@@ -124,6 +124,8 @@ async fn fetch(
         part.replace(output.part.clone());
     }
     let mut redirects = 0;
+    // The validator and the length of the file, as the first range has them.
+    let mut version = None;
     loop {
         let had = output.as_ref().filter(|output| output.had > 0);
         let response = ask(handle, &url, options, had).await?;
@@ -154,9 +156,13 @@ async fn fetch(
         match check {
             Check::Nothing => {}
             Check::Whole => save(handle, response, options, &opened, None, bar).await?,
-            Check::Range { end, is_last } => {
+            Check::Range { end, total } => {
+                let own = (validator(response.headers()).map(str::to_owned), total);
+                if *version.get_or_insert_with(|| own.clone()) != own {
+                    return Err(Failure(format!("{url}: {CHANGED}")));
+                }
                 save(handle, response, options, &opened, Some(end), bar).await?;
-                if !is_last {
+                if end < total {
                     opened.had = end;
                     output = Some(opened);
                     continue;
@@ -177,14 +183,16 @@ async fn fetch(
 enum Check {
     Whole,
     /// The bytes after those that an earlier fetch has left, up to an end. A server may send fewer than requested;
-    /// then it is not the last range.
+    /// then `total`, the length of the file, is more.
     Range {
         end: u64,
-        is_last: bool,
+        total: u64,
     },
     /// Nothing: an earlier fetch has left the whole file.
     Nothing,
 }
+
+const CHANGED: &str = "the file has changed since the earlier fetch\nfetch it without --continue";
 
 /// Checks that a response answers the request.
 fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, String> {
@@ -218,7 +226,7 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
     let had = output.had;
     match response.status() {
         StatusCode::PARTIAL_CONTENT => {
-            let Some((end, is_last)) = end_of(range, had) else {
+            let Some((end, total)) = end_of(range, had) else {
                 return Err(format!(
                     "the server sent another range than the one from byte {had}: {range}"
                 ));
@@ -235,10 +243,8 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
                 .zip(validator(headers))
                 .is_some_and(|(old, new)| is_tag(&old) == is_tag(new) && old != new);
             match is_changed {
-                true => Err("the file has changed since the earlier fetch\n\
-                     fetch it without --continue"
-                    .into()),
-                false => Ok(Check::Range { end, is_last }),
+                true => Err(CHANGED.into()),
+                false => Ok(Check::Range { end, total }),
             }
         }
         StatusCode::RANGE_NOT_SATISFIABLE if range == format!("bytes */{had}") => {
@@ -253,9 +259,9 @@ fn check(response: &Response<Incoming>, had: Option<&Output>) -> Result<Check, S
     }
 }
 
-/// The end of a range that begins at `had`, and whether it is the end of the file. `None` if it begins elsewhere, or
+/// The end of a range that begins at `had`, and the length of the file. `None` if it begins elsewhere, or
 /// is invalid. If the length of the file is not given, the range counts as the last.
-fn end_of(range: &str, had: u64) -> Option<(u64, bool)> {
+fn end_of(range: &str, had: u64) -> Option<(u64, u64)> {
     let (unit, range) = range.split_once(' ')?;
     let (range, total) = range.split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -266,7 +272,7 @@ fn end_of(range: &str, had: u64) -> Option<(u64, bool)> {
         total => total.parse().ok()?,
     };
     let fits = unit.eq_ignore_ascii_case("bytes") && first == had && had < end && end <= total;
-    fits.then_some((end, end == total))
+    fits.then_some((end, total))
 }
 
 /// The validator by which a later request asks for the same version. A weak tag will not do: several versions

@@ -125,8 +125,10 @@ async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) 
     loop {
         requests.make_room(READ, ANSWERS);
         if !fits(&requests, &answers) {
+            requests = Requests::default();
             answers.begin();
             answers.replace(NO_MEMORY);
+            fits(&requests, &answers);
             return client.write_all(&answers.bytes).await;
         }
         let read = client.read_buf(&mut requests.bytes);
@@ -160,6 +162,9 @@ async fn answer(client: Connection<'_>, shared: &Shared, connected: &Connected) 
                     answers.begin(); // earlier answers stay
                 }
                 answers.replace(NO_MEMORY);
+                // The client may take its time to read this.
+                requests = Requests::default();
+                fits(&requests, &answers);
                 then = Then::Close;
             }
             if answers.bytes.len() >= ANSWERS {
