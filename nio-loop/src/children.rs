@@ -44,7 +44,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`Error::Poll`] if the system refuses it, as Linux before 5.3 does; [`Error::Closed`] if the loop
+    /// [`Error::Poll`] if the system refuses it, as Linux before 5.3, Android before 12, and a sandbox
+    /// without pidfd_open(2) do; [`Error::Closed`] if the loop
     /// is gone. The child is given back, so that the caller can wait for it.
     ///
     /// ```

@@ -151,13 +151,13 @@ fn l93_other_children_are_never_waited_for() {
 
 /// A process that traces another one until it is stopped. The exit of the traced child is reported, but
 /// its parent cannot wait for it until then.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 struct Tracer {
     pid: i32,
     line: UnixStream,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 impl Tracer {
     /// `None` if the system does not permit tracing.
     fn of(child: u32) -> Option<Tracer> {
@@ -168,8 +168,10 @@ impl Tracer {
             -1 => panic!("fork: {}", std::io::Error::last_os_error()),
             0 => {
                 drop(ours);
+                // The libc crate does not have it for Android.
+                const PTRACE_SEIZE: libc::c_int = 0x4206;
                 // SAFETY: attaches to a process; takes no pointers.
-                let traces = unsafe { libc::ptrace(libc::PTRACE_SEIZE, child, 0, 0) } == 0;
+                let traces = unsafe { libc::ptrace(PTRACE_SEIZE as _, child, 0, 0) } == 0;
                 let _ = theirs.write_all(&[u8::from(traces)]);
                 let _ = theirs.read(&mut [0]);
                 // SAFETY: ends the process. The traced child goes back to its parent.
@@ -187,7 +189,7 @@ impl Tracer {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 impl Drop for Tracer {
     fn drop(&mut self) {
         let _ = self.line.write_all(&[0]);
@@ -196,7 +198,7 @@ impl Drop for Tracer {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn l101_an_exit_that_a_tracer_keeps_does_not_stop_the_loop() {
     in_child(|| {
@@ -237,7 +239,7 @@ fn l101_an_exit_that_a_tracer_keeps_does_not_stop_the_loop() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn l101_a_child_whose_exit_a_tracer_keeps_from_the_start_does_not_stop_the_loop() {
     in_child(|| {

@@ -465,7 +465,7 @@ fn timers_and_io_take_turns() {
     assert!(event_loop.run().unwrap());
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn l45_a_directory_cannot_be_waited_for_and_is_refused_and_closed() {
     let event_loop = event_loop();

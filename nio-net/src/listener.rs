@@ -394,7 +394,7 @@ impl<L: Listen> Listener<L> {
 /// errors of the connection and refusals of a firewall (accept(2) has the list); other systems report only
 /// that the connection is gone.
 pub(crate) fn is_of_the_connection(error: &io::Error) -> bool {
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     if matches!(error.raw_os_error(), Some(libc::ENONET | libc::EPERM)) {
         return true;
     }

@@ -83,11 +83,16 @@ const COUNT: Option<Name> = None;
 
 /// The option that makes the kernel spread connections over listeners of one address. On macOS, NetBSD and
 /// OpenBSD, SO_REUSEPORT gives all connections to one listener.
-#[cfg(any(target_os = "linux", target_os = "dragonfly"))]
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly"))]
 const SPREAD: Option<Name> = Some(name!(SOL_SOCKET, SO_REUSEPORT));
 #[cfg(target_os = "freebsd")]
 const SPREAD: Option<Name> = Some(name!(SOL_SOCKET, SO_REUSEPORT_LB));
-#[cfg(not(any(target_os = "linux", target_os = "dragonfly", target_os = "freebsd")))]
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "dragonfly",
+    target_os = "freebsd"
+)))]
 const SPREAD: Option<Name> = None;
 
 /// Lingering, in seconds: SO_LINGER counts clock ticks on Apple's systems.

@@ -92,7 +92,7 @@ macro_rules! ends {
             const SOCKET: bool = false;
             /// On Linux a process that has the write end can turn on packet mode (O_DIRECT), in which a read
             /// stops at the end of a packet.
-            const SHORT_READ_IS_ALL: bool = !cfg!(target_os = "linux");
+            const SHORT_READ_IS_ALL: bool = !cfg!(any(target_os = "linux", target_os = "android"));
             const READABLE: bool = $readable;
             const WRITABLE: bool = $writable;
         }

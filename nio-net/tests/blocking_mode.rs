@@ -109,7 +109,7 @@ fn l103_a_duplicate_has_the_mode_of_the_stream_also_when_that_is_dropped() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn the_other_flags_of_a_descriptor_stay_when_it_leaves_the_loop() {
     run(async |handle| {

@@ -62,6 +62,7 @@ fn connections_are_spread_over_the_threads() {
     // Where the threads share a listener, the first to accept may be the same one each time.
     let spreads = cfg!(any(
         target_os = "linux",
+        target_os = "android",
         target_os = "dragonfly",
         target_os = "freebsd"
     ));

@@ -211,7 +211,7 @@ fn q22_bytes_that_came_before_a_reset_are_read_before_it() {
             };
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
             // A system may discard unread bytes.
-            assert!(got == b"last words" || !cfg!(target_os = "linux"));
+            assert!(got == b"last words" || !cfg!(any(target_os = "linux", target_os = "android")));
             assert!(b"last words".starts_with(&got));
         }
     });
@@ -273,7 +273,7 @@ fn a_reset_after_their_end_ends_reads_and_writes() {
 }
 
 #[test]
-#[cfg(target_os = "linux")] // Elsewhere it may be an end.
+#[cfg(any(target_os = "linux", target_os = "android"))] // Elsewhere it may be an end.
 fn closing_with_bytes_that_were_not_read_is_a_reset_for_the_other_side() {
     run(async |handle| {
         let (one, other) = pair(&handle).await;
@@ -356,10 +356,10 @@ fn l67_shutting_down_again_changes_nothing() {
 
 /// Makes a socket deaf: whatever comes for it is thrown away before it is looked at, as if its
 /// machine was switched off.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn vanish(socket: &net::TcpStream) {
     let mut drop_all = libc::sock_filter {
-        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        code: 0x06, // BPF_RET | BPF_K
         jt: 0,
         jf: 0,
         k: 0,
@@ -372,7 +372,7 @@ fn vanish(socket: &net::TcpStream) {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn a_peer_that_vanished_costs_nothing_and_limits_hold() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
@@ -396,7 +396,7 @@ fn a_peer_that_vanished_costs_nothing_and_limits_hold() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn a_peer_that_vanished_is_found_by_asking_for_it() {
     run(async |handle| {
         let (stream, peer) = pair_with_std(&handle);
@@ -488,7 +488,7 @@ fn l63_a_paused_listener_costs_a_turn_for_each_connection_that_comes_and_no_more
 }
 
 #[test]
-#[cfg(target_os = "linux")] // The BSDs may refuse them.
+#[cfg(any(target_os = "linux", target_os = "android"))] // The BSDs may refuse them.
 fn connections_that_find_a_full_queue_are_made_when_there_is_room() {
     run(async |handle| {
         let socket = nio_net::TcpSocket::new_v4().unwrap();
@@ -558,7 +558,7 @@ fn l86_accepts_that_are_given_up_again_and_again_lose_no_connection() {
 // Errors of the network about datagrams.
 
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn q33_an_unread_error_queue_does_not_keep_the_loop_busy() {
     run(async |handle| {
         let socket = nio_net::UdpSocket::bind(&handle, support::ANY_PORT)

@@ -377,7 +377,7 @@ fn a_paused_listener_of_a_loop_that_is_gone_is_not_waited_for() {
 }
 
 /// Other systems refuse to shut a listener down, or say that each of its connections is broken.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn an_accept_that_waits_fails_when_the_listener_is_shut_down() {
     use std::os::fd::AsFd;

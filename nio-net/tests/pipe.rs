@@ -138,7 +138,7 @@ fn both_ends_are_non_blocking_and_closed_in_a_program_that_is_started() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn l102_all_packets_of_a_pipe_in_packet_mode_are_read() {
     run(async |handle| {

@@ -224,7 +224,7 @@ fn a_handler_may_share_the_stream_with_tasks_that_it_waits_for() {
 }
 
 /// Only Linux reports a listener that was shut down as an error that does not pass.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn a_listener_that_fails_for_good_shuts_the_server_down() {
     use nio_net::ServeError;

@@ -2,6 +2,10 @@
 
 mod support;
 
+#[cfg(target_os = "android")]
+use std::os::android::net::SocketAddrExt;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
 use std::{
     io::{self, ErrorKind, Read, Write},
     os::{
@@ -98,9 +102,8 @@ fn named_client(own: &std::path::Path, other: &std::path::Path) -> net::UnixStre
 }
 
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn an_abstract_name_needs_no_file() {
-    use std::os::linux::net::SocketAddrExt;
     run(async |handle| {
         let name = format!("nio-net-{}\0with a zero", std::process::id());
         let address = net::SocketAddr::from_abstract_name(&name).unwrap();
@@ -155,7 +158,9 @@ fn q42_a_connection_waits_for_room_in_a_full_queue() {
             match poll(connect.as_mut()) {
                 Poll::Ready(Ok(stream)) => made.push(stream),
                 // On the BSDs a full queue refuses.
-                Poll::Ready(Err(error)) if !cfg!(target_os = "linux") => {
+                Poll::Ready(Err(error))
+                    if !cfg!(any(target_os = "linux", target_os = "android")) =>
+                {
                     return println!("nothing to test here: {error}");
                 }
                 Poll::Ready(Err(error)) => panic!("{error}"),
@@ -191,7 +196,11 @@ fn the_other_side_is_this_process() {
             assert_eq!((peer.user, peer.group), unsafe {
                 (libc::geteuid(), libc::getegid())
             });
-            if cfg!(any(target_os = "linux", target_vendor = "apple")) {
+            if cfg!(any(
+                target_os = "linux",
+                target_os = "android",
+                target_vendor = "apple"
+            )) {
                 assert_eq!(peer.process, Some(std::process::id() as i32));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, slice};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use nio_sys::EventFlags;
 use nio_sys::{EventList, Filter, Kevent, ProcFlags};
 
@@ -226,15 +226,15 @@ impl Event {
     /// poll.poll(&mut events, None)?;
     /// let event = events.get(0).expect("the datagram is refused");
     /// assert!(event.is_readable() && !event.is_eof());
-    /// assert_eq!(event.is_error(), cfg!(target_os = "linux"));
+    /// assert_eq!(event.is_error(), cfg!(any(target_os = "linux", target_os = "android")));
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
     pub fn is_error(&self) -> bool {
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         let is_pending = self.0.flags().contains(EventFlags::PENDING_ERROR);
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let is_pending = false;
         is_pending || self.error().is_some()
     }
@@ -252,9 +252,9 @@ impl Event {
         let fflags = ProcFlags::from_bits_retain(self.0.fflags());
         #[cfg(target_vendor = "apple")]
         let is_known = fflags.contains(ProcFlags::EXITSTATUS);
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         let is_known = !fflags.contains(ProcFlags::NO_STATUS);
-        #[cfg(not(any(target_vendor = "apple", target_os = "linux")))]
+        #[cfg(not(any(target_vendor = "apple", target_os = "linux", target_os = "android")))]
         let is_known = fflags.contains(ProcFlags::EXIT);
         let status = i32::try_from(self.0.data())
             .ok()

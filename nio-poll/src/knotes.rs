@@ -42,6 +42,7 @@ const ADD: EventFlags = EventFlags::ADD.union(EventFlags::ENABLE);
 /// Other systems need EV_ADD, and a change before it that asks.
 const ENABLE_IS_ENOUGH: bool = cfg!(any(
     target_os = "linux",
+    target_os = "android",
     target_os = "freebsd",
     target_vendor = "apple"
 ));
@@ -303,7 +304,7 @@ impl Shared {
     /// (K133): then "no such knote" does not mean that it is another file.
     #[cold]
     pub(crate) fn is_refused_writer(&self, fd: RawFd, known: Registration) -> bool {
-        if cfg!(target_os = "linux") || !known.interest.is_writable() {
+        if cfg!(any(target_os = "linux", target_os = "android")) || !known.interest.is_writable() {
             return false;
         }
         let writing = known.only(Interest::WRITABLE);

@@ -62,7 +62,8 @@ impl Poll {
     ///
     /// # Platform differences
     ///
-    /// Linux supports this from 5.3 on (`EINVAL` before), with a descriptor for each process. The status is
+    /// Linux supports this from 5.3 on, and Android from 12 on, with a descriptor for each process. Before that, and
+    /// in a sandbox that refuses pidfd_open(2), it is refused with `EINVAL`. The status is
     /// not known ([`exit_status`](crate::Event::exit_status) is `None`) on macOS for a process that is not a
     /// child of this one. On Linux it is known of a child that nobody has reaped before the poll: neither this
     /// program, by waiting for it, nor the kernel, which reaps children while `SIGCHLD` is ignored. From 6.15 on

@@ -134,7 +134,7 @@ fn started(knote: Kevent) -> Watch {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
 mod tests {
     use super::*;
 

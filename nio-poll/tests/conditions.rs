@@ -160,7 +160,10 @@ fn a_refused_datagram_is_an_error_and_not_an_end() {
     let event = one(&poll);
     assert!(event.is_readable() && !event.is_eof());
     // The other systems only report it as readable.
-    assert_eq!(event.is_error(), cfg!(target_os = "linux"));
+    assert_eq!(
+        event.is_error(),
+        cfg!(any(target_os = "linux", target_os = "android"))
+    );
     let error = socket.recv(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
@@ -182,7 +185,7 @@ fn data_and_an_orderly_end_are_not_errors() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn a_message_in_the_error_queue_is_an_error_until_it_is_received() {
     let poll = Poll::new().unwrap();

@@ -168,7 +168,7 @@ fn connect(port: u16) -> (TcpStream, i32) {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn a_poll_without_counts_leaves_the_error_to_the_program() {
     let poll = Poll::new().unwrap();

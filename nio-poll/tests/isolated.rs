@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use nio_poll::Timer;
 use nio_poll::{Error, Events, Interest, Poll, Signal, Subject, Token, Trigger, Waker};
 use support::*;
@@ -116,7 +116,7 @@ fn a_stale_registration_is_no_obstacle_for_a_batch() {
 }
 
 /// Only on Linux a timer takes a descriptor; the limits of the other systems are too high for a test.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn a_timer_that_has_ended_stays_ended_when_setting_it_again_is_refused() {
     in_child(|| {
@@ -312,8 +312,10 @@ fn a_signal_handler_does_not_end_a_wait() {
             it_interval: often,
             it_value: often,
         };
+        // The libc crate does not have it for Android.
+        const ITIMER_REAL: i32 = 0;
         // SAFETY: the struct lives until the call returns.
-        check(unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, ptr::null_mut()) }).unwrap();
+        check(unsafe { libc::setitimer(ITIMER_REAL as _, &timer, ptr::null_mut()) }).unwrap();
         let poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(4);
         let timeout = Duration::from_millis(60);

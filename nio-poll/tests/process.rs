@@ -80,7 +80,7 @@ fn the_status_has_the_signal_that_killed_a_process() {
     assert_eq!(child.wait().unwrap(), status);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn a_status_that_is_not_known_is_none() {
     use std::io::{BufRead, BufReader};

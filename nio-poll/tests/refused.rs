@@ -1,5 +1,5 @@
 //! A call that fails changes nothing, also if a part of it had succeeded.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
 

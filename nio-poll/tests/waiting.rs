@@ -37,7 +37,7 @@ fn a_timeout_is_a_minimum_and_not_much_more() {
 
 /// Other programs may use the processor for longer than that, so the shortest of many waits is compared.
 /// Linux before 5.11 counts in milliseconds, and so may a container that forbids epoll_pwait2.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k20_a_timeout_of_50_microseconds_is_over_well_before_a_millisecond() {
     let none = std::ptr::null_mut::<libc::c_void>();

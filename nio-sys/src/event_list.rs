@@ -27,7 +27,7 @@ use crate::kevent::Kevent;
 pub struct EventList {
     pub(crate) events: Vec<Kevent>,
     /// Where epoll writes its events; the same capacity as `events`.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) epoll: Vec<libc::epoll_event>,
     /// The capacity that was asked for: a `Vec` may have allocated more.
     capacity: usize,
@@ -45,7 +45,7 @@ impl EventList {
     pub fn with_capacity(capacity: usize) -> EventList {
         EventList {
             events: Vec::with_capacity(capacity),
-            #[cfg(target_os = "linux")]
+            #[cfg(any(target_os = "linux", target_os = "android"))]
             epoll: Vec::with_capacity(capacity),
             capacity,
         }

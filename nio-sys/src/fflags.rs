@@ -65,7 +65,7 @@ pub(crate) fn describe(
         Filter::EXCEPT => write_names(ReadWriteFlags::from_bits_retain(fflags), f),
         Filter::VNODE => write_names(VnodeFlags::from_bits_retain(fflags), f),
         Filter::PROC => write_names(ProcFlags::from_bits_retain(fflags), f),
-        #[cfg(any(target_os = "freebsd", target_os = "linux"))]
+        #[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
         Filter::PROCDESC => write_names(ProcFlags::from_bits_retain(fflags), f),
         Filter::USER => write_names(UserFlags::from_bits_retain(fflags), f),
         Filter::TIMER => timer::describe(fflags, f),

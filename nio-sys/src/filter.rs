@@ -62,7 +62,7 @@ filters! {
     WRITE    = [   -2,      -2,      1,      -2,        -2,    -2];
     /// An asynchronous I/O request has finished. FreeBSD and DragonFly; Apple, NetBSD and OpenBSD
     /// define the number but refuse to register it. Not on Linux.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     AIO      = [   -3,      -3,      2,      -3,        -3,  NONE];
     /// A file or directory was changed, see [`VnodeFlags`](crate::VnodeFlags). All systems.
     VNODE    = [   -4,      -4,      3,      -4,        -4,    -4];
@@ -80,11 +80,11 @@ filters! {
     #[cfg(not(any(target_os = "freebsd", target_os = "netbsd")))]
     EXCEPT   = [  -15,    NONE,   NONE,      -9,        -8,   -16];
     /// A file system was mounted, unmounted, or has failed. Apple, FreeBSD, NetBSD, DragonFly.
-    #[cfg(not(any(target_os = "openbsd", target_os = "linux")))]
+    #[cfg(not(any(target_os = "openbsd", target_os = "linux", target_os = "android")))]
     FS       = [   -9,      -9,      7,    NONE,       -10,  NONE];
     /// As [`PROC`](Filter::PROC), named by a process descriptor. FreeBSD, and Linux where the
     /// descriptor is a pidfd.
-    #[cfg(any(target_os = "freebsd", target_os = "linux"))]
+    #[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
     PROCDESC = [ NONE,      -8,   NONE,    NONE,      NONE,    -8];
     /// A list of asynchronous I/O requests has finished. FreeBSD.
     #[cfg(target_os = "freebsd")]
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(Filter::from_number(-99).number(), -99);
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     #[test]
     fn filters_have_the_numbers_that_libc_gives_them() {
         assert_eq!(Filter::READ.0, libc::EVFILT_READ);
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn no_two_filters_share_a_number() {
         let mut all = [

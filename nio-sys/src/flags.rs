@@ -80,7 +80,7 @@ bitflags! {
 
         /// The kernel has an error for the descriptor (EPOLLERR): of a socket, an error is pending or its
         /// error queue has a message; of a pipe, the reader is gone. Returned only, with READ and WRITE. Linux.
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         const PENDING_ERROR = 0x1000;
 
         /// A bit for the filter's own use. All systems.
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(format!("{flags:?}"), "ADD|0x400");
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     #[test]
     fn flags_have_the_values_that_libc_gives_them() {
         assert_eq!(EventFlags::ADD.bits(), libc::EV_ADD);

@@ -46,11 +46,11 @@ pub struct Kevent(pub(crate) raw::kevent);
 
 // SAFETY: the only thing in a Kevent that is not an integer is `udata`, a pointer for the kernel and
 // a number here: nothing in this crate follows it, so a thread can only read it as a number.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 unsafe impl Send for Kevent {}
 
 // SAFETY: as for Send; a shared Kevent cannot be changed, having no interior mutability.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 unsafe impl Sync for Kevent {}
 
 impl Kevent {

@@ -14,8 +14,8 @@
 //! ([`ONESHOT`](EventFlags::ONESHOT): reported once and removed; [`DISPATCH`](EventFlags::DISPATCH): reported
 //! once and disabled).
 //!
-//! On macOS, FreeBSD, NetBSD, OpenBSD and DragonFly this crate is a thin binding to the kernel. On Linux it is
-//! the same interface over epoll, eventfd, timerfd, pidfd and inotify. A program written against it runs on all
+//! On macOS, FreeBSD, NetBSD, OpenBSD and DragonFly this crate is a thin binding to the kernel. On Linux, Android
+//! included, it is the same interface over epoll, eventfd, timerfd, pidfd and inotify. A program written against it runs on all
 //! of them.
 //!
 //! # Example
@@ -143,6 +143,7 @@
 //! | a queue in a queue | at most five deep, and no cycles: `ELOOP` (K12) |
 //! | a queue's descriptor | stays readable for an event that was disabled before a call collected it, as on FreeBSD: until the next call that returns nothing (K8, K13) |
 //! | a queue that another poller watches | has to be registered there again if its epoll set was made again (the third row above) |
+//! | the timeout of a wait | is rounded up to milliseconds before Linux 5.11, on Android, and in a sandbox that refuses epoll_pwait2(2) |
 //! | [`Kqueue::kevent`] | also fails with `EINTR` when the process was stopped (SIGSTOP, SIGTSTP) and continues. [`Kqueue::wait`] goes on |
 //!
 //! Other filters:
@@ -154,9 +155,9 @@
 //! | [`SIGNAL`](Filter::SIGNAL) | uses a signal handler, which calls the one that the program had installed. It counts deliveries: signals of one kind that were pending together are one (K199), and one that all threads block comes when it is unblocked (K200) |
 //! | | a handler that the program installs later takes the place of the one that counts until the next `EV_ADD`, unless it calls it (K208) |
 //! | | a signal that was ignored has its default action in a program that this one executes (K209) |
-//! | [`PROC`](Filter::PROC) | from Linux 5.3 on, and only `EXIT`: `ENOTSUP` for the others (K219) |
-//! | | an exit status that is not known is `data` 0 with `NO_STATUS` in `fflags` (K214, K225). It is known of children that have not been waited for; from Linux 6.15 on also of a process that has been waited for |
-//! | [`PROCDESC`](Filter::PROCDESC) | takes a pidfd; closing it ends the registration and not the process (K226) |
+//! | [`PROC`](Filter::PROC) | from Linux 5.3 and Android 12 on (`EINVAL` before, and in a sandbox that refuses pidfd_open(2)), and only `EXIT`: `ENOTSUP` for the others (K219) |
+//! | | an exit status that is not known is `data` 0 with `NO_STATUS` in `fflags` (K214, K225). It is known of children that have not been waited for, from Linux 5.4 on; from Linux 6.15 on also of a process that has been waited for |
+//! | [`PROCDESC`](Filter::PROCDESC) | from Linux 5.4 on (`EINVAL` before); takes a pidfd; closing it ends the registration and not the process (K226) |
 //!
 //! Files:
 //!
@@ -195,10 +196,10 @@ mod raw;
 mod signal;
 
 // The engine of this system.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[path = "bsd.rs"]
 mod sys;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "linux/mod.rs"]
 mod sys;
 
@@ -209,8 +210,11 @@ mod sys;
     target_os = "openbsd",
     target_os = "dragonfly",
     target_os = "linux",
+    target_os = "android",
 )))]
-compile_error!("nio-sys runs on the Apple systems, FreeBSD, NetBSD, OpenBSD, DragonFly and Linux");
+compile_error!(
+    "nio-sys runs on the Apple systems, FreeBSD, NetBSD, OpenBSD, DragonFly, Linux and Android"
+);
 
 pub use accept::accept;
 pub use event_list::EventList;

@@ -13,11 +13,11 @@
 //! | DragonFly | usize | i16 | u16 | u32 | isize | pointer | | 32 |
 //! | Linux (ours) | usize | i16 | u16 | u32 | i64 | usize | | 32 |
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) use libc::kevent;
 
 /// The struct of a change or an event; Linux has none of its own.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -81,7 +81,7 @@ pub(crate) const fn pick(table: [i64; 6]) -> i64 {
 }
 
 /// A change of which only the key and the flags are filled in.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent {
     kevent {
         ident,
@@ -96,7 +96,7 @@ pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent
 /// A change of which only the key and the flags are filled in.
 ///
 /// The other fields are zero, also those that a newer system has appended (`ext` on FreeBSD).
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent {
     // SAFETY: struct kevent consists of integers and one raw pointer on each of these systems, and
     // all of them may be zero.
@@ -110,25 +110,25 @@ pub(crate) fn new(ident: usize, filter: FilterNumber, flags: FlagBits) -> kevent
 }
 
 /// Writes `udata`: a number here, with any type of the field.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn set_udata(event: &mut kevent, udata: usize) {
     event.udata = udata;
 }
 
 /// Writes `udata`: a number here, with any type of the field.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn set_udata(event: &mut kevent, udata: usize) {
     event.udata = udata as _;
 }
 
 /// Reads `udata` back.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn udata(event: &kevent) -> usize {
     event.udata
 }
 
 /// Reads `udata` back.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn udata(event: &kevent) -> usize {
     event.udata as usize
 }

@@ -73,10 +73,10 @@ fn k16_of_two_deletions_in_one_call_only_the_one_without_a_knote_fails() {
 }
 
 /// NOTE bits that READ and WRITE have on no system.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 const UNKNOWN_NOTE: u32 = 0x0080_0000;
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k16_of_two_additions_in_one_call_only_the_refused_one_fails() {
     let queue = Queue::new();
@@ -164,7 +164,7 @@ fn k31_an_unknown_filter_is_refused() {
     assert_eq!(queue.refused(change), libc::EINVAL);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k31_filter_0_is_refused() {
     let queue = Queue::new();
@@ -269,7 +269,7 @@ fn k37_the_filter_is_looked_at_before_the_descriptor() {
     );
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k80_the_flags_of_other_systems_are_refused() {
     let queue = Queue::new();
@@ -280,7 +280,7 @@ fn k80_the_flags_of_other_systems_are_refused() {
     assert_eq!(queue.refused(user(1, DELETE)), libc::ENOENT);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k241_filters_of_other_systems_are_refused_without_effect() {
     let queue = Queue::new();
@@ -298,7 +298,7 @@ fn k241_filters_of_other_systems_are_refused_without_effect() {
     queue.assert_silent();
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k242_a_note_that_cannot_be_honoured_is_refused_and_leaves_no_knote() {
     let queue = Queue::new();
@@ -311,7 +311,7 @@ fn k242_a_note_that_cannot_be_honoured_is_refused_and_leaves_no_knote() {
     queue.assert_silent();
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k243_unknown_flags_are_refused() {
     let queue = Queue::new();

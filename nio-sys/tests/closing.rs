@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -363,7 +363,7 @@ fn k99_a_registration_that_a_duplicate_keeps_alive_does_not_wake_the_queue() {
 
 /// A readable socket that was closed while it was registered and a duplicate of it is open. Another
 /// registered socket has its number now.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn leftover(queue: &Queue, mode: EventFlags) -> Leftover {
     let (socket, old_peer) = pair();
     queue.add(&socket, READ, mode, 1);
@@ -378,17 +378,17 @@ fn leftover(queue: &Queue, mode: EventFlags) -> Leftover {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 struct Leftover {
     old_peer: UnixStream,
     _others: [UnixStream; 4],
 }
 
 /// An epoll set that watches a queue, to check whether it still does.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 struct Outside(OwnedFd);
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 impl Outside {
     fn watching(queue: &Queue) -> Outside {
         // SAFETY: takes no pointers, and nothing else owns the number.
@@ -410,7 +410,7 @@ impl Outside {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k99_several_registrations_that_duplicates_keep_alive_do_not_wake_the_queue() {
     in_child(|| {
@@ -434,7 +434,7 @@ fn k99_several_registrations_that_duplicates_keep_alive_do_not_wake_the_queue() 
 }
 
 /// Every file has had every number: more stale events than a queue remembers.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k99_more_registrations_than_a_queue_remembers_do_not_wake_it() {
     const COUNT: usize = 36;
@@ -465,7 +465,7 @@ fn k99_more_registrations_than_a_queue_remembers_do_not_wake_it() {
 
 /// A registered descriptor was closed, and its number belongs to a set that watches the queue, or to a duplicate of
 /// the queue: the epoll set of the queue takes neither.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k99_a_number_that_epoll_refuses_does_not_keep_the_epoll_set_from_being_made_again() {
     in_child(|| {
@@ -492,7 +492,7 @@ fn k99_a_number_that_epoll_refuses_does_not_keep_the_epoll_set_from_being_made_a
 }
 
 /// The limit on descriptors is lowered below the number of the queue.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k99_a_queue_whose_epoll_set_cannot_be_made_again_goes_on() {
     in_child(|| {
@@ -515,7 +515,7 @@ fn k99_a_queue_whose_epoll_set_cannot_be_made_again_goes_on() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k99_a_thread_that_waits_while_the_epoll_set_is_made_again_gets_later_events() {
     in_child(|| {
@@ -549,7 +549,7 @@ fn k99_a_thread_that_waits_while_the_epoll_set_is_made_again_gets_later_events()
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k9_threads_that_take_each_other_s_events_do_not_end_the_watching_of_their_queue() {
     in_child(|| {
@@ -574,7 +574,7 @@ fn k9_threads_that_take_each_other_s_events_do_not_end_the_watching_of_their_que
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k9_the_end_of_a_disabled_knote_does_not_end_the_watching_of_its_queue() {
     in_child(|| {
@@ -595,7 +595,7 @@ fn k9_the_end_of_a_disabled_knote_does_not_end_the_watching_of_its_queue() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k99_an_edge_triggered_leftover_does_not_end_the_watching_of_its_queue() {
     in_child(|| {

@@ -42,7 +42,7 @@ fn k105_the_data_is_the_bytes_that_are_left() {
     assert_eq!(queue.one().data(), 60);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k105_a_queue_that_does_not_count_says_0() {
     let queue = Queue::new();
@@ -160,7 +160,7 @@ fn k112_the_data_of_a_unix_listener_with_a_connection_is_1() {
     assert_eq!(queue.one().data(), 1);
 }
 
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 #[test]
 fn k116_an_empty_datagram_has_0_bytes_and_is_not_an_end() {
     let queue = counting();
@@ -283,7 +283,7 @@ fn k133_the_data_of_a_pipe_to_write_to_is_its_room() {
     assert!(empty > 1);
     writer.write_all(&[7; 1_000]).unwrap();
     let less = queue.one().data();
-    if cfg!(target_os = "linux") {
+    if cfg!(any(target_os = "linux", target_os = "android")) {
         assert_eq!(less, empty - 1_000);
     }
 }
@@ -365,7 +365,7 @@ fn k100_the_error_of_an_old_file_is_not_reported_for_a_new_one() {
     assert_eq!(new.as_fd().as_raw_fd(), 600);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k109_the_error_of_an_attempt_to_connect_is_not_that_of_the_connection_made_later() {
     let queue = counting();
@@ -385,7 +385,7 @@ fn k109_the_error_of_an_attempt_to_connect_is_not_that_of_the_connection_made_la
     assert_eq!(queue.end_of(READ).fflags(), 0);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k109_a_reader_alone_does_not_get_the_error_of_an_earlier_attempt() {
     for (resets, error) in [(false, 0), (true, reset_error())] {

@@ -227,7 +227,7 @@ fn k87_both_filters_of_a_descriptor_are_served_with_room_for_one() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k88_reading_is_reported_before_writing() {
     for (read, write) in [(LEVEL, LEVEL), (CLEAR, CLEAR)] {

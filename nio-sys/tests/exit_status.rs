@@ -1,6 +1,6 @@
 //! Exits whose status is known or not known: K212, K214, K225 with a tracer, with ignored and missing SIGCHLDs,
 //! and with children of other processes.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
 
@@ -105,10 +105,12 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
                         libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options);
                     }
                 };
+                // The libc crate does not have it for Android.
+                const PTRACE_SEIZE: libc::c_int = 0x4206;
                 // SAFETY: takes no pointers but null ones.
                 let seized = unsafe {
                     let none = ptr::null_mut::<libc::c_void>();
-                    libc::ptrace(libc::PTRACE_SEIZE, pid, none, none)
+                    libc::ptrace(PTRACE_SEIZE as _, pid, none, none)
                 };
                 said.write_all(&[u8::from(seized == 0)]).unwrap();
                 waits_for_exit();

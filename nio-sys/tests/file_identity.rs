@@ -1,6 +1,6 @@
 //! The file that a descriptor names, in the hard cases of Linux: threads with their own tables of descriptors, a
 //! process whose first thread has ended, and file systems that change a file's inode number.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
 

@@ -7,12 +7,12 @@ mod support;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use nio_sys::Filter;
 use nio_sys::{Kevent, VnodeFlags};
 use support::*;
@@ -159,7 +159,7 @@ fn k147_with_clear_each_growth_is_reported_once() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k147_with_clear_a_file_is_not_reported_again_for_a_notice_that_another_knote_asked_for() {
     in_child(|| {
@@ -200,7 +200,7 @@ fn k148_a_file_can_always_be_written_to() {
     });
 }
 
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 #[test]
 fn k149_a_directory_cannot_be_read() {
     in_child(|| {
@@ -224,13 +224,15 @@ fn k150_devices_are_always_ready() {
                 let queue = Queue::new();
                 match queue.change(on(&device, filter, ADD)) {
                     Ok(()) => {}
-                    Err(error) if cfg!(target_os = "linux") => panic!("{path}: {error}"),
+                    Err(error) if cfg!(any(target_os = "linux", target_os = "android")) => {
+                        panic!("{path}: {error}")
+                    }
                     Err(_) => continue,
                 }
                 for _ in 0..3 {
                     let event = queue.one();
                     assert_eq!((event.ident(), event.filter()), (number(&device), filter));
-                    if cfg!(target_os = "linux") {
+                    if cfg!(any(target_os = "linux", target_os = "android")) {
                         assert_eq!(event.data(), 0);
                     }
                 }
@@ -286,7 +288,7 @@ fn k152_no_call_waits_with_a_file_that_is_always_ready() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k153_flags_that_a_file_cannot_honour_are_refused() {
     use nio_sys::{Filter, ReadWriteFlags};
@@ -311,7 +313,7 @@ fn k153_flags_that_a_file_cannot_honour_are_refused() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k154_descriptors_that_only_linux_has_can_be_read() {
     use std::os::fd::{FromRawFd, OwnedFd};
@@ -687,7 +689,7 @@ fn k147_growth_before_the_knote_was_added_is_not_reported_twice() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn files_are_still_watched_after_the_queue_has_made_its_epoll_set_again() {
     in_child(|| {
@@ -711,7 +713,7 @@ fn files_are_still_watched_after_the_queue_has_made_its_epoll_set_again() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k155_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_knote() {
     use std::os::unix::fs::MetadataExt;

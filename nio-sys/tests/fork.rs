@@ -92,7 +92,7 @@ fn k4_a_child_may_make_a_queue_of_its_own() {
         own.add(&socket, WRITE, LEVEL, 3);
         assert_eq!(own.one().filter(), WRITE);
         // On other systems the number of the queue may belong to any file here.
-        if cfg!(target_os = "linux") {
+        if cfg!(any(target_os = "linux", target_os = "android")) {
             assert_gone(&queue);
         }
     });
@@ -102,7 +102,7 @@ fn k4_a_child_may_make_a_queue_of_its_own() {
 }
 
 // On the other systems the number is free in a child, and the next queue has it.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k10_the_number_of_a_parents_queue_is_no_queue_in_a_child() {
     let queue = Queue::new();
@@ -123,7 +123,7 @@ fn k10_the_number_of_a_parents_queue_is_no_queue_in_a_child() {
     queue.assert_silent();
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k4_a_grandchild_has_neither_queue() {
     let queue = Queue::new();

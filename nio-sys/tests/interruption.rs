@@ -78,8 +78,10 @@ fn storm() {
             tv_usec: 1_000,
         },
     };
+    // The libc crate does not have it for Android.
+    const ITIMER_REAL: i32 = 0;
     // SAFETY: the struct lives until the call returns.
-    check(unsafe { libc::setitimer(libc::ITIMER_REAL, &every, ptr::null_mut()) }).unwrap();
+    check(unsafe { libc::setitimer(ITIMER_REAL as _, &every, ptr::null_mut()) }).unwrap();
 }
 
 #[test]

@@ -516,7 +516,7 @@ fn k83_an_event_has_neither_error_nor_eof_without_a_reason() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k83_an_event_has_the_mode_of_its_knote_and_not_the_flags_of_a_change() {
     let queue = Queue::new();

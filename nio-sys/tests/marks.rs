@@ -334,7 +334,7 @@ fn k100_a_new_file_of_the_same_number_has_no_mark() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k156_a_pipe_may_have_a_mark() {
     let queue = Queue::new();
@@ -349,7 +349,7 @@ fn k156_a_pipe_may_have_a_mark() {
     assert!(queue.one().is_eof());
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k158_a_mark_of_writing_is_refused() {
     let queue = Queue::new();
@@ -428,7 +428,7 @@ mod urgent {
     }
 
     /// Takes the urgent byte.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn take_urgent(fd: &impl AsFd) {
         let mut byte = [0_u8];
         let fd = fd.as_fd().as_raw_fd();
@@ -448,12 +448,12 @@ mod urgent {
         let event = queue.one();
         assert_eq!((event.filter(), event.udata()), (Filter::EXCEPT, 9));
         assert!(!event.is_eof());
-        if cfg!(target_os = "linux") {
+        if cfg!(any(target_os = "linux", target_os = "android")) {
             assert_eq!(event.fflags(), ReadWriteFlags::OOB.bits());
         }
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k159_urgent_data_is_reported_until_it_is_taken() {
         let queue = Queue::new();
@@ -466,7 +466,7 @@ mod urgent {
         queue.assert_silent();
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k159_an_edge_reports_each_urgent_byte_once() {
         let queue = Queue::new();
@@ -547,7 +547,7 @@ mod urgent {
 
     /// An epoll entry that reports an end that no knote reports must not make a wait of zero timeout go on
     /// without end.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k159_an_end_that_no_knote_reports_does_not_hold_up_a_call() {
         in_child(|| {
@@ -572,7 +572,7 @@ mod urgent {
         });
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k159_urgent_data_is_reported_until_it_is_taken_with_any_state_of_read() {
         let queue = Queue::new();
@@ -594,7 +594,7 @@ mod urgent {
         }
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k159_except_without_a_condition_is_refused() {
         let queue = Queue::new();
@@ -606,7 +606,7 @@ mod urgent {
         assert_eq!(queue.refused(urgent(&socket, DELETE)), libc::ENOENT);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k10_a_queue_has_no_urgent_data() {
         let (inner, outer) = (Queue::new(), Queue::new());

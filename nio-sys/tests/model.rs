@@ -240,7 +240,9 @@ impl World {
             (Step::Close(_), Ends::Reader(_, peer)) => drop(peer.take()),
             // The knote of a pipe's writer goes with the reader elsewhere, or may not be added
             // any more (K133, K134).
-            (Step::Close(_), Ends::Writer(_, peer)) if cfg!(target_os = "linux") => {
+            (Step::Close(_), Ends::Writer(_, peer))
+                if cfg!(any(target_os = "linux", target_os = "android")) =>
+            {
                 drop(peer.take());
             }
             _ => {}
@@ -376,7 +378,8 @@ impl World {
             let knote = knote.unwrap_or_else(|| panic!("{event:?} has no knote"));
             let holds = self.holds(key, &knote);
             // Elsewhere a oneshot may be out of date (K68).
-            let stale = knote.mode.contains(ONESHOT) && !cfg!(target_os = "linux");
+            let stale = knote.mode.contains(ONESHOT)
+                && !cfg!(any(target_os = "linux", target_os = "android"));
             assert!(
                 knote.is_due(holds || stale, knote.touched),
                 "{event:?} for {knote:?}"
@@ -400,7 +403,7 @@ impl World {
         // On Linux a call may leave some of its room unused, but not all of it.
         assert!(!events.is_empty(), "{due:?} are missing");
         assert!(
-            cfg!(target_os = "linux") && late < 2,
+            cfg!(any(target_os = "linux", target_os = "android")) && late < 2,
             "{due:?} are missing in {events:?}"
         );
         self.collect_late(16, late + 1);
@@ -411,7 +414,7 @@ impl World {
     fn delivered(&mut self, key: Key, may_be_carried: bool) -> bool {
         let knote = self.knotes.get_mut(&key).unwrap();
         knote.armed = false;
-        knote.touched = may_be_carried && cfg!(target_os = "linux");
+        knote.touched = may_be_carried && cfg!(any(target_os = "linux", target_os = "android"));
         if knote.mode.contains(CLEAR) {
             knote.triggered = false;
         }

@@ -19,7 +19,7 @@ fn k131_a_pipe_with_bytes_is_readable() {
     writer.write_all(&[0; 11]).unwrap();
     let event = queue.one();
     assert!(!event.is_eof());
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     assert_eq!(event.data(), 11);
     reader.read_exact(&mut [0; 11]).unwrap();
     queue.assert_silent();
@@ -108,11 +108,16 @@ fn k134_adding_after_the_reader_is_gone_is_refused_or_is_the_end() {
             assert!([libc::EPIPE, libc::EBADF].contains(&errno), "{errno}");
         }
     }
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     queue.delete(&writer, WRITE);
 }
 
-#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "android"
+))]
 #[test]
 fn k135_the_end_for_writing_is_not_readable() {
     let queue = Queue::new();
@@ -121,7 +126,7 @@ fn k135_the_end_for_writing_is_not_readable() {
     writer.write_all(b"x").unwrap();
     queue.assert_silent();
     drop(reader);
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     assert!(queue.one().is_eof());
 }
 
@@ -171,7 +176,12 @@ fn k136_a_fifo_that_never_had_a_writer_is_silent() {
 }
 
 // macOS does not report the end of a FIFO; NetBSD and OpenBSD end it in another way.
-#[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_os = "linux"))]
+#[cfg(any(
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "linux",
+    target_os = "android"
+))]
 #[test]
 fn k137_a_new_writer_ends_the_end_of_a_fifo() {
     for mode in [LEVEL, CLEAR] {
@@ -210,7 +220,7 @@ fn k139_a_terminal_is_readable_at_the_end_of_a_line() {
     master.write_all(b"\n").unwrap();
     let event = queue.one();
     assert!(!event.is_eof());
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     assert_eq!(event.data(), 4);
     slave.read_exact(&mut [0; 4]).unwrap();
     queue.assert_silent();
@@ -228,7 +238,7 @@ fn k140_the_last_close_of_a_slave_is_the_end_for_its_master() {
     assert!([Ok(0), Err(Some(libc::EIO))].contains(&read), "{read:?}");
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k141_opening_a_slave_again_ends_the_end() {
     use std::os::fd::AsRawFd;

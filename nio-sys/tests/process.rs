@@ -184,7 +184,7 @@ fn k215_a_process_that_does_not_exist_is_esrch() {
 // The other systems cut the ident to a pid_t.
 #[cfg(all(
     target_pointer_width = "64",
-    any(target_os = "openbsd", target_os = "linux")
+    any(target_os = "openbsd", target_os = "linux", target_os = "android")
 ))]
 #[test]
 fn k215_a_process_id_is_not_cut_to_32_bits() {
@@ -196,7 +196,7 @@ fn k215_a_process_id_is_not_cut_to_32_bits() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k215_an_ident_that_is_no_process_is_esrch() {
     in_child(|| {
@@ -236,7 +236,7 @@ fn k216_a_child_that_has_exited_is_reported_at_once_or_is_esrch() {
             }
             Err(error) => {
                 assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
-                #[cfg(target_os = "linux")]
+                #[cfg(any(target_os = "linux", target_os = "android"))]
                 panic!("Linux reports a zombie");
             }
         }
@@ -244,7 +244,7 @@ fn k216_a_child_that_has_exited_is_reported_at_once_or_is_esrch() {
     });
 }
 
-#[cfg(any(target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
 #[test]
 fn k218_an_exit_that_was_not_asked_for_ends_the_knote_silently() {
     in_child(|| {
@@ -259,7 +259,7 @@ fn k218_an_exit_that_was_not_asked_for_ends_the_knote_silently() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k219_forks_and_executions_are_refused() {
     in_child(|| {
@@ -277,7 +277,7 @@ fn k219_forks_and_executions_are_refused() {
     });
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[test]
 fn k219_forks_are_reported() {
     in_child(|| {
@@ -297,7 +297,7 @@ fn k219_forks_are_reported() {
     });
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[test]
 fn k219_executions_are_reported() {
     in_child(|| {
@@ -331,7 +331,12 @@ fn k220_a_knote_that_asks_for_nothing_can_be_armed() {
 }
 
 // Some systems report the end of a process with any flags (K218).
-#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "android"
+))]
 #[test]
 fn k220_a_knote_can_be_disarmed() {
     in_child(|| {
@@ -421,7 +426,7 @@ fn k224_many_exits_are_all_reported() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k224_without_descriptors_a_process_is_refused() {
     in_child(|| {
@@ -656,7 +661,7 @@ fn k211_an_exit_leaves_no_descriptor_open() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k3_the_descriptors_of_timers_and_processes_are_close_on_exec() {
     use nio_sys::{TimerFlags, TimerUnit};
@@ -688,7 +693,7 @@ fn k3_the_descriptors_of_timers_and_processes_are_close_on_exec() {
 }
 
 /// EVFILT_PROCDESC.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod descriptor {
     use std::fs::File;
     use std::os::fd::{AsFd, AsRawFd, FromRawFd};

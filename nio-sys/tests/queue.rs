@@ -157,7 +157,7 @@ fn k9_a_queue_can_be_watched_by_another() {
     let event = outer.one();
     assert_eq!((event.ident(), event.udata()), (number(&inner), 7));
     // On Linux only queues with counts have amounts.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     assert!(event.data() >= 1);
     assert_eq!(outer.one().udata(), 7);
     inner.one();
@@ -207,7 +207,7 @@ fn k11_a_queue_cannot_watch_itself() {
     assert_eq!(queue.refused(on(&queue, READ, ADD)), libc::EINVAL);
 }
 
-#[cfg(any(target_vendor = "apple", target_os = "linux"))]
+#[cfg(any(target_vendor = "apple", target_os = "linux", target_os = "android"))]
 #[test]
 fn k12_a_cycle_of_queues_is_refused_and_harms_neither() {
     let (a, b) = (Queue::new(), Queue::new());
@@ -440,7 +440,7 @@ fn k10_a_duplicate_of_a_queue_takes_no_filter_but_read_either() {
     assert_eq!(queue.one().ident(), number(&of_inner));
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k10_any_epoll_set_takes_no_filter_but_read() {
     use std::os::fd::FromRawFd;

@@ -154,7 +154,7 @@ fn k45_a_receipt_has_the_error_flag_and_data_0() {
     }
 }
 
-#[cfg(any(target_vendor = "apple", target_os = "linux"))]
+#[cfg(any(target_vendor = "apple", target_os = "linux", target_os = "android"))]
 #[test]
 fn k46_a_receipt_without_room_is_dropped_and_the_changes_are_made() {
     let queue = Queue::new();
@@ -229,7 +229,7 @@ fn k51_a_disabled_user_event_is_added_without_an_error() {
     queue.make(user(1, DELETE));
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k52_enable_and_disable_together_are_refused() {
     let queue = Queue::new();
@@ -246,7 +246,7 @@ fn k52_enable_and_disable_together_are_refused() {
     assert_eq!(queue.refused(user(2, DELETE)), libc::ENOENT);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k53_add_and_delete_together_are_refused() {
     let queue = Queue::new();
@@ -264,7 +264,7 @@ fn k53_add_and_delete_together_are_refused() {
     queue.delete(&socket, WRITE);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k54_a_refused_modification_leaves_the_knote_as_it_was() {
     let queue = Queue::new();

@@ -1,5 +1,5 @@
 //! Changes that Linux refuses for every filter in the same way: K52, K53, K241–K243.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
 

@@ -237,7 +237,7 @@ fn k198_a_signal_that_stops_is_watched_when_the_process_goes_on() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k198_a_signal_that_stops_several_threads_is_watched_when_they_go_on() {
     in_child(|| {
@@ -385,7 +385,7 @@ fn idents_of(signals: &[i32]) -> Vec<usize> {
     idents
 }
 
-#[cfg(any(target_os = "openbsd", target_os = "linux"))]
+#[cfg(any(target_os = "openbsd", target_os = "linux", target_os = "android"))]
 #[test]
 fn k205_a_number_that_no_signal_has_is_refused() {
     in_child(|| {
@@ -397,7 +397,7 @@ fn k205_a_number_that_no_signal_has_is_refused() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k205_a_signal_that_cannot_be_caught_is_refused() {
     in_child(|| {
@@ -478,7 +478,7 @@ fn k207_deleting_leaves_a_handler_that_was_installed_since() {
 }
 
 // On Linux the new handler replaces the handler that counts.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[test]
 fn k208_a_handler_that_is_installed_later_does_not_disturb_the_knote() {
     in_child(|| {

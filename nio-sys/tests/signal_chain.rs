@@ -183,7 +183,7 @@ fn k196_handlers_between_and_above_ours_run_once() {
 }
 
 // Elsewhere it would find and call itself.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k196_a_handler_that_is_installed_above_ours_though_ours_calls_it_runs_once() {
     in_child(|| {

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use std::time::Duration;
 
 use nio_sys::{EventFlags, Kevent};
@@ -24,7 +24,7 @@ mod stream {
             writer.write_all(&vec![0; size]).unwrap();
             let event = queue.one();
             assert!(!event.is_eof());
-            #[cfg(not(target_os = "linux"))]
+            #[cfg(not(any(target_os = "linux", target_os = "android")))]
             assert!(event.data() >= 1);
         }
     }
@@ -109,7 +109,7 @@ fn k108_a_reset_is_the_end_of_both_filters() {
         let errno = event.fflags() as i32;
         assert!([0, libc::ECONNRESET].contains(&errno), "{errno}");
     }
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     assert_eq!(
         socket.take_error().unwrap().unwrap().kind(),
         ErrorKind::ConnectionReset
@@ -162,14 +162,19 @@ fn k112_a_listener_is_readable_while_connections_wait() {
     for _ in 0..2 {
         let event = queue.one();
         assert!(!event.is_eof());
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         assert!(event.data() >= 1);
         listener.accept().unwrap();
     }
     queue.assert_silent();
 }
 
-#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "android"
+))]
 #[test]
 fn k112_a_listener_may_be_added_before_it_listens() {
     use std::os::fd::AsRawFd;
@@ -242,7 +247,7 @@ fn k115_a_unix_socket_that_was_never_connected_is_silent() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k115_waiting_on_a_socket_that_was_never_connected_costs_no_time() {
     /// The time this thread has spent on the processor.
@@ -288,7 +293,7 @@ fn k115_a_socket_that_gets_connected_is_level_triggered_again() {
 }
 
 /// Apple systems refuse to shut a listener down; FreeBSD does it and says ENOTCONN.
-#[cfg(any(target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
 #[test]
 fn k115_a_listener_that_is_shut_down_has_ended() {
     use std::os::fd::AsRawFd;
@@ -310,7 +315,7 @@ fn k115_a_listener_that_is_shut_down_has_ended() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k115_a_socket_that_listened_after_it_was_added_ends_when_it_is_shut_down() {
     use std::os::fd::AsRawFd;
@@ -328,7 +333,7 @@ fn k115_a_socket_that_listened_after_it_was_added_ends_when_it_is_shut_down() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k115_a_socket_whose_connection_was_refused_has_ended() {
     let queue = Queue::new();
@@ -361,7 +366,7 @@ fn k116_datagrams_are_readable_one_by_one() {
     b.send(b"y").unwrap();
     for _ in 0..2 {
         let event = queue.one();
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         assert!(event.data() >= 1);
         assert!(!event.is_eof());
         a.recv(&mut [0]).unwrap();
@@ -369,7 +374,7 @@ fn k116_datagrams_are_readable_one_by_one() {
     queue.assert_silent();
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[test]
 fn k117_the_data_of_a_datagram_socket_is_its_bytes() {
     let queue = Queue::new();
@@ -427,7 +432,7 @@ fn k119_a_connected_socket_with_room_is_writable_at_once() {
         let events = queue.collect();
         assert_eq!(events.len(), 2);
         assert!(events.iter().all(|event| !event.is_eof()));
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         assert!(events.iter().all(|event| event.data() > 0));
     }
 }
@@ -474,7 +479,7 @@ fn k121_shutdown_of_writing_on_this_side_is_reported() {
     socket.shutdown(Shutdown::Write).unwrap();
     let event = queue.one();
     // Linux does not report it.
-    assert!(event.is_eof() || cfg!(target_os = "linux"));
+    assert!(event.is_eof() || cfg!(any(target_os = "linux", target_os = "android")));
 }
 
 #[test]
@@ -576,7 +581,7 @@ fn k126_a_refused_connection_is_the_end_of_writing() {
     match said {
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
             assert!(queue.end_of(WRITE).is_eof());
-            if cfg!(target_os = "linux") {
+            if cfg!(any(target_os = "linux", target_os = "android")) {
                 let error = socket.take_error().unwrap().unwrap();
                 assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
             }
@@ -618,7 +623,7 @@ fn k128_an_arrival_is_reported_as_readable() {
     let events = queue.collect();
     assert!(filters(&events).contains(&READ));
     // Linux may report the other direction too.
-    assert!(events.len() == 1 || cfg!(target_os = "linux"));
+    assert!(events.len() == 1 || cfg!(any(target_os = "linux", target_os = "android")));
     queue.assert_silent();
 }
 
@@ -710,7 +715,7 @@ fn k160_an_urgent_byte_is_not_the_end() {
     assert_eq!(queue.one().flags() & EventFlags::EOF, EventFlags::empty());
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k154_an_eventfd_can_be_watched() {
     use std::fs::File;
@@ -729,7 +734,7 @@ fn k154_an_eventfd_can_be_watched() {
     queue.assert_silent();
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k115_a_connection_that_is_made_where_there_is_no_descriptor_left_keeps_its_knotes() {
     in_child(|| {

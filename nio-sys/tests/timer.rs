@@ -124,7 +124,7 @@ fn k178_the_data_is_the_number_of_expirations_since_the_last_event() {
         reported += queue.one().data();
         let most = periods(before.elapsed(), ms(20));
         // A kernel that counts in ticks may be late by one.
-        let least = if cfg!(target_os = "linux") {
+        let least = if cfg!(any(target_os = "linux", target_os = "android")) {
             least
         } else {
             least - 1
@@ -166,7 +166,12 @@ fn k180_periods_do_not_drift_and_are_not_early() {
     }
 }
 
-#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "android"
+))]
 #[test]
 fn k181_a_oneshot_timer_of_0_expires_at_once() {
     let queue = Queue::new();
@@ -175,7 +180,7 @@ fn k181_a_oneshot_timer_of_0_expires_at_once() {
     assert_eq!(queue.refused(timer(1, DELETE)), libc::ENOENT);
 }
 
-#[cfg(any(target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
 #[test]
 fn k181_a_period_of_0_is_one_unit() {
     let queue = Queue::new();
@@ -188,7 +193,7 @@ fn k181_a_period_of_0_is_one_unit() {
     }
 }
 
-#[cfg(any(target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
 #[test]
 fn k182_a_negative_time_is_refused() {
     let queue = Queue::new();
@@ -203,7 +208,8 @@ fn k182_a_negative_time_is_refused() {
     target_os = "freebsd",
     target_os = "netbsd",
     target_os = "openbsd",
-    target_os = "linux"
+    target_os = "linux",
+    target_os = "android"
 ))]
 #[test]
 fn k182_an_unknown_unit_is_refused() {
@@ -221,7 +227,7 @@ fn k182_two_units_at_once_are_refused() {
     assert_eq!(queue.refused(every(1, 5).with_fflags(units)), libc::EINVAL);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k182_an_unknown_note_is_refused() {
     let queue = Queue::new();
@@ -335,7 +341,7 @@ mod absolute {
         assert!(in_ms(0) >= time);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k186_the_point_in_time_0_has_passed() {
         let queue = Queue::new();
@@ -387,7 +393,7 @@ mod absolute {
         queue.make(timer(1, DELETE));
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn k183_a_period_may_become_a_point_in_time_and_the_reverse() {
         let queue = Queue::new();
@@ -429,7 +435,7 @@ fn k189_a_time_that_overflows_does_not_expire_at_once() {
                 ident += 1;
                 let change = timer(ident, flags).with_time(i64::MAX >> shift, unit);
                 if let Err(error) = queue.change(change) {
-                    let refused = cfg!(not(target_os = "linux"));
+                    let refused = cfg!(not(any(target_os = "linux", target_os = "android")));
                     assert!(refused, "{change:?}: {error}");
                 }
             }
@@ -445,7 +451,12 @@ fn k189_a_time_of_34_years_is_accepted_everywhere() {
     queue.assert_silent_for(20);
 }
 
-#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "android"
+))]
 #[test]
 fn k190_an_event_does_not_repeat_the_unit() {
     let queue = Queue::new();
@@ -657,7 +668,7 @@ fn k49_a_change_of_a_timer_that_does_not_exist_is_enoent() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k54_a_refused_modification_leaves_a_timer_as_it_was() {
     let queue = Queue::new();

@@ -162,7 +162,7 @@ fn k172_an_edge_has_the_data_of_its_own_trigger() {
     assert_eq!(queue.one().data(), 0);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k171_adding_keeps_the_24_bits_it_is_given() {
     let queue = Queue::new();
@@ -192,7 +192,7 @@ fn k173_the_bits_of_several_triggers_accumulate() {
     assert_eq!(queue.one().fflags(), 3);
 }
 
-#[cfg(any(target_os = "freebsd", target_os = "linux"))]
+#[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
 #[test]
 fn k173_the_bits_outlive_a_delivery() {
     let queue = Queue::new();

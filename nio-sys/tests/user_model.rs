@@ -60,7 +60,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => ident.clone().prop_map(Step::Enable),
         1 => ident.clone().prop_map(Step::Disable),
         6 => (ident, 0..2_usize, 0..2_i64, any::<bool>()).prop_map(|(ident, udata, data, alone)| {
-            let (udata, data) = if cfg!(target_os = "linux") { (udata, data) } else { (0, 0) };
+            let is_linux = cfg!(any(target_os = "linux", target_os = "android"));
+            let (udata, data) = if is_linux { (udata, data) } else { (0, 0) };
             Step::Trigger { ident, udata, data, alone }
         }),
         4 => (1..5_usize).prop_map(|room| Step::Wait { room }),

@@ -197,7 +197,7 @@ fn k229_a_truncation_is_a_change() {
         assert!(seen(&queue, ALL).contains(VnodeFlags::WRITE | VnodeFlags::EXTEND));
         writer.set_len(100).unwrap();
         let bits = seen(&queue, ALL);
-        if cfg!(target_os = "linux") {
+        if cfg!(any(target_os = "linux", target_os = "android")) {
             assert_eq!(bits, VnodeFlags::WRITE | VnodeFlags::EXTEND);
         }
     });
@@ -247,7 +247,7 @@ fn k230_another_name_is_a_link() {
         queue.make(vnode(&file, ADD, asked));
         fs::remove_file(scratch.join("second")).unwrap();
         // FreeBSD calls the removal of any name a deletion.
-        if cfg!(target_os = "linux") {
+        if cfg!(any(target_os = "linux", target_os = "android")) {
             assert_eq!(seen(&queue, asked), VnodeFlags::LINK);
         }
     });
@@ -409,7 +409,12 @@ fn k232_a_directory_is_written_to_when_an_entry_comes_goes_or_is_renamed() {
     });
 }
 
-#[cfg(any(target_os = "freebsd", target_os = "netbsd", target_os = "linux"))]
+#[cfg(any(
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "linux",
+    target_os = "android"
+))]
 #[test]
 fn k233_opening_reading_and_closing_are_reported() {
     use std::io::Read;
@@ -432,7 +437,7 @@ fn k233_opening_reading_and_closing_are_reported() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k233_changes_that_cannot_be_reported_are_refused_when_asked_for() {
     in_child(|| {
@@ -475,7 +480,7 @@ fn k234_a_descriptor_that_is_not_a_file_is_refused() {
         assert_eq!(refused(Kevent::vnode(&writer, ADD)), libc::EINVAL);
         let errno = refused(Kevent::vnode(&Queue::new(), ADD));
         assert!([libc::EINVAL, libc::EOPNOTSUPP].contains(&errno));
-        if cfg!(target_os = "linux") {
+        if cfg!(any(target_os = "linux", target_os = "android")) {
             let device = File::open("/dev/null").unwrap();
             assert_eq!(refused(Kevent::vnode(&device, ADD)), libc::EINVAL);
         }
@@ -506,7 +511,7 @@ fn k235_the_file_is_watched_and_not_its_name() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k236_a_file_that_may_not_be_read_cannot_be_watched() {
     use std::os::unix::fs::OpenOptionsExt;
@@ -634,14 +639,14 @@ fn k237_a_closed_number_is_no_file() {
 }
 
 /// How many watches the descriptors of this process have.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn watches() -> usize {
     let numbers = fs::read_dir("/proc/self/fdinfo").unwrap();
     let infos = numbers.filter_map(|number| fs::read_to_string(number.unwrap().path()).ok());
     infos.map(|info| info.matches("inotify wd:").count()).sum()
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k237_the_watch_is_removed_with_the_last_knote() {
     in_child(|| {
@@ -828,7 +833,7 @@ fn k240_a_wider_mask_reports_each_change_once() {
         fs::hard_link(&path, scratch.join("second")).unwrap();
         let bits = seen(&queue, asked);
         assert!(bits.contains(VnodeFlags::LINK));
-        if cfg!(target_os = "linux") {
+        if cfg!(any(target_os = "linux", target_os = "android")) {
             assert_eq!(bits, VnodeFlags::LINK);
         }
         queue.assert_silent();
@@ -1015,7 +1020,7 @@ fn k85_events_that_do_not_fit_come_with_the_next_call() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn k100_a_new_file_that_has_the_number_and_the_inode_of_a_deleted_one_has_no_knote() {
     use std::os::unix::fs::MetadataExt;

@@ -1,5 +1,9 @@
 //! Socket addresses in the form of the kernel (sockaddr), for the time of a call.
 
+#[cfg(target_os = "android")]
+use std::os::android::net::SocketAddrExt;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
 use std::{
     ffi::OsStr,
     fmt, io,
@@ -14,7 +18,7 @@ use libc::{c_int, sockaddr, sockaddr_storage, socklen_t};
 /// Sets the length field of an address structure on the BSDs; Linux has none.
 macro_rules! set_length {
     ($field:expr, $len:expr) => {
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         {
             $field = $len as u8;
         }
@@ -207,9 +211,8 @@ pub(crate) const PATH_LEN: usize = size_of::<libc::sockaddr_un>() - NAME;
 /// that fills all the room, without a zero after it, becomes the unnamed address: the standard library has no
 /// address for it.
 fn name(bytes: &[u8]) -> io::Result<UnixAddr> {
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     if let [0, name @ ..] = bytes {
-        use std::os::linux::net::SocketAddrExt;
         return UnixAddr::from_abstract_name(name);
     }
     let end = bytes.iter().position(|byte| *byte == 0);
@@ -218,13 +221,12 @@ fn name(bytes: &[u8]) -> io::Result<UnixAddr> {
     UnixAddr::from_pathname(OsStr::from_bytes(path))
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn abstract_name(address: &UnixAddr) -> Option<&[u8]> {
-    use std::os::linux::net::SocketAddrExt;
     address.as_abstract_name()
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn abstract_name(_: &UnixAddr) -> Option<&[u8]> {
     None
 }

@@ -8,6 +8,7 @@ use crate::{Stream, stream::Descriptor};
 /// system cannot do that, or not with this file and this stream.
 #[cfg(any(
     target_os = "linux",
+    target_os = "android",
     target_os = "freebsd",
     target_os = "dragonfly",
     target_vendor = "apple"
@@ -21,7 +22,7 @@ pub(crate) fn send_file<S: Stream>(
     use std::os::fd::{AsFd, AsRawFd};
 
     // Only Linux sends to pipes.
-    if !S::SOCKET && cfg!(not(target_os = "linux")) {
+    if !S::SOCKET && cfg!(not(any(target_os = "linux", target_os = "android"))) {
         return None;
     }
     // Where the kernel's offsets have 32 bits, those beyond are left to pread(2).
@@ -39,6 +40,7 @@ pub(crate) fn send_file<S: Stream>(
 
 #[cfg(not(any(
     target_os = "linux",
+    target_os = "android",
     target_os = "freebsd",
     target_os = "dragonfly",
     target_vendor = "apple"
@@ -56,6 +58,7 @@ pub(crate) fn send_file<S: Stream>(
 /// a better error.
 #[cfg(any(
     target_os = "linux",
+    target_os = "android",
     target_os = "freebsd",
     target_os = "dragonfly",
     target_vendor = "apple"
@@ -71,7 +74,7 @@ fn is_unsupported(error: &io::Error) -> bool {
     unsupported.map(Some).contains(&error.raw_os_error())
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn sendfile(
     from: libc::c_int,
     to: libc::c_int,
@@ -84,7 +87,12 @@ fn sendfile(
 
 /// The call may return an error although it has sent a part. The part is the result then, as of a write; an error that
 /// lasts is that of the next call.
-#[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "netbsd",
+    target_os = "openbsd"
+)))]
 fn sendfile(
     from: libc::c_int,
     to: libc::c_int,

@@ -168,12 +168,17 @@ pub(crate) fn take_error(socket: &impl AsFd) -> io::Result<Option<io::Error>> {
 }
 
 /// How many bytes are in a socket's send buffer: those that the peer has not acknowledged.
-#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd"
+))]
 pub(crate) fn unsent(socket: &impl AsFd) -> Option<usize> {
     // For a socket it is SIOCOUTQ, the same number.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     const REQUEST: libc::Ioctl = libc::TIOCOUTQ;
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     const REQUEST: libc::c_ulong = libc::FIONWRITE;
     let mut bytes: c_int = 0;
     // SAFETY: the request writes one int, to which the pointer is.

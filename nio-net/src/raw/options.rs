@@ -27,7 +27,7 @@ unsafe impl Value for libc::in_addr {}
 // SAFETY: two integers.
 unsafe impl Value for libc::linger {}
 // SAFETY: three integers.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 unsafe impl Value for libc::ucred {}
 
 /// setsockopt(2).

@@ -142,14 +142,14 @@ fn close_on_exec(descriptor: &OwnedFd) -> io::Result<()> {
 }
 
 /// The user, the group and the process of the peer; the process if the system reports it.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn peer(socket: &impl AsFd) -> io::Result<(libc::uid_t, libc::gid_t, Option<c_int>)> {
     let peer: libc::ucred = super::options::get(socket, libc::SOL_SOCKET, libc::SO_PEERCRED)?;
     Ok((peer.uid, peer.gid, Some(peer.pid)))
 }
 
 /// The user, the group and the process of the peer; the process if the system reports it.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn peer(socket: &impl AsFd) -> io::Result<(libc::uid_t, libc::gid_t, Option<c_int>)> {
     let (mut user, mut group) = (0, 0);
     let fd = socket.as_fd().as_raw_fd();

@@ -32,7 +32,7 @@ bitflags! {
 
 field!(ReadWriteFlags);
 
-#[cfg(all(test, not(target_os = "linux")))]
+#[cfg(all(test, not(any(target_os = "linux", target_os = "android"))))]
 mod tests {
     use super::*;
 

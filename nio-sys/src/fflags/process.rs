@@ -44,7 +44,7 @@ bitflags! {
         /// The exit status is not known, and `data` is 0; returned only, with `EXIT`. Linux, which knows the
         /// status of a child that has not been waited for, and from 6.15 on of any process that has been
         /// waited for.
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         const NO_STATUS = 0x0100_0000;
 
         const _ = !0;
@@ -78,7 +78,7 @@ impl ProcFlags {
 
 field!(ProcFlags);
 
-#[cfg(all(test, not(target_os = "linux")))]
+#[cfg(all(test, not(any(target_os = "linux", target_os = "android"))))]
 mod tests {
     use super::*;
 

@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(TimerUnit::from_fflags(nanos), Some(TimerUnit::Nanoseconds));
     }
 
-    #[cfg(any(target_os = "freebsd", target_os = "linux"))]
+    #[cfg(any(target_os = "freebsd", target_os = "linux", target_os = "android"))]
     #[test]
     fn two_units_at_once_are_none() {
         assert_eq!(TimerUnit::from_fflags(1 | 2), None);

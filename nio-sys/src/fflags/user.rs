@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(format!("{:?}", UserFlags::FFAND), "FFAND");
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     #[test]
     fn notes_have_the_values_that_libc_gives_them() {
         assert_eq!(UserFlags::TRIGGER.bits(), libc::NOTE_TRIGGER);

@@ -40,16 +40,36 @@ bitflags! {
         const LEASE_RELEASE = 0x400;
 
         /// It was opened. FreeBSD, NetBSD, Linux.
-        #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_os = "linux"))]
+        #[cfg(any(
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "linux",
+            target_os = "android"
+        ))]
         const OPEN = 0x80;
         /// A descriptor of it that could not write was closed. FreeBSD, NetBSD, Linux.
-        #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_os = "linux"))]
+        #[cfg(any(
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "linux",
+            target_os = "android"
+        ))]
         const CLOSE = 0x100;
         /// A descriptor of it that could write was closed. FreeBSD, NetBSD, Linux.
-        #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_os = "linux"))]
+        #[cfg(any(
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "linux",
+            target_os = "android"
+        ))]
         const CLOSE_WRITE = 0x200;
         /// It was read. FreeBSD, NetBSD, Linux.
-        #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_os = "linux"))]
+        #[cfg(any(
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "linux",
+            target_os = "android"
+        ))]
         const READ = 0x400;
 
         /// It was cut short. OpenBSD.
@@ -62,7 +82,7 @@ bitflags! {
 
 field!(VnodeFlags);
 
-#[cfg(all(test, not(target_os = "linux")))]
+#[cfg(all(test, not(any(target_os = "linux", target_os = "android"))))]
 mod tests {
     use super::*;
 

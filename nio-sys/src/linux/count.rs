@@ -5,7 +5,7 @@
 
 use std::{mem::size_of, os::fd::RawFd, ptr};
 
-use libc::{c_int, c_ulong, c_void, socklen_t};
+use libc::{Ioctl, c_int, c_void, socklen_t};
 
 /// The bytes that can be read, or the connections that can be accepted; 1 if there are some but the number is
 /// not known.
@@ -14,18 +14,29 @@ pub(super) fn readable(fd: RawFd) -> i64 {
         return bytes;
     }
     // A listener has no bytes. A TCP listener knows the length of its queue (K112).
-    tcp_info(fd).map_or(1, |info| i64::from(info.tcpi_unacked))
+    tcp_info(fd).map_or(1, |info| i64::from(info.unacked))
 }
 
 /// Whether a TCP socket without a connection has listened or begun to connect before. The kernel sets the size of
 /// the received segments when it disconnects a socket (Linux 4.14); that of a new socket is 0.
 pub(super) fn was_disconnected(fd: RawFd) -> bool {
-    tcp_info(fd).is_some_and(|info| info.tcpi_rcv_mss != 0)
+    tcp_info(fd).is_some_and(|info| info.received_segment != 0)
 }
 
-fn tcp_info(fd: RawFd) -> Option<libc::tcp_info> {
-    // SAFETY: all zeroes is a valid tcp_info.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+/// The start of the kernel's `struct tcp_info` (linux/tcp.h), which the libc crate does not have for Android. The
+/// kernel fills in as much as there is room for.
+#[repr(C)]
+#[derive(Default)]
+struct TcpInfo {
+    _states: [u8; 8],
+    _timeouts: [u32; 2],
+    _sent_segment: u32,
+    received_segment: u32,
+    unacked: u32,
+}
+
+fn tcp_info(fd: RawFd) -> Option<TcpInfo> {
+    let mut info = TcpInfo::default();
     option(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).then_some(info)
 }
 
@@ -50,10 +61,10 @@ pub(super) fn take_error(fd: RawFd) -> u32 {
 }
 
 /// An ioctl(2) that answers with an int.
-fn ioctl(fd: RawFd, request: c_ulong) -> Option<i64> {
+fn ioctl(fd: RawFd, request: Ioctl) -> Option<i64> {
     let mut answer: c_int = 0;
     // SAFETY: the requests that this module makes write one int, which lives until the call returns.
-    let result = unsafe { libc::ioctl(fd, request as _, ptr::from_mut(&mut answer)) };
+    let result = unsafe { libc::ioctl(fd, request, ptr::from_mut(&mut answer)) };
     (result == 0).then_some(i64::from(answer))
 }
 

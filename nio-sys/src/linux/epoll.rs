@@ -14,8 +14,9 @@ use libc::{c_int, epoll_event};
 use crate::owned::owned;
 
 /// Set once epoll_pwait2 has been refused: a kernel before Linux 5.11 answers ENOSYS, the seccomp filter of an
-/// old container EPERM.
-static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
+/// old container EPERM. Set from the start on Android: the filter of applications kills a process for a call that
+/// its release does not know, and before Android 15 it does not know this one.
+static NO_PWAIT2: AtomicBool = AtomicBool::new(cfg!(target_os = "android"));
 
 /// A timeout of 2³¹ seconds or more is the same as none.
 const FOREVER: u64 = 1 << 31;
@@ -96,8 +97,10 @@ pub(super) fn last_error() -> io::Error {
 
 /// Puts another epoll set in the place of one, under the same number.
 pub(super) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
+    let (new, old) = (new.as_raw_fd(), old.as_raw_fd());
+    // The libc crate has no dup3 for Android.
     // SAFETY: both are open, and the caller alone owns the old descriptor.
-    match unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) } {
+    match unsafe { libc::syscall(libc::SYS_dup3, new, old, libc::O_CLOEXEC) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }

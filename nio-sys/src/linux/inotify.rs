@@ -78,7 +78,7 @@ pub(super) fn watch(inotify: &OwnedFd, inode: Inode, mask: u32) -> io::Result<Wd
 /// Ends a watch. A watch that has ended with its inode is no error.
 pub(super) fn unwatch(inotify: &OwnedFd, wd: Wd) {
     // SAFETY: takes no pointers.
-    unsafe { libc::inotify_rm_watch(inotify.as_raw_fd(), wd) };
+    unsafe { libc::inotify_rm_watch(inotify.as_raw_fd(), wd as _) };
 }
 
 /// The number of bytes of notices that can be read.

@@ -15,11 +15,28 @@ use super::{
 };
 use crate::owned::owned;
 
-/// A new pidfd of a process: close-on-exec.
+/// A new pidfd of a process: close-on-exec. ENOSYS if this system has none.
 pub(super) fn open(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    if !may_open() {
+        return Err(io::Error::from_raw_os_error(libc::ENOSYS));
+    }
     // SAFETY: takes no pointers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    owned(fd as c_int)
+    owned(fd as c_int).map_err(|error| match error.raw_os_error() {
+        // The kernel never answers this; the seccomp filter of an old container does.
+        Some(libc::EPERM) => io::Error::from_raw_os_error(libc::ENOSYS),
+        _ => error,
+    })
+}
+
+/// Whether the system call may be tried. On Android the seccomp filter of applications kills a process for a call
+/// that its release does not know. It knows those of its C library, which has this one from Android 12 on.
+fn may_open() -> bool {
+    #[cfg(target_os = "android")]
+    // SAFETY: the name ends with a zero. The function is not called.
+    return !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"pidfd_open".as_ptr()) }.is_null();
+    #[cfg(not(target_os = "android"))]
+    true
 }
 
 /// Another descriptor of the same file: close-on-exec.
@@ -77,6 +94,8 @@ pub(super) enum Exit {
 /// | exited | IN | the status | unknown |
 /// | being reaped | IN | not yet, from Linux 6.13 on | unknown |
 /// | reaped | IN, HUP | Linux 6.15: the status | Linux 6.15: the status |
+///
+/// Before Linux 5.4, and in a sandbox that refuses it, waitid(2) takes no pidfd: unknown, also of a child.
 pub(super) fn exit(pidfd: RawFd) -> Exit {
     let polled = poll_now(pidfd, IN);
     if polled == 0 {
@@ -85,6 +104,7 @@ pub(super) fn exit(pidfd: RawFd) -> Exit {
     match wait_status(pidfd) {
         Waited::Status(status) => Exit::Status(status),
         Waited::NotYet => Exit::NotYet,
+        Waited::Refused => Exit::Unknown,
         Waited::NoChild => match info(pidfd) {
             Some(Info { mask, status, .. }) if mask & Info::EXIT != 0 => Exit::Status(status),
             Some(Info { mask, parent, .. })
@@ -104,14 +124,18 @@ enum Waited {
     NotYet,
     /// It is not a child of this process, or has been reaped.
     NoChild,
+    /// The system does not have this call.
+    Refused,
 }
 
 /// The wait status of a process, without reaping it.
 fn wait_status(pidfd: RawFd) -> Waited {
     // __WALL: also of a child that was made by clone(2) and sends no SIGCHLD.
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
-    let Ok(info) = waitid(pidfd, options) else {
-        return Waited::NoChild;
+    let info = match waitid(pidfd, options) {
+        Ok(info) => info,
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Waited::NoChild,
+        Err(_) => return Waited::Refused,
     };
     // SAFETY: it is the siginfo of a SIGCHLD, or all zeroes.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };

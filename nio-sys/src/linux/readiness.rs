@@ -195,7 +195,11 @@ mod tests {
             let near = owned(libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY)).unwrap();
             assert_eq!(libc::unlockpt(near.as_raw_fd()), 0);
             let flags = libc::O_RDWR | libc::O_NOCTTY;
-            let far = libc::ioctl(near.as_raw_fd(), libc::TIOCGPTPEER as _, flags);
+            #[cfg(not(target_os = "android"))]
+            use libc::TIOCGPTPEER;
+            #[cfg(target_os = "android")]
+            const TIOCGPTPEER: libc::Ioctl = 0x5441;
+            let far = libc::ioctl(near.as_raw_fd(), TIOCGPTPEER as _, flags);
             (near, owned(far).unwrap())
         }
     }

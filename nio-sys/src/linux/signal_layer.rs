@@ -8,6 +8,10 @@ use std::{
     sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
 };
 
+#[cfg(target_os = "android")]
+use libc::__errno as errno_location;
+#[cfg(not(target_os = "android"))]
+use libc::__errno_location as errno_location;
 use libc::{c_int, c_void, siginfo_t};
 
 use super::{default_action, signal_handler::count};
@@ -169,7 +173,7 @@ extern "C" fn on_signal<const LAYER: usize>(
     context: *mut c_void,
 ) {
     // SAFETY: errno is a variable of this thread and its address is always valid.
-    let errno = unsafe { *libc::__errno_location() };
+    let errno = unsafe { *errno_location() };
     let frame = ptr::from_ref(&errno) as usize;
     let before = DELIVERY.get();
     let goes_on = before.goes_on(number, frame, info);
@@ -187,7 +191,7 @@ extern "C" fn on_signal<const LAYER: usize>(
         DELIVERY.set(before);
     }
     // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
+    unsafe { *errno_location() = errno };
 }
 
 /// Runs the previous action of a layer.
