@@ -33,8 +33,8 @@ pub enum Error {
     /// There is no thread for blocking closures, and the system refused to start one. The kind is that
     /// of the system's error.
     #[error(
-        "no thread for blocking closures can be started: {0}; raise the limit on threads \
-         (ulimit -u), or use fewer threads"
+        "no thread for blocking closures can be started: {0}; {advice}",
+        advice = advice_for_threads(.0)
     )]
     Thread(#[source] io::Error),
     /// The future of [`block_on`](crate::EventLoop::block_on) and all tasks wait, and nothing can wake
@@ -69,6 +69,16 @@ impl From<Error> for io::Error {
             Error::RealClock => io::ErrorKind::Unsupported,
         };
         io::Error::new(kind, error)
+    }
+}
+
+fn advice_for_threads(error: &io::Error) -> &'static str {
+    match error.kind() {
+        // EPERM. The GNU C library from 2021 on makes another call only after ENOSYS.
+        io::ErrorKind::PermissionDenied => {
+            "the sandbox refuses clone3(2); use a newer one (Docker from 20.10.10 on), or let it answer ENOSYS"
+        }
+        _ => "raise the limit on threads (ulimit -u), or use fewer threads",
     }
 }
 

@@ -33,6 +33,7 @@ const SOURCES: &[&str] = &[
     include_str!("order.rs"),
     include_str!("programs.rs"),
     include_str!("remote.rs"),
+    include_str!("sandboxes.rs"),
     include_str!("signals.rs"),
     include_str!("sleeps.rs"),
     include_str!("source.rs"),

@@ -4,6 +4,9 @@ use std::{fmt, io, os::fd::RawFd};
 
 use crate::{Interest, Signal, Token};
 
+/// Whether the queue is nio-sys's own, not the kernel's.
+const IS_LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// The subject of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -51,6 +54,13 @@ impl Subject {
             },
             (Subject::Process(_), Some(libc::ESRCH)) => {
                 " (there is no such process; register a child before it is waited for)"
+            }
+            (Subject::Process(_), Some(libc::EINVAL)) if IS_LINUX => {
+                " (the kernel or the sandbox lacks pidfd_open(2): it needs Linux 5.3 or Android 12, and in a \
+                 container Docker 20.10; else wait for the child on another thread)"
+            }
+            (Subject::File(_), Some(libc::ENOTSUP)) if IS_LINUX => {
+                " (files are watched by way of /proc, which is not there; mount it)"
             }
             (Subject::Descriptor(_) | Subject::File(_), Some(libc::EBADF)) => {
                 " (it is closed, or the poll belongs to the parent of this process)"
@@ -204,6 +214,10 @@ mod tests {
         };
         assert!(text(Subject::Descriptor(3), libc::EBADF).contains("it is closed"));
         assert!(text(Subject::Descriptor(3), libc::EPERM).contains("cannot be polled"));
+        if IS_LINUX {
+            assert!(text(Subject::Process(9), libc::EINVAL).contains("lacks pidfd_open(2)"));
+            assert!(text(Subject::File(3), libc::ENOTSUP).contains("mount it"));
+        }
         assert!(text(Subject::Process(9), libc::ESRCH).contains("no such process"));
         assert!(text(Subject::Timer(Token(1)), libc::EMFILE).contains("ulimit -n"));
         assert!(text(Subject::File(3), libc::EACCES).ends_with(')')); // the text of the system alone

@@ -31,6 +31,7 @@ const SOURCES: &[&str] = &[
     include_str!("refused.rs"),
     include_str!("signal.rs"),
     include_str!("signal_chain.rs"),
+    include_str!("sandboxes.rs"),
     include_str!("sockets.rs"),
     include_str!("timer.rs"),
     include_str!("user.rs"),

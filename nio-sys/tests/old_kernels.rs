@@ -1,6 +1,6 @@
 //! A queue on an older kernel, or in a container that forbids newer system calls. A seccomp filter makes these
 //! calls fail in a child process.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
 
@@ -55,7 +55,9 @@ fn check_fork_with_madvise(answer: i32) {
 
 #[test]
 fn k4_without_wipeonfork_a_child_does_not_have_the_queue() {
-    in_child(|| check_fork_with_madvise(libc::EINVAL));
+    for errno in [libc::EINVAL, libc::ENOSYS, libc::EPERM] {
+        in_fork(|| check_fork_with_madvise(errno));
+    }
 }
 
 #[test]
@@ -65,20 +67,98 @@ fn k4_a_child_does_not_have_the_queue_though_madvise_succeeds_without_effect() {
 
 #[test]
 fn k211_without_process_descriptors_the_filter_is_refused() {
-    in_child(|| {
-        refuse(libc::SYS_pidfd_open, libc::ENOSYS);
-        let queue = Queue::new();
-        let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let change = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
-        assert_eq!(queue.refused(change), libc::EINVAL);
-        assert_eq!(queue.refused(change.with_flags(DELETE)), libc::ENOENT);
-        // The other filters still work.
-        queue.add_user(1, CLEAR);
-        queue.trigger(1);
-        assert_eq!(queue.one().filter(), Filter::USER);
-        cat.kill().unwrap();
-        cat.wait().unwrap();
-    });
+    for errno in [libc::ENOSYS, libc::EPERM] {
+        in_fork(|| no_process_descriptors(errno));
+    }
+}
+
+fn no_process_descriptors(errno: i32) {
+    refuse(libc::SYS_pidfd_open, errno);
+    let queue = Queue::new();
+    let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let change = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
+    assert_eq!(queue.refused(change), libc::EINVAL);
+    assert_eq!(queue.refused(change.with_flags(DELETE)), libc::ENOENT);
+    // The other filters still work.
+    queue.add_user(1, CLEAR);
+    queue.trigger(1);
+    assert_eq!(queue.one().filter(), Filter::USER);
+    cat.kill().unwrap();
+    cat.wait().unwrap();
+}
+
+/// The exit of a child, as a queue reports it: its flags and its status. It is reaped before the queue looks, or after.
+fn exit_of_child(reaped_before: bool) -> (ProcFlags, isize) {
+    let queue = Queue::new();
+    let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    queue.make(Kevent::process(child.id(), ADD).with_fflags(ProcFlags::EXIT));
+    child.kill().unwrap();
+    if reaped_before {
+        child.wait().unwrap();
+    }
+    let event = queue.one();
+    child.wait().unwrap();
+    (
+        ProcFlags::from_bits_retain(event.fflags()),
+        event.data() as isize,
+    )
+}
+
+const UNKNOWN: (ProcFlags, isize) = (ProcFlags::EXIT.union(ProcFlags::NO_STATUS), 0);
+
+#[test]
+fn k214_without_waitid_of_a_pidfd_an_exit_is_reported_without_its_status() {
+    // EINVAL: Linux 5.3 has pidfds and no P_PIDFD.
+    for errno in [libc::EINVAL, libc::ENOSYS, libc::EPERM] {
+        in_fork(|| {
+            // SAFETY: takes no pointers. A pidfd of this process.
+            let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+            refuse_if(libc::SYS_waitid, &[(0, true, libc::P_PIDFD as _)], errno);
+            assert_eq!(exit_of_child(false), UNKNOWN);
+            assert_eq!(exit_of_child(true), UNKNOWN);
+            let queue = Queue::new();
+            let change = Kevent::new(pidfd as usize, Filter::PROCDESC, ADD);
+            let refused = queue.refused(change.with_fflags(ProcFlags::EXIT));
+            assert_eq!(refused, libc::EINVAL);
+        });
+    }
+}
+
+#[test]
+fn k214_without_the_information_of_a_pidfd_the_status_of_a_child_is_known_until_it_is_reaped() {
+    // PIDFD_GET_INFO of a struct of 64 bytes. ENOTTY: a kernel before 6.13.
+    let request = (1, true, 0xC040_FF0B);
+    for errno in [libc::ENOTTY, libc::ENOSYS, libc::EPERM] {
+        in_fork(|| {
+            refuse_if(libc::SYS_ioctl, &[request], errno);
+            assert_eq!(
+                exit_of_child(false),
+                (ProcFlags::EXIT, libc::SIGKILL as isize)
+            );
+            assert_eq!(exit_of_child(true), UNKNOWN);
+        });
+    }
+}
+
+#[test]
+fn k228_files_are_watched_without_statx() {
+    for errno in [libc::ENOSYS, libc::EPERM] {
+        in_fork(|| {
+            let scratch = Scratch::new();
+            let (path, file) = scratch.file("file", "abc");
+            refuse(libc::SYS_statx, errno);
+            let queue = Queue::new();
+            queue.make(Kevent::vnode(&file, ADD | CLEAR).with_fflags(VnodeFlags::EXTEND));
+            queue.add(&file, READ, CLEAR, 1);
+            assert_eq!(queue.one().filter(), READ);
+            append(&path, "def");
+            let mut seen = queue.wait();
+            while seen.len() < 2 {
+                seen.extend(queue.wait());
+            }
+            assert_eq!(filters(&seen), [READ, Filter::VNODE]);
+        });
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 mod alone;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) mod seccomp;
 
 use std::{
     cell::RefCell,

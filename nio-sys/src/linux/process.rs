@@ -95,7 +95,7 @@ fn open(ident: usize) -> io::Result<OwnedFd> {
     let no_such_process = || io::Error::from_raw_os_error(libc::ESRCH);
     let pid = i32::try_from(ident).ok().filter(|&pid| pid > 0);
     pidfd::open(pid.ok_or_else(no_such_process)?).map_err(|error| match error.raw_os_error() {
-        // A kernel before 5.3 does not have this filter.
+        // A kernel before 5.3, and a sandbox that refuses the call, do not have this filter.
         Some(libc::ENOSYS) => invalid(),
         // The answers of kernels for the id of a thread.
         Some(libc::EINVAL | libc::ENOENT) => no_such_process(),

@@ -1,0 +1,1 @@
+../../../nio-sys/tests/support/seccomp.rs
