@@ -103,6 +103,20 @@ fn a_source_that_was_woken_before_it_ever_waited_waits_all_the_same() {
     assert_eq!(read.unwrap().expect("it is told").unwrap(), 1);
 }
 
+/// Their registrations use the same slot, whose generations repeat in the tokens of 32-bit targets.
+#[test]
+fn thousands_of_sources_one_after_the_other_wait_in_both_directions() {
+    let mut event_loop = event_loop();
+    for _ in 0..5000 {
+        let (source, _theirs) = sources(&event_loop.handle());
+        for direction in [READ, WRITE] {
+            let blocked = source.try_io(direction, |_| Err::<(), _>(ErrorKind::WouldBlock.into()));
+            assert_eq!(blocked.unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+    }
+    assert!(!event_loop.run().unwrap());
+}
+
 #[test]
 fn one_direction_blocked_does_not_block_the_other() {
     let mut event_loop = event_loop();

@@ -384,11 +384,10 @@ fn already_registered(fd: RawFd, known: Registration) -> Error {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
 
-    #[cfg(target_pointer_width = "64")]
     #[test]
     fn a_registration_takes_16_bytes() {
         assert_eq!(size_of::<Option<Registration>>(), 16);

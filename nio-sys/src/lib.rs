@@ -152,6 +152,7 @@
 //! |---|---|
 //! | [`USER`](Filter::USER) | a `TRIGGER` in the change that adds it counts, as on Apple, OpenBSD and DragonFly (K163) |
 //! | [`TIMER`](Filter::TIMER) | takes a descriptor each: `EMFILE` at the limit |
+//! | | on a 32-bit processor, a deadline of the wall clock after January 2038 needs Linux 5.1: before, the timer becomes due in January 2038 and from then on wakes each wait without an event, and the kernel's own wall clock ends there |
 //! | [`SIGNAL`](Filter::SIGNAL) | uses a signal handler, which calls the one that the program had installed. It counts deliveries: signals of one kind that were pending together are one (K199), and one that all threads block comes when it is unblocked (K200) |
 //! | | a handler that the program installs later takes the place of the one that counts until the next `EV_ADD`, unless it calls it (K208) |
 //! | | a signal that was ignored has its default action in a program that this one executes (K209) |
@@ -164,6 +165,7 @@
 //! | | on Linux |
 //! |---|---|
 //! | [`VNODE`](Filter::VNODE) needs | /proc (`ENOTSUP` without it) and permission to read the file, however it was opened (`EACCES`); only regular files and directories (`EINVAL`) |
+//! | times | on a 32-bit processor, a file whose time is after January 2038 needs Linux 4.11: `EOVERFLOW` before |
 //! | limits | the first knote of a queue that watches files makes an inotify descriptor: `EMFILE` at `max_user_instances`, or at the limit of descriptors. Each watched file has a watch, and a directory that is watched for its removal has two: `ENOMEM` at `max_user_watches` |
 //! | a closed descriptor | is noticed when its knote would report, or is changed. If its number names *the same file* again by then, the knote goes on |
 //! | `WRITE`, `EXTEND` | `EXTEND` is found by comparing sizes. A file that is emptied and written again, but not beyond its old length, is not extended; one that is lengthened by ftruncate(2) is |

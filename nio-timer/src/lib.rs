@@ -75,7 +75,8 @@
 //!
 //! # How to read the source
 //!
-//! `slab` holds values under keys that are never used twice, and stands alone. `queue` is an indexed
+//! `slab` holds values under keys that are never used twice, and `word` packs such a key; the two stand
+//! alone. `queue` is an indexed
 //! 4-ary heap of deadlines. `heap` joins the two, `drain` takes many timers at once, `iter` looks at
 //! them.
 
@@ -94,6 +95,7 @@ mod queue;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod word;
 
 pub use heap::TimerHeap;
 pub use iter::Iter;

@@ -9,21 +9,20 @@
 //! 4. Slots are cut off the end only by [`Slab::shrink_to_fit`]. Slots made after that begin with a
 //!    generation that no slot cut off has used.
 //!
-//! This file stands alone: it uses nothing else of the crate.
+//! This file and `word` stand alone: they use nothing else of the crate.
 
 use alloc::vec::Vec;
 use core::iter::{Enumerate, FusedIterator};
 use core::num::NonZeroU32;
 use core::{fmt, slice};
 
+use crate::word;
+
 /// The generation of a retired slot. The first of all is 1.
 const RETIRED: u32 = 0;
 /// How many slots there can be: fewer than indices, so that users of the slab can give the other values a
 /// meaning.
 const MOST: usize = 1 << 31;
-/// How many bits of a word hold the index: half of them, or 20 of 32, which is more descriptors than a
-/// 32-bit system can open.
-const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 
 /// Names a value in a [`Slab`], from its insertion until it is removed.
 ///
@@ -40,7 +39,8 @@ impl Key {
     /// Index and generation in one word, for a field that holds no more, as the user data of a kernel's
     /// event. The slab that gave the key finds the value by [`Slab::key_of_word`].
     ///
-    /// A word of 32 bits has room for 2²⁰ indices and 12 bits of the generation.
+    /// A word is never 0, and never `usize::MAX`. On 32-bit targets it has less room than a key: the first 2²⁰
+    /// indices have one of 2047 generations, which repeat, and the indices after them have none.
     ///
     /// ```
     /// let mut slab = nio_timer::Slab::new();
@@ -52,7 +52,7 @@ impl Key {
     #[must_use]
     #[inline]
     pub fn to_word(self) -> usize {
-        (self.generation.get() as usize) << INDEX_BITS | self.index as usize
+        word::pack(self.index, self.generation)
     }
 }
 
@@ -225,12 +225,12 @@ impl<T> Slab<T> {
         self.get(key).is_some()
     }
 
-    /// The key that [`Key::to_word`] made this word of, if its value is still there.
+    /// The key that [`Key::to_word`] made this word of, if its value is still there. On 32-bit targets it may be
+    /// the key of a later value, after 2047 others in the same slot, or in a slot after the first 2²⁰.
     #[must_use]
     #[inline]
     pub fn key_of_word(&self, word: usize) -> Option<Key> {
-        let index = word & ((1 << INDEX_BITS) - 1);
-        let key = self.key_at(index as u32)?;
+        let key = self.key_at(word::index(word))?;
         (key.to_word() == word).then_some(key)
     }
 

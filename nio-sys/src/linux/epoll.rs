@@ -26,9 +26,9 @@ const MOST_EVENTS: usize = c_int::MAX as usize / size_of::<epoll_event>();
 
 /// The kernel's own timespec, which is 64 bits wide also where libc's is not.
 #[repr(C)]
-struct KernelTimespec {
-    seconds: i64,
-    nanoseconds: i64,
+pub(super) struct KernelTimespec {
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: i64,
 }
 
 /// The mask of the queue's own entries.

@@ -129,7 +129,7 @@ fn parse(mut bytes: &[u8], notices: &mut Vec<Notice>) {
 const GONE: (libc::dev_t, libc::ino64_t) = (libc::dev_t::MAX, libc::ino64_t::MAX);
 
 /// The state of a file at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileState {
     dev: libc::dev_t,
     inode: libc::ino64_t,
@@ -146,7 +146,12 @@ impl FileState {
         // SAFETY: fstat64 fills in the whole struct when it returns 0, and only then is it read.
         let stat = unsafe {
             if libc::fstat64(fd, stat.as_mut_ptr()) != 0 {
-                return Err(io::Error::last_os_error());
+                let error = io::Error::last_os_error();
+                return match error.raw_os_error() {
+                    // The C library has no room for a time after 2038.
+                    Some(libc::EOVERFLOW) => FileState::by_statx(fd).ok_or(error),
+                    _ => Err(error),
+                };
             }
             stat.assume_init()
         };
@@ -157,6 +162,28 @@ impl FileState {
             owner: (stat.st_uid, stat.st_gid),
             links: stat.st_nlink,
             size: stat.st_size,
+        })
+    }
+
+    /// The same by statx(2), whose fields have one width on all processors. `None` if the kernel or a seccomp
+    /// filter refuses it, or the file.
+    fn by_statx(fd: RawFd) -> Option<FileState> {
+        let mut found = MaybeUninit::<libc::statx>::zeroed();
+        // SAFETY: the name ends with a zero, and the struct lives until the call returns. It is valid also where
+        // the call has left the zeroes.
+        let (result, found) = unsafe {
+            let (name, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+            let (basic, to) = (libc::STATX_BASIC_STATS, found.as_mut_ptr());
+            let result = libc::syscall(libc::SYS_statx, fd, name, flags, basic, to);
+            (result, found.assume_init())
+        };
+        (result == 0).then_some(FileState {
+            dev: libc::makedev(found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            mode: found.stx_mode.into(),
+            owner: (found.stx_uid, found.stx_gid),
+            links: found.stx_nlink.into(),
+            size: i64::try_from(found.stx_size).unwrap_or(i64::MAX),
         })
     }
 
@@ -207,6 +234,21 @@ pub(super) fn offset(fd: RawFd) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_written_after_2038_has_a_state() {
+        let path = std::env::temp_dir().join(format!("nio-sys-2038-{}", std::process::id()));
+        let file = std::fs::File::create(&path).unwrap();
+        let before = FileState::of(file.as_raw_fd()).unwrap();
+        let late = std::time::Duration::from_secs(1 << 31);
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH + late)
+            .unwrap();
+        assert_eq!(FileState::of(file.as_raw_fd()).unwrap(), before);
+        if let Some(by_statx) = FileState::by_statx(file.as_raw_fd()) {
+            assert_eq!(by_statx, before);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn notices_are_parsed_with_and_without_names() {

@@ -13,12 +13,16 @@
 
 use std::{
     io,
-    mem::{MaybeUninit, zeroed},
+    mem::{MaybeUninit, size_of, zeroed},
     os::fd::{AsRawFd, OwnedFd, RawFd},
     ptr,
+    time::SystemTime,
 };
 
+use libc::{c_int, c_long};
+
 use super::{
+    epoll::KernelTimespec,
     filterops::{Answer, Filterops, Host, Report},
     knote::invalid,
 };
@@ -127,16 +131,9 @@ impl Timer {
         } else {
             (libc::TFD_TIMER_ABSTIME, next.max(1))
         };
-        // SAFETY: all zeroes is a valid itimerspec.
-        let mut setting: libc::itimerspec = unsafe { zeroed() };
-        let seconds = libc::time_t::try_from(time / 1_000_000_000);
-        setting.it_value.tv_sec = seconds.unwrap_or(libc::time_t::MAX);
-        setting.it_value.tv_nsec = (time % 1_000_000_000) as libc::c_long;
-        // SAFETY: the setting lives until the call returns. Setting and descriptor are valid, so there is no
-        // error.
-        unsafe {
-            libc::timerfd_settime(self.timerfd.as_raw_fd(), flags, &setting, ptr::null_mut())
-        };
+        if !HAS_SHORT_TIME || !set_long(&self.timerfd, flags, time) {
+            set(&self.timerfd, flags, time);
+        }
     }
 }
 
@@ -176,11 +173,56 @@ impl Filterops for Timer {
     }
 }
 
+/// Whether the C library counts seconds in 32 bits, which end in 2038.
+const HAS_SHORT_TIME: bool = size_of::<libc::time_t>() < size_of::<i64>();
+
+/// Sets a timerfd with the C library's call, whose time may end in 2038.
+fn set(timerfd: &OwnedFd, flags: c_int, time: Nanos) {
+    // SAFETY: all zeroes is a valid itimerspec.
+    let mut setting: libc::itimerspec = unsafe { zeroed() };
+    let seconds = libc::time_t::try_from(time / 1_000_000_000);
+    setting.it_value.tv_sec = seconds.unwrap_or(libc::time_t::MAX);
+    setting.it_value.tv_nsec = (time % 1_000_000_000) as c_long;
+    // SAFETY: the setting lives until the call returns. Setting and descriptor are valid, so there is no error.
+    unsafe { libc::timerfd_settime(timerfd.as_raw_fd(), flags, &setting, ptr::null_mut()) };
+}
+
+/// Sets a timerfd with the call that 32-bit kernels have for 64-bit times, from Linux 5.1 on. Returns whether it
+/// succeeded: an older kernel answers ENOSYS, a seccomp filter ENOSYS or EPERM.
+fn set_long(timerfd: &OwnedFd, flags: c_int, time: Nanos) -> bool {
+    /// `__NR_timerfd_settime64`: the same on all 32-bit processors (asm-generic/unistd.h).
+    const TIMERFD_SETTIME64: c_long = 411;
+    let time = i64::try_from(time).unwrap_or(i64::MAX);
+    let spec = |time| KernelTimespec {
+        seconds: time / 1_000_000_000,
+        nanoseconds: time % 1_000_000_000,
+    };
+    let setting = [spec(0), spec(time)];
+    let old = ptr::null_mut::<KernelTimespec>();
+    // SAFETY: the setting is the kernel's `struct __kernel_itimerspec`, two times, and lives until the call
+    // returns.
+    let result = unsafe {
+        libc::syscall(
+            TIMERFD_SETTIME64,
+            timerfd.as_raw_fd(),
+            flags,
+            setting.as_ptr(),
+            old,
+        )
+    };
+    result == 0
+}
+
 /// The time of a clock, now.
 fn now(clock: libc::clockid_t) -> Nanos {
+    if clock == libc::CLOCK_REALTIME {
+        // The standard library reads 64 bits also where `libc::time_t` has 32.
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        return since.map_or(0, |time| Nanos::try_from(time.as_nanos()).unwrap_or(NEVER));
+    }
     let mut now = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: clock_gettime fills in the whole struct for a clock that exists, and both that this file asks
-    // for, CLOCK_MONOTONIC and CLOCK_REALTIME, exist in every kernel.
+    // SAFETY: clock_gettime fills in the whole struct for a clock that exists, and CLOCK_MONOTONIC exists in
+    // every kernel. It counts from the start of the machine, so 32 bits last for 68 years.
     let now = unsafe {
         libc::clock_gettime(clock, now.as_mut_ptr());
         now.assume_init()
@@ -217,6 +259,25 @@ mod tests {
         assert!(matches!(timer.report(), Answer::Nothing));
         let left = armed_for(&timer);
         assert!((30_000_000_000..=60_000_000_000).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn a_deadline_after_2038_is_set_as_it_is() {
+        let deadline = 1 << 31; // seconds
+        let change = Kevent::timer(1, EventFlags::ADD | EventFlags::ONESHOT)
+            .with_time(deadline + 1_000_000, TimerUnit::Seconds);
+        let absolute = change.fflags() | TimerFlags::ABSOLUTE.bits();
+        let timer = Timer::new(&change.with_fflags(absolute)).unwrap();
+        let left = (deadline as u64 * 1_000_000_000).saturating_sub(now(libc::CLOCK_REALTIME));
+        assert!(armed_for(&timer) > left);
+    }
+
+    #[test]
+    fn a_kernel_without_the_call_for_long_times_is_set_by_the_other() {
+        let change = Kevent::timer(1, EventFlags::ADD).with_time(100, TimerUnit::Seconds);
+        let timer = Timer::new(&change).unwrap();
+        set(&timer.timerfd, 0, 10_000_000_000);
+        assert!((1..=10_000_000_000).contains(&armed_for(&timer)));
     }
 
     #[test]
