@@ -5,7 +5,7 @@
 
 use std::{mem::size_of, os::fd::RawFd, ptr};
 
-use libc::{c_int, c_ulong, c_void, socklen_t};
+use libc::{Ioctl, c_int, c_void, socklen_t};
 
 /// The bytes that can be read, or the connections that can be accepted; 1 if there are some but the number is
 /// not known.
@@ -50,10 +50,10 @@ pub(super) fn take_error(fd: RawFd) -> u32 {
 }
 
 /// An ioctl(2) that answers with an int.
-fn ioctl(fd: RawFd, request: c_ulong) -> Option<i64> {
+fn ioctl(fd: RawFd, request: Ioctl) -> Option<i64> {
     let mut answer: c_int = 0;
     // SAFETY: the requests that this module makes write one int, which lives until the call returns.
-    let result = unsafe { libc::ioctl(fd, request as _, ptr::from_mut(&mut answer)) };
+    let result = unsafe { libc::ioctl(fd, request, ptr::from_mut(&mut answer)) };
     (result == 0).then_some(i64::from(answer))
 }
 

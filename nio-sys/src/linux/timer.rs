@@ -129,8 +129,9 @@ impl Timer {
         };
         // SAFETY: all zeroes is a valid itimerspec.
         let mut setting: libc::itimerspec = unsafe { zeroed() };
-        let seconds = libc::time_t::try_from(time / 1_000_000_000);
-        setting.it_value.tv_sec = seconds.unwrap_or(libc::time_t::MAX);
+        // Of the type of the field, which has 32 bits on some systems and 64 on others.
+        let seconds = (time / 1_000_000_000).try_into();
+        setting.it_value.tv_sec = seconds.unwrap_or(i32::MAX.into());
         setting.it_value.tv_nsec = (time % 1_000_000_000) as libc::c_long;
         // SAFETY: the setting lives until the call returns. Setting and descriptor are valid, so there is no
         // error.
