@@ -340,7 +340,9 @@ fn a_signal_handler_does_not_end_a_wait_without_a_timeout() {
             let before = HANDLED.load(Ordering::SeqCst);
             while HANDLED.load(Ordering::SeqCst) < before + 20 {
                 // SAFETY: the thread has not been joined, so its handle is valid.
-                unsafe { libc::pthread_kill(waiter.as_pthread_t(), libc::SIGUSR1) };
+                unsafe {
+                    libc::pthread_kill(waiter.as_pthread_t() as libc::pthread_t, libc::SIGUSR1)
+                };
                 thread::yield_now();
             }
             assert!(!waiter.is_finished());

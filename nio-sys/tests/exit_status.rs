@@ -34,7 +34,8 @@ struct Forked {
 }
 
 impl Forked {
-    /// `signal` is the signal that the child sends when it exits.
+    /// `signal` is the signal that the child sends when it exits. The C library does not know that the child is another
+    /// process; so raise(3) in `function` might send a signal to the parent.
     fn new(signal: libc::c_int, function: impl FnOnce() -> i32) -> Forked {
         let (go, mut wait) = UnixStream::pair().unwrap();
         // SAFETY: as fork(2), with another signal: no flags and no stack. The child ends without returning.
@@ -90,7 +91,7 @@ fn k212_a_traced_child_is_reported_when_its_status_is_known() {
             let mut child = Forked::new(libc::SIGCHLD, move || {
                 if end < 0 {
                     // SAFETY: takes no pointers.
-                    unsafe { libc::raise(-end) };
+                    unsafe { libc::kill(libc::getpid(), -end) };
                 }
                 end
             });
@@ -172,7 +173,7 @@ fn k225_the_status_of_a_child_that_is_reaped_by_itself_is_known_or_marked_as_unk
                 let mut child = Forked::new(libc::SIGCHLD, move || {
                     if end < 0 {
                         // SAFETY: takes no pointers.
-                        unsafe { libc::raise(-end) };
+                        unsafe { libc::kill(libc::getpid(), -end) };
                     }
                     end
                 });

@@ -23,7 +23,7 @@ fn interrupted(wait: impl FnOnce() -> bool + Send + 'static) -> bool {
     let waiter = thread::spawn(wait);
     while !waiter.is_finished() {
         // SAFETY: the thread has not been joined, so its handle is valid.
-        unsafe { libc::pthread_kill(waiter.as_pthread_t(), libc::SIGUSR1) };
+        unsafe { libc::pthread_kill(waiter.as_pthread_t() as libc::pthread_t, libc::SIGUSR1) };
         thread::yield_now();
     }
     waiter.join().unwrap()

@@ -15,11 +15,7 @@ use super::{Address, address::RawAddress, bytes::NO_SIGNAL, check_len};
 pub(crate) const MANY: usize = 64;
 
 /// The calls for several datagrams; other systems make one call for each.
-#[cfg(any(
-    all(target_os = "linux", target_env = "gnu"),
-    target_os = "freebsd",
-    target_os = "netbsd"
-))]
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
 use libc::{mmsghdr, recvmmsg, sendmmsg};
 
 /// A datagram that was received.
@@ -71,11 +67,7 @@ fn receive_uninit<A: Address>(
 
 /// Receives datagrams into the pieces of `size` bytes of a buffer, and appends their lengths and senders
 /// to `into`; there is at least one. If that fails `into` is as it was.
-#[cfg(any(
-    all(target_os = "linux", target_env = "gnu"),
-    target_os = "freebsd",
-    target_os = "netbsd"
-))]
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
 pub(crate) fn receive_many<A: Address>(
     socket: &impl AsFd,
     buffer: &mut [u8],
@@ -111,7 +103,7 @@ pub(crate) fn receive_many<A: Address>(
             fd,
             messages,
             count as _,
-            libc::MSG_DONTWAIT,
+            libc::MSG_DONTWAIT as _,
             ptr::null_mut(),
         )
     };
@@ -131,11 +123,7 @@ pub(crate) fn receive_many<A: Address>(
 
 /// Receives datagrams into the pieces of `size` bytes of a buffer, and appends their lengths and senders
 /// to `into`; there is at least one. If that fails `into` is as it was.
-#[cfg(not(any(
-    all(target_os = "linux", target_env = "gnu"),
-    target_os = "freebsd",
-    target_os = "netbsd"
-)))]
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
 pub(crate) fn receive_many<A: Address>(
     socket: &impl AsFd,
     buffer: &mut [u8],
@@ -173,11 +161,7 @@ pub(crate) fn send_to<A: Address>(
 }
 
 /// Sends datagrams, and returns how many; at least one. The `i`-th is `datagram(i)`.
-#[cfg(any(
-    all(target_os = "linux", target_env = "gnu"),
-    target_os = "freebsd",
-    target_os = "netbsd"
-))]
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
 pub(crate) fn send_many<'a, A: Address + 'a>(
     socket: &impl AsFd,
     count: usize,
@@ -207,16 +191,12 @@ pub(crate) fn send_many<'a, A: Address + 'a>(
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: there are `count` messages, each of which points to a slice and perhaps to an address,
     // which live until the call returns; it writes only the lengths in the messages.
-    let result = unsafe { sendmmsg(fd, messages.as_mut_ptr(), count as _, NO_SIGNAL) };
+    let result = unsafe { sendmmsg(fd, messages.as_mut_ptr(), count as _, NO_SIGNAL as _) };
     check_len(result as libc::ssize_t)
 }
 
 /// Sends datagrams, and returns how many; at least one. The `i`-th is `datagram(i)`.
-#[cfg(not(any(
-    all(target_os = "linux", target_env = "gnu"),
-    target_os = "freebsd",
-    target_os = "netbsd"
-)))]
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
 pub(crate) fn send_many<'a, A: Address + 'a>(
     socket: &impl AsFd,
     count: usize,

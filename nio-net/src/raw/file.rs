@@ -5,7 +5,7 @@ use std::{fs::File, io};
 use crate::{Stream, stream::Descriptor};
 
 /// An offset in a file: 64 bits also on 32-bit systems.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 type Offset = libc::off64_t;
 #[cfg(any(
     target_os = "freebsd",

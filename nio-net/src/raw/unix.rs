@@ -50,9 +50,24 @@ pub(crate) fn send_with_descriptors<S: AsFd>(
     }
     // SAFETY: the message points to one slice and to ancillary data as long as it says; both live
     // until the call returns, which writes to neither.
-    let n = check_len(unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &message, NO_SIGNAL) })?;
+    let n = check_len(unsafe { sendmsg(socket.as_fd().as_raw_fd(), &message, NO_SIGNAL) })?;
     socket.count_written(n);
     Ok(n)
+}
+
+#[cfg(not(target_env = "musl"))]
+use libc::sendmsg;
+
+/// The system call. musl's function refuses ancillary data of more than 1024 bytes in some versions, which is 252
+/// descriptors. Otherwise it only clears padding, which is zero in the messages made here.
+///
+/// # Safety
+///
+/// As for sendmsg(2).
+#[cfg(target_env = "musl")]
+unsafe fn sendmsg(fd: RawFd, message: *const libc::msghdr, flags: c_int) -> libc::ssize_t {
+    // SAFETY: as the caller promises.
+    unsafe { libc::syscall(libc::SYS_sendmsg, fd, message, flags) as libc::ssize_t }
 }
 
 /// Writes descriptors into the ancillary data of a message.

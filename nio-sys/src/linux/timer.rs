@@ -174,14 +174,15 @@ impl Filterops for Timer {
 }
 
 /// Whether the C library counts seconds in 32 bits, which end in 2038.
-const HAS_SHORT_TIME: bool = size_of::<libc::time_t>() < size_of::<i64>();
+const HAS_SHORT_TIME: bool = size_of::<libc::timespec>() < size_of::<[i64; 2]>();
 
 /// Sets a timerfd with the C library's call, whose time may end in 2038.
 fn set(timerfd: &OwnedFd, flags: c_int, time: Nanos) {
     // SAFETY: all zeroes is a valid itimerspec.
     let mut setting: libc::itimerspec = unsafe { zeroed() };
-    let seconds = libc::time_t::try_from(time / 1_000_000_000);
-    setting.it_value.tv_sec = seconds.unwrap_or(libc::time_t::MAX);
+    // Of the type of the field, which has 32 bits on some systems and 64 on others.
+    let seconds = (time / 1_000_000_000).try_into();
+    setting.it_value.tv_sec = seconds.unwrap_or(i32::MAX.into());
     setting.it_value.tv_nsec = (time % 1_000_000_000) as c_long;
     // SAFETY: the setting lives until the call returns. Setting and descriptor are valid, so there is no error.
     unsafe { libc::timerfd_settime(timerfd.as_raw_fd(), flags, &setting, ptr::null_mut()) };
@@ -216,7 +217,7 @@ fn set_long(timerfd: &OwnedFd, flags: c_int, time: Nanos) -> bool {
 /// The time of a clock, now.
 fn now(clock: libc::clockid_t) -> Nanos {
     if clock == libc::CLOCK_REALTIME {
-        // The standard library reads 64 bits also where `libc::time_t` has 32.
+        // The standard library reads 64 bits also where the C library has 32.
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         return since.map_or(0, |time| Nanos::try_from(time.as_nanos()).unwrap_or(NEVER));
     }
