@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{ErrorKind, Read, Write},
     net::{self, Shutdown},
+    os::unix::fs::FileExt,
     sync::Arc,
     thread,
 };
@@ -61,6 +62,25 @@ fn a_range_of_a_file_is_sent_and_its_position_stays() {
         let mut all = Vec::new();
         file.read_to_end(&mut all).unwrap();
         assert_eq!(all, b"0123456789");
+    });
+}
+
+#[test]
+fn a_range_across_the_first_two_gibibytes_is_sent() {
+    const END: u64 = 1 << 31;
+    run(async |handle| {
+        let place = Place::new("sparse");
+        let file = File::create_new(&place.0).unwrap();
+        file.write_all_at(b"0123456789", END - 5).unwrap();
+        let file = File::open(&place.0).unwrap();
+        let (stream, peer) = pair_with_std(&handle);
+        assert_eq!(stream.send_file_all(&file, END - 1..).await.unwrap(), 6);
+        assert_eq!(
+            stream.send_file_all(&file, END - 5..END + 1).await.unwrap(),
+            6
+        );
+        drop(stream);
+        assert_eq!(read_all(peer).join().unwrap(), b"456789012345");
     });
 }
 

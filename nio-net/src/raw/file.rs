@@ -4,6 +4,16 @@ use std::{fs::File, io};
 
 use crate::{Stream, stream::Descriptor};
 
+/// An offset in a file: 64 bits also on 32-bit systems.
+#[cfg(target_os = "linux")]
+type Offset = libc::off64_t;
+#[cfg(any(
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_vendor = "apple"
+))]
+type Offset = libc::off_t;
+
 /// Sends at most `count` bytes of a file, at least one, and returns how many; 0 at its end. `None` if the
 /// system cannot do that, or not with this file and this stream.
 #[cfg(any(
@@ -24,8 +34,7 @@ pub(crate) fn send_file<S: Stream>(
     if !S::SOCKET && cfg!(not(target_os = "linux")) {
         return None;
     }
-    // Where the kernel's offsets have 32 bits, those beyond are left to pread(2).
-    let offset = libc::off_t::try_from(offset).ok()?;
+    let offset = Offset::try_from(offset).ok()?;
     let (from, to) = (file.as_raw_fd(), stream.as_fd().as_raw_fd());
     match sendfile(from, to, offset, count) {
         Ok(n) => {
@@ -75,22 +84,17 @@ fn is_unsupported(error: &io::Error) -> bool {
 fn sendfile(
     from: libc::c_int,
     to: libc::c_int,
-    mut offset: libc::off_t,
+    mut offset: Offset,
     count: usize,
 ) -> io::Result<usize> {
     // SAFETY: the pointer is to a number that the call may write.
-    super::check_len(unsafe { libc::sendfile(to, from, &mut offset, count) })
+    super::check_len(unsafe { libc::sendfile64(to, from, &mut offset, count) })
 }
 
 /// The call may return an error although it has sent a part. The part is the result then, as of a write; an error that
 /// lasts is that of the next call.
 #[cfg(not(any(target_os = "linux", target_os = "netbsd", target_os = "openbsd")))]
-fn sendfile(
-    from: libc::c_int,
-    to: libc::c_int,
-    offset: libc::off_t,
-    count: usize,
-) -> io::Result<usize> {
+fn sendfile(from: libc::c_int, to: libc::c_int, offset: Offset, count: usize) -> io::Result<usize> {
     #[cfg(target_vendor = "apple")]
     let (result, sent) = {
         let mut len = count as libc::off_t;
