@@ -163,6 +163,7 @@ mod next_turn;
 mod panics;
 mod park;
 mod pool;
+mod queued;
 mod queues;
 mod readiness;
 #[cfg(feature = "timeline")]

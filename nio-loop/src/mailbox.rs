@@ -14,13 +14,13 @@ use std::{
     panic::Location,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
 use nio_poll::Waker;
 
-use crate::{Handle, alarm::Alarm};
+use crate::{Handle, alarm::Alarm, queued::Queued};
 
 /// A closure from another thread.
 pub(crate) struct Post {
@@ -120,7 +120,7 @@ pub(crate) struct TaskWaker {
     /// The task's key as a word. It changes only while the waker has no clones.
     pub(crate) task: AtomicUsize,
     /// Whether it is in the inbox.
-    queued: AtomicBool,
+    queued: Queued,
 }
 
 impl TaskWaker {
@@ -128,22 +128,20 @@ impl TaskWaker {
         Arc::new(TaskWaker {
             mailbox: Arc::clone(mailbox),
             task: AtomicUsize::new(0),
-            queued: AtomicBool::new(false),
+            queued: Queued::new(),
         })
     }
 
     /// Puts it into the inbox, unless it is there already.
     pub(crate) fn enqueue(self: &Arc<TaskWaker>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
+        if self.queued.set() {
             self.mailbox.put(|inbox| inbox.woken.push(Arc::clone(self)));
         }
     }
 
     /// Called by the loop when it takes this out of the inbox. Returns the task's key as a word.
     pub(crate) fn collect(&self) -> usize {
-        // From here on it can be queued again. This acquires all writes before a wake that found the
-        // flag set.
-        self.queued.swap(false, Ordering::AcqRel);
+        self.queued.clear();
         self.task.load(Ordering::Relaxed)
     }
 }

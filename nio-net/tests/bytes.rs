@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     future::poll_fn,
-    io::{self, ErrorKind, IoSlice, IoSliceMut},
+    io::{ErrorKind, IoSlice, IoSliceMut},
     net::Shutdown,
     pin::pin,
     rc::Rc,
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use nio_net::{ByteStream, TcpStream, UnixStream};
+use nio_net::{ByteStream, UnixStream};
 use support::{LIMIT, join, pair, pattern, poll, poll_once, run};
 
 /// Runs a test with two streams that are connected with each other, of each kind.
@@ -464,7 +464,7 @@ fn a_stream_goes_to_another_loop_in_another_thread() {
 fn a_stream_is_four_words_and_the_futures_that_wait_most_are_four() {
     run(async |handle| {
         let (one, _other) = pair(&handle).await;
-        assert!(size_of::<TcpStream>() <= 32);
+        assert!(size_of::<nio_net::TcpStream>() <= 32);
         assert!(size_of::<UnixStream>() <= 32);
         let mut bytes = [0; 8];
         // Their arguments, and their place among those that wait.
@@ -483,7 +483,7 @@ fn a_task_takes_its_stream_and_one_future_and_no_more() {
             loop {
                 let n = one.read(&mut buffer).await?;
                 if n == 0 {
-                    return io::Result::Ok(());
+                    return std::io::Result::Ok(());
                 }
                 one.write_all(&buffer[..n]).await?;
             }

@@ -23,7 +23,10 @@ use std::{
     time::Duration,
 };
 
-use libc::{c_int, c_long, c_void, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{
+    SYS_bind, SYS_getpeername, SYS_recvfrom, SYS_sendto, SYS_socket, c_int, c_long, c_void, size_t,
+    sockaddr, socklen_t, ssize_t,
+};
 use nio_net::{Error, TcpListener, TcpStream, UdpSocket};
 use support::{
     ANY_PORT, Counted, Place, end_of_turn, join, listen, pair_with_std, poll, poll_once,
@@ -98,6 +101,12 @@ fn set_errno(errno: c_int) -> c_long {
     -1
 }
 
+/// The call with offsets of 64 bits.
+#[cfg(target_pointer_width = "64")]
+const SYS_SENDFILE: c_long = libc::SYS_sendfile;
+#[cfg(target_pointer_width = "32")]
+const SYS_SENDFILE: c_long = libc::SYS_sendfile64;
+
 /// Replaces functions: the call is not made when it is to fail.
 macro_rules! replace {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $call:ident, $number:ident($($given:expr),*);)*) => {$(
@@ -107,7 +116,7 @@ macro_rules! replace {
             let result = match fails(Call::$call) {
                 Some(errno) => set_errno(errno),
                 // SAFETY: the caller vouches for the arguments.
-                None => unsafe { libc::syscall(libc::$number, $($given),*) },
+                None => unsafe { libc::syscall($number, $($given),*) },
             };
             result as $result
         }
@@ -125,8 +134,11 @@ replace! {
         = Send, SYS_sendto(fd, bytes, len, flags, 0_usize, 0_usize);
     sendto(fd: c_int, bytes: *const c_void, len: size_t, flags: c_int, to: *const sockaddr, to_len: socklen_t) -> ssize_t
         = Send, SYS_sendto(fd, bytes, len, flags, to, to_len);
-    sendfile(to: c_int, from: c_int, offset: *mut libc::off_t, count: size_t) -> ssize_t
-        = SendFile, SYS_sendfile(to, from, offset, count);
+    sendfile64(to: c_int, from: c_int, offset: *mut libc::off64_t, count: size_t) -> ssize_t
+        = SendFile, SYS_SENDFILE(to, from, offset, count);
+    // musl has it under this name.
+    sendfile(to: c_int, from: c_int, offset: *mut libc::off64_t, count: size_t) -> ssize_t
+        = SendFile, SYS_SENDFILE(to, from, offset, count);
     socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int
         = Socket, SYS_socket(domain, kind, protocol);
 }

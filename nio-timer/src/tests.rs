@@ -391,7 +391,8 @@ fn a_drain_removes_stale_entries_though_its_first_timer_stays() {
 #[test]
 fn a_timer_takes_no_more_than_the_docs_say() {
     assert_eq!(size_of::<Entry<u64>>(), 16);
-    assert_eq!(Slab::<Timer<u64, std::boxed::Box<()>>>::SLOT, 24 + 8);
+    // With a payload of a word; 24 + 8 bytes on 64-bit targets.
+    assert!(Slab::<Timer<u64, std::boxed::Box<()>>>::SLOT <= 16 + 2 * size_of::<usize>());
     assert_eq!(size_of::<TimerKey>(), 12);
     assert_eq!(size_of::<Option<Key>>(), 12);
 }
