@@ -15,20 +15,28 @@ use support::*;
 
 #[test]
 fn k20_without_epoll_pwait2_a_timeout_is_a_minimum_too() {
-    for errno in [libc::ENOSYS, libc::EPERM] {
-        in_child(|| {
-            refuse(libc::SYS_epoll_pwait2, errno);
-            let queue = Queue::new();
-            for microseconds in [1, 300, 1_300, 20_000] {
-                let timeout = Duration::from_micros(microseconds);
-                let start = Instant::now();
-                let events = queue.call(&[], 4, Some(timeout)).unwrap();
-                assert!(events.is_empty() && start.elapsed() >= timeout);
-            }
-            queue.make(Kevent::timer(1, ADD | ONESHOT).with_data(5));
-            queue.one();
-        });
-    }
+    for_each(&[libc::ENOSYS, libc::EPERM], |errno| {
+        refuse(libc::SYS_epoll_pwait2, errno);
+        let queue = Queue::new();
+        for microseconds in [1, 300, 1_300, 20_000] {
+            let timeout = Duration::from_micros(microseconds);
+            let start = Instant::now();
+            let events = queue.call(&[], 4, Some(timeout)).unwrap();
+            assert!(events.is_empty() && start.elapsed() >= timeout);
+        }
+        queue.make(Kevent::timer(1, ADD | ONESHOT).with_data(5));
+        queue.one();
+    });
+}
+
+/// Runs a test with each errno, in processes of their own: what a queue has learned about the system is kept for the
+/// life of a process.
+fn for_each(errnos: &[i32], test: impl Fn(i32)) {
+    in_child(|| {
+        for &errno in errnos {
+            in_fork(|| test(errno));
+        }
+    });
 }
 
 /// Checks that a child does not have its parent's queue if madvise(2) returns this.
@@ -55,9 +63,10 @@ fn check_fork_with_madvise(answer: i32) {
 
 #[test]
 fn k4_without_wipeonfork_a_child_does_not_have_the_queue() {
-    for errno in [libc::EINVAL, libc::ENOSYS, libc::EPERM] {
-        in_fork(|| check_fork_with_madvise(errno));
-    }
+    for_each(
+        &[libc::EINVAL, libc::ENOSYS, libc::EPERM],
+        check_fork_with_madvise,
+    );
 }
 
 #[test]
@@ -67,24 +76,20 @@ fn k4_a_child_does_not_have_the_queue_though_madvise_succeeds_without_effect() {
 
 #[test]
 fn k211_without_process_descriptors_the_filter_is_refused() {
-    for errno in [libc::ENOSYS, libc::EPERM] {
-        in_fork(|| no_process_descriptors(errno));
-    }
-}
-
-fn no_process_descriptors(errno: i32) {
-    refuse(libc::SYS_pidfd_open, errno);
-    let queue = Queue::new();
-    let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-    let change = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
-    assert_eq!(queue.refused(change), libc::EINVAL);
-    assert_eq!(queue.refused(change.with_flags(DELETE)), libc::ENOENT);
-    // The other filters still work.
-    queue.add_user(1, CLEAR);
-    queue.trigger(1);
-    assert_eq!(queue.one().filter(), Filter::USER);
-    cat.kill().unwrap();
-    cat.wait().unwrap();
+    for_each(&[libc::ENOSYS, libc::EPERM], |errno| {
+        refuse(libc::SYS_pidfd_open, errno);
+        let queue = Queue::new();
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let change = Kevent::process(cat.id(), ADD).with_fflags(ProcFlags::EXIT);
+        assert_eq!(queue.refused(change), libc::EINVAL);
+        assert_eq!(queue.refused(change.with_flags(DELETE)), libc::ENOENT);
+        // The other filters still work.
+        queue.add_user(1, CLEAR);
+        queue.trigger(1);
+        assert_eq!(queue.one().filter(), Filter::USER);
+        cat.kill().unwrap();
+        cat.wait().unwrap();
+    });
 }
 
 /// The exit of a child, as a queue reports it: its flags and its status. It is reaped before the queue looks, or after.
@@ -109,56 +114,50 @@ const UNKNOWN: (ProcFlags, isize) = (ProcFlags::EXIT.union(ProcFlags::NO_STATUS)
 #[test]
 fn k214_without_waitid_of_a_pidfd_an_exit_is_reported_without_its_status() {
     // EINVAL: Linux 5.3 has pidfds and no P_PIDFD.
-    for errno in [libc::EINVAL, libc::ENOSYS, libc::EPERM] {
-        in_fork(|| {
-            // SAFETY: takes no pointers. A pidfd of this process.
-            let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
-            refuse_if(libc::SYS_waitid, &[(0, true, libc::P_PIDFD as _)], errno);
-            assert_eq!(exit_of_child(false), UNKNOWN);
-            assert_eq!(exit_of_child(true), UNKNOWN);
-            let queue = Queue::new();
-            let change = Kevent::new(pidfd as usize, Filter::PROCDESC, ADD);
-            let refused = queue.refused(change.with_fflags(ProcFlags::EXIT));
-            assert_eq!(refused, libc::EINVAL);
-        });
-    }
+    for_each(&[libc::EINVAL, libc::ENOSYS, libc::EPERM], |errno| {
+        // SAFETY: takes no pointers. A pidfd of this process.
+        let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+        refuse_if(libc::SYS_waitid, &[(0, true, libc::P_PIDFD as _)], errno);
+        assert_eq!(exit_of_child(false), UNKNOWN);
+        assert_eq!(exit_of_child(true), UNKNOWN);
+        let queue = Queue::new();
+        let change = Kevent::new(pidfd as usize, Filter::PROCDESC, ADD);
+        let refused = queue.refused(change.with_fflags(ProcFlags::EXIT));
+        assert_eq!(refused, libc::EINVAL);
+    });
 }
 
 #[test]
 fn k214_without_the_information_of_a_pidfd_the_status_of_a_child_is_known_until_it_is_reaped() {
     // PIDFD_GET_INFO of a struct of 64 bytes. ENOTTY: a kernel before 6.13.
     let request = (1, true, 0xC040_FF0B);
-    for errno in [libc::ENOTTY, libc::ENOSYS, libc::EPERM] {
-        in_fork(|| {
-            refuse_if(libc::SYS_ioctl, &[request], errno);
-            assert_eq!(
-                exit_of_child(false),
-                (ProcFlags::EXIT, libc::SIGKILL as isize)
-            );
-            assert_eq!(exit_of_child(true), UNKNOWN);
-        });
-    }
+    for_each(&[libc::ENOTTY, libc::ENOSYS, libc::EPERM], |errno| {
+        refuse_if(libc::SYS_ioctl, &[request], errno);
+        assert_eq!(
+            exit_of_child(false),
+            (ProcFlags::EXIT, libc::SIGKILL as isize)
+        );
+        assert_eq!(exit_of_child(true), UNKNOWN);
+    });
 }
 
 #[test]
 fn k228_files_are_watched_without_statx() {
-    for errno in [libc::ENOSYS, libc::EPERM] {
-        in_fork(|| {
-            let scratch = Scratch::new();
-            let (path, file) = scratch.file("file", "abc");
-            refuse(libc::SYS_statx, errno);
-            let queue = Queue::new();
-            queue.make(Kevent::vnode(&file, ADD | CLEAR).with_fflags(VnodeFlags::EXTEND));
-            queue.add(&file, READ, CLEAR, 1);
-            assert_eq!(queue.one().filter(), READ);
-            append(&path, "def");
-            let mut seen = queue.wait();
-            while seen.len() < 2 {
-                seen.extend(queue.wait());
-            }
-            assert_eq!(filters(&seen), [READ, Filter::VNODE]);
-        });
-    }
+    for_each(&[libc::ENOSYS, libc::EPERM], |errno| {
+        let scratch = Scratch::new();
+        let (path, file) = scratch.file("file", "abc");
+        refuse(libc::SYS_statx, errno);
+        let queue = Queue::new();
+        queue.make(Kevent::vnode(&file, ADD | CLEAR).with_fflags(VnodeFlags::EXTEND));
+        queue.add(&file, READ, CLEAR, 1);
+        assert_eq!(queue.one().filter(), READ);
+        append(&path, "def");
+        let mut seen = queue.wait();
+        while seen.len() < 2 {
+            seen.extend(queue.wait());
+        }
+        assert_eq!(filters(&seen), [READ, Filter::VNODE]);
+    });
 }
 
 #[test]
