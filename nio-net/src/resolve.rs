@@ -21,6 +21,9 @@ use crate::{
 /// other work. Dropping the future removes the look-up from their queue; a call that has begun cannot be
 /// stopped.
 ///
+/// In a static program with musl, names come from `/etc/hosts` and from the name servers in `/etc/resolv.conf`. Where
+/// both files are missing, as in an empty container, look-ups fail after some seconds, that of `localhost` too.
+///
 /// ```
 /// # use nio_loop::EventLoop;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -22,7 +22,7 @@ pub(crate) fn pack(index: u32, generation: NonZeroU32) -> usize {
     if usize::BITS < 64 {
         pack_narrow(index, generation.get()) as usize
     } else {
-        (u64::from(generation.get()) << 32 | u64::from(index)) as usize
+        ((u64::from(generation.get()) << 32) | u64::from(index)) as usize
     }
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn index(word: usize) -> u32 {
 
 fn pack_narrow(index: u32, generation: u32) -> u32 {
     if index < LOW {
-        ((generation - 1) % GENERATIONS + 1) * LOW | index
+        (((generation - 1) % GENERATIONS + 1) * LOW) | index
     } else {
         HIGH | index
     }
