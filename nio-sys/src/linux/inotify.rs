@@ -182,7 +182,7 @@ impl FileState {
             inode: found.stx_ino,
             mode: found.stx_mode.into(),
             owner: (found.stx_uid, found.stx_gid),
-            links: found.stx_nlink.into(),
+            links: found.stx_nlink as _,
             size: i64::try_from(found.stx_size).unwrap_or(i64::MAX),
         })
     }

@@ -182,7 +182,7 @@ fn set(timerfd: &OwnedFd, flags: c_int, time: Nanos) {
     let mut setting: libc::itimerspec = unsafe { zeroed() };
     // Of the type of the field, which has 32 bits on some systems and 64 on others.
     let seconds = (time / 1_000_000_000).try_into();
-    setting.it_value.tv_sec = seconds.unwrap_or(i32::MAX.into());
+    setting.it_value.tv_sec = seconds.unwrap_or(i32::MAX as _);
     setting.it_value.tv_nsec = (time % 1_000_000_000) as c_long;
     // SAFETY: the setting lives until the call returns. Setting and descriptor are valid, so there is no error.
     unsafe { libc::timerfd_settime(timerfd.as_raw_fd(), flags, &setting, ptr::null_mut()) };
