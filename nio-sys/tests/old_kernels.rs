@@ -143,7 +143,13 @@ fn k214_without_the_information_of_a_pidfd_the_status_of_a_child_is_known_until_
 
 #[test]
 fn k228_files_are_watched_without_statx() {
-    for_each(&[libc::ENOSYS, libc::EPERM], |errno| {
+    // For 32 bits the GNU C library makes this call in its fstat64, and makes the older one only after ENOSYS.
+    let errnos = if cfg!(target_pointer_width = "64") {
+        &[libc::ENOSYS, libc::EPERM][..]
+    } else {
+        &[libc::ENOSYS][..]
+    };
+    for_each(errnos, |errno| {
         let scratch = Scratch::new();
         let (path, file) = scratch.file("file", "abc");
         refuse(libc::SYS_statx, errno);
